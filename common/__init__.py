@@ -1,0 +1,1 @@
+"""The ground floor that models, data and engine share."""

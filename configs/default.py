@@ -1,0 +1,83 @@
+"""Every field of a config with its default and its meaning. Experiments import this file and change what differs.
+
+A config is locked: a field that is not named here is an error. Counts and sizes are integers, rates are floats; a name
+or a path that is not set is an empty string.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    """The default of every field."""
+    config = ConfigDict()
+    config.seed = 0  # decides the initial weights, the order of the data, its augmentation and the dropout
+
+    config.data = data = ConfigDict()
+    data.name = "digits"  # digits | cifar10 | cifar100 | tiny_imagenet | imagenet | folder
+    data.root = ""  # archive or folder of the data; empty: where AI Studio mounts CIFAR, else its download
+    data.cache_dir = ""  # where decoded images are kept (tiny_imagenet); empty: ~/.cache/rdrop
+    data.holdout = 0.0  # share of the training images that is kept for validation, which picks the best weights
+    data.labels_per_class = 0  # train on that many labelled images of each class only; 0: on all
+    data.crop = "random_resized"  # training crop: random_resized | padded | none
+    data.crop_scale = (0.05, 1.0)  # random_resized: smallest and largest share of the area
+    data.crop_ratio = (0.75, 4 / 3)  # random_resized: smallest and largest width over height
+    data.crop_padding = 4  # padded: pixels of black at each edge
+    data.flip = 0.5  # probability of a horizontal flip in training
+    data.interpolation = "bicubic"  # bicubic | bilinear
+    data.eval_crop = (
+        0.0  # side of the evaluation crop over that of the resized image; 0: what the model's weights expect
+    )
+    data.on_corrupt = "error"  # a damaged image: error | skip (named and counted)
+    data.workers = 0  # processes that read and transform images on each card; 0: none but the trainer itself
+
+    config.model = model = ConfigDict()
+    model.name = "vit_b_16_384"  # a key of models.MODELS
+    model.num_classes = 0  # 0: as many as the data set has
+    model.image_size = 0  # side of the square input in pixels; 0: the model's own
+    model.drop_rate = 0.0  # dropout behind the position embedding, the attention's projection, and in the MLP
+    model.embed_drop_rate = -1.0  # in its place behind the position embedding; negative: drop_rate
+    model.proj_drop_rate = -1.0  # in its place behind the attention's projection; negative: drop_rate
+    model.mlp_drop_rate = -1.0  # in its place in the MLP; negative: drop_rate
+    model.attn_drop_rate = 0.0  # dropout of the attention weights
+    model.drop_path_rate = 0.0  # stochastic depth of the last block, growing linearly from 0 in the first
+    model.head_init = "normal"  # normal | zero
+    model.pretrained = ""  # a .safetensors or .pdparams file, an https address of one, or a name of PPIM
+    model.mean = ()  # of the pixels, in 0 to 1, by channel; empty: what the model's weights expect
+    model.std = ()  # likewise
+
+    config.rdrop = rdrop = ConfigDict()
+    rdrop.copies = 2  # passes of each image; 1: plain cross-entropy
+    rdrop.alpha = 1.0  # weight of the KL term, in the sense of the preset
+    rdrop.preset = "per_sample"  # per_sample | paper | official_code | paddle_2021 (see losses/rdrop.py)
+
+    config.loss = loss = ConfigDict()
+    loss.label_smoothing = 0.0  # share of the probability that is spread evenly over the classes
+
+    config.optim = optim = ConfigDict()
+    optim.name = "adamw"  # adamw | momentum | sgd
+    optim.lr = 1e-3  # peak learning rate
+    optim.momentum = 0.9  # momentum: its coefficient
+    optim.beta1 = 0.9  # adamw
+    optim.beta2 = 0.999  # adamw
+    optim.weight_decay = 0.0  # of matrices and convolutions; biases, norms, tokens and positions have none
+    optim.clip_norm = 0.0  # largest norm of the whole gradient; 0: not clipped
+    optim.schedule = "cosine"  # cosine | linear | polynomial | constant, after the warm-up
+    optim.warmup_steps = 0  # steps of linear warm-up to the peak
+    optim.final_lr = 0.0  # the rate at the end
+    optim.power = 1.0  # polynomial: its exponent
+
+    config.train = train = ConfigDict()
+    train.epochs = 0.0  # length of the run in passes over the training images; used where steps is 0
+    train.steps = 0  # length of the run in optimiser steps
+    train.batch_size = 128  # images a card in one forward pass (each passes rdrop.copies times)
+    train.accumulation_steps = 1  # micro-batches of one optimiser step
+    train.reference_batch_size = 0  # the global batch that optim.lr was chosen for; another one gives a warning; 0: any
+    train.log_every_steps = 20  # between two records of the training metrics
+    train.checkpoint_every_steps = 500  # between two checkpoints (a new best score is always kept)
+    train.keep_checkpoints = 2  # how many of the newest are kept beside the best
+
+    config.eval = evaluation = ConfigDict()
+    evaluation.batch_size = 128  # images a card
+    evaluation.every_steps = 0  # between two validations on the held-out images; 0: once an epoch
+
+    return config.lock()

@@ -1,0 +1,122 @@
+"""Data sets by name, split, transformed and loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from common.errors import UserError, nearest
+from data import cifar, digits, folder, tiny_imagenet
+from data.dataset import UNREADABLE, ImageDataset
+from data.loader import Batch, load
+from data.sampler import EvalSampler, TrainSampler
+from data.source import Source
+from data.transforms import INTERPOLATIONS, EvalTransform, TrainTransform
+
+__all__ = [
+    "DATASETS",
+    "INTERPOLATIONS",
+    "SPLITS",
+    "UNREADABLE",
+    "Batch",
+    "EvalSampler",
+    "ImageDataset",
+    "TrainSampler",
+    "build",
+    "facts",
+    "load",
+]
+
+SPLITS = ("train", "val", "test")
+_SPLIT_SEED = 20210614  # the held-out images are the same for every seed of a run
+
+
+class Entry(NamedTuple):
+    """A data set: `load(config.data, part)` gives a `Source` for `train` or `test`; 0 where only reading it tells."""
+
+    load: Callable
+    train_images: int
+    num_classes: int
+
+
+DATASETS = {
+    "digits": Entry(digits.load, 1_297, 10),
+    "cifar10": Entry(cifar.load_cifar10, 50_000, 10),
+    "cifar100": Entry(cifar.load_cifar100, 50_000, 100),
+    "tiny_imagenet": Entry(tiny_imagenet.load, 100_000, 200),
+    "imagenet": Entry(folder.load_imagenet, 1_281_167, 1_000),
+    "folder": Entry(folder.load_folder, 0, 0),
+}
+
+
+def build(config, split: str, augment: bool | None = None) -> ImageDataset:
+    """Build one split of the data set of a config.
+
+    Args:
+        config: a whole config (see `configs/default.py`).
+        split: `train`; `val`, the part of the training images that `data.holdout` keeps out of it; or `test`, the
+            published test or validation part.
+        augment: whether to augment; None: for `train` only.
+
+    Raises:
+        UserError: when the data is missing, damaged, or too small for the split.
+    """
+    if split not in SPLITS:
+        raise UserError(f"split {split!r} is not known{nearest(split, SPLITS)}")
+    source = _entry(config.data.name).load(config.data, "test" if split == "test" else "train")
+    if split != "test":
+        source = _training_part(source, config.data, split, config.seed)
+    if not len(source.labels):
+        raise UserError(f"data.holdout is {config.data.holdout}: the split {split} has no images")
+    training = split == "train" if augment is None else augment
+    size = config.model.image_size
+    if training:
+        transform = TrainTransform(config.data, size)
+    else:
+        transform = EvalTransform(size, config.data.eval_crop, config.data.interpolation)
+    return ImageDataset(source, transform, training, config.seed, config.data.on_corrupt)
+
+
+def facts(config) -> tuple[int, int]:
+    """Training images (without the held-out ones) and classes, without reading anything where they are known."""
+    entry = _entry(config.data.name)
+    if not entry.num_classes:
+        dataset = build(config, "train")
+        return len(dataset), len(dataset.classes)
+    if config.data.labels_per_class:
+        return config.data.labels_per_class * entry.num_classes, entry.num_classes
+    return entry.train_images - _held_out(entry.train_images, config.data.holdout), entry.num_classes
+
+
+def _entry(name: str) -> Entry:
+    if name not in DATASETS:
+        raise UserError(f"data.name: {name!r} is not known{nearest(name, DATASETS)}")
+    return DATASETS[name]
+
+
+def _held_out(images: int, holdout: float) -> int:
+    return round(images * holdout)
+
+
+def _training_part(source: Source, config, split: str, seed: int) -> Source:
+    """The held-out images, or the others; of those only `labels_per_class` of each class, if set."""
+    order = np.random.default_rng(_SPLIT_SEED).permutation(len(source.labels))
+    held_out = _held_out(len(order), config.holdout)
+    if split == "val":
+        return source.subset(np.sort(order[:held_out]))
+    kept = order[held_out:]
+    if config.labels_per_class:
+        kept = _few_labels(source, kept, config.labels_per_class, seed)
+    return source.subset(np.sort(kept))
+
+
+def _few_labels(source: Source, kept: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """`count` images of each class, drawn by the run's seed: the spread over seeds then includes this choice."""
+    kept = np.random.default_rng((_SPLIT_SEED, seed)).permutation(kept)
+    chosen = [kept[source.labels[kept] == label][:count] for label in range(len(source.classes))]
+    for name, members in zip(source.classes, chosen):
+        if len(members) < count:
+            raise UserError(f"data.labels_per_class is {count}, but class {name!r} has only {len(members)} images")
+    return np.concatenate(chosen)

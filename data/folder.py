@@ -1,0 +1,144 @@
+"""Any folder of class folders, and ImageNet with its official validation layouts.
+
+A root with `train/` and `test/` (or `val/`) is taken as it is; a root that holds the class folders themselves is split:
+every tenth image of a class, in the order of the names, is for the test.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from common.errors import UserError
+from data.images import ImageFiles
+from data.source import Source
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+_TEST_EVERY = 10
+
+
+def load_folder(config, part: str) -> Source:
+    """A user's own images: `root/train/<class>/*` with `root/test` or `root/val`, or `root/<class>/*`."""
+    root = _root(config)
+    if not (root / "train").is_dir():
+        return _split(scan(root), part)
+    train = scan(root / "train")
+    return train if part == "train" else scan(_test_folder(root), train.classes)
+
+
+def load_imagenet(config, part: str) -> Source:
+    """ImageNet (ILSVRC2012): `train/<wnid>/*` and `val/`, either sorted into class folders or flat as published.
+
+    For the flat form the labels come from `val_list.txt` or `val.txt` (name and position of the class),
+    `LOC_val_solution.csv` (Kaggle), or the development kit (`ILSVRC2012_devkit_t12`), each in the root.
+    """
+    root = _root(config)
+    if not (root / "train").is_dir():
+        raise UserError(f"data.root: {root} has no folder train; expected train/<wnid>/*.JPEG and val/")
+    if part == "train":
+        return scan(root / "train")
+    classes = class_folders(root / "train")
+    validation = _test_folder(root)
+    if any(path.is_dir() for path in validation.iterdir()):
+        return scan(validation, tuple(classes))
+    return _flat_validation(root, validation, classes)
+
+
+def _root(config) -> Path:
+    if not config.root:
+        raise UserError("data.root is empty; give the folder of the images")
+    root = Path(config.root).expanduser()
+    if not root.is_dir():
+        raise UserError(f"data.root: {root} is not a folder")
+    return root
+
+
+def _test_folder(root: Path) -> Path:
+    for name in ("test", "val"):
+        if (root / name).is_dir():
+            return root / name
+    raise UserError(f"data.root: {root} has train/ but neither test/ nor val/ beside it")
+
+
+def class_folders(root: Path) -> list[str]:
+    """Names of the class folders in sorted order, hidden ones left out."""
+    classes = sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    if len(classes) < 2:
+        raise UserError(f"{root}: {len(classes)} class folders, expected at least 2 (one folder a class)")
+    return classes
+
+
+def scan(root: Path, expected: tuple[str, ...] = ()) -> Source:
+    """List the images below `root/<class>/`, in sorted order of classes and paths.
+
+    Raises:
+        UserError: for fewer than two classes, a class without images, or other classes than `expected`.
+    """
+    classes = class_folders(root)
+    if expected and tuple(classes) != expected:
+        odd = sorted(set(classes) ^ set(expected))[0]
+        raise UserError(f"{root}: its class folders are not those of the training images, first difference {odd!r}")
+    paths, labels = [], []
+    for label, name in enumerate(classes):
+        found = sorted(path for path in (root / name).rglob("*") if path.suffix.lower() in SUFFIXES)
+        if not found:
+            raise UserError(f"{root / name}: no images; expected files that end in {', '.join(sorted(SUFFIXES))}")
+        paths += found
+        labels += [label] * len(found)
+    return Source(ImageFiles(paths), np.array(labels, np.int64), tuple(classes))
+
+
+def _split(whole: Source, part: str) -> Source:
+    """Every tenth image of each class, from its fifth on, is for the test; a class of one image has none there."""
+    test = np.zeros(len(whole.labels), bool)
+    for label in range(len(whole.classes)):
+        members = np.flatnonzero(whole.labels == label)
+        start = min(_TEST_EVERY // 2, len(members) - 1)
+        test[members[start::_TEST_EVERY] if len(members) > 1 else []] = True
+    return whole.subset(np.flatnonzero(test if part == "test" else ~test))
+
+
+def _flat_validation(root: Path, folder: Path, classes: list[str]) -> Source:
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    known = _validation_labels(root, paths, {name: label for label, name in enumerate(classes)})
+    missing = [path.name for path in paths if path.stem not in known]
+    if missing:
+        raise UserError(f"{folder}: no label for {missing[0]} ({len(missing)} of {len(paths)} images)")
+    labels = np.array([known[path.stem] for path in paths], np.int64)
+    if not paths or labels.min() < 0 or labels.max() >= len(classes):
+        raise UserError(f"{folder}: no images, or labels outside of the {len(classes)} classes of train/")
+    return Source(ImageFiles(paths), labels, tuple(classes))
+
+
+def _validation_labels(root: Path, paths: list[Path], ranks: dict[str, int]) -> dict[str, int]:
+    """The class of each validation image by the stem of its file name."""
+    for name in ("val_list.txt", "val.txt"):
+        if (root / name).is_file():
+            rows = [
+                line.rsplit(maxsplit=1)
+                for line in (root / name).read_text(encoding="utf-8").splitlines()
+                if line.strip()
+            ]
+            return {Path(file).stem: int(label) for file, label in rows}
+    solution = root / "LOC_val_solution.csv"
+    if solution.is_file():
+        with open(solution, newline="", encoding="utf-8") as file:
+            return {row["ImageId"]: ranks[row["PredictionString"].split()[0]] for row in csv.DictReader(file)}
+    kits = sorted(root.glob("**/ILSVRC2012_validation_ground_truth.txt"))
+    if kits:
+        return _devkit_labels(kits[0], paths, ranks)
+    raise UserError(f"{root}: val/ is flat, and neither val_list.txt, LOC_val_solution.csv nor the devkit is there")
+
+
+def _devkit_labels(truth: Path, paths: list[Path], ranks: dict[str, int]) -> dict[str, int]:
+    """The development kit numbers classes in an order of its own; `meta.mat` gives their WordNet ids."""
+    from scipy.io import loadmat
+
+    synsets = loadmat(str(truth.parent / "meta.mat"), squeeze_me=True)["synsets"]
+    wnids = {int(row["ILSVRC2012_ID"]): str(row["WNID"]) for row in synsets}
+    numbers = [int(line) for line in truth.read_text().split()]
+    if len(numbers) != len(paths):
+        raise UserError(f"{truth}: {len(numbers)} labels for {len(paths)} validation images")
+    return {path.stem: ranks[wnids[number]] for path, number in zip(paths, numbers)}

@@ -1,0 +1,97 @@
+"""Which samples go where: the same global batches however many cards, accumulation steps and workers share them.
+
+Changed from Paddle's `DistributedBatchSampler`, whose shuffle ignores the seed, restarts after a resume, and pads the
+last batch with repeated samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from paddle.io import Dataset, DistributedBatchSampler
+
+from common.errors import UserError
+
+_STREAM = 0x0DE2  # tells these random numbers from those of other uses of the same seed
+
+
+def permutation(seed: int, epoch: int, size: int) -> np.ndarray:
+    """The order of the samples in one epoch: a function of its arguments, the same on every rank."""
+    return np.random.default_rng((_STREAM, seed, epoch)).permutation(size)
+
+
+class TrainSampler(DistributedBatchSampler):
+    """Micro-batches of keys `(epoch, index)` for one rank, from any step on.
+
+    The epochs' permutations are joined into one endless stream, and optimiser step `s` takes its samples
+    `s * G ... (s + 1) * G - 1`, where `G = batch_size * ranks * accumulation` is the global batch. So no batch is short,
+    padded or dropped, every sample is seen equally often, and the position is the step alone. Of each global batch,
+    rank `r` takes the `r`-th part, as `accumulation` micro-batches.
+
+    Args:
+        dataset: sized.
+        batch_size: images of one micro-batch on one card.
+        accumulation: micro-batches of one optimiser step on one card.
+        steps: optimiser steps of the whole run.
+        seed: of the shuffle.
+        start: the step to begin with, for a resumed run.
+        rank: of this process; None: Paddle's.
+        ranks: number of processes; None: Paddle's.
+
+    Raises:
+        UserError: when the global batch is larger than the data set.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        batch_size: int,
+        accumulation: int,
+        steps: int,
+        seed: int,
+        start: int = 0,
+        rank: int | None = None,
+        ranks: int | None = None,
+    ):
+        super().__init__(dataset, batch_size, num_replicas=ranks, rank=rank, shuffle=True, drop_last=True)
+        self.accumulation = accumulation
+        self.steps = steps
+        self.seed = seed
+        self.start = start
+        self.global_batch = batch_size * self.nranks * accumulation
+        if self.global_batch > len(dataset):
+            raise UserError(f"the global batch is {self.global_batch}, larger than the {len(dataset)} training images")
+
+    def __len__(self) -> int:
+        return (self.steps - self.start) * self.accumulation
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        size = len(self.dataset)
+        orders: dict[int, np.ndarray] = {}
+        for step in range(self.start, self.steps):
+            first = step * self.global_batch + self.local_rank * self.accumulation * self.batch_size
+            for micro in range(self.accumulation):
+                begin = first + micro * self.batch_size
+                places = [divmod(position, size) for position in range(begin, begin + self.batch_size)]
+                for epoch in sorted({epoch for epoch, _ in places} - orders.keys()):
+                    orders = {epoch - 1: orders.get(epoch - 1, ()), epoch: permutation(self.seed, epoch, size)}
+                yield [(epoch, int(orders[epoch][place])) for epoch, place in places]
+
+
+class EvalSampler(DistributedBatchSampler):
+    """Batches of keys `(0, index)` in which every sample comes exactly once over all ranks; no rank is padded."""
+
+    def __init__(self, dataset: Dataset, batch_size: int, rank: int | None = None, ranks: int | None = None):
+        super().__init__(dataset, batch_size, num_replicas=ranks, rank=rank, shuffle=False, drop_last=False)
+
+    def _mine(self) -> range:
+        return range(self.local_rank, len(self.dataset), self.nranks)
+
+    def __len__(self) -> int:
+        return -(-len(self._mine()) // self.batch_size)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        mine = self._mine()
+        for begin in range(0, len(mine), self.batch_size):
+            yield [(0, index) for index in mine[begin : begin + self.batch_size]]

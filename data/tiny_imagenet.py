@@ -1,0 +1,137 @@
+"""Tiny ImageNet (200 classes, 64 x 64) from its official zip or the unpacked folder.
+
+Source: https://cs231n.stanford.edu/tiny-imagenet-200.zip. Its test images have no labels: the official validation
+images are the test part here. All images are decoded once into a memory-mapped cache, which every process then shares.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from common.errors import UserError
+from common.files import atomic_folder
+from data.images import decode
+from data.source import Source
+
+SIZE = 64
+_FORMAT = 1  # of the cache; raise it when what is written there changes
+_LARGEST_FILE = 4 << 20  # bytes; the official images have a few thousand
+
+
+class _Archive:
+    """The zip or the folder, read alike: names relative to `tiny-imagenet-200/`."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        if root.is_file():
+            try:
+                self._zip = zipfile.ZipFile(root)
+            except zipfile.BadZipFile as error:
+                raise UserError(f"{root}: not a readable zip archive ({error})") from None
+            prefix = "tiny-imagenet-200/"
+            self.names = sorted(name[len(prefix) :] for name in self._zip.namelist() if name.startswith(prefix))
+            self._prefix = prefix
+        else:
+            self._zip = None
+            self.names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+
+    def read(self, name: str) -> bytes:
+        try:
+            if self._zip is None:
+                return (self.root / name).read_bytes()
+            if self._zip.getinfo(self._prefix + name).file_size > _LARGEST_FILE:
+                raise UserError(f"{self.root}: {name} is too large for Tiny ImageNet")
+            return self._zip.read(self._prefix + name)
+        except (KeyError, OSError, zipfile.BadZipFile) as error:
+            raise UserError(f"{self.root}: can't read {name} ({error}); is it Tiny ImageNet?") from None
+
+
+def load(config, part: str) -> Source:
+    """Load `train`, or as `test` the official validation part; `config.root` is the zip or the folder."""
+    folder = _cached(_root(config.root), Path(config.cache_dir or "~/.cache/rdrop").expanduser(), config.on_corrupt)
+    facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+    images = np.load(folder / f"{part}_images.npy", mmap_mode="r")
+    return Source(images, np.load(folder / f"{part}_labels.npy"), tuple(facts["classes"]))
+
+
+def _root(root: str) -> Path:
+    path = Path(root).expanduser()
+    if not root:
+        raise UserError("data.root is empty; give tiny-imagenet-200.zip or its unpacked folder")
+    if path.is_dir() and not (path / "wnids.txt").is_file():
+        inside = [path / name for name in ("tiny-imagenet-200", "tiny-imagenet-200.zip") if (path / name).exists()]
+        path = inside[0] if inside else path / "tiny-imagenet-200"
+    if not path.exists():
+        raise UserError(f"data.root: {path} is not there; expected tiny-imagenet-200.zip or the unpacked folder")
+    return path
+
+
+def _cached(root: Path, cache: Path, on_corrupt: str) -> Path:
+    state = root.stat()
+    key = f"{_FORMAT} {root.resolve()} {state.st_size} {state.st_mtime_ns} {on_corrupt}"
+    folder = cache / f"tiny-imagenet-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with open(cache / ".lock", "w", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # several processes may start at once: the first one decodes
+            if not folder.is_dir():
+                print(f"decoding {root} once into {folder}", flush=True)
+                with atomic_folder(folder) as temporary:
+                    _decode_all(_Archive(root), temporary, on_corrupt)
+    except PermissionError:
+        raise UserError(f"{cache}: can't write the cache there; give another folder as data.cache_dir") from None
+    return folder
+
+
+def _decode_all(archive: _Archive, folder: Path, on_corrupt: str) -> None:
+    classes = sorted(archive.read("wnids.txt").decode().split())
+    rank = {name: label for label, name in enumerate(classes)}
+    rows = [line.split("\t") for line in archive.read("val/val_annotations.txt").decode().splitlines()]
+    parts = {
+        "train": [(name, name.split("/")[1]) for name in archive.names if _is_training_image(name)],
+        "test": sorted((f"val/images/{row[0]}", row[1]) for row in rows),
+    }
+    skipped = []
+    for part, files in parts.items():
+        unknown = sorted({wnid for _, wnid in files} - rank.keys())
+        if unknown or not files:
+            raise UserError(
+                f"{archive.root}: {part} has no images, or a class {unknown[:1]} that wnids.txt does not list"
+            )
+        skipped += _decode_part(archive, files, rank, folder, part, on_corrupt)
+    (folder / "facts.json").write_text(json.dumps({"classes": classes, "skipped": skipped}), encoding="utf-8")
+
+
+def _is_training_image(name: str) -> bool:
+    return name.startswith("train/") and name.count("/") == 3 and name.split("/")[2] == "images"
+
+
+def _decode_part(archive, files, rank, folder: Path, part: str, on_corrupt: str) -> list[str]:
+    """Decode one part into `<part>_images.npy` and `<part>_labels.npy`; give the names of damaged images."""
+    pixels, labels, skipped = np.empty((len(files), SIZE, SIZE, 3), np.uint8), [], []
+    for name, wnid in files:
+        try:
+            image = decode(archive.read(name), f"{archive.root}: {name}")
+            if image.shape != (SIZE, SIZE, 3):
+                raise UserError(
+                    f"{archive.root}: {name} has {image.shape[1]} x {image.shape[0]} pixels, expected 64 x 64"
+                )
+        except UserError as error:
+            if on_corrupt == "error":
+                raise
+            print(f"skipped: {error}", flush=True)
+            skipped.append(name)
+            continue
+        pixels[len(labels)] = image
+        labels.append(rank[wnid])
+    np.save(folder / f"{part}_images.npy", pixels[: len(labels)])
+    np.save(folder / f"{part}_labels.npy", np.array(labels, np.int64))
+    if skipped:
+        print(f"{part}: skipped {len(skipped)} of {len(files)} images", flush=True)
+    return skipped

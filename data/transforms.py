@@ -1,0 +1,102 @@
+"""Image transforms: uint8 `(H, W, 3)` in, uint8 `(S, S, 3)` out; normalisation is done on the device, by the batch.
+
+Definitions are torchvision's and timm's, on Pillow's resampling: crop first, then resize. Everything random comes from
+the generator that is passed in.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from PIL import Image
+
+from common.errors import UserError
+
+INTERPOLATIONS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+_ATTEMPTS = 10  # of random_resized_crop, before it falls back to a central crop
+
+
+def resize(image: np.ndarray, height: int, width: int, interpolation: str) -> np.ndarray:
+    """Resize with antialiasing; an image that has the size already is returned as it is."""
+    if image.shape[:2] == (height, width):
+        return image
+    return np.asarray(Image.fromarray(image).resize((width, height), INTERPOLATIONS[interpolation]))
+
+
+def crop_box(height: int, width: int, scale, ratio, rng: np.random.Generator) -> tuple[int, int, int, int]:
+    """Draw the box `(top, left, height, width)` of a random resized crop (arXiv:1409.4842; torchvision's definition).
+
+    Args:
+        height: of the image, in pixels.
+        width: of the image, in pixels.
+        scale: smallest and largest share of the image's area.
+        ratio: smallest and largest width over height; drawn uniformly in its logarithm.
+        rng: the source of randomness.
+    """
+    for _ in range(_ATTEMPTS):
+        area = height * width * rng.uniform(*scale)
+        aspect = math.exp(rng.uniform(math.log(ratio[0]), math.log(ratio[1])))
+        w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+        if 0 < w <= width and 0 < h <= height:
+            return int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1)), h, w
+    w, h = min(width, round(height * ratio[1])), min(height, round(width / ratio[0]))
+    return (height - h) // 2, (width - w) // 2, h, w
+
+
+def random_resized_crop(image, size: int, scale, ratio, interpolation: str, rng) -> np.ndarray:
+    """Cut a random box out and resize it to `size` pixels square."""
+    top, left, height, width = crop_box(*image.shape[:2], scale, ratio, rng)
+    return resize(image[top : top + height, left : left + width], size, size, interpolation)
+
+
+def padded_crop(image: np.ndarray, padding: int, rng: np.random.Generator) -> np.ndarray:
+    """Shift by up to `padding` pixels each way, black coming in at the edges (the usual crop of CIFAR)."""
+    height, width = image.shape[:2]
+    padded = np.pad(image, ((padding, padding), (padding, padding), (0, 0)))
+    top, left = rng.integers(2 * padding + 1, size=2)
+    return padded[top : top + height, left : left + width]
+
+
+def central_crop(image: np.ndarray, size: int, fraction: float, interpolation: str) -> np.ndarray:
+    """Resize the shorter side to `size / fraction` pixels and cut the central `size` pixels square."""
+    height, width = image.shape[:2]
+    short = round(size / fraction)
+    scale = short / min(height, width)
+    image = resize(image, max(short, round(height * scale)), max(short, round(width * scale)), interpolation)
+    top, left = (image.shape[0] - size) // 2, (image.shape[1] - size) // 2
+    return image[top : top + size, left : left + size]
+
+
+class TrainTransform:
+    """The augmentation of the config; see `configs/default.py` under `data`."""
+
+    def __init__(self, config, size: int):
+        self.config = config
+        self.size = size
+
+    def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        config, size = self.config, self.size
+        if config.crop == "random_resized":
+            image = random_resized_crop(image, size, config.crop_scale, config.crop_ratio, config.interpolation, rng)
+        else:
+            image = central_crop(image, size, 1.0, config.interpolation)
+            if config.crop == "padded":
+                image = padded_crop(image, config.crop_padding, rng)
+        if config.flip > 0 and rng.random() < config.flip:
+            image = image[:, ::-1]
+        return image
+
+
+class EvalTransform:
+    """Resize and central crop; nothing is random."""
+
+    def __init__(self, size: int, fraction: float, interpolation: str):
+        if not 0 < fraction <= 1:
+            raise UserError(f"the crop fraction is {fraction}, expected above 0 and at most 1")
+        self.size = size
+        self.fraction = fraction
+        self.interpolation = interpolation
+
+    def __call__(self, image: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
+        return central_crop(image, self.size, self.fraction, self.interpolation)

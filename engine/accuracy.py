@@ -1,0 +1,51 @@
+"""The accuracy check of `val.py`: saved weights on one split of their data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+import data
+import models
+from common.errors import UserError
+from common.files import write_json
+from engine import distributed, logs, plan, report, runtime, weights
+from engine.evaluator import evaluate
+
+
+def check(path: str, config: ConfigDict, split: str, expect_top1: float | None = None, json_path: str = "") -> int:
+    """Evaluate weights, print a table, and compare with an expectation; gives the exit code.
+
+    Args:
+        path: of the weights.
+        config: says which model and which data; `settings.validate` has seen it.
+        split: `train` (without augmentation), `val` or `test`.
+        expect_top1: the least accuracy that is accepted, a fraction.
+        json_path: where to write the result as JSON, if anywhere.
+
+    Raises:
+        UserError: when the weights do not fit the model, or were trained for other classes.
+    """
+    distributed.start()
+    stored = weights.read(path)
+    config = plan.with_input(config)
+    dataset = data.build(config, split, augment=False)
+    if stored.classes is not None:
+        report.check_classes(dataset.classes, stored.classes, f"the weights {path}")
+    config = plan.with_classes(config, len(dataset.classes))
+    model = models.build(config.model)
+    outcome = models.assign(model, stored.arrays, path)
+    if outcome.dropped or outcome.initialised:
+        raise UserError(f"{path}: the head does not fit {len(dataset.classes)} classes: {outcome.summary()}")
+    with logs.progress_bar(len(dataset) // distributed.world_size()) as bar:
+        result = evaluate(model, dataset, config, bar.update)
+    distributed.say(report.table(result, split))
+    if stored.classes is None:
+        distributed.say("the weights do not name their classes: their order was not checked")
+    if json_path and distributed.is_main():
+        write_json(Path(json_path), {**result._asdict(), "weights": path, "split": split})
+    if expect_top1 is not None and result.top1 < expect_top1:
+        distributed.say(f"FAILED: top-1 {result.top1:.4f} is below the expected {expect_top1:.4f}")
+        return runtime.EXIT_FAILED_EXPECTATION
+    return runtime.EXIT_DONE

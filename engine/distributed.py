@@ -1,0 +1,62 @@
+"""Several processes, or one: collectives that are no-ops for one, where Paddle's own would raise."""
+
+from __future__ import annotations
+
+import contextlib
+
+import numpy as np
+import paddle
+import paddle.distributed as dist
+from paddle import nn
+
+
+def start() -> None:
+    """Join the other processes of a launch, if there are any."""
+    if dist.get_world_size() > 1 and not dist.is_initialized():
+        dist.init_parallel_env()
+
+
+def rank() -> int:
+    """This process's number, from 0."""
+    return dist.get_rank()
+
+
+def is_main() -> bool:
+    """Whether this process is the one that writes and prints."""
+    return rank() == 0
+
+
+def say(*lines: str) -> None:
+    """Print lines, once for all processes."""
+    if is_main():
+        print(*lines, sep="\n", flush=True)
+
+
+def world_size() -> int:
+    """How many processes (cards) train together."""
+    return dist.get_world_size()
+
+
+def sum_over_ranks(values) -> np.ndarray:
+    """Add arrays of the same shape over all ranks; float64 in, float64 out."""
+    values = np.asarray(values, np.float64)
+    if world_size() == 1:
+        return values
+    tensor = paddle.to_tensor(values)
+    dist.all_reduce(tensor)
+    return tensor.numpy()
+
+
+def from_main(value: float) -> float:
+    """The main process's value of a number, on all processes."""
+    return sum_over_ranks([value if is_main() else 0.0]).item()
+
+
+def wrap(model: nn.Layer) -> nn.Layer:
+    """The model for training on several cards: its gradients are then averaged over them."""
+    return paddle.DataParallel(model) if world_size() > 1 else model
+
+
+def gradient_sync(model: nn.Layer, due: bool):
+    """A context for one micro-batch: gradients are averaged over the cards only where `due`."""
+    return contextlib.nullcontext() if due or world_size() == 1 else model.no_sync()

@@ -1,0 +1,107 @@
+"""From a config and a folder to a finished run, or to its plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import paddle
+from ml_collections import ConfigDict
+
+import data
+import models
+from common.errors import UserError
+from common.files import write_json
+from engine import distributed, plan, run_folder, runtime
+from engine.evaluator import normalise
+from engine.optimizers import Optimizer
+from engine.trainer import Trainer, build_model, seed_noise
+from losses import RDropLoss, smooth
+
+_DRY_IMAGES = 2
+
+
+def train(config: ConfigDict, folder: Path, overwrite: bool = False) -> int:
+    """Train, or go on with a run that was stopped; gives the exit code.
+
+    Args:
+        config: checked by `settings.validate`.
+        folder: of the run.
+        overwrite: remove an earlier run there and start anew.
+    """
+    distributed.start()
+    config = plan.with_input(config)
+    train_set = data.build(config, "train")
+    val_set = data.build(config, "val") if config.data.holdout else None
+    config = plan.with_classes(config, len(train_set.classes))
+    if distributed.is_main():
+        if overwrite:
+            run_folder.clear(folder)
+        run_folder.claim(folder, config)
+    finished = run_folder.result(folder) if distributed.is_main() else None
+    if distributed.from_main(finished is not None):
+        distributed.say(f"{folder} holds a finished run ({_accuracy(finished)}); --overwrite starts it anew")
+        return runtime.EXIT_DONE
+    trainer = Trainer(config, train_set, val_set, folder)
+    step = trainer.resume()
+    if step != distributed.from_main(step):
+        raise UserError(f"--workdir: {folder} is not the same folder on all machines; use a shared one")
+    _announce(trainer, step)
+    if not trainer.train():
+        distributed.say(f"stopped after step {trainer.progress['step']}, saved; the same command goes on from there")
+        return runtime.EXIT_STOPPED
+    trainer.finish()
+    return runtime.EXIT_DONE
+
+
+def _accuracy(finished: dict | None) -> str:
+    return f"top-1 {100 * finished['top1']:.2f} %" if finished else ""
+
+
+def _announce(trainer: Trainer, step: int) -> None:
+    config, folder = trainer.config, trainer.folder
+    described = plan.describe_model(trainer.model, config) + plan.describe(config, trainer.plan)
+    held_out = f", {len(trainer.val_set)} held out for validation" if trainer.val_set else ""
+    distributed.say(
+        f"data: {config.data.name}, {len(trainer.train_set)} training images{held_out}",
+        *described,
+        f"folder: {folder}",
+        *([f"going on from step {step}"] if step else []),
+    )
+    if distributed.is_main():
+        write_json(folder / run_folder.ENVIRONMENT, {**runtime.environment(), "seed": config.seed})
+
+
+def dry_run(config: ConfigDict) -> int:
+    """Print the plan, and take one real step of the real model on two made-up images; gives the exit code.
+
+    The data set is not read where its size is known, and pretrained weights are not downloaded.
+    """
+    distributed.start()
+    config = plan.with_input(config)
+    train_images, num_classes = data.facts(config)
+    config = plan.with_classes(config, num_classes)
+    if config.model.pretrained and not models.is_local(config.model.pretrained):
+        distributed.say(f"pretrained weights {config.model.pretrained!r} are not here yet: not loaded in a dry run")
+        config.model.pretrained = ""
+    model = build_model(config)
+    plan.check_noise(model, config)
+    arithmetic = plan.make(config, train_images)
+    distributed.say(*plan.describe_model(model, config), *plan.describe(config, arithmetic))
+    terms = _one_step(model, config, arithmetic.steps)
+    distributed.say(f"one step on {_DRY_IMAGES} made-up images: ce {terms.ce.item():.4f}, kl {terms.kl.item():.4f}")
+    return runtime.EXIT_DONE
+
+
+def _one_step(model, config: ConfigDict, steps: int):
+    optimizer = Optimizer(model, config.optim, steps)
+    model.train()
+    seed_noise(config.seed, 0, 0)
+    size = config.model.image_size
+    images = paddle.randint(0, 256, [_DRY_IMAGES, 3, size, size]).astype("uint8")
+    labels = paddle.randint(0, config.model.num_classes, [_DRY_IMAGES])
+    logits = model(normalise(images, config.model), copies=config.rdrop.copies)
+    loss = RDropLoss(config.rdrop.alpha, config.rdrop.preset)
+    terms = loss(logits, smooth(labels, config.model.num_classes, config.loss.label_smoothing))
+    optimizer.accumulate(terms.total)
+    optimizer.step()
+    return terms

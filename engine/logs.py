@@ -1,0 +1,164 @@
+"""What a run tells: metrics.jsonl, VisualDL, a progress bar for terminals, and a curve as a picture."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+from visualdl import LogWriter
+
+from common.files import atomic_path, write_text
+
+METRICS, VISUALDL, CURVE = "metrics.jsonl", "vdlrecords.main.log", "curve.png"
+
+
+class Silent:
+    """The log of the processes that write nothing."""
+
+    def __init__(self, seconds: float = 0.0):
+        self._before, self._started = seconds, time.perf_counter()
+
+    def __enter__(self) -> Silent:
+        return self
+
+    def __exit__(self, *exception) -> None:
+        pass
+
+    @property
+    def seconds(self) -> float:
+        """Time of the whole run so far, that before a resume included."""
+        return self._before + time.perf_counter() - self._started
+
+    def advance(self, images: int) -> None:
+        """Note a step."""
+
+    def step(self, step: int, values: dict[str, float]) -> None:
+        """Record training metrics."""
+
+    def validation(self, step: int, result) -> None:
+        """Record a validation."""
+
+
+class RunLog(Silent):
+    """Writes each event once to metrics.jsonl and to VisualDL, and moves the progress bar.
+
+    Args:
+        folder: of the run.
+        plan: its arithmetic.
+        step: where the run goes on; events after it are of steps that will be repeated, and are removed.
+        seconds: time of the run so far.
+    """
+
+    def __init__(self, folder: Path, plan, step: int, seconds: float):
+        super().__init__(seconds)
+        self._plan = plan
+        kept = [record for record in read_metrics(folder) if record["step"] <= step]
+        write_text(folder / METRICS, "".join(json.dumps(record) + "\n" for record in kept))
+        self._metrics = open(folder / METRICS, "a", encoding="utf-8")  # noqa: SIM115 (open as long as the run)
+        # VisualDL's server shows the newest file of a folder only: there is one, written again after a resume.
+        (folder / VISUALDL).unlink(missing_ok=True)
+        self._visualdl = LogWriter(logdir=str(folder), file_name=VISUALDL)
+        for record in kept:
+            self._show(record)
+        self._bar = progress_bar(plan.steps * plan.global_batch, step * plan.global_batch)
+        self._rate_images, self._rate_since = 0, self.seconds
+
+    def __exit__(self, *exception) -> None:
+        self._bar.close()
+        self._metrics.close()
+        self._visualdl.close()
+
+    def advance(self, images: int) -> None:
+        self._bar.update(images)
+        self._rate_images += images
+
+    def step(self, step: int, values: dict[str, float]) -> None:
+        now = self.seconds
+        rate = self._rate_images / (now - self._rate_since)
+        self._rate_images, self._rate_since = 0, now
+        self._record(step, "train", {**values, "images_per_second": round(rate, 1)})
+        shown = ("loss", "ce", "kl", "accuracy", "lr")
+        self._bar.set_postfix_str(" ".join(f"{name} {values[name]:.3g}" for name in shown), refresh=False)
+
+    def validation(self, step: int, result) -> None:
+        self._record(step, "val", {name: getattr(result, name) for name in ("top1", "top5", "loss", "ece")})
+        text = f"epoch {self._plan.epoch(step):.1f}, step {step}: validation top-1 {100 * result.top1:.2f} %"
+        self._bar.set_description_str(f"val {100 * result.top1:.1f} %", refresh=False)
+        if self._bar.disable:
+            print(text, flush=True)
+
+    def images(self, tag: str, grid: np.ndarray) -> None:
+        """Show a picture, uint8 `(H, W, 3)`, in VisualDL."""
+        self._visualdl.add_image(tag, grid, 0)
+
+    def _record(self, step: int, split: str, values: dict[str, float]) -> None:
+        place = {"step": step, "epoch": round(self._plan.epoch(step), 4), "split": split}
+        record = {**place, **values, "seconds": round(self.seconds, 3)}
+        self._metrics.write(json.dumps(record) + "\n")
+        self._metrics.flush()
+        self._show(record)
+
+    def _show(self, record: dict) -> None:
+        for name, value in record.items():
+            if name not in ("step", "split", "epoch", "seconds"):
+                self._visualdl.add_scalar(f"{record['split']}/{name}", value, record["step"])
+
+
+def read_metrics(folder: Path) -> list[dict]:
+    """The logged events; a last line that a crash has cut short is left out."""
+    path = folder / METRICS
+    records = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        try:
+            records.append(json.loads(line))
+        except ValueError:
+            break
+    return records
+
+
+def progress_bar(total_images: int, done: int = 0):
+    """A bar on standard error that counts images; silent where that is not a terminal."""
+    quiet = not sys.stderr.isatty()
+    return tqdm(total=total_images, initial=done, unit="img", disable=quiet, dynamic_ncols=True, smoothing=0.1)
+
+
+def image_grid(images: np.ndarray, columns: int = 8) -> np.ndarray:
+    """Lay out images, uint8 `(B, 3, S, S)`, in rows: uint8 `(rows * S, columns * S, 3)`, the rest black."""
+    batch, _, side, _ = images.shape
+    rows = -(-batch // columns)
+    cells = np.zeros((rows * columns, side, side, 3), np.uint8)
+    cells[:batch] = images.transpose(0, 2, 3, 1)
+    grid = cells.reshape(rows, columns, side, side, 3).transpose(0, 2, 1, 3, 4)
+    return grid.reshape(rows * side, columns * side, 3)
+
+
+def draw_curve(folder: Path) -> Path:
+    """Draw loss terms and accuracy over the steps of a run into `curve.png`."""
+    from matplotlib.figure import Figure  # half a second to import, and only needed at the end
+
+    records = read_metrics(folder)
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    losses, accuracy = figure.subplots(1, 2)
+    for axes, split, name, label in (
+        (losses, "train", "ce", "cross-entropy, training"),
+        (losses, "train", "kl", "KL between the copies"),
+        (losses, "val", "loss", "cross-entropy, validation"),
+        (accuracy, "train", "accuracy", "training"),
+        (accuracy, "val", "top1", "validation"),
+    ):
+        points = [(record["step"], record[name]) for record in records if record["split"] == split and name in record]
+        if points:
+            axes.plot(*zip(*points), label=label)
+    losses.set(title=f"{folder.name}: loss in nats", xlabel="optimiser step", yscale="log")
+    accuracy.set(title="accuracy", xlabel="optimiser step")
+    for axes in (losses, accuracy):
+        axes.grid(alpha=0.3)
+        if axes.lines:
+            axes.legend()
+    with atomic_path(folder / CURVE) as temporary:
+        figure.savefig(temporary, dpi=120)
+    return folder / CURVE

@@ -1,0 +1,122 @@
+"""What a run will be, before it starts: sizes, cost, memory and steps, and the checks that need them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ml_collections import ConfigDict
+from paddle import nn
+
+import models
+from common.errors import UserError
+from engine import distributed
+from losses import RDropLoss
+from models import flops
+
+_MOMENTS = {"adamw": 2, "momentum": 1, "sgd": 0}
+_BYTES = 4  # float32
+
+
+class Plan(NamedTuple):
+    """The arithmetic of a run: counts of images and optimiser steps."""
+
+    train_images: int
+    global_batch: int
+    steps: int
+    eval_every: int
+
+    def epoch(self, step: int) -> float:
+        """Passes over the training images after a step."""
+        return step * self.global_batch / self.train_images
+
+
+def with_input(config: ConfigDict) -> ConfigDict:
+    """Fill in what the model's weights decide: image size, mean, standard deviation and evaluation crop."""
+    config = ConfigDict(config.to_dict())
+    stats = models.input_stats(config.model.name)
+    config.model.image_size = config.model.image_size or models.native_size(config.model.name)
+    config.model.mean = config.model.mean or stats.mean
+    config.model.std = config.model.std or stats.std
+    config.data.eval_crop = config.data.eval_crop or stats.crop_fraction
+    return config.lock()
+
+
+def with_classes(config: ConfigDict, num_classes: int) -> ConfigDict:
+    """Fill in what the data set decides: the number of classes.
+
+    Raises:
+        UserError: when the config asks for another one.
+    """
+    if config.model.num_classes not in (0, num_classes):
+        raise UserError(f"model.num_classes is {config.model.num_classes}, but the data has {num_classes} classes")
+    config = ConfigDict(config.to_dict())
+    config.model.num_classes = num_classes
+    return config.lock()
+
+
+def make(config: ConfigDict, train_images: int) -> Plan:
+    """Work out the steps of a run."""
+    train = config.train
+    global_batch = train.batch_size * distributed.world_size() * train.accumulation_steps
+    steps = train.steps or max(1, round(train.epochs * train_images / global_batch))
+    return Plan(train_images, global_batch, steps, config.eval.every_steps or max(1, train_images // global_batch))
+
+
+def check_noise(model: nn.Layer, config: ConfigDict) -> None:
+    """Refuse R-Drop on a model in which nothing is random: KL would be 0 from the first step to the last.
+
+    Raises:
+        UserError: saying which rates to set.
+    """
+    if config.rdrop.copies > 1 and config.rdrop.alpha > 0 and not models.random_layers(model):
+        raise UserError(
+            "R-Drop needs noise, but every drop rate of the model is 0, so KL would be 0: set model.drop_rate "
+            "(the paper has 0.1), or rdrop.copies=1 for plain cross-entropy"
+        )
+
+
+def describe(config: ConfigDict, plan: Plan) -> list[str]:
+    """The start lines: the batch spelled out, and what alpha means."""
+    train, ranks = config.train, distributed.world_size()
+    batch = f"{train.batch_size} images a card x {ranks} cards x {train.accumulation_steps} accumulation"
+    lines = [
+        f"batch: {batch} = {plan.global_batch} images a step",
+        f"run: {plan.steps} steps = {plan.epoch(plan.steps):.1f} epochs of {plan.train_images} images",
+        f"objective: {_objective(config)}",
+    ]
+    reference = train.reference_batch_size
+    if reference and reference != plan.global_batch:
+        scaled = config.optim.lr * plan.global_batch / reference
+        lines.append(
+            f"warning: optim.lr={config.optim.lr:g} was chosen for a global batch of {reference}, this is "
+            f"{plan.global_batch}: by linear scaling use --config.optim.lr={scaled:g}, or change "
+            "train.accumulation_steps until the batch is the same"
+        )
+    return lines
+
+
+def _objective(config: ConfigDict) -> str:
+    rdrop = config.rdrop
+    if rdrop.copies == 1:
+        return "cross-entropy"
+    micro_batch = config.train.batch_size
+    alpha = RDropLoss(rdrop.alpha, rdrop.preset).per_sample_alpha(micro_batch)
+    return (
+        f"R-Drop, {rdrop.copies} copies, per-sample alpha {alpha:g} (the paper's alpha {2 * alpha:g}, the official "
+        f"code's {alpha / micro_batch:g} at a micro-batch of {micro_batch})"
+    )
+
+
+def describe_model(model: nn.Layer, config: ConfigDict) -> list[str]:
+    """Parameters, multiply-adds and an estimate of the memory of one card."""
+    count, (multiply_adds, activations) = flops.parameters(model), flops.cost(model, config.model.image_size)
+    states = count * (2 + _MOMENTS[config.optim.name]) * _BYTES  # weights, gradients, moments
+    passes = config.train.batch_size * config.rdrop.copies
+    kept = 2 * activations * passes * _BYTES  # what layers give out, and as much again between them
+    return [
+        f"model: {config.model.name} at {config.model.image_size} px, {config.model.num_classes} classes",
+        f"parameters: {count:,}",
+        f"multiply-adds: {multiply_adds / 1e9:.3f} G an image and pass",
+        f"memory a card (estimate, float32): {(states + kept) / 2**30:.1f} GB, of which activations "
+        f"{kept / 2**30:.1f} GB",
+    ]

@@ -1,0 +1,57 @@
+"""A run's folder: what may be in it, and whether a run may begin or go on there."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from common.errors import UserError
+from common.files import write_json
+from engine import settings
+
+CONFIG, ENVIRONMENT, RESULT, WEIGHTS = "config.json", "environment.json", "result.json", "weights.safetensors"
+CHECKPOINTS = "checkpoints"
+_OURS = (CONFIG, ENVIRONMENT, RESULT, WEIGHTS, CHECKPOINTS, "metrics.jsonl", "curve.png")
+# Fields that do not change what is computed: a run may go on with other ones.
+_FREE = {"data.root", "data.cache_dir", "data.workers", "train.checkpoint_every_steps", "train.keep_checkpoints"}
+
+
+def clear(folder: Path) -> None:
+    """Remove what an earlier run wrote there, and nothing else."""
+    for path in [*(folder / name for name in _OURS), *folder.glob("vdlrecords.*")]:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def claim(folder: Path, config: ConfigDict) -> None:
+    """Write the config into a new folder, or check that it is the same in an old one.
+
+    Raises:
+        UserError: when the folder holds a run of another config, or can't be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / CONFIG
+        if path.is_file():
+            old = settings.fields(settings.from_json(path.read_text(encoding="utf-8"), str(path)))
+            new = settings.fields(config)
+            for name in sorted(new.keys() - _FREE):
+                if old[name] != new[name]:
+                    raise UserError(
+                        f"{folder} holds a run with {name} = {old[name]!r}, not {new[name]!r}; "
+                        "give another --workdir, or --overwrite to start anew"
+                    )
+        write_json(path, config.to_dict())
+    except OSError as error:
+        raise UserError(f"--workdir: {folder} can't be written ({error.strerror})") from None
+
+
+def result(folder: Path) -> dict | None:
+    """The result of a finished run, or None."""
+    path = folder / RESULT
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None

@@ -1,0 +1,230 @@
+"""Configs and flags: strict where the raw flags are lenient, and one line for every mistake.
+
+`ml_collections.config_flags` reads the file and the overrides. Before it does, each `--config.a.b=value` is checked
+here, since it accepts a boolean for an integer, `None` for anything, and answers an unknown field with a traceback.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from common.errors import UserError, nearest
+from common.safe_load import read_metadata
+from configs import default
+
+FLAGS = flags.FLAGS
+_CHOICES = {
+    "data.crop": ("random_resized", "padded", "none"),
+    "data.interpolation": ("bicubic", "bilinear"),
+    "data.on_corrupt": ("error", "skip"),
+    "model.head_init": ("normal", "zero"),
+    "optim.name": ("adamw", "momentum", "sgd"),
+    "optim.schedule": ("cosine", "linear", "polynomial", "constant"),
+    "rdrop.preset": ("per_sample", "paper", "official_code", "paddle_2021"),
+}
+_AT_LEAST_ONE = ("rdrop.copies", "train.batch_size", "train.accumulation_steps", "train.log_every_steps",
+                 "train.checkpoint_every_steps", "train.keep_checkpoints", "eval.batch_size")  # fmt: skip
+_SHARES = ("data.holdout", "data.flip", "loss.label_smoothing", "optim.momentum", "optim.beta1", "optim.beta2")
+_MAY_BE_NEGATIVE = ("model.embed_drop_rate", "model.proj_drop_rate", "model.mlp_drop_rate")
+
+
+def define_config(argv: Sequence[str], fallback: str | ConfigDict) -> None:
+    """Define `--config` and its overrides, after checking those in `argv`.
+
+    Args:
+        argv: the command line.
+        fallback: what `--config` is when it is not given: a file, or a config.
+
+    Raises:
+        UserError: for a config file that can't be used, or an override that does not fit it.
+    """
+    path = _option(argv, "config")
+    if path or isinstance(fallback, str):
+        path = path or fallback
+        config = load_file(path)
+        config_flags.DEFINE_config_file("config", path, "The experiment: a file with get_config().", lock_config=True)
+    else:
+        config = fallback
+        config_flags.DEFINE_config_dict("config", config, "The config that came with the weights.", lock_config=True)
+    for name, value in _overrides(argv):
+        _check_override(config, name, value)
+
+
+def parse(argv: Sequence[str], fallback: str | ConfigDict) -> list[str]:
+    """Parse the flags and the config; for `absl.app.run`. `fallback` is as in `define_config`."""
+    define_config(argv, fallback)
+    try:
+        rest = FLAGS(argv)
+    except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(" ".join(str(error).split())) from None
+    if len(rest) > 1:
+        raise UserError(f"{rest[1]!r} is not a flag; flags begin with --, fields of the config with --config.")
+    return rest
+
+
+def config_of_weights(argv: Sequence[str]) -> ConfigDict:
+    """The config inside the file of `--weights`, or the defaults where `--config` gives another.
+
+    Raises:
+        UserError: when the file has none and `--config` is not given.
+    """
+    path = _option(argv, "weights")
+    if not path or _option(argv, "config"):
+        return default.get_config()
+    stored = read_metadata(path).get("config")
+    if stored is None:
+        raise UserError(f"{path} does not carry a config; give the one it was trained with by --config=configs/NAME.py")
+    return from_json(stored, path)
+
+
+def load_file(path: str) -> ConfigDict:
+    """Run the `get_config` of a config file."""
+    if not Path(path).is_file():
+        known = [file.stem for file in Path("configs").glob("*.py") if file.stem not in ("__init__", "default")]
+        raise UserError(f"--config: {path} is not a file{nearest(Path(path).stem, known)}")
+    specification = importlib.util.spec_from_file_location("experiment", path)
+    if specification is None:
+        raise UserError(f"--config: {path} is not a Python file")
+    module = importlib.util.module_from_spec(specification)
+    try:
+        specification.loader.exec_module(module)
+        return module.get_config()
+    except Exception as error:  # a config is the user's own code: whatever it raises is theirs to mend
+        raise UserError(f"--config: {path}: {type(error).__name__}: {' '.join(str(error).split())}") from None
+
+
+def _option(argv: Sequence[str], name: str) -> str:
+    """The value of `--name=value` or `--name value`; the last one counts."""
+    found = ""
+    for position, word in enumerate(argv):
+        key, equals, value = word.lstrip("-").partition("=")
+        if word.startswith("-") and key == name:
+            found = value if equals else "".join(argv[position + 1 : position + 2])
+    return found
+
+
+def _overrides(argv: Sequence[str]) -> list[tuple[str, str]]:
+    """`(field, value)` of each `--config.field=value` and `--config.field value`."""
+    found = []
+    for position, word in enumerate(argv):
+        key, equals, value = word.lstrip("-").partition("=")
+        if word.startswith("-") and key.startswith(("config.", "noconfig.")):
+            if not equals:
+                value = "".join(argv[position + 1 : position + 2])
+            found.append((key.partition(".")[2], value))
+    return found
+
+
+def _check_override(config: ConfigDict, name: str, text: str) -> None:
+    known = fields(config)
+    if name not in known:
+        if any(field.startswith(name + ".") for field in known):
+            raise UserError(f"--config.{name} is a group of fields; set one of them, as in --config.{name}.NAME=value")
+        raise UserError(f"--config.{name}: no such field{nearest(name, known)}")
+    default_value = known[name]
+    if isinstance(default_value, str):
+        if text == "None":
+            raise UserError(f"--config.{name} is text and can't be None; leave it empty for none")
+        return
+    value = _literal(text)
+    if not _fits(value, default_value):
+        kind = _KINDS[type(default_value)]
+        raise UserError(f"--config.{name}={text}: expected {kind}, such as {default_value!r}")
+
+
+_KINDS = {bool: "true or false", int: "an integer", float: "a number", tuple: "a tuple of numbers"}
+
+
+def _literal(text: str):
+    """The Python value of an override; text that is none stays text."""
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _fits(value, default_value) -> bool:
+    if isinstance(default_value, tuple):
+        return isinstance(value, tuple) and all(_fits(item, 0.0) for item in value)
+    if isinstance(default_value, bool) or isinstance(value, bool):
+        return isinstance(value, bool) and isinstance(default_value, bool)
+    return isinstance(value, (int, float) if isinstance(default_value, float) else int)
+
+
+def fields(config: ConfigDict, prefix: str = "") -> dict[str, object]:
+    """All fields of a config by their dotted names."""
+    flat = {}
+    for name, value in config.items():
+        nested = isinstance(value, ConfigDict)
+        flat.update(fields(value, f"{prefix}{name}.") if nested else {prefix + name: value})
+    return flat
+
+
+def validate(config: ConfigDict) -> None:
+    """Check the values that no type can.
+
+    Raises:
+        UserError: naming the first field that is out of its range.
+    """
+    for name, expected in fields(default.get_config()).items():
+        value = fields(config).get(name)
+        if not _fits(value, expected) and not (isinstance(expected, str) and isinstance(value, str)):
+            raise UserError(f"config.{name} is {value!r}, expected {_KINDS.get(type(expected), 'text')}")
+        if name in _CHOICES and value not in _CHOICES[name]:
+            raise UserError(f"config.{name} is {value!r}, expected one of {', '.join(_CHOICES[name])}")
+        if isinstance(value, (int, float)) and name not in _MAY_BE_NEGATIVE and not 0 <= value < float("inf"):
+            raise UserError(f"config.{name} is {value}, expected 0 or more")
+        if name in _AT_LEAST_ONE and value < 1:
+            raise UserError(f"config.{name} is {value}, expected 1 or more")
+        if name in _SHARES and not 0 <= value <= 1:
+            raise UserError(f"config.{name} is {value}, expected 0 to 1")
+    _validate_tuples(config)
+    if not config.train.steps and not config.train.epochs:
+        raise UserError("config.train.steps and config.train.epochs are both 0; set one of them")
+
+
+def _validate_tuples(config: ConfigDict) -> None:
+    for name in ("crop_scale", "crop_ratio"):
+        value = config.data[name]
+        if len(value) != 2 or not 0 < value[0] <= value[1]:
+            raise UserError(f"config.data.{name} is {value}, expected (smallest, largest), both above 0")
+    for name in ("mean", "std"):
+        value = config.model[name]
+        if len(value) not in (0, 3) or (name == "std" and min(value, default=1) <= 0):
+            raise UserError(f"config.model.{name} is {value}, expected three numbers, or () for the weights' own")
+
+
+def to_json(config: ConfigDict) -> str:
+    """A config as JSON text; `from_json` gives it back."""
+    return json.dumps(config.to_dict())
+
+
+def from_json(text: str, origin: str) -> ConfigDict:
+    """A config from JSON text; nothing in it is executed. Fields that the text lacks keep their defaults.
+
+    Raises:
+        UserError: when it is not a config of this version; `origin` names its file.
+    """
+    try:
+        stored = fields(ConfigDict(json.loads(text)))
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{origin}: its config is not readable ({error})") from None
+    config = default.get_config()
+    known = fields(config)
+    for name, value in stored.items():
+        if name not in known:
+            raise UserError(f"{origin}: its config has the field {name}, which this version does not know")
+        value = tuple(value) if isinstance(value, (list, tuple)) else value
+        if not _fits(value, known[name]) and not (isinstance(known[name], str) and isinstance(value, str)):
+            raise UserError(f"{origin}: its config has {name} = {value!r}, expected such as {known[name]!r}")
+        config.update_from_flattened_dict({name: value})
+    return config

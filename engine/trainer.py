@@ -1,0 +1,154 @@
+"""The training loop: algorithm 1 of arXiv:2106.14448, with validation, checkpoints and a record of everything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import paddle
+from ml_collections import ConfigDict
+from paddle import nn
+
+import data
+import models
+from common.files import sha256, write_json
+from engine import checkpoint, distributed, logs, plan, report, run_folder, weights
+from engine.evaluator import evaluate, normalise
+from engine.meter import Meter
+from engine.optimizers import Optimizer
+from engine.signals import StopRequest
+from losses import RDropLoss, smooth
+
+_NOISE_STREAM = 0xD80F  # tells the dropout's random numbers from those of other uses of the same seed
+
+
+def seed_noise(seed: int, step: int, micro_batch: int) -> None:
+    """Seed dropout for one micro-batch: every step and every rank has its own, and none needs to be saved."""
+    entropy = np.random.SeedSequence((_NOISE_STREAM, seed, step, micro_batch, distributed.rank()))
+    paddle.seed(int(entropy.generate_state(1)[0]))
+
+
+def build_model(config: ConfigDict) -> nn.Layer:
+    """Make the model of a resolved config, the same on every rank, with its pretrained weights if it names any."""
+    paddle.seed(config.seed)
+    model = models.build(config.model)
+    if config.model.pretrained:
+        outcome = models.load_weights(model, config.model.pretrained)
+        distributed.say(f"pretrained weights: {outcome.summary()}")
+    return model
+
+
+class Trainer:
+    """One run, from its config to its result.
+
+    Args:
+        config: resolved (`plan.resolve`), so that it says everything.
+        train_set: what `data.build` gives for `train`.
+        val_set: likewise for `val`; None where no images are held out.
+        folder: of the run; already claimed for this config.
+    """
+
+    def __init__(self, config: ConfigDict, train_set, val_set, folder: Path):
+        self.config, self.train_set, self.val_set, self.folder = config, train_set, val_set, folder
+        self.plan = plan.make(config, len(train_set))
+        self.model = build_model(config)
+        plan.check_noise(self.model, config)
+        self.loss = RDropLoss(config.rdrop.alpha, config.rdrop.preset)
+        self.optimizer = Optimizer(self.model, config.optim, self.plan.steps, config.train.accumulation_steps)
+        self.progress = {"step": 0, "best_top1": -1.0, "best_step": -1, "seconds": 0.0, "skipped": 0}
+
+    def train(self) -> bool:
+        """Run the steps that are left. Gives False when a signal stopped it (after saving), True at the end."""
+        config, loss, optimizer = self.config, self.loss, self.optimizer
+        model, meter = distributed.wrap(self.model), Meter()
+        model.train()
+        with self._log() as log, StopRequest() as stop:
+            for batch in data.load(self.train_set, self._sampler(), config.data.workers):
+                seed_noise(config.seed, optimizer.steps_done, optimizer.micro_batches)
+                with distributed.gradient_sync(model, due=optimizer.last_micro_batch):
+                    images = normalise(batch.images, config.model)  # (B, 3, S, S)
+                    logits = model(images, copies=config.rdrop.copies)  # (m, B, C): m dropout masks, one pass
+                    terms = loss(logits, smooth(batch.labels, logits.shape[-1], config.loss.label_smoothing))
+                    optimizer.accumulate(terms.total)  # divided by the accumulation steps
+                meter.add(terms, logits, batch.labels)
+                self.progress["skipped"] += batch.skipped
+                if not optimizer.step_due:
+                    continue
+
+                lr = optimizer.step()
+                step = optimizer.steps_done
+                last, stopping = step == self.plan.steps, stop.agreed()
+                self.progress.update(step=step, seconds=log.seconds)
+                log.advance(self.plan.global_batch)
+                if last or step % config.train.log_every_steps == 0:
+                    log.step(step, {**meter.read(), "lr": lr, "grad_norm": optimizer.grad_norm.item()})
+                improved = self._validate(log) if last or step % self.plan.eval_every == 0 else False
+                if improved or last or stopping or step % config.train.checkpoint_every_steps == 0:
+                    self._save()
+                if stopping and not last:
+                    return False
+        return True
+
+    def resume(self) -> int:
+        """Take the newest good checkpoint, if there is one; gives the step to go on from."""
+        state = checkpoint.newest(self.folder / run_folder.CHECKPOINTS)
+        if state:
+            models.assign(self.model, state.model, str(self.folder))
+            self.optimizer.load_state(state.optimizer, state.progress["step"])
+            self.progress = state.progress
+        return self.progress["step"]
+
+    def finish(self) -> dict:
+        """Evaluate the best weights (the last, where nothing is held out) on the test images, once; write the result."""
+        progress, config = self.progress, self.config
+        if progress["best_step"] >= 0:
+            best = checkpoint.load(self.folder / run_folder.CHECKPOINTS, progress["best_step"])
+            models.assign(self.model, best.model, str(self.folder))
+        test_set = data.build(config, "test")
+        report.check_classes(test_set.classes, self.train_set.classes, "the training images")
+        result = evaluate(self.model, test_set, config)
+        outcome = {
+            **{name: value for name, value in result._asdict().items() if name in ("top1", "top5", "loss", "ece")},
+            "best_top1": progress["best_top1"] if progress["best_step"] >= 0 else None,
+            "step": progress["best_step"] if progress["best_step"] >= 0 else progress["step"],
+            "images_seen": progress["step"] * self.plan.global_batch,
+            "images_skipped": progress["skipped"],
+            "seconds": round(progress["seconds"], 1),
+        }
+        if distributed.is_main():
+            path = self.folder / run_folder.WEIGHTS
+            weights.save(path, weights.arrays_of(self.model), config, test_set.classes)
+            outcome.update(weights=run_folder.WEIGHTS, weights_sha256=sha256(path))
+            logs.draw_curve(self.folder)
+            write_json(self.folder / run_folder.RESULT, outcome)
+            report.show_result(result, outcome, self.folder)
+        return outcome
+
+    def _sampler(self) -> data.TrainSampler:
+        train, start = self.config.train, self.optimizer.steps_done
+        steps = self.plan.steps
+        return data.TrainSampler(
+            self.train_set, train.batch_size, train.accumulation_steps, steps, self.config.seed, start
+        )
+
+    def _log(self):
+        if not distributed.is_main():
+            return logs.Silent()
+        return logs.RunLog(self.folder, self.plan, self.optimizer.steps_done, self.progress["seconds"])
+
+    def _validate(self, log) -> bool:
+        """Evaluate on the held-out images, if there are any; gives whether it was the best so far (or as good)."""
+        if self.val_set is None:
+            return False
+        result = evaluate(self.model, self.val_set, self.config)
+        step = self.progress["step"]
+        log.validation(step, result)
+        if result.top1 < self.progress["best_top1"]:
+            return False
+        self.progress.update(best_top1=result.top1, best_step=step)
+        return True
+
+    def _save(self) -> None:
+        if distributed.is_main():
+            state = checkpoint.State(weights.arrays_of(self.model), self.optimizer.state(), self.progress)
+            checkpoint.save(self.folder / run_folder.CHECKPOINTS, state, self.config.train.keep_checkpoints)

@@ -1,0 +1,8 @@
+"""Losses: pure functions of logits, wrapped as Paddle layers."""
+
+from __future__ import annotations
+
+from losses.rdrop import PRESETS, RDropLoss, Terms
+from losses.soft_targets import smooth
+
+__all__ = ["PRESETS", "RDropLoss", "Terms", "smooth"]

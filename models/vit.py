@@ -1,0 +1,206 @@
+"""Vision transformers: ViT and DeiT, plain and distilled.
+
+Papers: Dosovitskiy et al., arXiv:2010.11929 (ViT); Touvron et al., arXiv:2012.12877 (DeiT). The names of the parameters
+are timm's and PPIM's, so their weights load by name. Changed from them: `copies` runs several dropout passes of the same
+images as one batch, and whatever comes before the first random layer runs once for all of them.
+
+Shapes: B images (times the copies, once they are split up), N tokens, D width, H heads, C classes.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import paddle
+import paddle.nn.functional as F
+from paddle import Tensor, nn
+
+from models.dropout import Dropout, DropPath, random_layers
+
+EPSILON = 1e-6  # of every LayerNorm, as in the published weights; Paddle's default of 1e-5 loses accuracy
+
+
+class DropRates(NamedTuple):
+    """Drop probabilities, each 0 to 1. `path` is that of the last block; it grows linearly from 0 in the first."""
+
+    embedding: float = 0.0
+    attention: float = 0.0
+    projection: float = 0.0
+    mlp: float = 0.0
+    path: float = 0.0
+
+
+def _linear(inputs: int, outputs: int, std: float = 0.02) -> nn.Linear:
+    initializer = nn.initializer.TruncatedNormal(std=std) if std else nn.initializer.Constant(0.0)
+    return nn.Linear(inputs, outputs, weight_attr=paddle.ParamAttr(initializer=initializer))
+
+
+class Attention(nn.Layer):
+    """Multi-head self-attention.
+
+    The heads are split on the last axis and stacked: sliced or transposed 5-d tensors, the usual form, take several
+    times as long in Paddle's CPU build, most of all their gradients.
+    """
+
+    def __init__(self, width: int, heads: int, rates: DropRates):
+        super().__init__()
+        self.heads = heads
+        self.scale = (width // heads) ** -0.5
+        self.qkv = _linear(width, 3 * width)
+        self.attn_drop = Dropout(rates.attention)
+        self.proj = _linear(width, width)
+        self.proj_drop = Dropout(rates.projection)
+
+    def forward(self, x: Tensor) -> Tensor:
+        heads = paddle.split(self.qkv(x), 3 * self.heads, axis=-1)  # 3H of (B, N, D/H)
+        q, k, v = (paddle.stack(heads[i * self.heads : (i + 1) * self.heads]) for i in range(3))  # (H, B, N, D/H)
+        attention = F.softmax(paddle.matmul(q * self.scale, k, transpose_y=True), axis=-1)  # (H, B, N, N)
+        mixed = paddle.matmul(self.attn_drop(attention), v)  # (H, B, N, D/H)
+        x = paddle.concat(paddle.unbind(mixed), axis=-1)  # (B, N, D)
+        return self.proj_drop(self.proj(x))
+
+
+class Mlp(nn.Layer):
+    """Two linear layers with GELU between, dropout behind each."""
+
+    def __init__(self, width: int, hidden: int, rates: DropRates):
+        super().__init__()
+        self.fc1 = _linear(width, hidden)
+        self.fc2 = _linear(hidden, width)
+        self.drop = Dropout(rates.mlp)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.drop(self.fc2(self.drop(F.gelu(self.fc1(x)))))
+
+
+class Block(nn.Layer):
+    """A pre-norm transformer block, `(B, N, D)` to `(B, N, D)`."""
+
+    def __init__(self, width: int, heads: int, hidden: int, rates: DropRates):
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width, epsilon=EPSILON)
+        self.attn = Attention(width, heads, rates)
+        self.drop_path = DropPath(rates.path)
+        self.norm2 = nn.LayerNorm(width, epsilon=EPSILON)
+        self.mlp = Mlp(width, hidden, rates)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.drop_path(self.attn(self.norm1(x)))
+        return x + self.drop_path(self.mlp(self.norm2(x)))
+
+
+class PatchEmbed(nn.Layer):
+    """Cut images into patches and project each: `(B, 3, S, S)` to `(B, (S / patch)^2, D)`."""
+
+    def __init__(self, patch: int, width: int):
+        super().__init__()
+        std = (3 * patch * patch) ** -0.5
+        initializer = nn.initializer.TruncatedNormal(std=std)
+        attributes = {"weight_attr": paddle.ParamAttr(initializer=initializer), "bias_attr": True}
+        self.proj = nn.Conv2D(3, width, patch, stride=patch, **attributes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.proj(images).flatten(2).transpose([0, 2, 1])
+
+
+class VisionTransformer(nn.Layer):
+    """ViT and plain DeiT.
+
+    Args:
+        image_size: side of the square input, in pixels; a multiple of `patch`.
+        patch: side of a patch, in pixels.
+        width: of the tokens.
+        depth: number of blocks.
+        heads: of the attention; they divide the width.
+        mlp_ratio: hidden width of the MLP over the width.
+        num_classes: of the head.
+        rates: drop probabilities.
+        head_init: `normal` (truncated, 0.02) or `zero`, as the ViT paper does for fine-tuning.
+
+    Raises:
+        ValueError: when the image size is not a multiple of the patch.
+    """
+
+    special_tokens = ("cls_token",)
+
+    def __init__(
+        self,
+        image_size: int,
+        patch: int,
+        width: int,
+        depth: int,
+        heads: int,
+        mlp_ratio: float,
+        num_classes: int,
+        rates: DropRates,
+        head_init: str = "normal",
+    ):
+        super().__init__()
+        if image_size % patch:
+            raise ValueError(f"image_size is {image_size}, expected a multiple of the patch size {patch}")
+        tokens = (image_size // patch) ** 2 + len(self.special_tokens)
+        self.patch_embed = PatchEmbed(patch, width)
+        for name in self.special_tokens:
+            setattr(self, name, self._token(1, width))
+        self.pos_embed = self._token(tokens, width)
+        self.pos_drop = Dropout(rates.embedding)
+        path_rates = [rates.path * i / max(depth - 1, 1) for i in range(depth)]
+        self.blocks = nn.LayerList(
+            [Block(width, heads, int(width * mlp_ratio), rates._replace(path=rate)) for rate in path_rates]
+        )
+        self.norm = nn.LayerNorm(width, epsilon=EPSILON)
+        self.head = self._head(width, num_classes, head_init)
+
+    def _token(self, count: int, width: int) -> Tensor:
+        attributes = paddle.ParamAttr(initializer=nn.initializer.TruncatedNormal(std=0.02))
+        return self.create_parameter([1, count, width], attr=attributes)
+
+    @staticmethod
+    def _head(width: int, num_classes: int, init: str) -> nn.Linear:
+        return _linear(width, num_classes, std=0.0 if init == "zero" else 0.02)
+
+    def forward(self, images: Tensor, copies: int = 1) -> Tensor:
+        """Classify images.
+
+        Args:
+            images: normalised, `(B, 3, S, S)`.
+            copies: how many times each image passes, each with noise of its own.
+
+        Returns:
+            Logits `(copies, B, C)`; `(B, C)` for `copies=1`.
+        """
+        x, pending = self.embed(images), copies
+        for layer in (self.pos_drop, *self.blocks):
+            if pending > 1 and self.training and random_layers(layer):
+                x, pending = paddle.concat([x] * copies), 1  # (copies * B, N, D), from the first random layer on
+            x = layer(x)
+        logits = self.classify(self.norm(x))
+        if pending > 1:  # nothing was random: all copies are the same
+            logits = paddle.concat([logits] * copies)
+        return logits.reshape([copies, -1, logits.shape[-1]]) if copies > 1 else logits
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Patches with the special tokens before them and their positions added: `(B, N, D)`."""
+        patches = self.patch_embed(images)
+        tokens = [getattr(self, name).expand([patches.shape[0], -1, -1]) for name in self.special_tokens]
+        return paddle.concat([*tokens, patches], axis=1) + self.pos_embed
+
+    def classify(self, x: Tensor) -> Tensor:
+        """Logits `(B, C)` from the class token of normed `x`, `(B, N, D)`."""
+        return self.head(x[:, 0])
+
+
+class DistilledVisionTransformer(VisionTransformer):
+    """Distilled DeiT: a second special token with a head of its own.
+
+    The two heads' logits are averaged, in training as in evaluation, as PPIM does: one head is never trained alone.
+    """
+
+    special_tokens = ("cls_token", "dist_token")
+
+    def __init__(self, width: int, num_classes: int, head_init: str = "normal", **fields):
+        super().__init__(width=width, num_classes=num_classes, head_init=head_init, **fields)
+        self.head_dist = self._head(width, num_classes, head_init)
+
+    def classify(self, x: Tensor) -> Tensor:
+        return (self.head(x[:, 0]) + self.head_dist(x[:, 1])) / 2

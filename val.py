@@ -1,0 +1,29 @@
+"""Check the accuracy of saved weights: `python val.py --weights=output/digits_rdrop/weights.safetensors`.
+
+Weights that this project wrote carry their config and their classes; for others give `--config=configs/NAME.py`.
+"""
+
+from __future__ import annotations
+
+from absl import flags
+
+from engine import runtime, settings
+
+flags.DEFINE_string("weights", None, "The weights: .safetensors or .pdparams.", required=True)
+flags.DEFINE_enum("split", "test", ["train", "val", "test"], "Which images to use.")
+flags.DEFINE_float("expect_top1", None, "Exit with 1 when top-1, a fraction, is below.", 0.0, 1.0)
+flags.DEFINE_string("json", "", "Write the result there as JSON, too.")
+
+
+def main(argv: list[str]) -> int:
+    """Evaluate the weights of the flags; gives the exit code."""
+    values = settings.FLAGS
+    runtime.prepare_environment()
+    from engine import accuracy  # imports paddle, which reads the environment
+
+    settings.validate(values.config)
+    return accuracy.check(values.weights, values.config, values.split, values.expect_top1, values.json)
+
+
+if __name__ == "__main__":
+    runtime.run(main, lambda argv: settings.parse(argv, settings.config_of_weights(argv)))
