@@ -45,16 +45,14 @@ def define_config(argv: Sequence[str], fallback: str | ConfigDict) -> None:
     Raises:
         UserError: for a config file that can't be used, or an override that does not fit it.
     """
-    path = _option(argv, "config")
-    if path or isinstance(fallback, str):
-        path = path or fallback
-        config = load_file(path)
-        config_flags.DEFINE_config_file("config", path, "The experiment: a file with get_config().", lock_config=True)
-    else:
-        config = fallback
-        config_flags.DEFINE_config_dict("config", config, "The config that came with the weights.", lock_config=True)
+    path = _option(argv, "config") or (fallback if isinstance(fallback, str) else "")
+    config = load_file(path) if path else fallback
     for name, value in _overrides(argv):
         _check_override(config, name, value)
+    if path:
+        config_flags.DEFINE_config_file("config", path, "The experiment: a file with get_config().", lock_config=True)
+    else:
+        config_flags.DEFINE_config_dict("config", config, "The config that came with the weights.", lock_config=True)
 
 
 def parse(argv: Sequence[str], fallback: str | ConfigDict) -> list[str]:

@@ -99,7 +99,7 @@ class Trainer:
         return self.progress["step"]
 
     def finish(self) -> dict:
-        """Evaluate the best weights (the last, where nothing is held out) on the test images, once; write the result."""
+        """Evaluate the best weights (the last, where none are held out) on the test images, and write the result."""
         progress, config = self.progress, self.config
         if progress["best_step"] >= 0:
             best = checkpoint.load(self.folder / run_folder.CHECKPOINTS, progress["best_step"])

@@ -1,8 +1,8 @@
 """Vision transformers: ViT and DeiT, plain and distilled.
 
-Papers: Dosovitskiy et al., arXiv:2010.11929 (ViT); Touvron et al., arXiv:2012.12877 (DeiT). The names of the parameters
-are timm's and PPIM's, so their weights load by name. Changed from them: `copies` runs several dropout passes of the same
-images as one batch, and whatever comes before the first random layer runs once for all of them.
+Papers: Dosovitskiy et al., arXiv:2010.11929 (ViT); Touvron et al., arXiv:2012.12877 (DeiT). The names of the
+parameters are timm's and PPIM's, so their weights load by name. Changed from them: `copies` runs several dropout passes
+of the same images as one batch, and whatever comes before the first random layer runs once for all of them.
 
 Shapes: B images (times the copies, once they are split up), N tokens, D width, H heads, C classes.
 """
