@@ -26,8 +26,8 @@ class TrainSampler(DistributedBatchSampler):
 
     The epochs' permutations are joined into one endless stream, and optimiser step `s` takes its samples
     `s * G ... (s + 1) * G - 1`, where `G = batch_size * ranks * accumulation` is the global batch. So no batch is
-    short, padded or dropped, every sample is seen equally often, and the position is the step alone. Of each global batch,
-    rank `r` takes the `r`-th part, as `accumulation` micro-batches.
+    short, padded or dropped, every sample is seen equally often, and the position is the step alone. Of each global
+    batch, rank `r` takes the `r`-th part, as `accumulation` micro-batches.
 
     Args:
         dataset: sized.

@@ -48,8 +48,13 @@ def _is_amd() -> bool:
 
 def run(main: Callable[[Sequence[str]], int], parser: Callable[[Sequence[str]], list[str]]) -> None:
     """Run a program: `parser` reads the flags, `main` gives the exit code, and a `UserError` becomes one line."""
+    run_tool(lambda: app.run(main, flags_parser=parser))
+
+
+def run_tool(main: Callable[[], int]) -> None:
+    """Run a tool that reads its own command line; a `UserError` becomes one line."""
     try:
-        app.run(main, flags_parser=parser)
+        sys.exit(main())
     except UserError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         sys.exit(EXIT_BAD_INPUT)

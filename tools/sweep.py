@@ -1,0 +1,127 @@
+"""Run experiments over seeds and values of fields, and print means with their spread.
+
+    python -m tools.sweep --config configs/digits_rdrop.py configs/digits_ce.py --seeds 0 1 2 3 4 --jobs 2
+    python -m tools.sweep --config configs/digits_rdrop.py --set optim.lr=1e-3,3e-3 --set rdrop.alpha=0.3,1
+
+Each run is a `main.py` of its own in a folder of its own, so a sweep that is started again goes on where it was. Choose
+values by the column of the held-out images; the test images are for the one that was chosen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from common.errors import UserError
+from common.files import write_json
+from engine import runtime
+
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+class Setting(NamedTuple):
+    """One row of the table: a config file and its overrides."""
+
+    config: str
+    overrides: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return " ".join([Path(self.config).stem, *self.overrides])
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="tools.sweep", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--config", nargs="+", required=True, help="config files")
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=V1,V2", help="values of a field to try")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="seeds of each setting")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time; they share the cores")
+    parser.add_argument("--workdir", type=Path, default=Path("output/sweep"), help="folder of all runs")
+    parser.add_argument("--json", type=Path, help="write the table there, too")
+    return parser.parse_args()
+
+
+def settings_of(configs: list[str], fields: list[str]) -> list[Setting]:
+    """All combinations of config files and values of fields (`name=value,value`)."""
+    choices = []
+    for field in fields:
+        name, equals, values = field.partition("=")
+        if not equals or not values:
+            raise UserError(f"--set {field}: expected FIELD=value,value")
+        choices.append([f"{name}={value}" for value in values.split(",")])
+    return [Setting(config, overrides) for config in configs for overrides in itertools.product(*choices)]
+
+
+def run_one(setting: Setting, seed: int, workdir: Path, threads: int) -> dict:
+    """Train one setting with one seed, unless it is done; gives its result."""
+    folder = workdir / setting.name.replace("/", "_").replace(" ", "__") / f"seed_{seed}"
+    overrides = [f"--config.{override}" for override in (*setting.overrides, f"seed={seed}")]
+    command = [sys.executable, str(_ROOT / "main.py"), f"--config={setting.config}", f"--workdir={folder}", *overrides]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise UserError(f"{setting.name}, seed {seed}: {(done.stderr or done.stdout).strip().splitlines()[-1]}")
+    return json.loads((folder / "result.json").read_text(encoding="utf-8"))
+
+
+def summarise(setting: Setting, results: list[dict]) -> dict:
+    """Means and sample standard deviations over the seeds; accuracies in percent."""
+    row = {"setting": setting.name, "n": len(results)}
+    for key, name in (("best_top1", "val_top1"), ("top1", "test_top1"), ("ece", "test_ece")):
+        values = [100 * result[key] for result in results if result[key] is not None]
+        if values:
+            row[name] = round(float(np.mean(values)), 3)
+            row[f"{name}_std"] = round(float(np.std(values, ddof=1)), 3) if len(values) > 1 else None
+            row[f"{name}_each"] = [round(value, 2) for value in values]
+    row["seconds"] = round(float(np.mean([result["seconds"] for result in results])), 1)
+    return row
+
+
+def table(rows: list[dict]) -> str:
+    """The rows as Markdown."""
+    lines = ["| setting | n | held-out top-1 | test top-1 | test ECE | seconds |", "|---|---|---|---|---|---|"]
+    for row in rows:
+        cells = [row["setting"], str(row["n"])]
+        for name in ("val_top1", "test_top1", "test_ece"):
+            spread = f" +- {row[name + '_std']:.2f}" if row.get(f"{name}_std") is not None else ""
+            cells.append(f"{row[name]:.2f}{spread}" if name in row else "-")
+        lines.append("| " + " | ".join([*cells, f"{row['seconds']:.0f}"]) + " |")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Run the sweep of the command line; gives the exit code."""
+    arguments = _arguments()
+    rows = settings_of(arguments.config, arguments.set)
+    threads = max(1, (os.cpu_count() or 1) // arguments.jobs)
+    tasks = [(row, seed) for row in rows for seed in arguments.seeds]
+    with ThreadPoolExecutor(arguments.jobs) as pool, tqdm(total=len(tasks), unit="run") as bar:
+
+        def work(task: tuple[Setting, int]) -> dict:
+            result = run_one(*task, arguments.workdir, threads)
+            bar.update()
+            return result
+
+        results = list(pool.map(work, tasks))
+    count = len(arguments.seeds)
+    summary = [summarise(row, results[place * count : (place + 1) * count]) for place, row in enumerate(rows)]
+    print(table(summary))
+    if arguments.json:
+        write_json(arguments.json, {"command": sys.argv, "threads": threads, "rows": summary})
+    return runtime.EXIT_DONE
+
+
+if __name__ == "__main__":
+    runtime.run_tool(main)
