@@ -1,0 +1,53 @@
+"""What the tests share: Paddle started as the programs start it, generated images, and running the programs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from engine import runtime  # noqa: E402
+
+runtime.prepare_environment()
+
+SHARED_DATA = ROOT.parent / "shared" / "data"  # real images, where there are any
+
+
+def run_program(*words: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess:
+    """Run a Python program as a user would, in the project's folder."""
+    command = [sys.executable, *map(str, words)]
+    return subprocess.run(command, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True)
+
+
+def launch(processes: int, log_dir: Path, *words: str, **environment: str) -> subprocess.CompletedProcess:
+    """Run a program on several processes by Paddle's launcher."""
+    launcher = ["-m", "paddle.distributed.launch", "--nproc_per_node", str(processes), "--log_dir", str(log_dir)]
+    return run_program(*launcher, *words, **environment)
+
+
+def paint(folder: Path, classes: int, images: int, size: int = 24) -> Path:
+    """Write class folders of generated images that a model can tell apart by their colour."""
+    rng = np.random.default_rng(0)
+    for label in range(classes):
+        (folder / f"class_{label}").mkdir(parents=True)
+        for number in range(images):
+            pixels = rng.integers(0, 120, (size, size + 3, 3))
+            pixels[..., label % 3] += 40 + 90 * (label // 3 + 1) // classes
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / f"class_{label}" / f"{number:03d}.png")
+    return folder
+
+
+@pytest.fixture
+def painted(tmp_path: Path) -> Path:
+    """A root with `train` and `test`: 3 classes of 12 and 5 images."""
+    paint(tmp_path / "painted" / "train", 3, 12)
+    paint(tmp_path / "painted" / "test", 3, 5)
+    return tmp_path / "painted"

@@ -1,0 +1,61 @@
+"""Augmentation is a function of (seed, epoch, index), with any number of workers; damaged images are counted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import data
+from common.errors import UserError
+from configs import default
+
+
+@pytest.fixture
+def config(painted):
+    config = default.get_config()
+    config.model.image_size = 16
+    config.data.update(name="folder", root=str(painted), eval_crop=1.0)
+    return config
+
+
+def _batches(config, workers: int, start: int = 0):
+    dataset = data.build(config, "train")
+    sampler = data.TrainSampler(dataset, 8, 1, 9, config.seed, start, rank=0, ranks=1)
+    return [(batch.images.numpy(), batch.labels.numpy()) for batch in data.load(dataset, sampler, workers)]
+
+
+def test_workers_and_resume_do_not_change_a_bit(config):
+    alone = _batches(config, 0)
+    for other in (_batches(config, 2), [None] * 4 + _batches(config, 0, start=4)):
+        for (images, labels), pair in zip(alone, other):
+            assert pair is None or ((images == pair[0]).all() and (labels == pair[1]).all())
+
+
+def test_seed_and_epoch_change_the_augmentation(config):
+    dataset = data.build(config, "train")
+    same, again, later = dataset[0, 3][0], dataset[0, 3][0], dataset[1, 3][0]
+    config.seed = 1
+    other = data.build(config, "train")[0, 3][0]
+    assert (same == again).all()
+    assert (same != later).any()
+    assert (same != other).any()
+
+
+def test_labels_stay_with_their_images(config):
+    """The generated classes differ in the brightest channel, whatever the crop."""
+    for images, labels in _batches(config, 0):
+        assert (images.mean(axis=(2, 3)).argmax(axis=1) == labels).all()
+
+
+def test_damaged_image(config, painted):
+    bad = sorted((painted / "train" / "class_1").iterdir())[0]
+    bad.write_bytes(b"broken")
+    dataset = data.build(config, "train")
+    with pytest.raises(UserError, match="data.on_corrupt=skip"):
+        dataset[0, 12]
+    config.data.on_corrupt = "skip"
+    image, label, skipped = data.build(config, "train")[0, 12]
+    assert (label, skipped) == (1, 1)
+    assert image.any()
+    assert data.build(config, "train", augment=False)[0, 12][1:] == (data.UNREADABLE, 1)
+    assert not np.any(data.build(config, "train", augment=False)[0, 12][0])

@@ -1,0 +1,144 @@
+"""ViT and DeiT: exact sizes, PPIM's own classes as the reference, and several passes as one batch."""
+
+from __future__ import annotations
+
+import numpy as np
+import paddle
+import pytest
+from ppim.models import deit as ppim_deit
+from ppim.models import vit as ppim_vit
+
+import models
+from common.errors import UserError
+from models import flops
+
+_SMALL = {"patch_size": 4, "embed_dim": 48, "depth": 3, "num_heads": 3, "qkv_bias": True, "epsilon": 1e-6}
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("vit_ti_16", 5_717_416),
+        ("vit_s_16", 22_050_664),
+        ("vit_b_16", 86_567_656),
+        ("vit_b_32", 88_224_232),
+        ("vit_b_16_384", 86_859_496),
+        ("deit_ti_distilled", 5_910_800),
+        ("deit_s_distilled", 22_436_432),
+        ("deit_b_distilled_384", 87_630_032),
+    ],
+)
+def test_exact_parameter_counts_at_1000_classes(name, parameters):
+    assert flops.parameters(models.create(name)) == parameters
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "parameters"), [("vit_l_16", 304_326_632), ("vit_h_14", 632_045_800)])
+def test_exact_parameter_counts_of_the_large(name, parameters):
+    assert flops.parameters(models.create(name)) == parameters
+
+
+def test_multiply_adds():
+    """DeiT-Ti at 224: 1.258 G as published by timm's benchmark, within 1 %."""
+    assert flops.cost(models.create("deit_ti"), 224).multiply_adds == pytest.approx(1.258e9, rel=0.01)
+
+
+def _perturb(model) -> dict[str, np.ndarray]:
+    """Random values for every parameter, so that one that is lost shows."""
+    rng = np.random.default_rng(0)
+    arrays = {name: rng.normal(0, 0.3, value.shape).astype("float32") for name, value in model.state_dict().items()}
+    model.set_state_dict(arrays)
+    return arrays
+
+
+def _ours(distilled: bool):
+    from models.registry import ViTSpec
+    from models.vit import DropRates
+
+    return ViTSpec(48, 3, 3, 4.0, 4, 16, distilled).build(16, 10, DropRates(), "normal")
+
+
+@pytest.mark.parametrize("distilled", [False, True])
+def test_agrees_with_ppim(distilled):
+    family = ppim_deit.DistilledVisionTransformer if distilled else ppim_vit.VisionTransformer
+    reference, ours = family(img_size=16, class_dim=10, **_SMALL), _ours(distilled)
+    report = models.assign(ours, _perturb(reference), "ppim")
+    assert len(report.loaded) == len(ours.state_dict())
+    reference.eval()
+    ours.eval()
+    images = paddle.randn([4, 3, 16, 16])
+    outputs = [model(images) for model in (reference, ours)]
+    scale = outputs[0].abs().max().item()
+    np.testing.assert_allclose(outputs[1].numpy(), outputs[0].numpy(), atol=3e-6 * scale)
+    for output in outputs:
+        (output**2).mean().backward()
+    for (name, a), (_, b) in zip(sorted(reference.named_parameters()), sorted(ours.named_parameters())):
+        largest = a.grad.abs().max().item()
+        np.testing.assert_allclose(b.grad.numpy(), a.grad.numpy(), atol=2e-5 * largest + 1e-7, err_msg=name)
+
+
+@pytest.mark.parametrize("rates", [{"drop_rate": 0.3}, {"drop_path_rate": 0.5}, {"attn_drop_rate": 0.3}])
+@pytest.mark.parametrize("copies", [2, 3])
+def test_copies_have_noise_of_their_own(copies, rates):
+    model = models.create("vit_n_2", num_classes=10, **rates)
+    images = paddle.randn([5, 3, 8, 8])
+    logits = model(images, copies=copies)
+    assert logits.shape == [copies, 5, 10]
+    values = logits.numpy()
+    assert not np.allclose(values[0], values[1])
+    model.eval()
+    values = model(images, copies=copies).numpy()
+    assert (values == values[:1]).all()
+    np.testing.assert_allclose(values[0], model(images).numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_what_comes_before_the_noise_runs_once(monkeypatch):
+    """With drop path alone the first block has rate 0: it sees each image once, the second sees every copy."""
+    model = models.create("vit_n_2", num_classes=10, drop_path_rate=0.3)
+    seen = []
+    for block in model.blocks:
+        block.register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0].shape[0]))
+    model(paddle.randn([4, 3, 8, 8]), copies=2)
+    assert seen == [4, 8, 8, 8]
+
+
+def test_gradients_of_joined_copies_are_those_of_single_passes(monkeypatch):
+    """The masks of one pass of the joined batch, cut in two, give the same gradients in two passes of their own."""
+    masks = []
+    original = models.dropout.keep_mask
+    monkeypatch.setattr(
+        models.dropout, "keep_mask", lambda shape, rate: masks.append(original(shape, rate)) or masks[-1]
+    )
+    model = models.create("vit_n_2", num_classes=10, drop_rate=0.2)
+    images = paddle.randn([3, 3, 8, 8])
+    joined = model(images, copies=2)
+    joined.square().mean().backward()
+    expected = {name: p.grad.numpy() for name, p in model.named_parameters()}
+    model.clear_gradients()
+    for copy in (0, 1):
+        rest = [paddle.chunk(mask, 2)[copy] for mask in masks]
+        monkeypatch.setattr(models.dropout, "keep_mask", lambda shape, rate, rest=rest: rest.pop(0))
+        single = model(images)
+        np.testing.assert_allclose(single.numpy(), joined[copy].numpy(), rtol=1e-5, atol=1e-6)
+        (single.square().mean() / 2).backward()
+    for name, parameter in model.named_parameters():
+        np.testing.assert_allclose(parameter.grad.numpy(), expected[name], rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+def test_zero_head_and_bad_arguments():
+    model = models.create("vit_n_2", num_classes=10, head_init="zero")
+    assert (model(paddle.randn([2, 3, 8, 8])).numpy() == 0).all()
+    with pytest.raises(UserError, match="did you mean 'vit_b_16'"):
+        models.create("vit_b16")
+    with pytest.raises(UserError, match="multiple of the patch size 16"):
+        models.create("vit_ti_16", image_size=100)
+    with pytest.raises(UserError, match="drop rate is 1.5"):
+        models.create("vit_n_2", drop_rate=1.5)
+
+
+def test_same_seed_same_weights():
+    states = []
+    for _ in range(2):
+        paddle.seed(3)
+        states.append(models.create("vit_n_2", num_classes=10).state_dict())
+    assert all((states[0][name].numpy() == states[1][name].numpy()).all() for name in states[0])
