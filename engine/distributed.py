@@ -52,6 +52,11 @@ def from_main(value: float) -> float:
     return sum_over_ranks([value if is_main() else 0.0]).item()
 
 
+def barrier() -> None:
+    """Wait for all processes."""
+    sum_over_ranks([0.0])
+
+
 def wrap(model: nn.Layer) -> nn.Layer:
     """The model for training on several cards: its gradients are then averaged over them."""
     return paddle.DataParallel(model) if world_size() > 1 else model

@@ -78,7 +78,8 @@ def check_noise(model: nn.Layer, config: ConfigDict) -> None:
 def describe(config: ConfigDict, plan: Plan) -> list[str]:
     """The start lines: the batch spelled out, and what alpha means."""
     train, ranks = config.train, distributed.world_size()
-    batch = f"{train.batch_size} images a card x {ranks} cards x {train.accumulation_steps} accumulation"
+    cards = f"{ranks} card" + ("s" if ranks > 1 else "")
+    batch = f"{train.batch_size} images a card x {cards} x {train.accumulation_steps} accumulation"
     lines = [
         f"batch: {batch} = {plan.global_batch} images a step",
         f"run: {plan.steps} steps = {plan.epoch(plan.steps):.1f} epochs of {plan.train_images} images",

@@ -152,3 +152,4 @@ class Trainer:
         if distributed.is_main():
             state = checkpoint.State(weights.arrays_of(self.model), self.optimizer.state(), self.progress)
             checkpoint.save(self.folder / run_folder.CHECKPOINTS, state, self.config.train.keep_checkpoints)
+        distributed.barrier()  # the others may read it next

@@ -1,0 +1,56 @@
+"""Checkpoints: whole or not used, the newest and the best kept."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from common.errors import UserError
+from engine import checkpoint
+
+
+def _save(folder, step, best=-1, keep=2):
+    arrays = {"w": np.full(3, step, "float32")}
+    state = checkpoint.State(arrays, {"w/moment": arrays["w"]}, {"step": step, "best_step": best})
+    return checkpoint.save(folder, state, keep)
+
+
+def test_round_trip(tmp_path):
+    _save(tmp_path, 7)
+    state = checkpoint.newest(tmp_path)
+    assert state.progress["step"] == 7
+    assert (state.model["w"] == 7).all()
+    assert list(state.optimizer) == ["w/moment"]
+    assert checkpoint.newest(tmp_path / "absent") is None
+
+
+def test_newest_and_best_are_kept(tmp_path):
+    for step in (1, 2, 3, 4, 5):
+        _save(tmp_path, step, best=2)
+    assert checkpoint.all_steps(tmp_path) == [5, 4, 2]
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors", "progress.json", "manifest.json"])
+@pytest.mark.parametrize("damage", ["flip", "cut", "gone"])
+def test_damaged_ones_are_named_and_passed_over(tmp_path, capsys, name, damage):
+    _save(tmp_path, 1)
+    path = _save(tmp_path, 2) / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.unlink()
+    if damage != "gone":
+        path.write_bytes(content if damage == "flip" else content[:-5])
+    assert checkpoint.newest(tmp_path).progress["step"] == 1
+    assert "step_00000002" in capsys.readouterr().out
+    with pytest.raises(UserError):
+        checkpoint.load(tmp_path, 2)
+
+
+def test_a_crash_while_writing_leaves_the_old_state(tmp_path, monkeypatch):
+    _save(tmp_path, 1)
+    monkeypatch.setattr(checkpoint, "sha256", lambda path: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        _save(tmp_path, 2)
+    monkeypatch.undo()
+    assert checkpoint.all_steps(tmp_path) == [1]
+    assert checkpoint.newest(tmp_path).progress["step"] == 1

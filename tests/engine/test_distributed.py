@@ -1,0 +1,60 @@
+"""Several processes give what one gives: gradients, counts, and a run from start to end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import launch, run_program
+
+_WORKER = Path(__file__).with_name("gradient_worker.py")
+
+
+@pytest.fixture(scope="module")
+def joint(tmp_path_factory) -> dict[str, np.ndarray]:
+    """The gradients of one process on the joint batch."""
+    path = tmp_path_factory.mktemp("joint") / "gradients.npz"
+    done = run_program(_WORKER, path, 24, 1)
+    assert done.returncode == 0, done.stderr
+    return dict(np.load(path))
+
+
+def _compare(path: Path, joint: dict[str, np.ndarray]) -> None:
+    found = dict(np.load(path))
+    largest = max(np.abs(value).max() for value in joint.values())
+    assert largest > 0.01
+    for name, value in joint.items():
+        np.testing.assert_allclose(found[name], value, atol=1e-6 * largest, err_msg=name)
+
+
+@pytest.mark.parametrize(("processes", "batch", "accumulation"), [(1, 12, 2), (2, 12, 1), (2, 4, 3)])
+def test_gradients_of_any_split(joint, tmp_path, processes, batch, accumulation):
+    path = tmp_path / "gradients.npz"
+    arguments = (_WORKER, path, batch, accumulation)
+    done = run_program(*arguments) if processes == 1 else launch(processes, tmp_path / "log", *arguments)
+    assert done.returncode == 0, done.stderr[-2000:]
+    _compare(path, joint)
+
+
+def test_a_run_on_two_processes_and_its_evaluation_on_three(tmp_path):
+    """Two processes train; three and one then count the same 500 images and the same hits."""
+    overrides = ["--config.train.steps=30", "--config.train.batch_size=16", "--config.data.workers=1"]
+    done = launch(2, tmp_path / "log", "main.py", f"--workdir={tmp_path / 'run'}", *overrides)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+    assert "16 images a card x 2 cards x 1 accumulation = 32 images a step" in done.stdout
+    weights = tmp_path / "run" / "weights.safetensors"
+    counts = []
+    for processes in (1, 3):
+        path = tmp_path / f"{processes}.json"
+        words = ["val.py", f"--weights={weights}", f"--json={path}", "--config.eval.batch_size=64"]
+        done = run_program(*words) if processes == 1 else launch(3, tmp_path / "log3", *words)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+        counts.append(json.loads(path.read_text()))
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    for field in ("top1", "top5"):
+        assert counts[0][field] == counts[1][field] == result[field]
+    assert counts[0]["seen"] == counts[1]["seen"] == 500
+    assert counts[0]["loss"] == pytest.approx(counts[1]["loss"], rel=1e-6)
+    assert counts[0]["ece"] == pytest.approx(counts[1]["ece"], abs=1e-6)

@@ -1,0 +1,118 @@
+"""Configs: every mistake is one line that names the field; files and JSON give back what was put in."""
+
+from __future__ import annotations
+
+import pytest
+
+from common.errors import UserError
+from configs import default
+from engine import settings
+
+
+def _check(override: str) -> None:
+    (field, text), *_ = settings._overrides([f"--config.{override}"])
+    settings._check_override(default.get_config(), field, text)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("optim.l=3", "did you mean 'optim.lr'"),
+        ("optm.lr=3", "did you mean 'optim.lr'"),
+        ("train=3", "is a group of fields"),
+        ("train.steps=true", "expected an integer"),
+        ("train.steps=1.5", "expected an integer"),
+        ("train.steps=None", "expected an integer"),
+        ("train.steps=many", "expected an integer"),
+        ("optim.lr=None", "expected a number"),
+        ("optim.lr=False", "expected a number"),
+        ("optim.lr=(1,2)", "expected a number"),
+        ("data.crop_scale=[0.1,1]", "expected a tuple"),
+        ("data.crop_scale=0.1", "expected a tuple"),
+        ("data.crop_scale=('a',1)", "expected a tuple"),
+        ("data.root=None", "can't be None"),
+    ],
+)
+def test_bad_overrides(override, message):
+    with pytest.raises(UserError, match=message):
+        _check(override)
+
+
+@pytest.mark.parametrize(
+    "override", ["optim.lr=1", "optim.lr=1e-3", "data.crop_scale=(0.1,1)", "data.root=a b", "seed=7"]
+)
+def test_good_overrides(override):
+    _check(override)
+
+
+def test_booleans_are_not_integers():
+    assert settings._fits(True, False)
+    assert not settings._fits(1, False)
+    assert not settings._fits(True, 1)
+
+
+def test_both_spellings_of_an_override():
+    words = ["main.py", "--config.a=1", "--config.b", "2", "-config.c=x=y"]
+    assert settings._overrides(words) == [("a", "1"), ("b", "2"), ("c", "x=y")]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("optim.name", "adam", "expected one of adamw"),
+        ("train.batch_size", 0, "expected 1 or more"),
+        ("train.batch_size", -4, "expected 0 or more"),
+        ("optim.lr", float("nan"), "expected 0 or more"),
+        ("optim.lr", float("inf"), "expected 0 or more"),
+        ("data.holdout", 1.5, "expected 0 to 1"),
+        ("data.crop_scale", (0.5,), "smallest, largest"),
+        ("data.crop_scale", (0.9, 0.1), "smallest, largest"),
+        ("model.mean", (0.5,), "three numbers"),
+        ("model.std", (0.5, 0.0, 0.5), "three numbers"),
+    ],
+)
+def test_values_out_of_range(field, value, message):
+    config = default.get_config()
+    config.train.steps = 1
+    config.update_from_flattened_dict({field: value})
+    with pytest.raises(UserError, match=message):
+        settings.validate(config)
+
+
+def test_a_length_is_needed():
+    with pytest.raises(UserError, match="both 0"):
+        settings.validate(default.get_config())
+
+
+def test_json_round_trip():
+    config = default.get_config()
+    config.model.mean = (0.1, 0.2, 0.3)
+    config.optim.lr = 1 / 3
+    assert settings.fields(settings.from_json(settings.to_json(config), "file")) == settings.fields(config)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("{", "not readable"), ('{"optm": {"lr": 1}}', "does not know"), ('{"optim": {"lr": "x"}}', "expected such as")],
+)
+def test_bad_json(text, message):
+    with pytest.raises(UserError, match=message):
+        settings.from_json(text, "file")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def get_config():\n  return 1 / 0", "ZeroDivisionError"),
+        ("import absent_module", "absent_module"),
+        ("x = 1", "get_config"),
+        (
+            "from configs import default\ndef get_config():\n  c = default.get_config()\n  c.optim.rl = 1\n  return c",
+            "rl",
+        ),
+    ],
+)
+def test_bad_config_files(tmp_path, text, message):
+    (tmp_path / "mine.py").write_text(text)
+    with pytest.raises(UserError, match=message):
+        settings.load_file(str(tmp_path / "mine.py"))
