@@ -14,6 +14,7 @@ from visualdl import LogWriter
 from common.files import atomic_path, write_text
 
 METRICS, VISUALDL, CURVE = "metrics.jsonl", "vdlrecords.main.log", "curve.png"
+_PICTURES = 32
 
 
 class Silent:
@@ -41,6 +42,9 @@ class Silent:
 
     def validation(self, step: int, result) -> None:
         """Record a validation."""
+
+    def pictures(self, tag: str, dataset) -> None:
+        """Show the first images of a data set, as the model sees them."""
 
 
 class RunLog(Silent):
@@ -91,9 +95,9 @@ class RunLog(Silent):
         if self._bar.disable:
             print(text, flush=True)
 
-    def images(self, tag: str, grid: np.ndarray) -> None:
-        """Show a picture, uint8 `(H, W, 3)`, in VisualDL."""
-        self._visualdl.add_image(tag, grid, 0)
+    def pictures(self, tag: str, dataset) -> None:
+        images = [dataset[0, index][0] for index in range(min(len(dataset), _PICTURES))]  # of epoch 0
+        self._visualdl.add_image(tag, image_grid(np.stack(images)), 0)
 
     def _record(self, step: int, split: str, values: dict[str, float]) -> None:
         place = {"step": step, "epoch": round(self._plan.epoch(step), 4), "split": split}

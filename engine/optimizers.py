@@ -80,7 +80,8 @@ class Optimizer:
                 for gradient in gradients:
                     gradient.multiply_(factor)
         self._optimizer.set_lr(lr)
-        self._optimizer.step()
+        with paddle.utils.unique_name.guard():  # the moments are named at the first step: alike in every process
+            self._optimizer.step()
         self._optimizer.clear_grad()
         self.micro_batches = 0
         self.steps_done += 1

@@ -38,7 +38,7 @@ def claim(folder: Path, config: ConfigDict) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / CONFIG
         if path.is_file():
-            old = settings.fields(settings.from_json(path.read_text(encoding="utf-8"), str(path)))
+            old = settings.fields(settings.from_dict(_read_json(path), str(path)))
             new = settings.fields(config)
             for name in sorted(new.keys() - _FREE):
                 if old[name] != new[name]:
@@ -54,4 +54,11 @@ def claim(folder: Path, config: ConfigDict) -> None:
 def result(folder: Path) -> dict | None:
     """The result of a finished run, or None."""
     path = folder / RESULT
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return _read_json(path) if path.is_file() else None
+
+
+def _read_json(path: Path):
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is not readable ({error}); --overwrite starts the run anew") from None

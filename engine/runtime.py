@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 
-from absl import app
+from absl import app, logging
 
 from common.errors import UserError
 
@@ -48,6 +48,7 @@ def _is_amd() -> bool:
 
 def run(main: Callable[[Sequence[str]], int], parser: Callable[[Sequence[str]], list[str]]) -> None:
     """Run a program: `parser` reads the flags, `main` gives the exit code, and a `UserError` becomes one line."""
+    logging.set_verbosity(logging.WARNING)  # libraries report on fonts and the like
     run_tool(lambda: app.run(main, flags_parser=parser))
 
 

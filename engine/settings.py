@@ -20,6 +20,7 @@ from common.safe_load import read_metadata
 from configs import default
 
 FLAGS = flags.FLAGS
+METADATA = "rdrop"  # the entry of a weights file that holds config and classes
 _CHOICES = {
     "data.crop": ("random_resized", "padded", "none"),
     "data.interpolation": ("bicubic", "bilinear"),
@@ -76,10 +77,10 @@ def config_of_weights(argv: Sequence[str]) -> ConfigDict:
     path = _option(argv, "weights")
     if not path or _option(argv, "config"):
         return default.get_config()
-    stored = read_metadata(path).get("config")
-    if stored is None:
+    content = read_content(read_metadata(path), path)
+    if content is None:
         raise UserError(f"{path} does not carry a config; give the one it was trained with by --config=configs/NAME.py")
-    return from_json(stored, path)
+    return from_dict(content.get("config"), path)
 
 
 def load_file(path: str) -> ConfigDict:
@@ -201,24 +202,34 @@ def _validate_tuples(config: ConfigDict) -> None:
             raise UserError(f"config.model.{name} is {value}, expected three numbers, or () for the weights' own")
 
 
-def to_json(config: ConfigDict) -> str:
-    """A config as JSON text; `from_json` gives it back."""
-    return json.dumps(config.to_dict())
+def read_content(metadata: dict[str, str], origin: str) -> dict | None:
+    """What a weights file of this project says of itself (config and classes); None for files of others.
+
+    Raises:
+        UserError: when it is not readable; `origin` names the file.
+    """
+    if METADATA not in metadata:
+        return None
+    try:
+        content = json.loads(metadata[METADATA])
+    except ValueError as error:
+        raise UserError(f"{origin}: its metadata is not readable ({error})") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{origin}: its metadata is not readable (not an object)")
+    return content
 
 
-def from_json(text: str, origin: str) -> ConfigDict:
-    """A config from JSON text; nothing in it is executed. Fields that the text lacks keep their defaults.
+def from_dict(stored: object, origin: str) -> ConfigDict:
+    """A config from what JSON made of it; nothing in it is executed. Fields that it lacks keep their defaults.
 
     Raises:
         UserError: when it is not a config of this version; `origin` names its file.
     """
-    try:
-        stored = fields(ConfigDict(json.loads(text)))
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{origin}: its config is not readable ({error})") from None
+    if not isinstance(stored, dict):
+        raise UserError(f"{origin}: its config is not readable (not an object)")
     config = default.get_config()
     known = fields(config)
-    for name, value in stored.items():
+    for name, value in fields(ConfigDict(stored)).items():
         if name not in known:
             raise UserError(f"{origin}: its config has the field {name}, which this version does not know")
         value = tuple(value) if isinstance(value, (list, tuple)) else value

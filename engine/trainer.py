@@ -63,6 +63,7 @@ class Trainer:
         model, meter = distributed.wrap(self.model), Meter()
         model.train()
         with self._log() as log, StopRequest() as stop:
+            log.pictures("train/images", self.train_set)
             for batch in data.load(self.train_set, self._sampler(), config.data.workers):
                 seed_noise(config.seed, optimizer.steps_done, optimizer.micro_batches)
                 with distributed.gradient_sync(model, due=optimizer.last_micro_batch):

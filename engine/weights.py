@@ -16,6 +16,8 @@ from common.files import atomic_path
 from common.safe_load import read_arrays
 from engine import settings
 
+_FORMAT = 1  # of the metadata
+
 
 class Weights(NamedTuple):
     """Arrays by name; the config and the classes are None where the file does not tell."""
@@ -32,9 +34,10 @@ def arrays_of(model: nn.Layer) -> dict[str, np.ndarray]:
 
 def save(path: Path, arrays: dict[str, np.ndarray], config: ConfigDict, classes: tuple[str, ...]) -> None:
     """Write a weights file atomically."""
-    metadata = {"format": "rdrop-1", "config": settings.to_json(config), "classes": json.dumps(classes)}
+    content = {"format": _FORMAT, "classes": classes, "config": config.to_dict()}
     with atomic_path(path) as temporary:
-        save_file(arrays, str(temporary), metadata)
+        # One entry: safetensors writes several in an order that changes, and equal weights should be equal files.
+        save_file(arrays, str(temporary), {settings.METADATA: json.dumps(content)})
 
 
 def read(path: str | Path) -> Weights:
@@ -44,12 +47,10 @@ def read(path: str | Path) -> Weights:
         UserError: when it can't be read.
     """
     arrays, metadata = read_arrays(path)
-    if "config" not in metadata:
+    content = settings.read_content(metadata, str(path))
+    if content is None:
         return Weights(arrays, None, None)
-    try:
-        classes = json.loads(metadata["classes"])
-        if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
-            raise ValueError("not a list of names")
-    except (KeyError, ValueError) as error:
-        raise UserError(f"{path}: the names of its classes are not readable ({error})") from None
-    return Weights(arrays, settings.from_json(metadata["config"], str(path)), tuple(classes))
+    classes = content.get("classes")
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        raise UserError(f"{path}: the names of its classes are not a list of names")
+    return Weights(arrays, settings.from_dict(content.get("config"), str(path)), tuple(classes))

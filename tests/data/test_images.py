@@ -33,7 +33,7 @@ def test_sixteen_bits_are_scaled_not_clipped(tmp_path):
 def test_transparent_is_white(tmp_path):
     pixels = np.zeros((4, 4, 4), np.uint8)
     pixels[:2, :, 3] = 255  # the upper half is opaque black, the lower is transparent
-    found = _saved(Image.fromarray(pixels, "RGBA"), tmp_path / "alpha.png")
+    found = _saved(Image.fromarray(pixels), tmp_path / "alpha.png")
     assert (found[:2] == 0).all()
     assert (found[2:] == 255).all()
 

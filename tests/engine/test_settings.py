@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from common.errors import UserError
@@ -88,16 +90,29 @@ def test_json_round_trip():
     config = default.get_config()
     config.model.mean = (0.1, 0.2, 0.3)
     config.optim.lr = 1 / 3
-    assert settings.fields(settings.from_json(settings.to_json(config), "file")) == settings.fields(config)
+    stored = json.loads(json.dumps(config.to_dict()))
+    assert settings.fields(settings.from_dict(stored, "file")) == settings.fields(config)
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
-    [("{", "not readable"), ('{"optm": {"lr": 1}}', "does not know"), ('{"optim": {"lr": "x"}}', "expected such as")],
+    ("stored", "message"),
+    [
+        (None, "not readable"),
+        ([1], "not readable"),
+        ({"optm": {"lr": 1}}, "does not know"),
+        ({"optim": {"lr": "x"}}, "expected such as"),
+    ],
 )
-def test_bad_json(text, message):
+def test_bad_stored_configs(stored, message):
     with pytest.raises(UserError, match=message):
-        settings.from_json(text, "file")
+        settings.from_dict(stored, "file")
+
+
+def test_bad_metadata():
+    assert settings.read_content({"format": "pt"}, "file") is None
+    for text in ("{", "[]"):
+        with pytest.raises(UserError, match="not readable"):
+            settings.read_content({settings.METADATA: text}, "file")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,43 @@
+"""R-Drop fine-tuning of ViT-B/16 on CIFAR-100 at 384 pixels.
+
+Command:   python -m paddle.distributed.launch --gpus 0,1,2,3 main.py --config=configs/cifar100_vit_b_384.py \\
+               --config.model.pretrained=VIT_B_16_IMAGENET21K.safetensors
+Hardware:  4 cards with 128 images each, each image twice; one V100 took 54 h for the same 10,000 steps of 512 images.
+           On one card: --config.train.batch_size=32 --config.train.accumulation_steps=16, the same objective.
+Published: 93.29 % (arXiv:2106.14448), without R-Drop 92.64 %; 93.48 % (its Paddle reproduction). Not re-run here.
+
+The weight of the KL term is the open point of the published runs. The paper's alpha for images (0.6, quoted from memory)
+is 0.3 per sample; its code's default of 0.3, with KL summed over a micro-batch of 32, is 9.6 per sample; the default of
+the Paddle reproduction, 0.3 summed over 8 images, is 2.4. Here it is that of the official code.
+"""
+
+from configs import default
+
+
+def get_config():
+    config = default.get_config()
+    config.data.name = "cifar100"
+    config.data.holdout = 0.02  # 1,000 images; 0 trains on all and takes the last weights
+    config.data.crop = "random_resized"
+    config.data.crop_scale = (0.05, 1.0)
+    config.data.interpolation = "bilinear"
+    config.data.flip = 0.0
+    config.data.workers = 4
+
+    config.model.name = "vit_b_16_384"
+    config.model.pretrained = "weights/vit_b_16_imagenet21k.safetensors"
+    config.model.drop_rate = 0.1
+    config.model.head_init = "zero"
+
+    config.rdrop.alpha = 9.6
+
+    config.optim.name = "momentum"
+    config.optim.lr = 0.01
+    config.optim.clip_norm = 1.0
+    config.optim.warmup_steps = 500
+
+    config.train.steps = 10_000
+    config.train.batch_size = 128
+    config.train.reference_batch_size = 512
+    config.eval.every_steps = 500
+    return config

@@ -1,0 +1,20 @@
+"""R-Drop on a folder of your own images, `ROOT/<class>/*` or `ROOT/train/<class>/*`: a nano ViT from scratch, 64 pixels.
+
+Command:   python main.py --config=configs/folder_small.py --config.data.root=ROOT
+Hardware:  any. With a GPU, fine-tune instead: --config.model.name=deit_s --config.model.pretrained=deit_s
+           --config.optim.lr=5e-5.
+"""
+
+from configs import tiny_imagenet_small
+
+
+def get_config():
+    config = tiny_imagenet_small.get_config()
+    config.data.name = "folder"
+    config.data.holdout = 0.1
+    config.model.drop_rate = 0.1
+    config.optim.lr = 1e-3
+    config.optim.warmup_steps = 50
+    config.train.batch_size = 32
+    config.train.reference_batch_size = 0
+    return config

@@ -1,0 +1,143 @@
+"""Training on generated images: it learns, it goes on with the same bits, and it refuses what can't work."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from common.errors import UserError
+from common.safe_load import read_arrays
+from configs import default
+from engine import experiment, logs, plan, runtime, settings
+from engine.signals import StopRequest
+from engine.trainer import seed_noise
+from models.dropout import keep_mask
+
+
+@pytest.fixture
+def config(painted):
+    """Three classes of coloured noise; dropout, accumulation, validation and a schedule are all in play."""
+    config = default.get_config()
+    config.data.update(name="folder", root=str(painted), holdout=0.2, crop_scale=(0.5, 1.0))
+    config.model.update(name="vit_n_8", image_size=16, drop_rate=0.1)
+    config.optim.update(lr=3e-3, warmup_steps=3, clip_norm=1.0, weight_decay=0.05)
+    config.train.update(steps=16, batch_size=6, accumulation_steps=2, log_every_steps=1, checkpoint_every_steps=5)
+    config.eval.every_steps = 4
+    return config
+
+
+def _outcome(folder):
+    arrays, metadata = read_arrays(folder / "weights.safetensors")
+    records = [
+        {k: v for k, v in r.items() if k not in ("seconds", "images_per_second")} for r in logs.read_metrics(folder)
+    ]
+    return arrays, records, json.loads(metadata["rdrop"])["classes"]
+
+
+def test_a_run_and_its_folder(config, tmp_path, capsys):
+    config.train.steps = 60
+    folder = tmp_path / "run"
+    assert experiment.train(config, folder) == runtime.EXIT_DONE
+    result = json.loads((folder / "result.json").read_text())
+    assert result["top1"] > 0.8  # by chance: 0.33
+    assert result["images_seen"] == 60 * 12
+    assert {"top5", "loss", "ece", "best_top1", "step", "seconds", "weights_sha256"} <= result.keys()
+    for name in (
+        "config.json",
+        "environment.json",
+        "metrics.jsonl",
+        "curve.png",
+        "vdlrecords.main.log",
+        result["weights"],
+    ):
+        assert (folder / name).is_file(), name
+    assert len(list((folder / "checkpoints").iterdir())) <= 3
+    train = [record for record in logs.read_metrics(folder) if record["split"] == "train"]
+    assert train[-1]["ce"] < 0.7 * train[0]["ce"]
+    assert all(record["kl"] > 0 for record in train)
+    assert experiment.train(config, folder) == runtime.EXIT_DONE
+    assert "finished run" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_stopped_run_goes_on_with_the_same_bits(config, tmp_path, monkeypatch, workers):
+    config.data.workers = workers
+    experiment.train(config, tmp_path / "whole")
+    steps = iter([False] * 6 + [True] + [False] * 99)
+    monkeypatch.setattr(StopRequest, "agreed", lambda self: next(steps))
+    assert experiment.train(config, tmp_path / "cut") == runtime.EXIT_STOPPED
+    assert logs.read_metrics(tmp_path / "cut")[-1]["step"] == 7
+    assert experiment.train(config, tmp_path / "cut") == runtime.EXIT_DONE
+    whole, cut = _outcome(tmp_path / "whole"), _outcome(tmp_path / "cut")
+    assert whole[1:] == cut[1:]
+    for name, value in whole[0].items():
+        assert (cut[0][name] == value).all(), name
+
+
+def test_another_seed_gives_other_weights(config, tmp_path):
+    config.train.steps = 2
+    experiment.train(config, tmp_path / "a")
+    config.seed = 1
+    experiment.train(config, tmp_path / "b")
+    a, b = _outcome(tmp_path / "a"), _outcome(tmp_path / "b")
+    assert (a[0]["head.weight"] != b[0]["head.weight"]).any()
+
+
+def test_another_config_needs_another_folder(config, tmp_path):
+    config.train.steps = 1
+    experiment.train(config, tmp_path / "run")
+    config.optim.lr = 1.0
+    with pytest.raises(UserError, match=r"optim.lr = 0.003, not 1.0; give another --workdir"):
+        experiment.train(config, tmp_path / "run")
+    (tmp_path / "run" / "mine.txt").write_text("kept")
+    assert experiment.train(config, tmp_path / "run", overwrite=True) == runtime.EXIT_DONE
+    assert (tmp_path / "run" / "mine.txt").is_file()
+
+
+def test_rdrop_without_noise_is_refused(config, tmp_path):
+    config.model.drop_rate = 0.0
+    with pytest.raises(UserError, match="every drop rate of the model is 0"):
+        experiment.train(config, tmp_path / "run")
+    config.rdrop.copies = 1
+    config.train.steps = 1
+    assert experiment.train(config, tmp_path / "plain") == runtime.EXIT_DONE
+
+
+def test_noise_differs_by_step_and_micro_batch_and_repeats():
+    def draw(*key):
+        seed_noise(*key)
+        return keep_mask([32, 32], 0.5).numpy()
+
+    first = draw(0, 4, 1)
+    assert (first == draw(0, 4, 1)).all()
+    for other in ((1, 4, 1), (0, 5, 1), (0, 4, 0)):
+        assert 0.4 < (first == draw(*other)).mean() < 0.6
+
+
+def test_plan_arithmetic_and_warnings(config):
+    config = plan.with_classes(plan.with_input(config), 3)
+    config.unlock()
+    config.train.update(steps=0, epochs=2.5, reference_batch_size=24)
+    arithmetic = plan.make(config, 100)
+    assert arithmetic[1:3] == (12, 21)  # 2.5 x 100 / 12, rounded
+    text = "\n".join(plan.describe(config, arithmetic))
+    assert "6 images a card x 1 card x 2 accumulation = 12 images a step" in text
+    assert "--config.optim.lr=0.0015" in text
+    config.rdrop.update(preset="official_code", alpha=0.3)
+    assert (
+        "per-sample alpha 1.8 (the paper's alpha 3.6, the official code's 0.3 at"
+        in plan.describe(config, arithmetic)[2]
+    )
+    with pytest.raises(UserError, match="num_classes is 3"):
+        plan.with_classes(config, 4)
+    settings.validate(config)
+
+
+def test_dry_run_takes_one_step(config, capsys):
+    assert experiment.dry_run(config) == runtime.EXIT_DONE
+    text = capsys.readouterr().out
+    for part in ("parameters:", "multiply-adds:", "memory a card", "one step on 2 made-up images"):
+        assert part in text
+    assert np.isfinite(float(text.rsplit("kl ", 1)[1]))

@@ -1,0 +1,35 @@
+"""The arithmetic of the sweep's table, and a small sweep that is started twice."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import run_program
+
+from common.errors import UserError
+from tools import sweep
+
+
+def test_combinations():
+    rows = sweep.settings_of(["configs/a.py", "b.py"], ["x.y=1,2", "z=3"])
+    assert [row.name for row in rows] == ["a x.y=1 z=3", "a x.y=2 z=3", "b x.y=1 z=3", "b x.y=2 z=3"]
+    with pytest.raises(UserError, match="FIELD=value"):
+        sweep.settings_of(["a.py"], ["x.y"])
+
+
+def test_mean_and_sample_deviation():
+    results = [{"best_top1": None, "top1": top1, "ece": 0.1, "seconds": 2.0} for top1 in (0.90, 0.94)]
+    row = sweep.summarise(sweep.Setting("a.py", ()), results)
+    assert (row["test_top1"], row["n"]) == (92.0, 2)
+    assert row["test_top1_std"] == pytest.approx(2.828, abs=1e-3)
+    assert "| a | 2 | - | 92.00 +- 2.83 | 10.00 +- 0.00 | 2 |" in sweep.table([row])
+
+
+def test_a_small_sweep(tmp_path):
+    words = ["-m", "tools.sweep", "--config", "configs/digits_ce.py", "--set", "train.steps=2", "--seeds", "0", "1"]
+    done = run_program(*words, "--jobs", "2", "--workdir", tmp_path / "runs", "--json", tmp_path / "table.json")
+    assert done.returncode == 0, done.stderr
+    assert "| digits_ce train.steps=2 | 2 |" in done.stdout
+    assert (tmp_path / "table.json").is_file()
+    done = run_program(*words[:5], "train.stepss=2", "--workdir", tmp_path / "wrong")
+    assert done.returncode == 2
+    assert "did you mean 'train.steps'" in done.stderr

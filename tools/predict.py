@@ -1,0 +1,80 @@
+"""Classify images with trained weights.
+
+    python -m tools.predict --weights output/digits_rdrop/weights.safetensors picture.png ...
+
+One line an image: file, class, probability. The weights carry their config and the names of the classes.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from common.errors import UserError
+from common.files import write_json
+from engine import runtime
+
+
+def _arguments() -> argparse.Namespace:
+    form = argparse.RawTextHelpFormatter
+    parser = argparse.ArgumentParser(prog="tools.predict", description=__doc__, formatter_class=form)
+    parser.add_argument("--weights", required=True, help="a weights file that this project wrote")
+    parser.add_argument("--json", type=Path, help="write all predictions there, with every class's probability")
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="image files of any size")
+    return parser.parse_args()
+
+
+def predict(weights_path: str, paths: list[Path]) -> list[dict]:
+    """Classify image files.
+
+    Returns:
+        One dict an image: `file`, `class`, `probability`, and `probabilities` by the name of the class.
+
+    Raises:
+        UserError: for unreadable images, or weights that do not say what they are for.
+    """
+    import numpy as np
+    import paddle
+    import paddle.nn.functional as F
+
+    import models
+    from data.images import decode
+    from data.transforms import EvalTransform
+    from engine import weights
+    from engine.evaluator import normalise
+
+    stored = weights.read(weights_path)
+    if stored.config is None:
+        raise UserError(f"{weights_path} does not name its model and classes; only weights of this project do")
+    config = stored.config
+    model = models.build(config.model)
+    models.assign(model, stored.arrays, weights_path)
+    model.eval()
+    transform = EvalTransform(config.model.image_size, config.data.eval_crop, config.data.interpolation)
+    predictions = []
+    for path in paths:
+        pixels = transform(decode(path, str(path)), None).transpose(2, 0, 1)  # (3, S, S)
+        images = paddle.to_tensor(np.ascontiguousarray(pixels)[None])
+        with paddle.no_grad():
+            probabilities = F.softmax(model(normalise(images, config.model)), axis=-1)[0].numpy().tolist()
+        best = int(np.argmax(probabilities))
+        named = dict(zip(stored.classes, probabilities))
+        found = {"file": str(path), "class": stored.classes[best], "probability": probabilities[best]}
+        predictions.append({**found, "probabilities": named})
+    return predictions
+
+
+def main() -> int:
+    """Classify the images of the command line; gives the exit code."""
+    arguments = _arguments()
+    runtime.prepare_environment()
+    predictions = predict(arguments.weights, arguments.images)
+    for row in predictions:
+        print(f"{row['file']}  {row['class']}  {row['probability']:.4f}")
+    if arguments.json:
+        write_json(arguments.json, predictions)
+    return runtime.EXIT_DONE
+
+
+if __name__ == "__main__":
+    runtime.run_tool(main)
