@@ -7,6 +7,7 @@ read: here an unpickler admits numpy arrays and plain containers only, and every
 from __future__ import annotations
 
 import collections
+import importlib
 import pickle
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -48,9 +49,11 @@ def _encode(text: str, encoding: str = "latin1") -> bytes:
 
 def _numpy_internal(name: str) -> Any:
     """numpy's private constructors, wherever the installed version (1 or 2) keeps them."""
-    core = np._core if hasattr(np, "_core") else np.core
-    module = core.numeric if name == "_frombuffer" else core.multiarray
-    return getattr(module, name)
+    module = "numeric" if name == "_frombuffer" else "multiarray"
+    try:
+        return getattr(importlib.import_module(f"numpy._core.{module}"), name)
+    except ModuleNotFoundError:
+        return getattr(importlib.import_module(f"numpy.core.{module}"), name)
 
 
 def unpickle_arrays(file: BinaryIO, origin: str, encoding: str = "ASCII") -> Any:

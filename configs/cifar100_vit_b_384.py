@@ -6,7 +6,7 @@ Hardware:  4 cards with 128 images each, each image twice; one V100 took 54 h fo
            On one card: --config.train.batch_size=32 --config.train.accumulation_steps=16, the same objective.
 Published: 93.29 % (arXiv:2106.14448), without R-Drop 92.64 %; 93.48 % (its Paddle reproduction). Not re-run here.
 
-The weight of the KL term is the open point of the published runs. The paper's alpha for images (0.6, quoted from memory)
+The weight of the KL term is the open point of the published runs. The paper's alpha for images (0.6, from memory)
 is 0.3 per sample; its code's default of 0.3, with KL summed over a micro-batch of 32, is 9.6 per sample; the default of
 the Paddle reproduction, 0.3 summed over 8 images, is 2.4. Here it is that of the official code.
 """

@@ -113,7 +113,7 @@ def describe_model(model: nn.Layer, config: ConfigDict) -> list[str]:
     count, (multiply_adds, activations) = flops.parameters(model), flops.cost(model, config.model.image_size)
     states = count * (2 + _MOMENTS[config.optim.name]) * _BYTES  # weights, gradients, moments
     passes = config.train.batch_size * config.rdrop.copies
-    kept = 2 * activations * passes * _BYTES  # what layers give out, and as much again between them
+    kept = activations * passes * _BYTES
     return [
         f"model: {config.model.name} at {config.model.image_size} px, {config.model.num_classes} classes",
         f"parameters: {count:,}",

@@ -11,10 +11,15 @@ from models.vit import Attention
 
 
 class Cost(NamedTuple):
-    """Per image and pass: multiply-adds (attention products included), and float32 values that layers give out."""
+    """Per image and pass: multiply-adds (attention products included), and values that wait for the gradient."""
 
     multiply_adds: int
     activations: int
+
+
+# What a layer gives out is kept by it and by what follows (dropout, GELU, the residual sum). Measured on the CPU as the
+# growth of the process's memory with the batch: 2.96 for ViT-B/16 at 384 with dropout 0.1, 3.1 for DeiT-Ti at 224.
+_KEPT_PER_OUTPUT = 3
 
 
 def parameters(model: nn.Layer) -> int:
@@ -28,7 +33,7 @@ def cost(model: nn.Layer, image_size: int) -> Cost:
 
     def count(layer: nn.Layer, inputs, output) -> None:
         counted[0] += _multiply_adds(layer, inputs[0], output)
-        counted[1] += _values(layer, output)
+        counted[1] += _values(layer, inputs, output)
 
     hooks = [layer.register_forward_post_hook(count) for layer in model.sublayers()]
     training = model.training
@@ -52,7 +57,10 @@ def _multiply_adds(layer: nn.Layer, inputs, output) -> int:
     return 0
 
 
-def _values(layer: nn.Layer, output) -> int:
+def _values(layer: nn.Layer, inputs, output) -> int:
     if isinstance(layer, Attention):
-        return 3 * layer.heads * output.shape[1] ** 2 * output.shape[0]  # scores, weights, dropped-out weights
-    return 0 if layer.sublayers() else int(output.size)
+        weights = layer.heads * output.shape[0] * output.shape[1] ** 2
+        return weights * (3 if layer.attn_drop.rate else 1)  # with dropout also the mask and the product
+    if layer.sublayers() or output is inputs[0]:  # made of others, or switched off
+        return 0
+    return _KEPT_PER_OUTPUT * int(output.size)
