@@ -117,7 +117,10 @@ def describe_model(model: nn.Layer, config: ConfigDict) -> list[str]:
     return [
         f"model: {config.model.name} at {config.model.image_size} px, {config.model.num_classes} classes",
         f"parameters: {count:,}",
-        f"multiply-adds: {multiply_adds / 1e9:.3f} G an image and pass",
-        f"memory a card (estimate, float32): {(states + kept) / 2**30:.1f} GB, of which activations "
-        f"{kept / 2**30:.1f} GB",
+        f"multiply-adds: {multiply_adds / 1e9:.4g} G an image and pass",
+        f"memory a card (estimate, float32): {_gigabytes(states + kept)}, of which activations {_gigabytes(kept)}",
     ]
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 2**30:.1f} GB" if size >= 2**30 else f"{size / 2**20:.0f} MB"

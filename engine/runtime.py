@@ -7,6 +7,7 @@ import io
 import os
 import platform
 import shlex
+import signal
 import subprocess
 import sys
 import warnings
@@ -49,7 +50,11 @@ def _is_amd() -> bool:
 def run(main: Callable[[Sequence[str]], int], parser: Callable[[Sequence[str]], list[str]]) -> None:
     """Run a program: `parser` reads the flags, `main` gives the exit code, and a `UserError` becomes one line."""
     logging.set_verbosity(logging.WARNING)  # libraries report on fonts and the like
-    run_tool(lambda: app.run(main, flags_parser=parser))
+    try:
+        run_tool(lambda: app.run(main, flags_parser=parser))
+    except SystemExit as end:
+        asked_for_help = {"--help", "--helpfull", "--helpshort"} & set(sys.argv)
+        sys.exit(EXIT_DONE if asked_for_help else end.code)  # absl exits with 1 after its help
 
 
 def run_tool(main: Callable[[], int]) -> None:
@@ -59,6 +64,12 @@ def run_tool(main: Callable[[], int]) -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         sys.exit(EXIT_BAD_INPUT)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr, flush=True)
+        sys.exit(128 + signal.SIGINT)
+    except BrokenPipeError:  # the reader of a pipe, such as head, has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
 
 
 def environment() -> dict[str, object]:

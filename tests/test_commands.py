@@ -34,6 +34,15 @@ def trained(tmp_path_factory):
     return folder
 
 
+def test_help_and_pipes_end_well():
+    done = run_program("main.py", "--help")
+    assert done.returncode == 0
+    assert "--config.group.field=value" in done.stdout
+    command = f"{sys.executable} main.py --dry_run | head -1"
+    done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True)
+    assert "Traceback" not in done.stderr
+
+
 def test_output_is_quiet_without_a_terminal(trained):
     done = run_program("main.py", f"--workdir={trained}", *_QUICK)
     assert "finished run" in done.stdout
