@@ -107,9 +107,10 @@ def test_rdrop_without_noise_is_refused(config, tmp_path):
 
 def test_a_run_killed_before_its_result_only_finishes(config, tmp_path, monkeypatch):
     config.train.steps = 3
-    with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+    with monkeypatch.context() as patch:
         patch.setattr(Trainer, "finish", lambda self: 1 / 0)
-        experiment.train(config, tmp_path / "run")
+        with pytest.raises(ZeroDivisionError):
+            experiment.train(config, tmp_path / "run")
     assert experiment.train(config, tmp_path / "run") == runtime.EXIT_DONE
     steps = [r["step"] for r in logs.read_metrics(tmp_path / "run") if r["split"] == "train"]
     assert steps == [1, 2, 3]
