@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from paddle import nn
 
 import data
 import models
+from common.errors import UserError
 from common.files import sha256, write_json
 from engine import checkpoint, distributed, logs, plan, report, run_folder, weights
 from engine.evaluator import evaluate, normalise
@@ -42,7 +44,7 @@ class Trainer:
     """One run, from its config to its result.
 
     Args:
-        config: resolved (`plan.resolve`), so that it says everything.
+        config: with what the weights and the data set decide filled in (`plan.with_input`, `plan.with_classes`).
         train_set: what `data.build` gives for `train`.
         val_set: likewise for `val`; None where no images are held out.
         folder: of the run; already claimed for this config.
@@ -82,7 +84,7 @@ class Trainer:
                 self.progress.update(step=step, seconds=log.seconds)
                 log.advance(self.plan.global_batch)
                 if last or step % config.train.log_every_steps == 0:
-                    log.step(step, {**meter.read(), "lr": lr, "grad_norm": optimizer.grad_norm.item()})
+                    self._record(log, {**meter.read(), "lr": lr, "grad_norm": optimizer.grad_norm.item()})
                 improved = self._validate(log) if last or step % self.plan.eval_every == 0 else False
                 if improved or last or stopping or step % config.train.checkpoint_every_steps == 0:
                     self._save()
@@ -136,6 +138,18 @@ class Trainer:
         if not distributed.is_main():
             return logs.Silent()
         return logs.RunLog(self.folder, self.plan, self.optimizer.steps_done, self.progress["seconds"])
+
+    def _record(self, log, values: dict[str, float]) -> None:
+        """Log training metrics, and stop where they are no numbers any more.
+
+        Raises:
+            UserError: when the loss or the gradient is not finite; the checkpoints stay as they are.
+        """
+        step = self.progress["step"]
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise UserError(f"{name} is {value} at step {step}: lower optim.lr, or set optim.clip_norm")
+        log.step(step, values)
 
     def _validate(self, log) -> bool:
         """Evaluate on the held-out images, if there are any; gives whether it was the best so far (or as good)."""

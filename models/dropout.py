@@ -29,39 +29,35 @@ def keep_mask(shape: list[int], rate: float) -> Tensor:
     return paddle.to_tensor(mask.reshape(shape), place=paddle.CPUPlace())
 
 
-class Dropout(nn.Layer):
-    """Zero single elements with probability `rate` in training."""
+class _Drop(nn.Layer):
+    """Noise with probability `rate` in training; evaluation, and a rate of 0, leave `x` as it is."""
 
     def __init__(self, rate: float):
         super().__init__()
         self.rate = rate
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.rate == 0:
-            return x
+        return self.drop(x) if self.training and self.rate else x
+
+    def extra_repr(self) -> str:
+        return f"rate={self.rate}"
+
+
+class Dropout(_Drop):
+    """Zero single elements with probability `rate` in training."""
+
+    def drop(self, x: Tensor) -> Tensor:
         if x.place.is_cpu_place():
             return x * keep_mask(x.shape, self.rate).astype(x.dtype)
         return F.dropout(x, self.rate)
 
-    def extra_repr(self) -> str:
-        return f"rate={self.rate}"
 
-
-class DropPath(nn.Layer):
+class DropPath(_Drop):
     """Zero the whole residual branch of single samples with probability `rate` in training; `x` is `(B, ...)`."""
 
-    def __init__(self, rate: float):
-        super().__init__()
-        self.rate = rate
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.rate == 0:
-            return x
+    def drop(self, x: Tensor) -> Tensor:
         keep = paddle.bernoulli(paddle.full([x.shape[0]] + [1] * (x.ndim - 1), 1 - self.rate, "float32"))
         return x * (keep / (1 - self.rate)).astype(x.dtype)
-
-    def extra_repr(self) -> str:
-        return f"rate={self.rate}"
 
 
 def random_layers(model: nn.Layer) -> list[str]:

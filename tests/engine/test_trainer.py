@@ -96,6 +96,12 @@ def test_another_config_needs_another_folder(config, tmp_path):
     assert (tmp_path / "run" / "mine.txt").is_file()
 
 
+def test_a_loss_that_is_no_number_stops_the_run(config, tmp_path):
+    config.optim.update(name="sgd", lr=1e30, warmup_steps=0, clip_norm=0.0)
+    with pytest.raises(UserError, match=r"at step \d+: lower optim.lr"):
+        experiment.train(config, tmp_path / "run")
+
+
 def test_rdrop_without_noise_is_refused(config, tmp_path):
     config.model.drop_rate = 0.0
     with pytest.raises(UserError, match="every drop rate of the model is 0"):
