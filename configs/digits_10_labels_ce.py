@@ -1,4 +1,9 @@
-"""Cross-entropy with 10 labelled digits a class."""
+"""Cross-entropy on handwritten digits with 10 labelled images a class, with the dropout that suits it best.
+
+Command:  python main.py --config=configs/digits_10_labels_ce.py
+Hardware: 2 CPU cores, a quarter of a minute; as many optimiser steps as with R-Drop.
+Result:   docs/results.md.
+"""
 
 from configs import digits_10_labels_rdrop
 
@@ -6,4 +11,5 @@ from configs import digits_10_labels_rdrop
 def get_config():
     config = digits_10_labels_rdrop.get_config()
     config.rdrop.copies = 1
+    config.model.drop_rate = 0.4
     return config

@@ -1,4 +1,9 @@
-"""Plain cross-entropy on handwritten digits."""
+"""Plain cross-entropy on handwritten digits: `digits_rdrop` with one pass, and the dropout that suits it best.
+
+Command:  python main.py --config=configs/digits_ce.py
+Hardware: 2 CPU cores, under a minute; as many optimiser steps as with R-Drop.
+Result:   docs/results.md.
+"""
 
 from configs import digits_rdrop
 
@@ -6,4 +11,5 @@ from configs import digits_rdrop
 def get_config():
     config = digits_rdrop.get_config()
     config.rdrop.copies = 1
+    config.model.drop_rate = 0.2
     return config
