@@ -24,7 +24,7 @@ def get_config():
     config.optim.weight_decay = 0.05
     config.optim.warmup_steps = 100
 
-    config.train.steps = 900
+    config.train.steps = 750
     config.train.batch_size = 64
     config.train.reference_batch_size = 64
     config.eval.batch_size = 500
