@@ -20,6 +20,7 @@ def main(argv: list[str]) -> int:
     """Run the experiment of the flags; gives the exit code."""
     config = settings.FLAGS.config
     settings.validate(config)
+    settings.validate_length(config)
     runtime.prepare_environment()
     from engine import experiment  # imports paddle, which reads the environment
 

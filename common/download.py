@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import http.client
 import shutil
 import time
 import urllib.error
@@ -9,7 +11,7 @@ import urllib.request
 from pathlib import Path
 
 from common.errors import UserError
-from common.files import atomic_path, digest
+from common.files import atomic_path, digest, sha256
 
 _ATTEMPTS = 3
 _TIMEOUT_SECONDS = 30
@@ -30,10 +32,16 @@ def fetch(url: str, target: Path, md5: str = "") -> Path:
         return check_md5(target, md5)
     if not url.startswith("https://"):
         raise UserError(f"{url}: only https addresses are downloaded")
-    print(f"downloading {url} to {target}", flush=True)
-    with atomic_path(target) as temporary:
-        _download(url, temporary)
-        check_md5(temporary, md5, name=url)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with open(target.parent / ".lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of several processes that want it, one downloads
+        if target.is_file():
+            return target
+        print(f"downloading {url} to {target}", flush=True)
+        with atomic_path(target) as temporary:
+            _download(url, temporary)
+            check_md5(temporary, md5, name=url)
+    print(f"sha256 {sha256(target)}", flush=True)
     return target
 
 
@@ -50,8 +58,11 @@ def _download(url: str, path: Path) -> None:
         try:
             with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as answer, open(path, "wb") as file:
                 shutil.copyfileobj(answer, file, 1 << 20)
+                announced = answer.headers.get("Content-Length")
+            if announced is not None and path.stat().st_size != int(announced):
+                raise OSError(f"{path.stat().st_size} of {announced} bytes came")
             return
-        except (urllib.error.URLError, OSError) as error:
+        except (urllib.error.URLError, http.client.HTTPException, ValueError, OSError) as error:
             if attempt == _ATTEMPTS:
                 raise UserError(f"{url}: download failed ({error}); get the file by hand and give its path") from None
             time.sleep(attempt)

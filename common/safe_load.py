@@ -69,20 +69,20 @@ def unpickle_arrays(file: BinaryIO, origin: str, encoding: str = "ASCII") -> Any
     """
     try:
         content = _ArrayUnpickler(file, encoding=encoding).load()
+        _refuse_objects(content)
     except UserError as error:
         raise UserError(f"{origin}: {error}") from None
     except Exception as error:  # a damaged pickle raises almost anything
         raise UserError(f"{origin}: not a readable pickle of arrays ({type(error).__name__}: {error})") from None
-    _refuse_objects(content, origin)
     return content
 
 
-def _refuse_objects(content: Any, origin: str) -> None:
+def _refuse_objects(content: Any) -> None:
     values = content.values() if isinstance(content, dict) else content if isinstance(content, (list, tuple)) else ()
     for value in values:
-        _refuse_objects(value, origin)
+        _refuse_objects(value)
     if isinstance(content, np.ndarray) and content.dtype.hasobject:
-        raise UserError(f"{origin}: an array of Python objects is refused")
+        raise UserError("an array of Python objects is refused")
 
 
 def read_arrays(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:

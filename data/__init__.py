@@ -13,11 +13,10 @@ from data.dataset import UNREADABLE, ImageDataset
 from data.loader import Batch, load
 from data.sampler import EvalSampler, TrainSampler
 from data.source import Source
-from data.transforms import INTERPOLATIONS, EvalTransform, TrainTransform
+from data.transforms import EvalTransform, TrainTransform
 
 __all__ = [
     "DATASETS",
-    "INTERPOLATIONS",
     "SPLITS",
     "UNREADABLE",
     "Batch",

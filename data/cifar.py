@@ -7,6 +7,8 @@ https://www.cs.toronto.edu/~kriz/cifar.html. The archives hold pickles: they are
 from __future__ import annotations
 
 import tarfile
+import zlib
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
@@ -58,7 +60,7 @@ CIFAR100 = Archive(
 
 
 def load_cifar10(config, part: str) -> Source:
-    """CIFAR-10; `config.root` is the archive, a folder that holds it, or empty to look for it and download it."""
+    """CIFAR-10; `config.root` is the archive, its folder, what holds one of them, or empty to find or download it."""
     return _load(CIFAR10, config.root, part)
 
 
@@ -70,10 +72,14 @@ def load_cifar100(config, part: str) -> Source:
 def _load(archive: Archive, root: str, part: str) -> Source:
     path = _find(archive, root)
     wanted = {*getattr(archive, part), archive.names_file}
-    batches = {name: batch for name, batch in _members(path, archive) if name in wanted}
-    missing = wanted - batches.keys()
+    contents = dict(_members(path, archive, wanted))
+    missing = wanted - contents.keys()
     if missing:
         raise UserError(f"{path}: {archive.folder}/{sorted(missing)[0]} is not in the archive; is it the official one?")
+    batches = {
+        name: unpickle_arrays(BytesIO(content), f"{path}: {name}", encoding="bytes")
+        for name, content in contents.items()
+    }
     rows = [batches[name] for name in getattr(archive, part)]
     try:
         classes = tuple(name.decode() for name in batches[archive.names_file][archive.names_key])
@@ -93,29 +99,35 @@ def _sorted_classes(source: Source) -> Source:
     return Source(source.images, rank[source.labels], tuple(source.classes[position] for position in order))
 
 
-def _members(path: Path, archive: Archive):
-    """Read (name, content) of the pickles in the archive, without unpacking it to the disk."""
+def _members(path: Path, archive: Archive, wanted: set[str]) -> Iterator[tuple[str, bytes]]:
+    """Read (name, content) of the wanted files in the archive, without unpacking it to the disk, or in its folder."""
+    if path.is_dir():
+        yield from ((name, (path / name).read_bytes()) for name in sorted(wanted) if (path / name).is_file())
+        return
     try:
         with tarfile.open(path) as tar:
             for member in tar:
                 folder, _, name = member.name.rpartition("/")
-                if folder != archive.folder or not member.isfile() or name.endswith((".txt", ".html")):
+                if folder != archive.folder or name not in wanted or not member.isfile():
                     continue
                 if member.size > _LARGEST_MEMBER:
                     raise UserError(f"{path}: {member.name} has {member.size} bytes, too many for CIFAR")
-                content = tar.extractfile(member).read()
-                yield name, unpickle_arrays(BytesIO(content), f"{path}: {member.name}", encoding="bytes")
-    except (tarfile.TarError, EOFError, OSError) as error:
+                yield name, tar.extractfile(member).read()
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise UserError(f"{path}: not a readable tar archive ({error})") from None
+
+
+def _holds(path: Path, archive: Archive) -> bool:
+    return path.is_file() or (path / archive.names_file).is_file()
 
 
 def _find(archive: Archive, root: str) -> Path:
     if root:
         path = Path(root).expanduser()
-        path = path / archive.file if path.is_dir() else path
-        if not path.is_file():
-            raise UserError(f"data.root: {path} is not there; give the folder or the file of {archive.file}")
-        return path
+        found = [place for place in (path / archive.file, path / archive.folder, path) if _holds(place, archive)]
+        if not found:
+            raise UserError(f"data.root: {path} is not {archive.file}, and neither that nor {archive.folder}/ is in it")
+        return found[0]
     # AI Studio mounts data sets as ~/data/dataNNNN/; Paddle keeps its own downloads in ~/.cache/paddle/dataset/cifar.
     mounted = sorted((Path.home() / "data").glob(f"data*/{archive.file}"))
     if mounted:

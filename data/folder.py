@@ -40,7 +40,9 @@ def load_imagenet(config, part: str) -> Source:
     if part == "train":
         return scan(root / "train")
     classes = class_folders(root / "train")
-    validation = _test_folder(root)
+    validation = root / "val"
+    if not validation.is_dir():
+        raise UserError(f"data.root: {root} has train/ but no val/ beside it")
     if any(path.is_dir() for path in validation.iterdir()):
         return scan(validation, tuple(classes))
     return _flat_validation(root, validation, classes)
@@ -57,9 +59,9 @@ def _root(config) -> Path:
 
 def _test_folder(root: Path) -> Path:
     for name in ("test", "val"):
-        if (root / name).is_dir():
+        if (root / name).is_dir() and any(path.is_dir() for path in (root / name).iterdir()):
             return root / name
-    raise UserError(f"data.root: {root} has train/ but neither test/ nor val/ beside it")
+    raise UserError(f"data.root: {root} has train/ but neither test/ nor val/ with class folders beside it")
 
 
 def class_folders(root: Path) -> list[str]:
@@ -82,12 +84,18 @@ def scan(root: Path, expected: tuple[str, ...] = ()) -> Source:
         raise UserError(f"{root}: its class folders are not those of the training images, first difference {odd!r}")
     paths, labels = [], []
     for label, name in enumerate(classes):
-        found = sorted(path for path in (root / name).rglob("*") if path.suffix.lower() in SUFFIXES)
+        found = sorted(path for path in (root / name).rglob("*") if _is_image(path, root))
         if not found:
             raise UserError(f"{root / name}: no images; expected files that end in {', '.join(sorted(SUFFIXES))}")
         paths += found
         labels += [label] * len(found)
     return Source(ImageFiles(paths), np.array(labels, np.int64), tuple(classes))
+
+
+def _is_image(path: Path, root: Path) -> bool:
+    """Whether it is a file that ends like an image, and neither it nor a folder below `root` is hidden."""
+    hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
+    return path.suffix.lower() in SUFFIXES and not hidden and path.is_file()
 
 
 def _split(whole: Source, part: str) -> Source:
@@ -101,8 +109,14 @@ def _split(whole: Source, part: str) -> Source:
 
 
 def _flat_validation(root: Path, folder: Path, classes: list[str]) -> Source:
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-    known = _validation_labels(root, paths, {name: label for label, name in enumerate(classes)})
+    paths = sorted(path for path in folder.iterdir() if _is_image(path, folder))
+    try:
+        known = _validation_labels(root, paths, {name: label for label, name in enumerate(classes)})
+    except (KeyError, ValueError, IndexError, OSError) as error:
+        raise UserError(
+            f"{root}: the labels of val/ are not readable, or of other classes than train/'s "
+            f"({type(error).__name__}: {error})"
+        ) from None
     missing = [path.name for path in paths if path.stem not in known]
     if missing:
         raise UserError(f"{folder}: no label for {missing[0]} ({len(missing)} of {len(paths)} images)")

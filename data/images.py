@@ -21,7 +21,7 @@ def to_rgb(image: Image.Image) -> np.ndarray:
     if image.mode == "RGB" and "transparency" not in image.info:
         return np.asarray(image)
     if image.mode.startswith(("I", "F")):
-        return _wide_to_rgb(np.asarray(image))
+        return _wide_to_rgb(np.asarray(image), image.mode)
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
@@ -29,11 +29,14 @@ def to_rgb(image: Image.Image) -> np.ndarray:
     return np.asarray(image.convert("RGB"))
 
 
-def _wide_to_rgb(pixels: np.ndarray) -> np.ndarray:
-    """Greyscale of more than 8 bits a pixel: 0 to 65535 becomes 0 to 255; values that fit 8 bits stay."""
+def _wide_to_rgb(pixels: np.ndarray, mode: str) -> np.ndarray:
+    """Greyscale of more than 8 bits a pixel: 16 bits by their range, other integers and floats by their values."""
+    largest = pixels.max(initial=0)
     pixels = pixels.astype(np.float64)
-    if pixels.max(initial=0) > 255:
+    if mode.startswith("I;16") or largest > 255:
         pixels = pixels / 257
+    elif mode == "F" and largest <= 1:
+        pixels = pixels * 255
     grey = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=-1)
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import shutil
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+import paddle
 from paddle import Tensor
-from paddle.io import DataLoader
+from paddle.io import DataLoader, Dataset
 
-_SHARED_MEMORY_NEEDED = 256 << 20  # bytes; AI Studio's containers have 64 MB, on which workers crash
+from common.errors import UserError
+
+_AHEAD = 2  # batches that each worker prepares, Paddle's own default
 
 
 class Batch(NamedTuple):
@@ -21,31 +26,70 @@ class Batch(NamedTuple):
     skipped: int
 
 
-def _collate(items) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+class _Guarded(Dataset):
+    """Gives an error as an item: what a worker process raises would reach the user as a crash of Paddle's queue."""
+
+    def __init__(self, dataset: Dataset):
+        super().__init__()
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, key):
+        try:
+            return self.dataset[key]
+        except UserError as error:
+            return error
+
+
+def _collate(items) -> tuple[np.ndarray, ...]:
+    """Images, labels, number of skipped images, and the text of an error (empty for none), as arrays."""
+    errors = [str(item) for item in items if isinstance(item, UserError)]
+    # Ended by a zero byte, since an empty array does not travel through shared memory.
+    text = np.frombuffer("".join(errors[:1]).encode() + b"\0", np.uint8)
+    if errors:
+        return np.zeros(1, np.uint8), np.zeros(1, np.int64), np.zeros(1, np.int64), text
     images, labels, skipped = zip(*items)
-    return np.stack(images), np.array(labels, np.int64), np.array(sum(skipped), np.int64)
+    return np.stack(images), np.array(labels, np.int64), np.array([sum(skipped)], np.int64), text
 
 
-def shared_memory_fits() -> bool:
-    """Whether worker processes can pass batches through shared memory here."""
+@functools.cache  # said once
+def _shared_memory_fits(needed: int) -> bool:
+    """Whether worker processes can pass batches through shared memory; containers often have 64 MB of it."""
     try:
-        return shutil.disk_usage("/dev/shm").free >= _SHARED_MEMORY_NEEDED
+        free = shutil.disk_usage("/dev/shm").free
     except OSError:
-        return False
+        free = 0
+    if free < needed:
+        print(
+            f"/dev/shm has {free >> 20} MB free, the workers need {needed >> 20} MB: they pass batches through pipes, "
+            "which is slower",
+            flush=True,
+        )
+    return free >= needed
+
+
+def _batches(dataset, sampler, workers: int) -> Iterator[list[Tensor]]:
+    if workers == 0:
+        for keys in sampler:
+            yield [paddle.to_tensor(array) for array in _collate([_Guarded(dataset)[key] for key in keys])]
+        return
+    images = sampler.batch_size * 3 * dataset.transform.size**2  # bytes
+    needed = images * _AHEAD * workers * int(os.environ.get("PADDLE_LOCAL_SIZE", "1"))
+    shared = _shared_memory_fits(needed)
+    options = {"collate_fn": _collate, "num_workers": workers, "use_shared_memory": shared, "return_list": True}
+    yield from DataLoader(_Guarded(dataset), batch_sampler=sampler, **options)
 
 
 def load(dataset, sampler, workers: int) -> Iterator[Batch]:
-    """Yield the sampler's batches, in its order, read by `workers` processes (0: by this one)."""
-    shared = workers == 0 or shared_memory_fits()
-    if not shared:
-        print("/dev/shm is small here: worker processes pass batches through pipes, which is slower", flush=True)
-    loader = DataLoader(
-        dataset,
-        batch_sampler=sampler,
-        collate_fn=_collate,
-        num_workers=workers,
-        use_shared_memory=shared and workers > 0,
-        return_list=True,
-    )
-    for images, labels, skipped in loader:
+    """Yield the sampler's batches, in its order, read by `workers` processes (0: by this one).
+
+    Raises:
+        UserError: for a damaged image that is not to be skipped.
+    """
+    for images, labels, skipped, text in _batches(dataset, sampler, workers):
+        message = text.numpy().tobytes().rstrip(b"\0").decode()
+        if message:
+            raise UserError(message)
         yield Batch(images, labels, skipped.item())

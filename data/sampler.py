@@ -11,8 +11,6 @@ from collections.abc import Iterator
 import numpy as np
 from paddle.io import Dataset, DistributedBatchSampler
 
-from common.errors import UserError
-
 _STREAM = 0x0DE2  # tells these random numbers from those of other uses of the same seed
 
 
@@ -38,9 +36,6 @@ class TrainSampler(DistributedBatchSampler):
         start: the step to begin with, for a resumed run.
         rank: of this process; None: Paddle's.
         ranks: number of processes; None: Paddle's.
-
-    Raises:
-        UserError: when the global batch is larger than the data set.
     """
 
     def __init__(
@@ -60,8 +55,6 @@ class TrainSampler(DistributedBatchSampler):
         self.seed = seed
         self.start = start
         self.global_batch = batch_size * self.nranks * accumulation
-        if self.global_batch > len(dataset):
-            raise UserError(f"the global batch is {self.global_batch}, larger than the {len(dataset)} training images")
 
     def __len__(self) -> int:
         return (self.steps - self.start) * self.accumulation

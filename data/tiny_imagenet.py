@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import json
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,7 @@ class _Archive:
             if self._zip.getinfo(self._prefix + name).file_size > _LARGEST_FILE:
                 raise UserError(f"{self.root}: {name} is too large for Tiny ImageNet")
             return self._zip.read(self._prefix + name)
-        except (KeyError, OSError, zipfile.BadZipFile) as error:
+        except (KeyError, OSError, zipfile.BadZipFile, zlib.error) as error:
             raise UserError(f"{self.root}: can't read {name} ({error}); is it Tiny ImageNet?") from None
 
 
@@ -56,6 +57,11 @@ def load(config, part: str) -> Source:
     """Load `train`, or as `test` the official validation part; `config.root` is the zip or the folder."""
     folder = _cached(_root(config.root), Path(config.cache_dir or "~/.cache/rdrop").expanduser(), config.on_corrupt)
     facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+    if facts["skipped"]:
+        print(
+            f"{config.root}: {len(facts['skipped'])} damaged images are left out, first {facts['skipped'][0]}",
+            flush=True,
+        )
     images = np.load(folder / f"{part}_images.npy", mmap_mode="r")
     return Source(images, np.load(folder / f"{part}_labels.npy"), tuple(facts["classes"]))
 
@@ -73,8 +79,9 @@ def _root(root: str) -> Path:
 
 
 def _cached(root: Path, cache: Path, on_corrupt: str) -> Path:
-    state = root.stat()
-    key = f"{_FORMAT} {root.resolve()} {state.st_size} {state.st_mtime_ns} {on_corrupt}"
+    files = [root] if root.is_file() else sorted(path for path in root.rglob("*") if path.is_file())
+    states = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    key = f"{_FORMAT} {root.resolve()} {states} {on_corrupt}"
     folder = cache / f"tiny-imagenet-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
     try:
         cache.mkdir(parents=True, exist_ok=True)
@@ -84,15 +91,17 @@ def _cached(root: Path, cache: Path, on_corrupt: str) -> Path:
                 print(f"decoding {root} once into {folder}", flush=True)
                 with atomic_folder(folder) as temporary:
                     _decode_all(_Archive(root), temporary, on_corrupt)
-    except PermissionError:
-        raise UserError(f"{cache}: can't write the cache there; give another folder as data.cache_dir") from None
+    except OSError as error:
+        raise UserError(
+            f"{cache}: can't write the cache there ({error}); set data.cache_dir to another folder"
+        ) from None
     return folder
 
 
 def _decode_all(archive: _Archive, folder: Path, on_corrupt: str) -> None:
     classes = sorted(archive.read("wnids.txt").decode().split())
     rank = {name: label for label, name in enumerate(classes)}
-    rows = [line.split("\t") for line in archive.read("val/val_annotations.txt").decode().splitlines()]
+    rows = [line.split("\t") for line in archive.read("val/val_annotations.txt").decode().splitlines() if line]
     parts = {
         "train": [(name, name.split("/")[1]) for name in archive.names if _is_training_image(name)],
         "test": sorted((f"val/images/{row[0]}", row[1]) for row in rows),

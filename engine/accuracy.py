@@ -44,8 +44,15 @@ def check(path: str, config: ConfigDict, split: str, expect_top1: float | None =
     if stored.classes is None:
         distributed.say("the weights do not name their classes: their order was not checked")
     if json_path and distributed.is_main():
-        write_json(Path(json_path), {**result._asdict(), "weights": path, "split": split})
+        _write(Path(json_path), {**result._asdict(), "weights": path, "split": split})
     if expect_top1 is not None and result.top1 < expect_top1:
         distributed.say(f"FAILED: top-1 {result.top1:.4f} is below the expected {expect_top1:.4f}")
         return runtime.EXIT_FAILED_EXPECTATION
     return runtime.EXIT_DONE
+
+
+def _write(path: Path, content: dict) -> None:
+    try:
+        write_json(path, content)
+    except OSError as error:
+        raise UserError(f"--json: {path} can't be written ({error.strerror})") from None

@@ -50,7 +50,7 @@ class Counter:
         # The place of the label among the logits; of equal ones the lower class comes first, as in argmax.
         earlier = np.arange(logits.shape[1])[None] < labels[:, None]
         place = ((logits > own) | ((logits == own) & earlier)).sum(axis=1)
-        place[np.isnan(logits).any(axis=1)] = logits.shape[1]  # a prediction that is no number is a miss
+        place[np.isnan(logits).any(axis=1)] = max(logits.shape[1], 5)  # a prediction that is no number is a miss
         loss = -log_probs[np.arange(len(labels)), labels]
         self.sums += [len(labels), (~valid).sum(), (place == 0).sum(), (place < 5).sum(), loss.sum()]
         confidence = np.nan_to_num(np.exp(log_probs.max(axis=1)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import paddle
@@ -10,7 +11,7 @@ from ml_collections import ConfigDict
 import data
 import models
 from common.errors import UserError
-from common.files import write_json
+from common.files import write_json, write_text
 from engine import distributed, plan, run_folder, runtime
 from engine.evaluator import normalise
 from engine.optimizers import Optimizer
@@ -41,16 +42,34 @@ def train(config: ConfigDict, folder: Path, overwrite: bool = False) -> int:
     if distributed.from_main(finished is not None):
         distributed.say(f"{folder} holds a finished run ({_accuracy(finished)}); --overwrite starts it anew")
         return runtime.EXIT_DONE
+    _check_shared(folder)
     trainer = Trainer(config, train_set, val_set, folder)
     step = trainer.resume()
-    if step != distributed.from_main(step):
-        raise UserError(f"--workdir: {folder} is not the same folder on all machines; use a shared one")
     _announce(trainer, step)
     if not trainer.train():
         distributed.say(f"stopped after step {trainer.progress['step']}, saved; the same command goes on from there")
         return runtime.EXIT_STOPPED
     trainer.finish()
     return runtime.EXIT_DONE
+
+
+def _check_shared(folder: Path) -> None:
+    """Make sure that all processes see the same folder: what one writes there, the others read at a resume.
+
+    Raises:
+        UserError: on all of them, when one does not.
+    """
+    token = str(distributed.from_main(time.time_ns() % 2**50))
+    path = folder / ".shared"
+    if distributed.is_main():
+        write_text(path, token)
+    distributed.barrier()
+    seen = path.is_file() and path.read_text(encoding="utf-8") == token
+    others = distributed.sum_over_ranks([not seen]).item()
+    if distributed.is_main():
+        path.unlink()
+    if others:
+        raise UserError(f"--workdir: {folder} is not the same folder on all machines; use a shared one")
 
 
 def _accuracy(finished: dict | None) -> str:

@@ -43,6 +43,9 @@ class Silent:
     def validation(self, step: int, result) -> None:
         """Record a validation."""
 
+    def restart_rate(self) -> None:
+        """Leave what came since the last step (validation, writing) out of images per second."""
+
     def pictures(self, tag: str, dataset) -> None:
         """Show the first images of a data set, as the model sees them."""
 
@@ -69,7 +72,7 @@ class RunLog(Silent):
         for record in kept:
             self._show(record)
         self._bar = progress_bar(plan.steps * plan.global_batch, step * plan.global_batch)
-        self._rate_images, self._rate_since = 0, self.seconds
+        self.restart_rate()
 
     def __exit__(self, *exception) -> None:
         self._bar.close()
@@ -81,9 +84,8 @@ class RunLog(Silent):
         self._rate_images += images
 
     def step(self, step: int, values: dict[str, float]) -> None:
-        now = self.seconds
-        rate = self._rate_images / (now - self._rate_since)
-        self._rate_images, self._rate_since = 0, now
+        rate = self._rate_images / (self.seconds - self._rate_since)
+        self.restart_rate()
         self._record(step, "train", {**values, "images_per_second": round(rate, 1)})
         shown = ("loss", "ce", "kl", "accuracy", "lr")
         self._bar.set_postfix_str(" ".join(f"{name} {values[name]:.3g}" for name in shown), refresh=False)
@@ -94,6 +96,9 @@ class RunLog(Silent):
         self._bar.set_description_str(f"val {100 * result.top1:.1f} %", refresh=False)
         if self._bar.disable:
             print(text, flush=True)
+
+    def restart_rate(self) -> None:
+        self._rate_images, self._rate_since = 0, self.seconds
 
     def pictures(self, tag: str, dataset) -> None:
         images = [dataset[0, index][0] for index in range(min(len(dataset), _PICTURES))]  # of epoch 0

@@ -74,7 +74,7 @@ class Optimizer:
         lr = self.lr
         gradients = [p.grad for p in self._parameters.values() if p.grad is not None]
         with paddle.no_grad():
-            self.grad_norm = paddle.concat([g.flatten() for g in gradients]).norm()
+            self.grad_norm = paddle.stack([g.norm() for g in gradients]).norm()
             if self.config.clip_norm:
                 factor = paddle.clip(self.config.clip_norm / (self.grad_norm + 1e-6), max=1.0)
                 for gradient in gradients:

@@ -55,9 +55,15 @@ def with_classes(config: ConfigDict, num_classes: int) -> ConfigDict:
 
 
 def make(config: ConfigDict, train_images: int) -> Plan:
-    """Work out the steps of a run."""
+    """Work out the steps of a run.
+
+    Raises:
+        UserError: when the global batch is larger than the data set.
+    """
     train = config.train
     global_batch = train.batch_size * distributed.world_size() * train.accumulation_steps
+    if global_batch > train_images:
+        raise UserError(f"the global batch is {global_batch}, larger than the {train_images} training images")
     steps = train.steps or max(1, round(train.epochs * train_images / global_batch))
     return Plan(train_images, global_batch, steps, config.eval.every_steps or max(1, train_images // global_batch))
 

@@ -16,16 +16,40 @@ CONFIG, ENVIRONMENT, RESULT, WEIGHTS = "config.json", "environment.json", "resul
 CHECKPOINTS = "checkpoints"
 _OURS = (CONFIG, ENVIRONMENT, RESULT, WEIGHTS, CHECKPOINTS, "metrics.jsonl", "curve.png")
 # Fields that do not change what is computed: a run may go on with other ones.
-_FREE = {"data.root", "data.cache_dir", "data.workers", "train.checkpoint_every_steps", "train.keep_checkpoints"}
+_FREE = {
+    "data.root",
+    "data.cache_dir",
+    "data.workers",
+    "train.batch_size",  # with train.accumulation_steps, as long as the global batch is the same
+    "train.accumulation_steps",
+    "train.checkpoint_every_steps",
+    "train.keep_checkpoints",
+}
 
 
 def clear(folder: Path) -> None:
-    """Remove what an earlier run wrote there, and nothing else."""
-    for path in [*(folder / name for name in _OURS), *folder.glob("vdlrecords.*")]:
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+    """Remove what an earlier run wrote there, and nothing else.
+
+    Raises:
+        UserError: when there are files of the same names, but no config of a run beside them.
+    """
+    found = [path for path in (*(folder / name for name in _OURS), *folder.glob("vdlrecords.*")) if path.exists()]
+    if not found:
+        return
+    try:
+        settings.from_dict(_read_json(folder / CONFIG), str(folder / CONFIG))
+    except (OSError, UserError):
+        raise UserError(
+            f"--overwrite: {folder} has {found[0].name}, but is not the folder of a run; clear it by hand"
+        ) from None
+    try:
+        for path in found:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+    except OSError as error:
+        raise UserError(f"--overwrite: {folder} can't be cleared ({error})") from None
 
 
 def claim(folder: Path, config: ConfigDict) -> None:
@@ -61,4 +85,4 @@ def _read_json(path: Path):
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise UserError(f"{path} is not readable ({error}); --overwrite starts the run anew") from None
+        raise UserError(f"{path} is not readable ({error}); give another --workdir") from None

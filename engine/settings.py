@@ -32,7 +32,8 @@ _CHOICES = {
 }
 _AT_LEAST_ONE = ("rdrop.copies", "train.batch_size", "train.accumulation_steps", "train.log_every_steps",
                  "train.checkpoint_every_steps", "train.keep_checkpoints", "eval.batch_size")  # fmt: skip
-_SHARES = ("data.holdout", "data.flip", "loss.label_smoothing", "optim.momentum", "optim.beta1", "optim.beta2")
+_SHARES = ("data.flip", "loss.label_smoothing", "data.eval_crop")
+_BELOW_ONE = ("data.holdout", "optim.momentum", "optim.beta1", "optim.beta2")
 _MAY_BE_NEGATIVE = ("model.embed_drop_rate", "model.proj_drop_rate", "model.mlp_drop_rate")
 
 
@@ -184,11 +185,28 @@ def validate(config: ConfigDict) -> None:
             raise UserError(f"config.{name} is {value}, expected 0 or more")
         if name in _AT_LEAST_ONE and value < 1:
             raise UserError(f"config.{name} is {value}, expected 1 or more")
-        if name in _SHARES and not 0 <= value <= 1:
+        if name in _SHARES and value > 1:
             raise UserError(f"config.{name} is {value}, expected 0 to 1")
+        if name in _BELOW_ONE and value >= 1:
+            raise UserError(f"config.{name} is {value}, expected 0 to below 1")
+    if config.seed >= 2**63:
+        raise UserError(f"config.seed is {config.seed}, expected below 2^63")
     _validate_tuples(config)
-    if not config.train.steps and not config.train.epochs:
+
+
+def validate_length(config: ConfigDict) -> None:
+    """Check that the length of the run is given, and once.
+
+    Raises:
+        UserError: when both steps and epochs are 0, or both are set.
+    """
+    steps, epochs = config.train.steps, config.train.epochs
+    if not steps and not epochs:
         raise UserError("config.train.steps and config.train.epochs are both 0; set one of them")
+    if steps and epochs:
+        raise UserError(
+            f"config.train.steps={steps} and config.train.epochs={epochs:g} are both set; set the other to 0"
+        )
 
 
 def _validate_tuples(config: ConfigDict) -> None:
@@ -196,6 +214,8 @@ def _validate_tuples(config: ConfigDict) -> None:
         value = config.data[name]
         if len(value) != 2 or not 0 < value[0] <= value[1]:
             raise UserError(f"config.data.{name} is {value}, expected (smallest, largest), both above 0")
+    if config.data.crop_scale[1] > 1:
+        raise UserError(f"config.data.crop_scale is {config.data.crop_scale}, expected at most 1: a share of the area")
     for name in ("mean", "std"):
         value = config.model[name]
         if len(value) not in (0, 3) or (name == "std" and min(value, default=1) <= 0):
@@ -229,7 +249,11 @@ def from_dict(stored: object, origin: str) -> ConfigDict:
         raise UserError(f"{origin}: its config is not readable (not an object)")
     config = default.get_config()
     known = fields(config)
-    for name, value in fields(ConfigDict(stored)).items():
+    try:
+        content = fields(ConfigDict(stored))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(f"{origin}: its config is not readable ({error})") from None
+    for name, value in content.items():
         if name not in known:
             raise UserError(f"{origin}: its config has the field {name}, which this version does not know")
         value = tuple(value) if isinstance(value, (list, tuple)) else value

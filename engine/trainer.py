@@ -58,6 +58,7 @@ class Trainer:
         self.loss = RDropLoss(config.rdrop.alpha, config.rdrop.preset)
         self.optimizer = Optimizer(self.model, config.optim, self.plan.steps, config.train.accumulation_steps)
         self.progress = {"step": 0, "best_top1": -1.0, "best_step": -1, "seconds": 0.0, "skipped": 0}
+        self.progress["global_batch"] = self.plan.global_batch
 
     def train(self) -> bool:
         """Run the steps that are left. Gives False when a signal stopped it (after saving), True at the end."""
@@ -73,21 +74,20 @@ class Trainer:
                     logits = model(images, copies=config.rdrop.copies)  # (m, B, C): m dropout masks, one pass
                     terms = loss(logits, smooth(batch.labels, logits.shape[-1], config.loss.label_smoothing))
                     optimizer.accumulate(terms.total)  # divided by the accumulation steps
-                meter.add(terms, logits, batch.labels)
-                self.progress["skipped"] += batch.skipped
+                meter.add(terms, logits, batch.labels, batch.skipped)
                 if not optimizer.step_due:
                     continue
 
                 lr = optimizer.step()
                 step = optimizer.steps_done
                 last, stopping = step == self.plan.steps, stop.agreed()
-                self.progress.update(step=step, seconds=log.seconds)
                 log.advance(self.plan.global_batch)
+                self.progress.update(step=step, seconds=log.seconds)
                 if last or step % config.train.log_every_steps == 0:
-                    self._record(log, {**meter.read(), "lr": lr, "grad_norm": optimizer.grad_norm.item()})
+                    self._record(log, meter.read(), lr)
                 improved = self._validate(log) if last or step % self.plan.eval_every == 0 else False
                 if improved or last or stopping or step % config.train.checkpoint_every_steps == 0:
-                    self._save()
+                    self._save(log)
                 if stopping and not last:
                     return False
         return True
@@ -96,10 +96,23 @@ class Trainer:
         """Take the newest good checkpoint, if there is one; gives the step to go on from."""
         state = checkpoint.newest(self.folder / run_folder.CHECKPOINTS)
         if state:
+            self._check_batch(state.progress["global_batch"])
             models.assign(self.model, state.model, str(self.folder))
             self.optimizer.load_state(state.optimizer, state.progress["step"])
             self.progress = state.progress
         return self.progress["step"]
+
+    def _check_batch(self, before: int) -> None:
+        """A step is a position in the data only as long as the global batch is the same.
+
+        Raises:
+            UserError: when it was another one before the run was stopped.
+        """
+        if before != self.plan.global_batch:
+            raise UserError(
+                f"{self.folder}: the run had a global batch of {before}, with this number of cards it is "
+                f"{self.plan.global_batch}; set train.batch_size and train.accumulation_steps to make it {before}"
+            )
 
     def finish(self) -> dict:
         """Evaluate the best weights (the last, where none are held out) on the test images, and write the result."""
@@ -115,7 +128,7 @@ class Trainer:
             "best_top1": progress["best_top1"] if progress["best_step"] >= 0 else None,
             "step": progress["best_step"] if progress["best_step"] >= 0 else progress["step"],
             "images_seen": progress["step"] * self.plan.global_batch,
-            "images_skipped": progress["skipped"],
+            "images_skipped": progress["skipped"] + result.skipped,
             "seconds": round(progress["seconds"], 1),
         }
         if distributed.is_main():
@@ -139,32 +152,41 @@ class Trainer:
             return logs.Silent()
         return logs.RunLog(self.folder, self.plan, self.optimizer.steps_done, self.progress["seconds"])
 
-    def _record(self, log, values: dict[str, float]) -> None:
-        """Log training metrics, and stop where they are no numbers any more.
+    def _record(self, log, values: dict[str, float], lr: float) -> None:
+        """Log training metrics."""
+        self._check_numbers()
+        self.progress["skipped"] += values["skipped"]
+        log.step(self.progress["step"], {**values, "lr": lr, "grad_norm": self.optimizer.grad_norm.item()})
+
+    def _check_numbers(self) -> None:
+        """Stop where the gradient (the same on all ranks) is no number any more, before anything is written of it.
 
         Raises:
-            UserError: when the loss or the gradient is not finite; the checkpoints stay as they are.
+            UserError: naming the step; the checkpoints stay as they are.
         """
-        step = self.progress["step"]
-        for name, value in values.items():
-            if not math.isfinite(value):
-                raise UserError(f"{name} is {value} at step {step}: lower optim.lr, or set optim.clip_norm")
-        log.step(step, values)
+        norm = self.optimizer.grad_norm.item()
+        if not math.isfinite(norm):
+            step = self.progress["step"]
+            raise UserError(f"the gradient's norm is {norm} at step {step}: lower optim.lr, or set optim.clip_norm")
 
     def _validate(self, log) -> bool:
         """Evaluate on the held-out images, if there are any; gives whether it was the best so far (or as good)."""
         if self.val_set is None:
             return False
+        self._check_numbers()
         result = evaluate(self.model, self.val_set, self.config)
         step = self.progress["step"]
         log.validation(step, result)
+        log.restart_rate()
         if result.top1 < self.progress["best_top1"]:
             return False
         self.progress.update(best_top1=result.top1, best_step=step)
         return True
 
-    def _save(self) -> None:
+    def _save(self, log) -> None:
+        self._check_numbers()
         if distributed.is_main():
             state = checkpoint.State(weights.arrays_of(self.model), self.optimizer.state(), self.progress)
             checkpoint.save(self.folder / run_folder.CHECKPOINTS, state, self.config.train.keep_checkpoints)
         distributed.barrier()  # the others may read it next
+        log.restart_rate()

@@ -59,6 +59,8 @@ def create(
         drop_rate if rate is None else rate for rate in (embed_drop_rate, proj_drop_rate, mlp_drop_rate)
     )
     rates = DropRates(embedding, attn_drop_rate, projection, mlp, drop_path_rate)
+    if head_init not in ("normal", "zero"):
+        raise UserError(f"model {name}: head_init is {head_init!r}, expected normal or zero")
     for field, rate in rates._asdict().items():
         if not 0 <= rate < 1:
             raise UserError(f"model {name}: the {field} drop rate is {rate}, expected 0 to below 1")

@@ -6,6 +6,7 @@ planned is an error. Planned are: position embeddings of another grid (resized) 
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from common.download import fetch
 from common.errors import UserError, nearest
 from common.safe_load import read_arrays
 
+_PPIM_SERVER = "https://bj.bcebos.com/"
 _HEADS = ("head.", "head_dist.")
 
 
@@ -36,13 +38,12 @@ class Report(NamedTuple):
         return "; ".join([f"loaded {len(self.loaded)} arrays", *named])
 
 
-def load_weights(model: nn.Layer, source: str | Path, new_head: bool = False) -> Report:
+def load_weights(model: nn.Layer, source: str | Path) -> Report:
     """Load weights into a model, by name.
 
     Args:
         model: takes the weights; it is changed only when everything fits.
         source: a `.safetensors` or `.pdparams` file, an `https` address of one, or a name that PPIM has weights for.
-        new_head: leave the head at its initialisation even where its size fits.
 
     Returns:
         What was loaded, resized, dropped and left at initialisation; `unexpected` is empty, since it is an error.
@@ -51,10 +52,10 @@ def load_weights(model: nn.Layer, source: str | Path, new_head: bool = False) ->
         UserError: when the source can't be read, or an array is missing, surplus, of another shape, or not finite.
     """
     arrays, _ = read_arrays(locate(str(source)))
-    return assign(model, arrays, str(source), new_head)
+    return assign(model, arrays, str(source))
 
 
-def assign(model: nn.Layer, arrays: dict[str, np.ndarray], origin: str, new_head: bool = False) -> Report:
+def assign(model: nn.Layer, arrays: dict[str, np.ndarray], origin: str) -> Report:
     """Fit named arrays to a model and assign them; `origin` names them in errors. See `load_weights`."""
     target = model.state_dict()
     report = Report([], [], [], [], [])
@@ -62,7 +63,7 @@ def assign(model: nn.Layer, arrays: dict[str, np.ndarray], origin: str, new_head
     for name, array in arrays.items():
         if name in target and not np.isfinite(array).all():
             raise UserError(f"{origin}: {name} holds values that are not finite")
-        if name.startswith(_HEADS) and (new_head or name not in target or list(array.shape) != target[name].shape):
+        if name.startswith(_HEADS) and (name not in target or list(array.shape) != target[name].shape):
             report.dropped.append(name)
         elif name not in target:
             report.unexpected.append(name)
@@ -134,8 +135,12 @@ def _address(source: str) -> str:
 
 
 def _cached(url: str) -> Path:
-    """Paddle's own cache, with its file name (all after the last slash): what it has is not downloaded again."""
-    return Path.home() / ".cache" / "paddle" / "hapi" / "weights" / url.rsplit("/", 1)[-1]
+    """Where a download is kept. PPIM's are where Paddle would put them (it names them by all after the last slash)."""
+    name = url.rsplit("/", 1)[-1]
+    if url.startswith(_PPIM_SERVER):
+        return Path.home() / ".cache" / "paddle" / "hapi" / "weights" / name
+    key = hashlib.sha256(url.encode()).hexdigest()[:16]  # many addresses end in the same name
+    return Path.home() / ".cache" / "rdrop" / f"{key}-{name.split('?')[0]}"
 
 
 def _ppim_url(name: str) -> str:

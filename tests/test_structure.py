@@ -41,6 +41,11 @@ def test_imports_point_one_way(package):
             assert _imports(path) <= {"configs", "ml_collections", "__future__"}, path.name
 
 
+def test_entry_points_import_the_engine_alone():
+    for name in ("main.py", "val.py"):
+        assert _imports(ROOT / name) & _OURS == {"engine"}
+
+
 def test_importing_does_nothing(tmp_path):
     """No output, no file, no flag, no seed; and the entry points start without Paddle until they need it."""
     modules = [
@@ -50,7 +55,10 @@ def test_importing_does_nothing(tmp_path):
         if path.stem != "__init__"
     ]
     code = "import sys; from engine import runtime, settings; assert 'paddle' not in sys.modules\n"
-    code += "runtime.prepare_environment()\n" + "".join(f"import {module}\n" for module in modules)
+    code += "runtime.prepare_environment()\nimport paddle, numpy, random; from absl import flags\n"
+    code += "def state(): return paddle.get_rng_state()[0].current_seed(), numpy.random.get_state()[1].tolist(), "
+    code += "random.getstate(), sorted(flags.FLAGS)\n"
+    code += "before = state()\n" + "".join(f"import {module}\n" for module in modules) + "assert before == state()\n"
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,

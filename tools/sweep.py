@@ -13,6 +13,7 @@ import argparse
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -60,7 +61,8 @@ def settings_of(configs: list[str], fields: list[str]) -> list[Setting]:
         name, equals, values = field.partition("=")
         if not equals or not values:
             raise UserError(f"--set {field}: expected FIELD=value,value")
-        choices.append([f"{name}={value}" for value in values.split(",")])
+        values = re.split(r",(?![^(]*\))", values)  # at commas outside of brackets: a tuple is one value
+        choices.append([f"{name}={value}" for value in values])
     return [Setting(config, overrides) for config in configs for overrides in itertools.product(*choices)]
 
 
@@ -72,7 +74,8 @@ def run_one(setting: Setting, seed: int, workdir: Path, threads: int) -> dict:
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
-        raise UserError(f"{setting.name}, seed {seed}: {(done.stderr or done.stdout).strip().splitlines()[-1]}")
+        said = (done.stderr or done.stdout).strip().splitlines() or [f"exit code {done.returncode}"]
+        raise UserError(f"{setting.name}, seed {seed}: {said[-1]}")
     return json.loads((folder / "result.json").read_text(encoding="utf-8"))
 
 
@@ -104,6 +107,8 @@ def table(rows: list[dict]) -> str:
 def main() -> int:
     """Run the sweep of the command line; gives the exit code."""
     arguments = _arguments()
+    if arguments.jobs < 1:
+        raise UserError(f"--jobs is {arguments.jobs}, expected 1 or more")
     rows = settings_of(arguments.config, arguments.set)
     threads = max(1, (os.cpu_count() or 1) // arguments.jobs)
     tasks = [(row, seed) for row in rows for seed in arguments.seeds]

@@ -47,6 +47,13 @@ def test_labels_stay_with_their_images(config):
         assert (images.mean(axis=(2, 3)).argmax(axis=1) == labels).all()
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_damaged_image_ends_the_loading(config, painted, workers):
+    (painted / "train" / "class_1" / "003.png").write_bytes(b"broken")
+    with pytest.raises(UserError, match="003.png"):
+        _batches(config, workers)
+
+
 def test_damaged_image(config, painted):
     bad = sorted((painted / "train" / "class_1").iterdir())[0]
     bad.write_bytes(b"broken")

@@ -30,6 +30,14 @@ def test_sixteen_bits_are_scaled_not_clipped(tmp_path):
     np.testing.assert_allclose(found[..., 0], deep / 257, atol=0.51)
 
 
+def test_the_scale_of_sixteen_bits_does_not_depend_on_the_content(tmp_path):
+    for value in (255, 256, 40_000):
+        dark = _saved(Image.fromarray(np.full((4, 4), value, np.uint16)), tmp_path / "dark.png")
+        assert (dark == round(value / 257)).all()
+    bright = _saved(Image.fromarray(np.full((4, 4), 0.5, np.float32)), tmp_path / "float.tiff")
+    assert (bright == 128).all()
+
+
 def test_transparent_is_white(tmp_path):
     pixels = np.zeros((4, 4, 4), np.uint8)
     pixels[:2, :, 3] = 255  # the upper half is opaque black, the lower is transparent

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from common.errors import UserError
 from data import EvalSampler, TrainSampler
 
 
@@ -45,11 +44,6 @@ def test_position_is_resumable_and_seed_matters():
     whole = _global_batches(50, 2, 2, 3, 13)
     assert _global_batches(50, 2, 2, 3, 13, start=9) == whole[9:]
     assert _global_batches(50, 2, 2, 3, 13, seed=1) != whole
-
-
-def test_batch_larger_than_the_set():
-    with pytest.raises(UserError, match="global batch is 12, larger than the 10"):
-        TrainSampler(range(10), 6, 2, 5, 0, rank=0, ranks=1)
 
 
 @pytest.mark.parametrize(("size", "ranks", "batch"), [(5000, 3, 128), (10, 4, 3), (2, 3, 8), (7, 1, 7)])

@@ -71,6 +71,12 @@ def test_cifar10_layout(tmp_path):
     assert (first[..., 0].ravel() == files["data_batch_1"][b"data"][0, :1024]).all()
     assert train.source.labels[:4].tolist() == [0, 1, 0, 1]
     assert len(data.build(_config("cifar10", tmp_path / "cifar-10-python.tar.gz"), "test")) == 6
+    with tarfile.open(tmp_path / "cifar-10-python.tar.gz") as tar:
+        tar.extractall(tmp_path / "open", filter="data") if hasattr(tarfile, "data_filter") else tar.extractall(
+            tmp_path / "open"
+        )
+    for root in (tmp_path / "open", tmp_path / "open" / "cifar-10-batches-py"):
+        assert (data.build(_config("cifar10", root), "train", augment=False).source.images[0] == first).all()
 
 
 def test_cifar_archive_does_not_run_code(tmp_path):
@@ -87,7 +93,7 @@ def test_cifar_archive_does_not_run_code(tmp_path):
 
 def test_broken_cifar(tmp_path):
     path = tmp_path / "cifar-100-python.tar.gz"
-    with pytest.raises(UserError, match="is not there"):
+    with pytest.raises(UserError, match="is not cifar-100-python.tar.gz"):
         data.build(_config("cifar100", tmp_path), "train")
     path.write_bytes(b"no tar at all")
     with pytest.raises(UserError, match="not a readable tar"):
@@ -129,6 +135,16 @@ def test_tiny_imagenet_layout(tiny_zip, tmp_path, form):
     assert len(list((tmp_path / "cache").glob("tiny-imagenet-*"))) == 1
 
 
+def test_a_changed_folder_is_decoded_again(tiny_zip, tmp_path):
+    with zipfile.ZipFile(tiny_zip) as archive:
+        archive.extractall(tmp_path / "open")
+    root = tmp_path / "open" / "tiny-imagenet-200"
+    config = _config("tiny_imagenet", root, cache_dir=str(tmp_path / "cache"))
+    assert len(data.build(config, "train")) == 6
+    (root / "train" / "n01" / "images" / "n01_0.JPEG").unlink()
+    assert len(data.build(config, "train")) == 5
+
+
 def test_tiny_imagenet_reads_its_cache(tiny_zip, tmp_path, monkeypatch):
     config = _config("tiny_imagenet", tiny_zip, cache_dir=str(tmp_path / "cache"))
     first = np.array(data.build(config, "test").source.images)
@@ -136,7 +152,7 @@ def test_tiny_imagenet_reads_its_cache(tiny_zip, tmp_path, monkeypatch):
     assert (np.array(data.build(config, "test").source.images) == first).all()
 
 
-def test_damaged_tiny_imagenet(tiny_zip, tmp_path):
+def test_damaged_tiny_imagenet(tiny_zip, tmp_path, capsys):
     with zipfile.ZipFile(tiny_zip, "a") as archive:
         archive.writestr("tiny-imagenet-200/train/n01/images/bad.JPEG", b"not an image")
     config = _config("tiny_imagenet", tiny_zip, cache_dir=str(tmp_path / "cache"))
@@ -144,6 +160,8 @@ def test_damaged_tiny_imagenet(tiny_zip, tmp_path):
         data.build(config, "train")
     config.data.on_corrupt = "skip"
     assert len(data.build(config, "train")) == 6
+    data.build(config, "train")
+    assert "1 damaged images are left out, first train/n01/images/bad.JPEG" in capsys.readouterr().out.splitlines()[-1]
 
 
 @pytest.mark.skipif(not SHARED_DATA.is_dir(), reason="the real images are not here")
@@ -178,6 +196,10 @@ def test_folder_mistakes(painted, tmp_path):
         data.build(_config("folder"), "train")
     with pytest.raises(UserError, match="not a folder"):
         data.build(_config("folder", tmp_path / "absent"), "train")
+    (painted / "train" / "class_1" / "._hidden.png").write_bytes(b"x")
+    (painted / "train" / "class_1" / ".ipynb_checkpoints").mkdir()
+    (painted / "train" / "class_1" / ".ipynb_checkpoints" / "copy.png").write_bytes(b"x")
+    assert len(data.build(_config("folder", painted), "train")) == 36
     (painted / "train" / "class_9").mkdir()
     with pytest.raises(UserError, match="class_9: no images"):
         data.build(_config("folder", painted), "train")
@@ -225,8 +247,15 @@ def test_imagenet_validation_layouts(painted, tmp_path, form):
 
 
 def test_imagenet_sorted_validation_and_missing_labels(painted, tmp_path):
+    (painted / "test").rename(painted / "val")
+    (painted / "test").mkdir()  # of ImageNet, the unlabelled test images
     assert len(data.build(_config("imagenet", painted), "test")) == 15
+    (painted / "test").rmdir()
+    (painted / "val").rename(painted / "test")
     _imagenet(painted, tmp_path, "list")
+    (painted / "val_list.txt").write_text("ILSVRC2012_val_00000000.png class_0\n")
+    with pytest.raises(UserError, match="labels of val/ are not readable"):
+        data.build(_config("imagenet", painted), "test")
     (painted / "val_list.txt").unlink()
     with pytest.raises(UserError, match="val/ is flat"):
         data.build(_config("imagenet", painted), "test")

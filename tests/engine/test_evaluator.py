@@ -45,7 +45,7 @@ def test_by_hand():
 def test_unreadable_images_and_numbers():
     logits = np.array([[1.0, 0.0], [np.nan, 0.0], [0.0, 1.0]])
     found = _result(logits, np.array([0, 0, data.UNREADABLE]))
-    assert (found.top1, found.seen, found.skipped) == (0.5, 2, 1)
+    assert (found.top1, found.top5, found.seen, found.skipped) == (0.5, 0.5, 2, 1)
 
 
 def test_constant_logits_are_not_all_hits():

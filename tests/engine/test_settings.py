@@ -66,7 +66,11 @@ def test_both_spellings_of_an_override():
         ("train.batch_size", -4, "expected 0 or more"),
         ("optim.lr", float("nan"), "expected 0 or more"),
         ("optim.lr", float("inf"), "expected 0 or more"),
-        ("data.holdout", 1.5, "expected 0 to 1"),
+        ("data.holdout", 1.0, "expected 0 to below 1"),
+        ("data.flip", 1.5, "expected 0 to 1"),
+        ("optim.beta1", 1.0, "expected 0 to below 1"),
+        ("seed", 10**20, "below 2"),
+        ("data.crop_scale", (0.5, 7.0), "at most 1"),
         ("data.crop_scale", (0.5,), "smallest, largest"),
         ("data.crop_scale", (0.9, 0.1), "smallest, largest"),
         ("model.mean", (0.5,), "three numbers"),
@@ -82,8 +86,12 @@ def test_values_out_of_range(field, value, message):
 
 
 def test_a_length_is_needed():
+    config = default.get_config()
     with pytest.raises(UserError, match="both 0"):
-        settings.validate(default.get_config())
+        settings.validate_length(config)
+    config.train.update(steps=10, epochs=1.0)
+    with pytest.raises(UserError, match="both set; set the other to 0"):
+        settings.validate_length(config)
 
 
 def test_json_round_trip():
@@ -98,6 +106,7 @@ def test_json_round_trip():
     ("stored", "message"),
     [
         (None, "not readable"),
+        ({"a.b": 1}, "not readable"),
         ([1], "not readable"),
         ({"optm": {"lr": 1}}, "does not know"),
         ({"optim": {"lr": "x"}}, "expected such as"),

@@ -10,7 +10,7 @@ import pytest
 from common.errors import UserError
 from common.safe_load import read_arrays
 from configs import default
-from engine import distributed, experiment, logs, plan, runtime, settings
+from engine import checkpoint, distributed, experiment, logs, plan, runtime, settings
 from engine.signals import StopRequest
 from engine.trainer import Trainer, seed_noise
 from models.dropout import keep_mask
@@ -98,8 +98,39 @@ def test_another_config_needs_another_folder(config, tmp_path):
 
 def test_a_loss_that_is_no_number_stops_the_run(config, tmp_path):
     config.optim.update(name="sgd", lr=1e30, warmup_steps=0, clip_norm=0.0)
-    with pytest.raises(UserError, match=r"at step \d+: lower optim.lr"):
+    with pytest.raises(UserError, match=r"norm is nan at step \d+: lower optim.lr"):
         experiment.train(config, tmp_path / "run")
+    assert all(np.isfinite(r.get("loss", 0)) for r in logs.read_metrics(tmp_path / "run"))
+    for step in checkpoint.all_steps(tmp_path / "run" / "checkpoints"):
+        arrays = checkpoint.load(tmp_path / "run" / "checkpoints", step).model
+        assert all(np.isfinite(array).all() for array in arrays.values())
+
+
+def test_another_global_batch_is_refused_and_another_split_is_not(config, tmp_path, monkeypatch):
+    steps = iter([False] * 3 + [True] + [False] * 99)
+    monkeypatch.setattr(StopRequest, "agreed", lambda self: next(steps))
+    assert experiment.train(config, tmp_path / "run") == runtime.EXIT_STOPPED
+    config.train.accumulation_steps = 1
+    with pytest.raises(UserError, match="had a global batch of 12, with this number of cards it is 6"):
+        experiment.train(config, tmp_path / "run")
+    config.train.batch_size = 12
+    assert experiment.train(config, tmp_path / "run") == runtime.EXIT_DONE
+
+
+def test_overwrite_leaves_other_folders_alone(config, tmp_path):
+    (tmp_path / "mine" / "checkpoints").mkdir(parents=True)
+    with pytest.raises(UserError, match="is not the folder of a run"):
+        experiment.train(config, tmp_path / "mine", overwrite=True)
+    assert (tmp_path / "mine" / "checkpoints").is_dir()
+
+
+def test_damaged_images_are_counted(config, painted, tmp_path):
+    config.data.update(on_corrupt="skip", holdout=0.0)
+    config.train.steps = 6  # 72 images: two epochs of 36
+    (painted / "train" / "class_1" / "003.png").write_bytes(b"broken")
+    (painted / "test" / "class_1" / "003.png").write_bytes(b"broken")
+    experiment.train(config, tmp_path / "run")
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["images_skipped"] == 2 + 1
 
 
 def test_rdrop_without_noise_is_refused(config, tmp_path):

@@ -12,6 +12,10 @@ from tools import sweep
 def test_combinations():
     rows = sweep.settings_of(["configs/a.py", "b.py"], ["x.y=1,2", "z=3"])
     assert [row.name for row in rows] == ["a x.y=1 z=3", "a x.y=2 z=3", "b x.y=1 z=3", "b x.y=2 z=3"]
+    assert [row.overrides for row in sweep.settings_of(["a.py"], ["x=(0.1,1),(0.2,1)"])] == [
+        ("x=(0.1,1)",),
+        ("x=(0.2,1)",),
+    ]
     with pytest.raises(UserError, match="FIELD=value"):
         sweep.settings_of(["a.py"], ["x.y"])
 
