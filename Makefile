@@ -37,5 +37,5 @@ format: .venv/installed-dev
 .venv-paddle-2.6/installed: requirements-gpu.txt requirements-base.txt
 	$(PYTHON) -m venv .venv-paddle-2.6
 	.venv-paddle-2.6/bin/python -m pip install --quiet --disable-pip-version-check \
-	    paddlepaddle==2.6.2 'numpy<2' 'pytest<10' -r requirements-base.txt
+	    paddlepaddle==2.6.2 'numpy<2' 'pytest<10' 'hypothesis<7' -r requirements-base.txt
 	touch $@

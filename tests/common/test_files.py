@@ -1,0 +1,35 @@
+"""Atomic writing: the old content or the new one."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from common import files
+
+
+def test_a_failure_leaves_the_old_file(tmp_path):
+    path = tmp_path / "result.json"
+    files.write_json(path, {"a": 1})
+    with pytest.raises(ZeroDivisionError), files.atomic_path(path) as temporary:
+        temporary.write_text(str(1 / 0))
+    assert json.loads(path.read_text()) == {"a": 1}
+    assert [entry.name for entry in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_a_failure_leaves_the_old_folder(tmp_path):
+    for number in (1, 2):
+        with files.atomic_folder(tmp_path / "state") as temporary:
+            (temporary / "file").write_text(str(number))
+    assert (tmp_path / "state" / "file").read_text() == "2"
+    with pytest.raises(ZeroDivisionError), files.atomic_folder(tmp_path / "state") as temporary:
+        (temporary / "file").write_text(str(1 / 0))
+    assert (tmp_path / "state" / "file").read_text() == "2"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["state"]
+
+
+def test_digests(tmp_path):
+    (tmp_path / "file").write_bytes(b"abc")
+    assert files.sha256(tmp_path / "file").startswith("ba7816bf8f01cfea")
+    assert files.digest(tmp_path / "file", "md5") == "900150983cd24fb0d6963f7d28e17f72"
