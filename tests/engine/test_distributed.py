@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import launch, run_program
+from conftest import ROOT, launch, run_program
 
 _WORKER = Path(__file__).with_name("gradient_worker.py")
 
@@ -58,3 +61,29 @@ def test_a_run_on_two_processes_and_its_evaluation_on_three(tmp_path):
     assert counts[0]["seen"] == counts[1]["seen"] == 500
     assert counts[0]["loss"] == pytest.approx(counts[1]["loss"], rel=1e-6)
     assert counts[0]["ece"] == pytest.approx(counts[1]["ece"], abs=1e-6)
+
+
+@pytest.mark.slow
+def test_two_processes_stop_and_go_on_with_the_same_bits(tmp_path):
+    """A signal to the launcher reaches the ranks one after the other; they stop at the same step."""
+    overrides = ["--config.train.steps=40", "--config.train.batch_size=16", "--config.train.log_every_steps=1"]
+    done = launch(2, tmp_path / "log", "main.py", f"--workdir={tmp_path / 'whole'}", *overrides)
+    assert done.returncode == 0, done.stdout[-3000:]
+    folder = tmp_path / "cut"
+    launcher = ["-m", "paddle.distributed.launch", "--nproc_per_node", "2", "--log_dir", str(tmp_path / "log2")]
+    command = [sys.executable, *launcher, "main.py", f"--workdir={folder}", *overrides]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (folder / "metrics.jsonl").is_file() or not (folder / "metrics.jsonl").read_text():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.terminate()
+    process.wait()
+    assert not (folder / "result.json").exists()
+    done = launch(2, tmp_path / "log3", "main.py", f"--workdir={folder}", *overrides)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "going on from step" in done.stdout
+    assert (folder / "weights.safetensors").read_bytes() == (tmp_path / "whole" / "weights.safetensors").read_bytes()
+    steps = [
+        json.loads(line)["step"] for line in (folder / "metrics.jsonl").read_text().splitlines() if '"train"' in line
+    ]
+    assert steps == list(range(1, 41))
