@@ -20,12 +20,12 @@ def get_config():
 
     config.rdrop.alpha = 3.0
 
-    config.optim.lr = 3e-3
+    config.optim.lr = 6e-3
     config.optim.weight_decay = 0.05
     config.optim.warmup_steps = 100
 
-    config.train.steps = 1_300
-    config.train.batch_size = 32
-    config.train.reference_batch_size = 32
+    config.train.steps = 900
+    config.train.batch_size = 64
+    config.train.reference_batch_size = 64
     config.eval.batch_size = 500
     return config
