@@ -71,15 +71,16 @@ def _shared_memory_fits(needed: int) -> bool:
 
 
 def _batches(dataset, sampler, workers: int) -> Iterator[list[Tensor]]:
+    guarded = _Guarded(dataset)
     if workers == 0:
         for keys in sampler:
-            yield [paddle.to_tensor(array) for array in _collate([_Guarded(dataset)[key] for key in keys])]
+            yield [paddle.to_tensor(array) for array in _collate([guarded[key] for key in keys])]
         return
     images = sampler.batch_size * 3 * dataset.transform.size**2  # bytes
     needed = images * _AHEAD * workers * int(os.environ.get("PADDLE_LOCAL_SIZE", "1"))
     shared = _shared_memory_fits(needed)
     options = {"collate_fn": _collate, "num_workers": workers, "use_shared_memory": shared, "return_list": True}
-    yield from DataLoader(_Guarded(dataset), batch_sampler=sampler, **options)
+    yield from DataLoader(guarded, batch_sampler=sampler, **options)
 
 
 def load(dataset, sampler, workers: int) -> Iterator[Batch]:
