@@ -18,11 +18,16 @@ def get_config() -> ConfigDict:
     data.cache_dir = ""  # where decoded images are kept (tiny_imagenet); empty: ~/.cache/rdrop
     data.holdout = 0.0  # share of the training images that is kept for validation, which picks the best weights
     data.labels_per_class = 0  # train on that many labelled images of each class only; 0: on all
+    data.unlabelled_root = (
+        ""  # folder of images for rdrop.unlabelled_batch_size; empty: those labels_per_class leaves out
+    )
     data.crop = "random_resized"  # training crop: random_resized | padded | none
     data.crop_scale = (0.05, 1.0)  # random_resized: smallest and largest share of the area
     data.crop_ratio = (0.75, 4 / 3)  # random_resized: smallest and largest width over height
     data.crop_padding = 4  # padded: pixels of black at each edge
     data.flip = 0.5  # probability of a horizontal flip in training
+    data.mixup_alpha = 0.0  # mix pairs of images, the first one's share drawn from Beta(alpha, alpha); 0: off
+    data.cutmix_alpha = 0.0  # likewise, by pasting a box; with both, each is as likely; 0: off
     data.interpolation = "bicubic"  # bicubic | bilinear
     data.eval_crop = (
         0.0  # side of the evaluation crop over that of the resized image; 0: what the model's weights expect
@@ -41,6 +46,9 @@ def get_config() -> ConfigDict:
     model.attn_drop_rate = 0.0  # dropout of the attention weights
     model.drop_path_rate = 0.0  # stochastic depth of the last block, growing linearly from 0 in the first
     model.head_init = "normal"  # normal | zero
+    model.train_head = "each"  # what the loss of a distilled model is of: each of its two heads | average | class |
+    # distillation (one head alone, the other frozen). PPIM averages. Without meaning for other models
+    model.eval_head = ""  # what evaluation takes: average | class | distillation; empty: what fits train_head
     model.pretrained = ""  # a .safetensors or .pdparams file, an https address of one, or a name of PPIM
     model.mean = ()  # of the pixels, in 0 to 1, by channel; empty: what the model's weights expect
     model.std = ()  # likewise
@@ -49,8 +57,18 @@ def get_config() -> ConfigDict:
     rdrop.copies = 2  # passes of each image; 1: plain cross-entropy
     rdrop.alpha = 1.0  # weight of the KL term, in the sense of the preset
     rdrop.preset = "per_sample"  # per_sample | paper | official_code | paddle_2021 (see losses/rdrop.py)
+    rdrop.alpha_warmup_steps = 0  # steps in which the weight grows linearly from 0
+    rdrop.every_steps = 1  # R-Drop in every k-th step, one pass and cross-entropy in the others
+    rdrop.consistency = "symmetric_kl"  # symmetric_kl (the paper's) | kl (first copy the target) | js | mse | cosine
+    rdrop.temperature = 1.0  # of the predictions in the consistency term, which is multiplied by its square
+    rdrop.stop_gradient = False  # no gradient through the target of each comparison (cosub, arXiv:2212.04884)
+    rdrop.drop_rates = ()  # one for each copy in place of model.drop_rate (a single pass takes the first); empty: as is
+    rdrop.shared_blocks = 0  # the first so many blocks have no noise, and run once for all copies
+    rdrop.unlabelled_batch_size = 0  # images without labels a card in one forward pass, for the consistency term alone
+    rdrop.unlabelled_alpha = 1.0  # weight of their consistency, a mean over samples whatever the preset
 
     config.loss = loss = ConfigDict()
+    loss.form = "softmax"  # softmax: cross-entropy | sigmoid: binary cross-entropy of each class, averaged over classes
     loss.label_smoothing = 0.0  # share of the probability that is spread evenly over the classes
 
     config.optim = optim = ConfigDict()

@@ -10,7 +10,8 @@ import numpy as np
 from common.errors import UserError, nearest
 from data import cifar, digits, folder, tiny_imagenet
 from data.dataset import UNREADABLE, ImageDataset
-from data.loader import Batch, load
+from data.loader import Batch, join, load
+from data.mixing import Mixing
 from data.sampler import EvalSampler, TrainSampler
 from data.source import Source
 from data.transforms import EvalTransform, TrainTransform
@@ -22,13 +23,19 @@ __all__ = [
     "Batch",
     "EvalSampler",
     "ImageDataset",
+    "Mixing",
     "TrainSampler",
     "build",
     "facts",
+    "join",
     "load",
 ]
 
-SPLITS = ("train", "val", "test")
+SPLITS = ("train", "val", "test")  # those with labels
+_EMPTY = {
+    "unlabelled": "no images are left for rdrop.unlabelled_batch_size: set data.unlabelled_root to a folder of images, "
+    "or data.labels_per_class, which leaves some without labels"
+}
 _SPLIT_SEED = 20210614  # the held-out images are the same for every seed of a run
 
 
@@ -55,21 +62,25 @@ def build(config, split: str, augment: bool | None = None) -> ImageDataset:
 
     Args:
         config: a whole config (see `configs/default.py`).
-        split: `train`; `val`, the part of the training images that `data.holdout` keeps out of it; or `test`, the
-            published test or validation part.
-        augment: whether to augment; None: for `train` only.
+        split: `train`; `val`, the part of the training images that `data.holdout` keeps out of it; `test`, the
+            published test or validation part; or `unlabelled`, images whose labels are not looked at: those of
+            `data.unlabelled_root`, else the training images that `data.labels_per_class` leaves out.
+        augment: whether to augment; None: for `train` and `unlabelled` only.
 
     Raises:
         UserError: when the data is missing, damaged, or too small for the split.
     """
-    if split not in SPLITS:
+    if split not in (*SPLITS, "unlabelled"):
         raise UserError(f"split {split!r} is not known{nearest(split, SPLITS)}")
-    source = _entry(config.data.name).load(config.data, "test" if split == "test" else "train")
-    if split != "test":
-        source = _training_part(source, config.data, split, config.seed)
+    if split == "unlabelled" and config.data.unlabelled_root:
+        source = folder.load_unlabelled(config.data.unlabelled_root)
+    else:
+        source = _entry(config.data.name).load(config.data, "test" if split == "test" else "train")
+        if split != "test":
+            source = _training_part(source, config.data, split, config.seed)
     if not len(source.labels):
-        raise UserError(f"data.holdout is {config.data.holdout}: the split {split} has no images")
-    training = split == "train" if augment is None else augment
+        raise UserError(_EMPTY.get(split, f"data.holdout is {config.data.holdout}: the split {split} has no images"))
+    training = split in ("train", "unlabelled") if augment is None else augment
     size = config.model.image_size
     if training:
         transform = TrainTransform(config.data, size)
@@ -100,15 +111,14 @@ def _held_out(images: int, holdout: float) -> int:
 
 
 def _training_part(source: Source, config, split: str, seed: int) -> Source:
-    """The held-out images, or the others; of those only `labels_per_class` of each class, if set."""
+    """The held-out images, or the others: of those `labels_per_class` of each class, if set, or the unlabelled rest."""
     order = np.random.default_rng(_SPLIT_SEED).permutation(len(source.labels))
     held_out = _held_out(len(order), config.holdout)
     if split == "val":
         return source.subset(np.sort(order[:held_out]))
     kept = order[held_out:]
-    if config.labels_per_class:
-        kept = _few_labels(source, kept, config.labels_per_class, seed)
-    return source.subset(np.sort(kept))
+    labelled = _few_labels(source, kept, config.labels_per_class, seed) if config.labels_per_class else kept
+    return source.subset(np.sort(np.setdiff1d(kept, labelled) if split == "unlabelled" else labelled))
 
 
 def _few_labels(source: Source, kept: np.ndarray, count: int, seed: int) -> np.ndarray:

@@ -48,13 +48,24 @@ def load_imagenet(config, part: str) -> Source:
     return _flat_validation(root, validation, classes)
 
 
+def load_unlabelled(path: str) -> Source:
+    """All images below a folder, in the order of their paths; their labels are -1."""
+    root = _existing(path, "data.unlabelled_root")
+    paths = sorted(path for path in root.rglob("*") if _is_image(path, root))
+    return Source(ImageFiles(paths), np.full(len(paths), -1, np.int64), ())
+
+
 def _root(config) -> Path:
     if not config.root:
         raise UserError("data.root is empty; give the folder of the images")
-    root = Path(config.root).expanduser()
-    if not root.is_dir():
-        raise UserError(f"data.root: {root} is not a folder")
-    return root
+    return _existing(config.root, "data.root")
+
+
+def _existing(path: str, field: str) -> Path:
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        raise UserError(f"{field}: {folder} is not a folder")
+    return folder
 
 
 def _test_folder(root: Path) -> Path:

@@ -83,6 +83,13 @@ def _batches(dataset, sampler, workers: int) -> Iterator[list[Tensor]]:
     yield from DataLoader(guarded, batch_sampler=sampler, **options)
 
 
+def join(labelled: Iterator[Batch], unlabelled: Iterator[Batch]) -> Iterator[Batch]:
+    """Batches with images without labels behind the others: `images` are then `(B + U, 3, S, S)`, `labels` `(B,)`."""
+    for first, second in zip(labelled, unlabelled):
+        images = paddle.concat([first.images, second.images])
+        yield Batch(images, first.labels, first.skipped + second.skipped)
+
+
 def load(dataset, sampler, workers: int) -> Iterator[Batch]:
     """Yield the sampler's batches, in its order, read by `workers` processes (0: by this one).
 

@@ -38,6 +38,7 @@ def check(path: str, config: ConfigDict, split: str, expect_top1: float | None =
     outcome = models.assign(model, stored.arrays, path)
     if outcome.dropped or outcome.initialised:
         raise UserError(f"{path}: the head does not fit {len(dataset.classes)} classes: {outcome.summary()}")
+    distributed.say(*plan.head_warning(config))
     with logs.progress_bar(len(dataset) // distributed.world_size()) as bar:
         result = evaluate(model, dataset, config, bar.update)
     distributed.say(report.table(result, split))

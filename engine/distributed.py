@@ -27,8 +27,8 @@ def is_main() -> bool:
 
 
 def say(*lines: str) -> None:
-    """Print lines, once for all processes."""
-    if is_main():
+    """Print lines, if there are any, once for all processes."""
+    if lines and is_main():
         print(*lines, sep="\n", flush=True)
 
 

@@ -13,10 +13,10 @@ import models
 from common.errors import UserError
 from common.files import write_json, write_text
 from engine import distributed, plan, run_folder, runtime
-from engine.evaluator import normalise
+from engine.noise import noise
+from engine.objective import Objective
 from engine.optimizers import Optimizer
-from engine.trainer import Trainer, build_model, seed_noise
-from losses import RDropLoss, smooth
+from engine.trainer import Trainer, build_model
 
 _DRY_IMAGES = 2
 
@@ -33,6 +33,7 @@ def train(config: ConfigDict, folder: Path, overwrite: bool = False) -> int:
     config = plan.with_input(config)
     train_set = data.build(config, "train")
     val_set = data.build(config, "val") if config.data.holdout else None
+    unlabelled_set = data.build(config, "unlabelled") if config.rdrop.unlabelled_batch_size else None
     config = plan.with_classes(config, len(train_set.classes))
     if distributed.is_main():
         if overwrite:
@@ -43,7 +44,7 @@ def train(config: ConfigDict, folder: Path, overwrite: bool = False) -> int:
         distributed.say(f"{folder} holds a finished run ({_accuracy(finished)}); --overwrite starts it anew")
         return runtime.EXIT_DONE
     _check_shared(folder)
-    trainer = Trainer(config, train_set, val_set, folder)
+    trainer = Trainer(config, train_set, val_set, unlabelled_set, folder)
     step = trainer.resume()
     _announce(trainer, step)
     if not trainer.train():
@@ -80,8 +81,9 @@ def _announce(trainer: Trainer, step: int) -> None:
     config, folder = trainer.config, trainer.folder
     described = plan.describe_model(trainer.model, config) + plan.describe(config, trainer.plan)
     held_out = f", {len(trainer.val_set)} held out for validation" if trainer.val_set else ""
+    unlabelled = f", {len(trainer.unlabelled_set)} without labels" if trainer.unlabelled_set else ""
     distributed.say(
-        f"data: {config.data.name}, {len(trainer.train_set)} training images{held_out}",
+        f"data: {config.data.name}, {len(trainer.train_set)} training images{unlabelled}{held_out}",
         *described,
         f"folder: {folder}",
         *([f"going on from step {step}"] if step else []),
@@ -107,20 +109,24 @@ def dry_run(config: ConfigDict) -> int:
     arithmetic = plan.make(config, train_images)
     distributed.say(*plan.describe_model(model, config), *plan.describe(config, arithmetic))
     terms = _one_step(model, config, arithmetic.steps)
-    distributed.say(f"one step on {_DRY_IMAGES} made-up images: ce {terms.ce.item():.4f}, kl {terms.kl.item():.4f}")
+    values = ", ".join(f"{name} {term.item():.4f}" for name, term in terms._asdict().items())
+    distributed.say(f"one step on {_DRY_IMAGES} made-up images: {values}")
     return runtime.EXIT_DONE
 
 
 def _one_step(model, config: ConfigDict, steps: int):
-    optimizer = Optimizer(model, config.optim, steps)
+    """One real step on made-up images, as the trainer takes it."""
+    config = ConfigDict(config.to_dict())
+    config.train.batch_size, config.train.accumulation_steps = _DRY_IMAGES, 1
+    config.rdrop.unlabelled_batch_size = min(config.rdrop.unlabelled_batch_size, _DRY_IMAGES)
+    objective, optimizer = Objective(config), Optimizer(model, config.optim, steps)
+    size, count = config.model.image_size, _DRY_IMAGES + config.rdrop.unlabelled_batch_size
+    images = paddle.randint(0, 256, [count, 3, size, size]).astype("uint8")
+    batch = data.Batch(images, paddle.randint(0, config.model.num_classes, [_DRY_IMAGES]), 0)
     model.train()
-    seed_noise(config.seed, 0, 0)
-    size = config.model.image_size
-    images = paddle.randint(0, 256, [_DRY_IMAGES, 3, size, size]).astype("uint8")
-    labels = paddle.randint(0, config.model.num_classes, [_DRY_IMAGES])
-    logits = model(normalise(images, config.model), copies=config.rdrop.copies)
-    loss = RDropLoss(config.rdrop.alpha, config.rdrop.preset)
-    terms = loss(logits, smooth(labels, config.model.num_classes, config.loss.label_smoothing))
-    optimizer.accumulate(terms.total)
+    with noise(config, 0, 0):
+        images, targets = objective.prepare(batch, 0, 0)
+        terms = objective(model(images, copies=objective.copies(0)), targets, 0)
+        optimizer.accumulate(terms.total)
     optimizer.step()
     return terms

@@ -88,7 +88,8 @@ class RunLog(Silent):
         self.restart_rate()
         self._record(step, "train", {**values, "images_per_second": round(rate, 1)})
         shown = ("loss", "ce", "kl", "accuracy", "lr")
-        self._bar.set_postfix_str(" ".join(f"{name} {values[name]:.3g}" for name in shown), refresh=False)
+        text = " ".join(f"{name} {values[name]:.3g}" for name in shown if name in values)
+        self._bar.set_postfix_str(text, refresh=False)
 
     def validation(self, step: int, result) -> None:
         self._record(step, "val", {name: getattr(result, name) for name in ("top1", "top5", "loss", "ece")})

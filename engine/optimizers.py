@@ -14,6 +14,8 @@ def _groups(model: nn.Layer, weight_decay: float) -> list[dict]:
     """Matrices and convolutions decay; biases, norms, tokens and position embeddings do not (as in timm)."""
     decayed, plain = [], []
     for name, parameter in model.named_parameters():
+        if parameter.stop_gradient:
+            continue
         exempt = len(parameter.shape) <= 1 or name.endswith(("pos_embed", "_token"))
         (plain if exempt else decayed).append(parameter)
     groups = ((decayed, weight_decay), (plain, 0.0))
@@ -46,7 +48,7 @@ class Optimizer:
         self.steps_done = 0
         self.micro_batches = 0  # gathered since the last step
         self.grad_norm: Tensor | None = None  # of the last step, before clipping
-        self._parameters = dict(model.named_parameters())
+        self._parameters = {name: p for name, p in model.named_parameters() if not p.stop_gradient}
         self._optimizer = _create(model, config)
 
     @property
@@ -64,9 +66,14 @@ class Optimizer:
         """Whether the gradients of all micro-batches of a step are there."""
         return self.micro_batches == self.accumulation_steps
 
-    def accumulate(self, loss: Tensor) -> None:
-        """Add the gradient of one micro-batch's mean loss, divided by the number of micro-batches."""
-        (loss / self.accumulation_steps).backward()
+    def accumulate(self, loss: Tensor, share: float | None = None) -> None:
+        """Add the gradient of one micro-batch's mean loss.
+
+        Args:
+            loss: a mean over the micro-batch.
+            share: of the step's samples that are in it, on this card; None: micro-batches have the same size.
+        """
+        (loss * (1 / self.accumulation_steps if share is None else share)).backward()
         self.micro_batches += 1
 
     def step(self) -> float:

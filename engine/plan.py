@@ -10,7 +10,7 @@ from paddle import nn
 import models
 from common.errors import UserError
 from engine import distributed
-from losses import RDropLoss
+from engine.objective import rdrop_loss
 from models import flops
 
 _MOMENTS = {"adamw": 2, "momentum": 1, "sgd": 0}
@@ -81,37 +81,79 @@ def check_noise(model: nn.Layer, config: ConfigDict) -> None:
         )
 
 
+def check_unlabelled(config: ConfigDict, dataset) -> None:
+    """See that there are enough images without labels for a step.
+
+    Raises:
+        UserError: when there are not.
+    """
+    train, images = config.train, config.rdrop.unlabelled_batch_size
+    needed = images * distributed.world_size() * train.accumulation_steps
+    if images and needed > len(dataset):
+        raise UserError(
+            f"rdrop.unlabelled_batch_size takes {needed} images a step, but only {len(dataset)} have no labels"
+        )
+
+
 def describe(config: ConfigDict, plan: Plan) -> list[str]:
     """The start lines: the batch spelled out, and what alpha means."""
     train, ranks = config.train, distributed.world_size()
     cards = f"{ranks} card" + ("s" if ranks > 1 else "")
     batch = f"{train.batch_size} images a card x {cards} x {train.accumulation_steps} accumulation"
-    lines = [
+    return [
         f"batch: {batch} = {plan.global_batch} images a step",
         f"run: {plan.steps} steps = {plan.epoch(plan.steps):.1f} epochs of {plan.train_images} images",
         f"objective: {_objective(config)}",
+        *_batch_warning(config, plan.global_batch),
+        *head_warning(config),
     ]
-    reference = train.reference_batch_size
-    if reference and reference != plan.global_batch:
-        scaled = config.optim.lr * plan.global_batch / reference
-        lines.append(
-            f"warning: optim.lr={config.optim.lr:g} was chosen for a global batch of {reference}, this is "
-            f"{plan.global_batch}: by linear scaling use --config.optim.lr={scaled:g}, or change "
-            "train.accumulation_steps until the batch is the same"
-        )
-    return lines
 
 
 def _objective(config: ConfigDict) -> str:
-    rdrop = config.rdrop
+    rdrop, micro_batch = config.rdrop, config.train.batch_size
     if rdrop.copies == 1:
-        return "cross-entropy"
-    micro_batch = config.train.batch_size
-    alpha = RDropLoss(rdrop.alpha, rdrop.preset).per_sample_alpha(micro_batch)
-    return (
-        f"R-Drop, {rdrop.copies} copies, per-sample alpha {alpha:g} (the paper's alpha {2 * alpha:g}, the official "
-        f"code's {alpha / micro_batch:g} at a micro-batch of {micro_batch})"
-    )
+        return "cross-entropy" if config.loss.form == "softmax" else "binary cross-entropy"
+    alpha = rdrop_loss(config).per_sample_alpha(micro_batch)
+    official = f"the official code's {alpha / micro_batch:g} at a micro-batch of {micro_batch}"
+    as_published = rdrop.consistency == "symmetric_kl" and config.loss.form == "softmax" and rdrop.temperature == 1
+    names = f" (the paper's alpha {2 * alpha:g}, {official})" if as_published else ""
+    variant = {
+        f"consistency {rdrop.consistency}": rdrop.consistency != "symmetric_kl",
+        f"temperature {rdrop.temperature:g}": rdrop.temperature != 1,
+        "stopped gradient": rdrop.stop_gradient,
+        f"{config.loss.form} form": config.loss.form != "softmax",
+        f"every {rdrop.every_steps} steps": rdrop.every_steps > 1,
+        f"alpha growing over {rdrop.alpha_warmup_steps} steps": rdrop.alpha_warmup_steps > 0,
+        f"drop rates {', '.join(f'{rate:g}' for rate in rdrop.drop_rates)}": len(rdrop.drop_rates) > 0,
+        f"{rdrop.shared_blocks} blocks shared": rdrop.shared_blocks > 0,
+        f"{rdrop.unlabelled_batch_size} unlabelled images a card with alpha {rdrop.unlabelled_alpha:g}": (
+            rdrop.unlabelled_batch_size > 0
+        ),
+    }
+    used = "".join(f", {text}" for text, differs in variant.items() if differs)
+    return f"R-Drop, {rdrop.copies} copies, per-sample alpha {alpha:g}{names}{used}"
+
+
+def _batch_warning(config: ConfigDict, global_batch: int) -> list[str]:
+    lr, reference = config.optim.lr, config.train.reference_batch_size
+    if reference in (0, global_batch):
+        return []
+    return [
+        f"warning: optim.lr={lr:g} was chosen for a global batch of {reference}, this is {global_batch}: by linear "
+        f"scaling use --config.optim.lr={lr * global_batch / reference:g}, or change train.accumulation_steps until "
+        "the batch is the same"
+    ]
+
+
+def head_warning(config: ConfigDict) -> list[str]:
+    """A line where a distilled model is evaluated with other heads than it is trained with."""
+    train, evaluation = config.model.train_head, config.model.eval_head
+    if not models.is_distilled(config.model.name) or evaluation in ("", "average" if train == "each" else train):
+        return []
+    return [
+        f"warning: evaluation takes model.eval_head={evaluation}, training model.train_head={train}: what is "
+        "evaluated is not what was trained"
+    ]
 
 
 def describe_model(model: nn.Layer, config: ConfigDict) -> list[str]:

@@ -25,13 +25,19 @@ _CHOICES = {
     "data.crop": ("random_resized", "padded", "none"),
     "data.interpolation": ("bicubic", "bilinear"),
     "data.on_corrupt": ("error", "skip"),
+    "loss.form": ("softmax", "sigmoid"),
     "model.head_init": ("normal", "zero"),
+    "model.train_head": ("average", "each", "class", "distillation"),
+    "model.eval_head": ("", "average", "class", "distillation"),
     "optim.name": ("adamw", "momentum", "sgd"),
     "optim.schedule": ("cosine", "linear", "polynomial", "constant"),
+    "rdrop.consistency": ("symmetric_kl", "kl", "js", "mse", "cosine"),
     "rdrop.preset": ("per_sample", "paper", "official_code", "paddle_2021"),
 }
-_AT_LEAST_ONE = ("rdrop.copies", "train.batch_size", "train.accumulation_steps", "train.log_every_steps",
-                 "train.checkpoint_every_steps", "train.keep_checkpoints", "eval.batch_size")  # fmt: skip
+_AT_LEAST_ONE = (
+    *("rdrop.copies", "rdrop.every_steps", "train.batch_size", "train.accumulation_steps", "eval.batch_size"),
+    *("train.log_every_steps", "train.checkpoint_every_steps", "train.keep_checkpoints"),
+)
 _SHARES = ("data.flip", "loss.label_smoothing", "data.eval_crop")
 _BELOW_ONE = ("data.holdout", "optim.momentum", "optim.beta1", "optim.beta2")
 _MAY_BE_NEGATIVE = ("model.embed_drop_rate", "model.proj_drop_rate", "model.mlp_drop_rate")
@@ -180,7 +186,8 @@ def validate(config: ConfigDict) -> None:
         if not _fits(value, expected) and not (isinstance(expected, str) and isinstance(value, str)):
             raise UserError(f"config.{name} is {value!r}, expected {_KINDS.get(type(expected), 'text')}")
         if name in _CHOICES and value not in _CHOICES[name]:
-            raise UserError(f"config.{name} is {value!r}, expected one of {', '.join(_CHOICES[name])}")
+            choices = ", ".join(choice or "''" for choice in _CHOICES[name])
+            raise UserError(f"config.{name} is {value!r}, expected one of {choices}")
         if isinstance(value, (int, float)) and name not in _MAY_BE_NEGATIVE and not 0 <= value < float("inf"):
             raise UserError(f"config.{name} is {value}, expected 0 or more")
         if name in _AT_LEAST_ONE and value < 1:
@@ -216,6 +223,11 @@ def _validate_tuples(config: ConfigDict) -> None:
             raise UserError(f"config.data.{name} is {value}, expected (smallest, largest), both above 0")
     if config.data.crop_scale[1] > 1:
         raise UserError(f"config.data.crop_scale is {config.data.crop_scale}, expected at most 1: a share of the area")
+    rates = config.rdrop.drop_rates
+    if len(rates) not in (0, config.rdrop.copies) or not all(0 <= rate < 1 for rate in rates):
+        raise UserError(
+            f"config.rdrop.drop_rates is {rates}, expected one rate below 1 for each of rdrop.copies, or ()"
+        )
     for name in ("mean", "std"):
         value = config.model[name]
         if len(value) not in (0, 3) or (name == "std" and min(value, default=1) <= 0):

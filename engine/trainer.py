@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import paddle
 from ml_collections import ConfigDict
 from paddle import nn
@@ -15,25 +15,18 @@ import models
 from common.errors import UserError
 from common.files import sha256, write_json
 from engine import checkpoint, distributed, logs, plan, report, run_folder, weights
-from engine.evaluator import evaluate, normalise
+from engine.evaluator import evaluate
 from engine.meter import Meter
+from engine.noise import noise
+from engine.objective import Objective
 from engine.optimizers import Optimizer
 from engine.signals import StopRequest
-from losses import RDropLoss, smooth
-
-_NOISE_STREAM = 0xD80F  # tells the dropout's random numbers from those of other uses of the same seed
-
-
-def seed_noise(seed: int, step: int, micro_batch: int) -> None:
-    """Seed dropout for one micro-batch: every step and every rank has its own, and none needs to be saved."""
-    entropy = np.random.SeedSequence((_NOISE_STREAM, seed, step, micro_batch, distributed.rank()))
-    paddle.seed(int(entropy.generate_state(1)[0]))
 
 
 def build_model(config: ConfigDict) -> nn.Layer:
     """Make the model of a resolved config, the same on every rank, with its pretrained weights if it names any."""
     paddle.seed(config.seed)
-    model = models.build(config.model)
+    model = models.build(config.model, config.rdrop.drop_rates, config.rdrop.shared_blocks)
     if config.model.pretrained:
         outcome = models.load_weights(model, config.model.pretrained)
         distributed.say(f"pretrained weights: {outcome.summary()}")
@@ -47,34 +40,40 @@ class Trainer:
         config: with what the weights and the data set decide filled in (`plan.with_input`, `plan.with_classes`).
         train_set: what `data.build` gives for `train`.
         val_set: likewise for `val`; None where no images are held out.
+        unlabelled_set: likewise for `unlabelled`; None where there are none.
         folder: of the run; already claimed for this config.
     """
 
-    def __init__(self, config: ConfigDict, train_set, val_set, folder: Path):
-        self.config, self.train_set, self.val_set, self.folder = config, train_set, val_set, folder
+    def __init__(self, config: ConfigDict, train_set, val_set, unlabelled_set, folder: Path):
+        self.config, self.folder = config, folder
+        self.train_set, self.val_set, self.unlabelled_set = train_set, val_set, unlabelled_set
         self.plan = plan.make(config, len(train_set))
         self.model = build_model(config)
         plan.check_noise(self.model, config)
-        self.loss = RDropLoss(config.rdrop.alpha, config.rdrop.preset)
+        plan.check_unlabelled(config, unlabelled_set)
+        self.objective = Objective(config)
         self.optimizer = Optimizer(self.model, config.optim, self.plan.steps, config.train.accumulation_steps)
         self.progress = {"step": 0, "best_top1": -1.0, "best_step": -1, "seconds": 0.0, "skipped": 0}
         self.progress["global_batch"] = self.plan.global_batch
 
     def train(self) -> bool:
         """Run the steps that are left. Gives False when a signal stopped it (after saving), True at the end."""
-        config, loss, optimizer = self.config, self.loss, self.optimizer
+        config, objective, optimizer = self.config, self.objective, self.optimizer
         model, meter = distributed.wrap(self.model), Meter()
         model.train()
         with self._log() as log, StopRequest() as stop:
             log.pictures("train/images", self.train_set)
-            for batch in data.load(self.train_set, self._sampler(), config.data.workers):
-                seed_noise(config.seed, optimizer.steps_done, optimizer.micro_batches)
-                with distributed.gradient_sync(model, due=optimizer.last_micro_batch):
-                    images = normalise(batch.images, config.model)  # (B, 3, S, S)
-                    logits = model(images, copies=config.rdrop.copies)  # (m, B, C): m dropout masks, one pass
-                    terms = loss(logits, smooth(batch.labels, logits.shape[-1], config.loss.label_smoothing))
+            for batch in self._batches():
+                step, micro = optimizer.steps_done, optimizer.micro_batches
+                sync = distributed.gradient_sync(model, due=optimizer.last_micro_batch)
+                with sync, noise(config, step, micro):
+                    images, targets = objective.prepare(
+                        batch, step, micro
+                    )  # (B, 3, S, S), mixed before they are copied
+                    logits = model(images, copies=objective.copies(step))  # (m, B, C): m dropout masks, one pass
+                    terms = objective(logits, targets, step)
                     optimizer.accumulate(terms.total)  # divided by the accumulation steps
-                meter.add(terms, logits, batch.labels, batch.skipped)
+                meter.add(terms, objective.predictions(logits, targets, step), batch.labels, batch.skipped)
                 if not optimizer.step_due:
                     continue
 
@@ -140,12 +139,17 @@ class Trainer:
             report.show_result(result, outcome, self.folder)
         return outcome
 
-    def _sampler(self) -> data.TrainSampler:
-        train, start = self.config.train, self.optimizer.steps_done
-        steps = self.plan.steps
-        return data.TrainSampler(
-            self.train_set, train.batch_size, train.accumulation_steps, steps, self.config.seed, start
-        )
+    def _batches(self) -> Iterator[data.Batch]:
+        """The micro-batches of the steps that are left; images without labels come after the others."""
+        labelled = self._load(self.train_set, self.config.train.batch_size)
+        if self.unlabelled_set is None:
+            return labelled
+        return data.join(labelled, self._load(self.unlabelled_set, self.config.rdrop.unlabelled_batch_size))
+
+    def _load(self, dataset, batch_size: int) -> Iterator[data.Batch]:
+        accumulation, start = self.config.train.accumulation_steps, self.optimizer.steps_done
+        sampler = data.TrainSampler(dataset, batch_size, accumulation, self.plan.steps, self.config.seed, start)
+        return data.load(dataset, sampler, self.config.data.workers)
 
     def _log(self):
         if not distributed.is_main():

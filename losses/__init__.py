@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from losses.rdrop import PRESETS, RDropLoss, Terms
+from losses.rdrop import CONSISTENCY, FORMS, PRESETS, RDropLoss, Terms
 from losses.soft_targets import smooth
 
-__all__ = ["PRESETS", "RDropLoss", "Terms", "smooth"]
+__all__ = ["CONSISTENCY", "FORMS", "PRESETS", "RDropLoss", "Terms", "smooth"]

@@ -1,14 +1,25 @@
-"""R-Drop: cross-entropy of several dropout passes plus the KL divergence between their predictions.
+"""R-Drop: cross-entropy of several dropout passes plus the disagreement between their predictions.
 
 Paper: Liang et al., "R-Drop: Regularized Dropout for Neural Networks", arXiv:2106.14448, algorithm 1 and equation (4).
 Changed from it: every term is a mean over samples, so that neither the micro-batch nor the number of cards changes the
-objective, and two cross-entropies are averaged instead of added. The published forms are kept as presets.
+objective, and the cross-entropies are averaged instead of added. With m copies of the logits z, shape (m, B, C):
 
-This file needs nothing but Paddle: it can be copied into another project as it is.
+    CE   = mean over copies and samples of CE(z_i, y)
+    KL   = mean over samples of the mean over ordered pairs i != j of KL(p_i || p_j)
+    loss = CE + alpha * KL
+
+The published forms are presets, and other measures of disagreement can take the place of KL. This file needs nothing
+but Paddle: it can be copied into another project as it is.
+
+Shapes: m copies, B samples, C classes; `...` stands for further axes (tokens of a sequence, heads of a model), whose
+entries are averaged over like samples.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import paddle
@@ -17,7 +28,7 @@ from paddle import Tensor, nn
 
 
 class Terms(NamedTuple):
-    """The loss and its parts; scalars, in nats."""
+    """The loss and its parts, scalars in nats; `kl` is the term that was chosen as `consistency`, without alpha."""
 
     total: Tensor
     ce: Tensor
@@ -43,87 +54,226 @@ PRESETS = {
 }
 
 
-def cross_entropy(log_probs: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross-entropy over copies and samples.
-
-    Args:
-        log_probs: log-probabilities, `(m, B, C)`.
-        labels: classes, int64 `(B,)`, or target distributions, float `(B, C)`; the same for every copy.
-    """
-    if labels.ndim == 1:
-        labels = F.one_hot(labels, log_probs.shape[-1])
-    return -(log_probs * labels).sum(axis=-1).mean()
+# Cross-entropy and the measures of disagreement: a value for each sample (and further axes). `stop_gradient` takes the
+# first of two copies that are compared as a constant target.
 
 
-def mutual_kl(log_probs: Tensor) -> Tensor:
-    """Mean over samples of the mean over ordered pairs `i != j` of `KL(p_i || p_j)`; 0 for a single copy.
+def cross_entropy(log_probs: Tensor, targets: Tensor) -> Tensor:
+    """`(m, B, ...)` from log-probabilities `(m, B, ..., C)` and one distribution for all copies, `(B, ..., C)`."""
+    return -(log_probs * targets).sum(axis=-1)
+
+
+def symmetric_kl(log_probs: Tensor, stop_gradient: bool) -> Tensor:
+    """The paper's: the mean over ordered pairs `i != j` of `KL(p_i || p_j)`, `(m, B, ..., C)` to `(B, ...)`.
 
     Summed over ordered pairs, `sum p_i (l_i - l_j)` is `m` times the covariance sum of `p` and `l = log p` over the
     copies. In that form there is no difference of large numbers when the copies nearly agree, and the cost grows with
     `m`, not with its square.
-
-    Args:
-        log_probs: log-probabilities, `(m, B, C)`.
     """
-    copies = log_probs.shape[0]
-    if copies == 1:
-        return paddle.zeros([], log_probs.dtype)
-    probs = log_probs.exp()
+    if stop_gradient:
+        return _mean_over_pairs(_kl, log_probs, itertools.permutations, stop_gradient)
+    copies, probs = log_probs.shape[0], log_probs.exp()
     covariance = (probs - probs.mean(axis=0, keepdim=True)) * (log_probs - log_probs.mean(axis=0, keepdim=True))
-    return covariance.sum(axis=-1).mean() * (copies / (copies - 1))
+    return covariance.sum(axis=-1).mean(axis=0) * (copies / (copies - 1))
+
+
+def forward_kl(log_probs: Tensor, stop_gradient: bool) -> Tensor:
+    """One direction: the mean over pairs `i < j` of `KL(p_i || p_j)`; an earlier copy is the target of a later one."""
+    return _mean_over_pairs(_kl, log_probs, itertools.combinations, stop_gradient)
+
+
+def jensen_shannon(log_probs: Tensor, stop_gradient: bool) -> Tensor:
+    """The mean over copies of `KL(p_i || q)`, with `q` the mean of all `p`, as in AugMix (arXiv:1912.02781)."""
+    copies = log_probs.shape[0]
+    mixture = paddle.logsumexp(log_probs, axis=0, keepdim=True) - math.log(copies)  # (1, B, ..., C)
+    return _kl(log_probs, mixture).mean(axis=0)
+
+
+def squared_error(logits: Tensor, stop_gradient: bool) -> Tensor:
+    """The mean over ordered pairs and classes of `(z_i - z_j)^2`."""
+    return _mean_over_pairs(
+        lambda target, other: ((target - other) ** 2).mean(axis=-1), logits, itertools.permutations, stop_gradient
+    )
+
+
+def cosine(logits: Tensor, stop_gradient: bool) -> Tensor:
+    """The mean over ordered pairs of `1 - cos(z_i, z_j)`."""
+    return _mean_over_pairs(
+        lambda target, other: 1 - F.cosine_similarity(target, other, axis=-1),
+        logits,
+        itertools.permutations,
+        stop_gradient,
+    )
+
+
+def _kl(target: Tensor, other: Tensor) -> Tensor:
+    """`KL(p || q)` of two log-probabilities, over the last axis."""
+    return (target.exp() * (target - other)).sum(axis=-1)
+
+
+def _mean_over_pairs(measure: Callable, values: Tensor, pairs: Callable, stop_gradient: bool) -> Tensor:
+    copies = paddle.unbind(values)  # m of (B, ..., C)
+    found = [measure(i.detach() if stop_gradient else i, j) for i, j in pairs(copies, 2)]
+    return sum(found) / len(found)
+
+
+CONSISTENCY = {  # of probabilities, or of logits as they are
+    "symmetric_kl": symmetric_kl,
+    "kl": forward_kl,
+    "js": jensen_shannon,
+    "mse": squared_error,
+    "cosine": cosine,
+}
+_OF_LOGITS = ("mse", "cosine")
+FORMS = ("softmax", "sigmoid")
 
 
 class RDropLoss(nn.Layer):
-    """The R-Drop objective of `m` predictions for the same images.
+    """The R-Drop objective of `m` predictions for the same images: a pure function of logits and labels.
 
     Args:
-        alpha: weight of the KL term, in the sense of the preset.
+        alpha: weight of the consistency term, in the sense of the preset.
         preset: `per_sample` (default), `paper`, `official_code` or `paddle_2021`.
+        consistency: `symmetric_kl` (default, the paper's), `kl` (one direction), `js`, `mse` or `cosine` (of logits).
+        temperature: divides the logits in the consistency term, which is multiplied by its square, so that its
+            gradient keeps its size (Hinton et al., arXiv:1503.02531).
+        stop_gradient: no gradient through the target of each comparison, as in cosub (arXiv:2212.04884).
+        form: `softmax` (default): one class of C. `sigmoid`: C yes-or-no questions, binary cross-entropy and the
+            divergence of each, averaged over classes. With a stopped gradient, sigmoid and alpha 1 the gradient is
+            twice that of cosub, whose constant factor is one half.
 
     Raises:
-        ValueError: for an unknown preset or a negative alpha.
+        ValueError: for an unknown name, a negative alpha, or options that would change nothing together.
     """
 
-    def __init__(self, alpha: float = 1.0, preset: str = "per_sample"):
+    def __init__(
+        self,
+        alpha: float = 1.0,
+        preset: str = "per_sample",
+        consistency: str = "symmetric_kl",
+        temperature: float = 1.0,
+        stop_gradient: bool = False,
+        form: str = "softmax",
+    ):
         super().__init__()
-        if preset not in PRESETS:
-            raise ValueError(f"preset is {preset!r}, expected one of {', '.join(PRESETS)}")
+        for name, value, known in (
+            ("preset", preset, PRESETS),
+            ("consistency", consistency, CONSISTENCY),
+            ("form", form, FORMS),
+        ):
+            if value not in known:
+                raise ValueError(f"{name} is {value!r}, expected one of {', '.join(known)}")
         if alpha < 0:
             raise ValueError(f"alpha is {alpha}, expected 0 or more")
-        self.alpha = alpha
-        self.preset = preset
+        if temperature <= 0:
+            raise ValueError(f"temperature is {temperature}, expected above 0")
+        if temperature != 1 and consistency in _OF_LOGITS:
+            raise ValueError(f"temperature is {temperature}, but consistency={consistency} has none")
+        if stop_gradient and consistency == "js":
+            raise ValueError("stop_gradient changes nothing in consistency=js: its mixture has no gradient anyway")
+        self.alpha, self.preset, self.form = alpha, preset, form
+        self.consistency, self.temperature, self.stop_gradient = consistency, temperature, stop_gradient
 
-    def forward(self, logits: Tensor, labels: Tensor) -> Terms:
+    def forward(self, logits: Tensor, labels: Tensor, mask: Tensor | None = None, alpha: float | None = None) -> Terms:
         """Compute the loss.
 
         Args:
-            logits: `(m, B, C)`, or `(B, C)` for a single pass.
-            labels: int64 `(B,)` or float `(B, C)`.
+            logits: `(m, B, ..., C)`, or `(B, C)` for a single pass.
+            labels: int64 `(B, ...)`, or targets of classes, float `(B, ..., C)`, the same for every copy; further axes
+                that they lack have the label of their sample.
+            mask: bool `(B, ...)`, false where there is nothing to predict (padding); every mean is over the rest.
+            alpha: in place of the layer's, for this call.
 
         Returns:
-            `(total, ce, kl)`: the preset's total, and the per-sample means of cross-entropy and KL.
+            `(total, ce, kl)`: the preset's total, and the per-sample means of cross-entropy and consistency.
 
         Raises:
             ValueError: when the shapes do not belong together.
         """
         logits = logits.unsqueeze(0) if logits.ndim == 2 else logits
-        _check_shapes(logits, labels)
-        log_probs = F.log_softmax(logits.astype("float32"), axis=-1)  # (m, B, C)
-        ce, kl = cross_entropy(log_probs, labels), mutual_kl(log_probs)
+        targets, mask = _aligned(logits, labels, mask)
+        logits = _visible(logits.astype("float32"), mask)
+        log_probs = _log_probs(logits, self.form)  # (m, B, ..., C), with one more axis of 2 for sigmoid
+        ce = _mean(cross_entropy(log_probs, _as_probs(targets, self.form)), mask, axis=1)
+        kl = _mean(self._disagreement(logits, log_probs), mask, axis=0)
         preset = PRESETS[self.preset]
-        batch = logits.shape[1] if preset.kl_sum else 1
-        return Terms(preset.ce_weight * ce + self.alpha * preset.kl_weight * batch * kl, ce, kl)
+        samples = logits.shape[1] if preset.kl_sum else 1
+        weight = (self.alpha if alpha is None else alpha) * preset.kl_weight * samples
+        return Terms(preset.ce_weight * ce + weight * kl, ce, kl)
+
+    def unlabelled(self, logits: Tensor, mask: Tensor | None = None) -> Tensor:
+        """The consistency term alone, a mean over samples, of logits `(m, B, ..., C)` of images without labels."""
+        logits = _visible(logits.astype("float32"), mask)
+        return _mean(self._disagreement(logits, _log_probs(logits, self.form)), mask, axis=0)
 
     def per_sample_alpha(self, micro_batch: int) -> float:
         """The alpha that the default preset would need for the same gradient direction, at this micro-batch."""
         preset = PRESETS[self.preset]
         return self.alpha * preset.kl_weight / preset.ce_weight * (micro_batch if preset.kl_sum else 1)
 
+    def _disagreement(self, logits: Tensor, log_probs: Tensor) -> Tensor:
+        """`(B, ...)`; 0 for a single copy."""
+        if logits.shape[0] == 1:
+            return paddle.zeros(logits.shape[1:-1])
+        if self.temperature != 1:
+            log_probs = _log_probs(logits / self.temperature, self.form)
+        values = logits if self.consistency in _OF_LOGITS else log_probs
+        return CONSISTENCY[self.consistency](values, self.stop_gradient) * self.temperature**2
 
-def _check_shapes(logits: Tensor, labels: Tensor) -> None:
-    batch, classes = logits.shape[1:] if logits.ndim == 3 else (0, 0)
-    if logits.ndim != 3 or list(labels.shape) not in ([batch], [batch, classes]):
+
+# The two forms of a prediction. A sigmoid is a softmax of two for each class: log-probabilities (..., C, 2).
+
+
+def _log_probs(logits: Tensor, form: str) -> Tensor:
+    if form == "softmax":
+        return F.log_softmax(logits, axis=-1)
+    return paddle.stack([F.log_sigmoid(logits), F.log_sigmoid(-logits)], axis=-1)
+
+
+def _as_probs(targets: Tensor, form: str) -> Tensor:
+    return targets if form == "softmax" else paddle.stack([targets, 1 - targets], axis=-1)
+
+
+# Shapes and masks.
+
+
+def _aligned(logits: Tensor, labels: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Targets float32 with as many axes as a copy of the logits, and the mask as bool."""
+    places, classes = list(logits.shape[1:-1]), logits.shape[-1]  # places: (B, ...)
+    soft = labels.dtype not in (paddle.int64, paddle.int32)
+    owners = list(labels.shape[:-1] if soft else labels.shape)  # the places that have a label of their own
+    fits = owners and places[: len(owners)] == owners and (not soft or labels.shape[-1] == classes)
+    if mask is not None:
+        fits = fits and places[: mask.ndim] == list(mask.shape) and mask.ndim > 0
+    if logits.ndim < 3 or not fits:
+        masked = "" if mask is None else f" and mask {list(mask.shape)}"
         raise ValueError(
-            f"logits have shape {list(logits.shape)} and labels {list(labels.shape)}, "
+            f"logits have shape {list(logits.shape)} and labels {list(labels.shape)}{masked}, "
             "expected (m, B, C) with (B,) or (B, C)"
         )
+    if mask is not None:
+        mask = mask.astype("bool")
+        if mask.ndim <= len(owners):  # what pads the labels (such as -100) is no class
+            labels = paddle.where(_spread(mask, labels.shape, axis=0), labels, paddle.zeros_like(labels))
+    targets = labels.astype("float32") if soft else F.one_hot(labels, classes)
+    return targets.reshape(owners + [1] * (len(places) - len(owners)) + [classes]), mask
+
+
+def _spread(mask: Tensor, shape: list[int], axis: int) -> Tensor:
+    """A mask `(B, ...)` over a whole shape, of which `axis` is that of the samples."""
+    return mask.reshape([1] * axis + list(mask.shape) + [1] * (len(shape) - axis - mask.ndim)).expand(shape)
+
+
+def _visible(logits: Tensor, mask: Tensor | None) -> Tensor:
+    """Logits with 0 where the mask hides them: what is not finite there must not reach a gradient."""
+    if mask is None:
+        return logits
+    return paddle.where(_spread(mask, logits.shape, axis=1), logits, paddle.zeros_like(logits))
+
+
+def _mean(values: Tensor, mask: Tensor | None, axis: int) -> Tensor:
+    """The mean over all values, or those that the mask shows; `axis` is that of the samples."""
+    if mask is None:
+        return values.mean()
+    weights = _spread(mask, values.shape, axis).astype(values.dtype)
+    return (values * weights).sum() / weights.sum().clip(min=1)

@@ -1,43 +1,140 @@
 """Dropout and stochastic depth, the noise that R-Drop compares.
 
 Sources: Srivastava et al. 2014 (dropout); Huang et al., arXiv:1603.09382 (stochastic depth, here drop path per sample).
-Changed from Paddle's own: on a CPU the masks come from numpy's SFC64 generator with 16 bits an element, several times
-faster than Paddle's. The generator is seeded from Paddle's at each call, so `paddle.seed` still decides everything.
+Changed from Paddle's own: on a CPU the masks come from numpy's PCG64DXSM generator with 16 bits an element, several
+times faster than Paddle's, and each image has its own place in the random stream. So a batch that is split into
+micro-batches and processes gets the masks of the whole one (`batch_rows`). The generator is seeded from Paddle's at
+each call, so `paddle.seed` still decides everything.
 """
 
 from __future__ import annotations
+
+import contextlib
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
+from typing import NamedTuple, Union
 
 import numpy as np
 import paddle
 import paddle.nn.functional as F
 from paddle import Tensor, nn
 
+Rate = Union[float, tuple[float, ...]]  # a probability, 0 to below 1, for all copies of an image or one for each
 _LEVELS = 1 << 16
+_ROOM = 1 << 64  # words between the random streams of two copies
 
 
-def keep_mask(shape: list[int], rate: float) -> Tensor:
-    """A mask for inverted dropout on a CPU: 0 with probability `rate`, else `1 / (1 - rate)`, so that its mean is 1.
+class DropRates(NamedTuple):
+    """Drop probabilities of a transformer. `path` is that of the last block."""
 
-    The rate is rounded to a multiple of 1/65536, and the scale follows the rounded one.
+    embedding: Rate = 0.0
+    attention: float = 0.0
+    projection: Rate = 0.0
+    mlp: Rate = 0.0
+    path: float = 0.0
+
+
+class _Layout(NamedTuple):
+    """What the first axis of a batch is: `copies` times the images, which are these rows of a larger batch."""
+
+    copies: int = 1
+    rows: tuple[range, ...] = ()
+
+
+_LAYOUT: ContextVar[_Layout] = ContextVar("layout", default=_Layout())  # noqa: B039 (a tuple does not change)
+
+
+@contextlib.contextmanager
+def _layout(**changes) -> Iterator[None]:
+    token = _LAYOUT.set(_LAYOUT.get()._replace(**changes))
+    try:
+        yield
+    finally:
+        _LAYOUT.reset(token)
+
+
+def batch_rows(*rows: range):
+    """A context in which the images of a forward pass are these rows of a larger batch.
+
+    With the same seed at its start, every micro-batch then gets the masks that its images have in the larger batch.
     """
-    threshold = min(round(rate * _LEVELS), _LEVELS - 1)
-    size = int(np.prod(shape))
-    seed = paddle.randint(0, 2**31 - 1, [2]).numpy()
-    words = np.random.Generator(np.random.SFC64(seed)).integers(0, 2**64, -(-size // 4), dtype=np.uint64)
-    mask = (words.view(np.uint16)[:size] >= threshold).astype(np.float32)
-    mask *= np.float32(_LEVELS / (_LEVELS - threshold))
-    return paddle.to_tensor(mask.reshape(shape), place=paddle.CPUPlace())
+    return _layout(rows=rows)
+
+
+def batch_copies(copies: int):
+    """A context in which a batch holds this many copies of the images, one after the other."""
+    return _layout(copies=copies)
+
+
+def keep_mask(shape: Sequence[int], rate: Rate, axis: int = 0) -> np.ndarray:
+    """A mask for inverted dropout: 0 with probability `rate`, else `1 / (1 - rate)`, so that its mean is 1.
+
+    A rate is rounded to a multiple of 1/65536, and the scale follows the rounded one.
+
+    Args:
+        shape: of the mask.
+        rate: one for all copies, or one for each.
+        axis: that of the batch; an image may have several entries on it (windows), one after the other.
+
+    Returns:
+        float32, of the shape.
+
+    Raises:
+        ValueError: when the batch is not a multiple of the copies and rows that were announced.
+    """
+    layout = _LAYOUT.get()
+    rows = layout.rows or (range(shape[axis] // layout.copies),)
+    images = sum(map(len, rows))
+    lead, batch, inner = math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
+    if images == 0 or batch % (layout.copies * images):
+        raise ValueError(f"a batch of {batch} is not {layout.copies} copies of {images} images")
+    size = inner * batch // (layout.copies * images)  # elements of one image
+    words = -(-size // 4)  # 64 bits for four of them
+    bits = np.random.PCG64DXSM(paddle.randint(0, 2**31 - 1, [2]).numpy())
+    generator, position = np.random.Generator(bits), 0
+    mask = np.empty((lead, layout.copies, images, size), np.float32)
+    for block, (outer, copy) in enumerate(itertools.product(range(lead), range(layout.copies))):
+        own = rate[copy] if isinstance(rate, tuple) else rate
+        threshold = min(round(own * _LEVELS), _LEVELS - 1)
+        scale = np.float32(_LEVELS / (_LEVELS - threshold))
+        filled = 0
+        for part in rows:
+            begin = block * _ROOM + part.start * words
+            bits.advance((begin - position) % 2**128)
+            drawn = generator.integers(0, 2**64, len(part) * words, dtype=np.uint64)
+            position = begin + len(drawn)
+            kept = drawn.view(np.uint16).reshape(len(part), 4 * words)[:, :size] >= threshold
+            np.multiply(kept, scale, out=mask[outer, copy, filled : filled + len(part)])
+            filled += len(part)
+    return mask.reshape(shape)
 
 
 class _Drop(nn.Layer):
-    """Noise with probability `rate` in training; evaluation, and a rate of 0, leave `x` as it is."""
+    """Noise with probability `rate` in training; evaluation, and a rate of 0, leave `x` as it is.
 
-    def __init__(self, rate: float):
+    Args:
+        rate: one for all copies of an image, or one for each copy (a single pass takes the first).
+        axis: that of the batch.
+    """
+
+    def __init__(self, rate: Rate, axis: int = 0):
         super().__init__()
         self.rate = rate
+        self.axis = axis
+
+    @property
+    def active(self) -> bool:
+        """Whether it draws random numbers in training."""
+        return any(self.rate) if isinstance(self.rate, tuple) else self.rate > 0
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.drop(x) if self.training and self.rate else x
+        return self.drop(x) if self.training and self.active else x
+
+    def mask(self, x: Tensor, shape: Sequence[int]) -> Tensor:
+        """A mask from numpy where `x` is."""
+        return paddle.to_tensor(keep_mask(shape, self.rate, self.axis), place=x.place).astype(x.dtype)
 
     def extra_repr(self) -> str:
         return f"rate={self.rate}"
@@ -48,23 +145,46 @@ class Dropout(_Drop):
 
     def drop(self, x: Tensor) -> Tensor:
         if x.place.is_cpu_place():
-            return x * keep_mask(x.shape, self.rate).astype(x.dtype)
-        return F.dropout(x, self.rate)
+            return x * self.mask(x, x.shape)
+        if not isinstance(self.rate, tuple):
+            return F.dropout(x, self.rate)
+        copies = x.chunk(_LAYOUT.get().copies, self.axis)
+        return paddle.concat([F.dropout(copy, rate) for copy, rate in zip(copies, self.rate)], self.axis)
 
 
 class DropPath(_Drop):
     """Zero the whole residual branch of single samples with probability `rate` in training; `x` is `(B, ...)`."""
 
     def drop(self, x: Tensor) -> Tensor:
-        keep = paddle.bernoulli(paddle.full([x.shape[0]] + [1] * (x.ndim - 1), 1 - self.rate, "float32"))
+        shape = [x.shape[0]] + [1] * (x.ndim - 1)
+        if x.place.is_cpu_place():
+            return x * self.mask(x, shape)
+        keep = paddle.bernoulli(paddle.full(shape, 1 - self.rate, "float32"))
         return x * (keep / (1 - self.rate)).astype(x.dtype)
 
 
+def adopt(layer: nn.Layer, rates: DropRates) -> None:
+    """Replace PPIM's dropout and drop path layers below a layer by these, with these rates (the paths keep theirs)."""
+    own = {"attn_drop": rates.attention, "proj_drop": rates.projection, "drop": rates.mlp}
+    for parent in layer.sublayers(include_self=True):
+        for name, child in parent.named_children():
+            if isinstance(child, nn.Dropout):
+                setattr(parent, name, Dropout(own[name]))
+            elif type(child).__name__ == "DropPath" and not isinstance(child, DropPath):
+                setattr(parent, name, DropPath(child.drop_prob))
+
+
+def silence(layer: nn.Layer) -> None:
+    """Switch all noise below a layer off, for good."""
+    for below in layer.sublayers(include_self=True):
+        if isinstance(below, _Drop):
+            below.rate = 0.0
+
+
 def random_layers(model: nn.Layer) -> list[str]:
-    """Names of the layers below `model` that draw random numbers in training, whichever library they are from."""
-    rates = ("rate", "p", "drop_prob")  # ours, Paddle's, PPIM's
+    """Names of the layers below `model` that draw random numbers in training."""
     return [
         name
         for name, layer in model.named_sublayers(include_self=True)
-        if type(layer).__name__.startswith("Drop") and any(getattr(layer, rate, 0) for rate in rates)
+        if (layer.active if isinstance(layer, _Drop) else isinstance(layer, nn.Dropout) and layer.p > 0)
     ]

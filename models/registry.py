@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from paddle import nn
+import paddle
 
-from models.vit import DistilledVisionTransformer, DropRates, VisionTransformer
+from models.cait import CaiT
+from models.dropout import DropRates
+from models.multipass import MultiPass
+from models.swin import Swin
+from models.vit import DistilledVisionTransformer, VisionTransformer
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
@@ -23,6 +27,15 @@ class InputStats(NamedTuple):
     crop_fraction: float = 1.0
 
 
+class Head(NamedTuple):
+    """The classifier of a model; see `models.create`."""
+
+    num_classes: int = 1000
+    init: str = "normal"
+    train: str = "average"
+    evaluate: str = ""
+
+
 class ViTSpec(NamedTuple):
     """One size of ViT, its native resolution and the input that its published weights expect."""
 
@@ -35,12 +48,61 @@ class ViTSpec(NamedTuple):
     distilled: bool = False
     stats: InputStats = InputStats()
 
-    def build(self, image_size: int, num_classes: int, rates: DropRates, head_init: str) -> nn.Layer:
-        """Make the model; the arguments are those of `VisionTransformer`."""
-        family = DistilledVisionTransformer if self.distilled else VisionTransformer
+    def build(self, image_size: int, rates: DropRates, head: Head) -> MultiPass:
+        """Make the model."""
         shape = {"patch": self.patch, "width": self.width, "depth": self.depth, "heads": self.heads}
-        fields = {"mlp_ratio": self.mlp_ratio, "num_classes": num_classes, "rates": rates, "head_init": head_init}
-        return family(image_size=image_size or self.image_size, **shape, **fields)
+        fields = {"mlp_ratio": self.mlp_ratio, "num_classes": head.num_classes, "rates": rates, "head_init": head.init}
+        if not self.distilled:
+            return VisionTransformer(image_size=image_size, **shape, **fields)
+        return DistilledVisionTransformer(
+            image_size=image_size, train_head=head.train, eval_head=head.evaluate, **shape, **fields
+        )
+
+
+class CaiTSpec(NamedTuple):
+    """One size of PPIM's CaiT; `init_scale` is the first value of LayerScale."""
+
+    width: int
+    depth: int
+    heads: int
+    init_scale: float
+    image_size: int
+    stats: InputStats
+    distilled: bool = False
+
+    def build(self, image_size: int, rates: DropRates, head: Head) -> MultiPass:
+        """Make the model."""
+        if image_size % 16:
+            raise ValueError(f"image_size is {image_size}, expected a multiple of the patch size 16")
+        shape = {"embed_dim": self.width, "depth": self.depth, "num_heads": self.heads, "init_scale": self.init_scale}
+        return _with_head(CaiT(rates, img_size=image_size, class_dim=head.num_classes, **shape), head)
+
+
+class SwinSpec(NamedTuple):
+    """One size of PPIM's Swin."""
+
+    width: int
+    depths: tuple[int, ...]
+    heads: tuple[int, ...]
+    window: int
+    image_size: int
+    stats: InputStats
+    distilled: bool = False
+
+    def build(self, image_size: int, rates: DropRates, head: Head) -> MultiPass:
+        """Make the model."""
+        unit = 4 * 2 ** (len(self.depths) - 1) * self.window
+        if image_size % unit:
+            raise ValueError(f"image_size is {image_size}, expected a multiple of {unit} for windows of {self.window}")
+        shape = {"embed_dim": self.width, "depths": self.depths, "num_heads": self.heads, "window_size": self.window}
+        return _with_head(Swin(rates, img_size=image_size, class_dim=head.num_classes, **shape), head)
+
+
+def _with_head(model: MultiPass, head: Head) -> MultiPass:
+    if head.init == "zero":
+        for parameter in model.head.parameters():
+            parameter.set_value(paddle.zeros_like(parameter))
+    return model
 
 
 # name: (width, depth, heads, MLP ratio). `n` (nano) is this project's own, for images of a few pixels.
@@ -70,6 +132,8 @@ def _vit_specs() -> dict[str, ViTSpec]:
         for patch in patches:
             spec = ViTSpec(*_SIZES[size], patch, _NATIVE.get(patch, 224))
             specs[f"vit_{size}_{patch}"] = spec
+            if size == "n":
+                specs[f"vit_n_{patch}_distilled"] = spec._replace(distilled=True)
             if patch not in _NATIVE:
                 specs[f"vit_{size}_{patch}_384"] = spec._replace(image_size=384)
     return specs
@@ -85,4 +149,38 @@ def _deit_specs() -> dict[str, ViTSpec]:
     return specs
 
 
-MODELS = {**_vit_specs(), **_deit_specs()}
+# name: (width, depth, heads, first value of LayerScale, image size), PPIM's
+_CAIT = {
+    "cait_xxs_24": (192, 24, 4, 1e-5, 224),
+    "cait_xxs_36": (192, 36, 4, 1e-5, 224),
+    "cait_s_24": (384, 24, 8, 1e-5, 224),
+    "cait_xxs_24_384": (192, 24, 4, 1e-5, 384),
+    "cait_xxs_36_384": (192, 36, 4, 1e-5, 384),
+    "cait_xs_24_384": (288, 24, 6, 1e-5, 384),
+    "cait_s_24_384": (384, 24, 8, 1e-5, 384),
+    "cait_s_36_384": (384, 36, 8, 1e-6, 384),
+    "cait_m_36_384": (768, 36, 16, 1e-6, 384),
+    "cait_m_48_448": (768, 48, 16, 1e-6, 448),
+}
+# name: (width, depths, heads, window, image size), PPIM's and Swin-L
+_SWIN = {
+    "swin_ti": (96, (2, 2, 6, 2), (3, 6, 12, 24), 7, 224),
+    "swin_s": (96, (2, 2, 18, 2), (3, 6, 12, 24), 7, 224),
+    "swin_b": (128, (2, 2, 18, 2), (4, 8, 16, 32), 7, 224),
+    "swin_b_384": (128, (2, 2, 18, 2), (4, 8, 16, 32), 12, 384),
+    "swin_l": (192, (2, 2, 18, 2), (6, 12, 24, 48), 7, 224),
+    "swin_l_384": (192, (2, 2, 18, 2), (6, 12, 24, 48), 12, 384),
+}
+
+
+def _ppim_specs() -> dict[str, CaiTSpec | SwinSpec]:
+    """At 224 pixels PPIM resizes to 248 for CaiT and to 256 for Swin before the central crop."""
+    specs = {}
+    for family, sizes, resized in ((CaiTSpec, _CAIT, 248), (SwinSpec, _SWIN, 256)):
+        for name, size in sizes.items():
+            crop = 224 / resized if size[-1] == 224 else 1.0
+            specs[name] = family(*size, InputStats(IMAGENET_MEAN, IMAGENET_STD, crop))
+    return specs
+
+
+MODELS = {**_vit_specs(), **_deit_specs(), **_ppim_specs()}

@@ -1,33 +1,22 @@
 """Vision transformers: ViT and DeiT, plain and distilled.
 
 Papers: Dosovitskiy et al., arXiv:2010.11929 (ViT); Touvron et al., arXiv:2012.12877 (DeiT). The names of the
-parameters are timm's and PPIM's, so their weights load by name. Changed from them: `copies` runs several dropout passes
-of the same images as one batch, and whatever comes before the first random layer runs once for all of them.
+parameters are timm's and PPIM's, so their weights load by name. Changed from them: several passes of the same images go
+through as one batch (`models/multipass.py`).
 
 Shapes: B images (times the copies, once they are split up), N tokens, D width, H heads, C classes.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import paddle
 import paddle.nn.functional as F
 from paddle import Tensor, nn
 
-from models.dropout import Dropout, DropPath, random_layers
+from models.dropout import Dropout, DropPath, DropRates
+from models.multipass import MultiPass
 
 EPSILON = 1e-6  # of every LayerNorm, as in the published weights; Paddle's default of 1e-5 loses accuracy
-
-
-class DropRates(NamedTuple):
-    """Drop probabilities, each 0 to 1. `path` is that of the last block; it grows linearly from 0 in the first."""
-
-    embedding: float = 0.0
-    attention: float = 0.0
-    projection: float = 0.0
-    mlp: float = 0.0
-    path: float = 0.0
 
 
 def _linear(inputs: int, outputs: int, std: float = 0.02) -> nn.Linear:
@@ -47,7 +36,7 @@ class Attention(nn.Layer):
         self.heads = heads
         self.scale = (width // heads) ** -0.5
         self.qkv = _linear(width, 3 * width)
-        self.attn_drop = Dropout(rates.attention)
+        self.attn_drop = Dropout(rates.attention, axis=1)
         self.proj = _linear(width, width)
         self.proj_drop = Dropout(rates.projection)
 
@@ -103,7 +92,7 @@ class PatchEmbed(nn.Layer):
         return self.proj(images).flatten(2).transpose([0, 2, 1])
 
 
-class VisionTransformer(nn.Layer):
+class VisionTransformer(MultiPass):
     """ViT and plain DeiT.
 
     Args:
@@ -159,48 +148,55 @@ class VisionTransformer(nn.Layer):
     def _head(width: int, num_classes: int, init: str) -> nn.Linear:
         return _linear(width, num_classes, std=0.0 if init == "zero" else 0.02)
 
-    def forward(self, images: Tensor, copies: int = 1) -> Tensor:
-        """Classify images.
-
-        Args:
-            images: normalised, `(B, 3, S, S)`.
-            copies: how many times each image passes, each with noise of its own.
-
-        Returns:
-            Logits `(copies, B, C)`; `(B, C)` for `copies=1`.
-        """
-        x, pending = self.embed(images), copies
-        for layer in (self.pos_drop, *self.blocks):
-            if pending > 1 and self.training and random_layers(layer):
-                x, pending = paddle.concat([x] * copies), 1  # (copies * B, N, D), from the first random layer on
-            x = layer(x)
-        logits = self.classify(self.norm(x))
-        if pending > 1:  # nothing was random: all copies are the same
-            logits = paddle.concat([logits] * copies)
-        return logits.reshape([copies, -1, logits.shape[-1]]) if copies > 1 else logits
-
     def embed(self, images: Tensor) -> Tensor:
         """Patches with the special tokens before them and their positions added: `(B, N, D)`."""
         patches = self.patch_embed(images)
         tokens = [getattr(self, name).expand([patches.shape[0], -1, -1]) for name in self.special_tokens]
         return paddle.concat([*tokens, patches], axis=1) + self.pos_embed
 
-    def classify(self, x: Tensor) -> Tensor:
-        """Logits `(B, C)` from the class token of normed `x`, `(B, N, D)`."""
-        return self.head(x[:, 0])
+    def stages(self) -> list[tuple[nn.Layer, ...]]:
+        return [(self.pos_drop,), *((block,) for block in self.blocks)]
+
+    def classify(self, tokens: Tensor) -> Tensor:
+        """Logits `(B, C)` from the class token."""
+        return self.head(self.norm(tokens)[:, 0])
 
 
 class DistilledVisionTransformer(VisionTransformer):
     """Distilled DeiT: a second special token with a head of its own.
 
-    The two heads' logits are averaged, in training as in evaluation, as PPIM does: one head is never trained alone.
+    Args:
+        train_head: which logits training is given: `average` of the two heads, as in PPIM, `(B, C)`; `each`,
+            `(B, 2, C)`, for a loss on each; `class` or `distillation`, that head alone, `(B, C)`, the other one frozen.
+        eval_head: which logits evaluation is given, `average`, `class` or `distillation`; empty: the one head that is
+            trained, else the average. A head that was never trained is noise in an average.
     """
 
     special_tokens = ("cls_token", "dist_token")
 
-    def __init__(self, width: int, num_classes: int, head_init: str = "normal", **fields):
+    def __init__(
+        self,
+        width: int,
+        num_classes: int,
+        head_init: str = "normal",
+        train_head: str = "average",
+        eval_head: str = "",
+        **fields,
+    ):
         super().__init__(width=width, num_classes=num_classes, head_init=head_init, **fields)
         self.head_dist = self._head(width, num_classes, head_init)
+        self.train_head = train_head
+        self.eval_head = eval_head or ("average" if train_head == "each" else train_head)
+        unused = {"class": self.head_dist, "distillation": self.head}.get(train_head)
+        for parameter in unused.parameters() if unused else ():
+            parameter.stop_gradient = True  # else several cards would wait for its gradient
 
-    def classify(self, x: Tensor) -> Tensor:
-        return (self.head(x[:, 0]) + self.head_dist(x[:, 1])) / 2
+    def classify(self, tokens: Tensor) -> Tensor:
+        """Logits `(B, C)`, or `(B, 2, C)` in training with `train_head="each"`."""
+        choice, normed = self.train_head if self.training else self.eval_head, self.norm(tokens)
+        if choice == "class":
+            return self.head(normed[:, 0])
+        if choice == "distillation":
+            return self.head_dist(normed[:, 1])
+        both = paddle.stack([self.head(normed[:, 0]), self.head_dist(normed[:, 1])], axis=1)  # (B, 2, C)
+        return both if choice == "each" else both.mean(axis=1)

@@ -10,10 +10,9 @@ import pytest
 from common.errors import UserError
 from common.safe_load import read_arrays
 from configs import default
-from engine import checkpoint, distributed, experiment, logs, plan, runtime, settings
+from engine import checkpoint, experiment, logs, plan, runtime, settings
 from engine.signals import StopRequest
-from engine.trainer import Trainer, seed_noise
-from models.dropout import keep_mask
+from engine.trainer import Trainer
 
 
 @pytest.fixture
@@ -151,26 +150,6 @@ def test_a_run_killed_before_its_result_only_finishes(config, tmp_path, monkeypa
     assert experiment.train(config, tmp_path / "run") == runtime.EXIT_DONE
     steps = [r["step"] for r in logs.read_metrics(tmp_path / "run") if r["split"] == "train"]
     assert steps == [1, 2, 3]
-
-
-def test_each_rank_has_its_own_noise(monkeypatch):
-    masks = []
-    for rank in (0, 1):
-        monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
-        seed_noise(0, 4, 1)
-        masks.append(keep_mask([32, 32], 0.5).numpy())
-    assert 0.4 < (masks[0] == masks[1]).mean() < 0.6
-
-
-def test_noise_differs_by_step_and_micro_batch_and_repeats():
-    def draw(*key):
-        seed_noise(*key)
-        return keep_mask([32, 32], 0.5).numpy()
-
-    first = draw(0, 4, 1)
-    assert (first == draw(0, 4, 1)).all()
-    for other in ((1, 4, 1), (0, 5, 1), (0, 4, 0)):
-        assert 0.4 < (first == draw(*other)).mean() < 0.6
 
 
 def test_plan_arithmetic_and_warnings(config):

@@ -7,13 +7,13 @@ import paddle
 import pytest
 
 import models
-from models.dropout import Dropout, DropPath, keep_mask
+from models.dropout import Dropout, DropPath, batch_copies, batch_rows, keep_mask
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5])
 def test_rate_and_mean(rate):
     paddle.seed(1)
-    mask = keep_mask([1000, 1000], rate).numpy()
+    mask = keep_mask([1000, 1000], rate)
     assert (mask == 0).mean() == pytest.approx(rate, abs=5 * (rate * (1 - rate) / 1e6) ** 0.5)
     assert mask.mean() == pytest.approx(1, abs=5 * (rate / (1 - rate) / 1e6) ** 0.5)
     assert len(np.unique(mask)) == 2
@@ -21,9 +21,9 @@ def test_rate_and_mean(rate):
 
 def test_calls_differ_and_seeds_repeat():
     paddle.seed(7)
-    first, second = keep_mask([64, 64], 0.3).numpy(), keep_mask([64, 64], 0.3).numpy()
+    first, second = keep_mask([64, 64], 0.3), keep_mask([64, 64], 0.3)
     paddle.seed(7)
-    assert (keep_mask([64, 64], 0.3).numpy() == first).all()
+    assert (keep_mask([64, 64], 0.3) == first).all()
     assert (first == second).mean() < 0.75  # independent masks agree in 0.58 of the places
 
 
@@ -57,3 +57,51 @@ def test_random_layers_knows_ours_and_the_libraries():
     assert models.random_layers(noisy) == ["0", "2"]
     assert models.random_layers(models.create("vit_n_2", drop_rate=0.0)) == []
     assert models.random_layers(models.create("vit_n_2", drop_path_rate=0.1))
+
+
+def _rows(axis: int, copies: int, *rows: range) -> np.ndarray:
+    """The mask of some rows of a batch: 3 heads, 5 entries an image, and 6 elements each."""
+    paddle.seed(5)
+    shape = [3, 6] if axis else [6]
+    shape.insert(axis, copies * 5 * sum(map(len, rows)))
+    with batch_rows(*rows), batch_copies(copies):
+        return keep_mask(shape, 0.5, axis)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("copies", [1, 2, 3])
+def test_parts_of_a_batch_have_the_masks_of_the_whole(axis, copies):
+    """Whatever the split: each image's mask depends on its place in the whole batch and on the copy alone."""
+    whole = np.split(_rows(axis, copies, range(8)), copies, axis)
+    for parts in ([range(4), range(4, 8)], [range(1), range(1, 6), range(6, 8)]):
+        found = [np.split(_rows(axis, copies, part), copies, axis) for part in parts]
+        for copy in range(copies):
+            joined = np.concatenate([part[copy] for part in found], axis)
+            assert (joined == whole[copy]).all()
+    both = np.split(_rows(axis, copies, range(2, 4), range(7, 8)), copies, axis)
+    for copy in range(copies):
+        expected = np.concatenate([np.split(whole[copy], 8, axis)[row] for row in (2, 3, 7)], axis)
+        assert (both[copy] == expected).all()
+
+
+def test_images_and_copies_have_independent_masks():
+    paddle.seed(6)
+    with batch_copies(2), batch_rows(range(1, 3)):
+        masks = keep_mask([4, 4096], 0.5)  # two copies of two images
+    for i in range(4):
+        for j in range(i):
+            assert (masks[i] == masks[j]).mean() == pytest.approx(0.5, abs=0.04)
+
+
+def test_a_rate_for_each_copy():
+    paddle.seed(7)
+    with batch_copies(2):
+        mask = keep_mask([2, 100_000], (0.1, 0.6))
+    assert (mask == 0).mean(axis=1) == pytest.approx([0.1, 0.6], abs=0.01)
+    assert mask.mean(axis=1) == pytest.approx([1, 1], abs=0.02)
+    assert (keep_mask([1, 100_000], (0.1, 0.6)) == 0).mean() == pytest.approx(0.1, abs=0.01)  # a single pass
+
+
+def test_a_batch_that_is_not_what_was_announced():
+    with batch_rows(range(3)), pytest.raises(ValueError, match="a batch of 4 is not 1 copies of 3 images"):
+        keep_mask([4, 2], 0.5)

@@ -11,6 +11,8 @@ from ppim.models import vit as ppim_vit
 import models
 from common.errors import UserError
 from models import flops
+from models.dropout import DropRates
+from models.registry import Head, ViTSpec
 
 _SMALL = {"patch_size": 4, "embed_dim": 48, "depth": 3, "num_heads": 3, "qkv_bias": True, "epsilon": 1e-6}
 
@@ -52,10 +54,7 @@ def _perturb(model) -> dict[str, np.ndarray]:
 
 
 def _ours(distilled: bool):
-    from models.registry import ViTSpec
-    from models.vit import DropRates
-
-    return ViTSpec(48, 3, 3, 4.0, 4, 16, distilled).build(16, 10, DropRates(), "normal")
+    return ViTSpec(48, 3, 3, 4.0, 4, 16, distilled).build(16, DropRates(), Head(10))
 
 
 @pytest.mark.parametrize("distilled", [False, True])
@@ -77,21 +76,6 @@ def test_agrees_with_ppim(distilled):
         np.testing.assert_allclose(b.grad.numpy(), a.grad.numpy(), atol=2e-5 * largest + 1e-7, err_msg=name)
 
 
-@pytest.mark.parametrize("rates", [{"drop_rate": 0.3}, {"drop_path_rate": 0.5}, {"attn_drop_rate": 0.3}])
-@pytest.mark.parametrize("copies", [2, 3])
-def test_copies_have_noise_of_their_own(copies, rates):
-    model = models.create("vit_n_2", num_classes=10, **rates)
-    images = paddle.randn([5, 3, 8, 8])
-    logits = model(images, copies=copies)
-    assert logits.shape == [copies, 5, 10]
-    values = logits.numpy()
-    assert not np.allclose(values[0], values[1])
-    model.eval()
-    values = model(images, copies=copies).numpy()
-    assert (values == values[:1]).all()
-    np.testing.assert_allclose(values[0], model(images).numpy(), rtol=1e-5, atol=1e-6)
-
-
 def test_what_comes_before_the_noise_runs_once(monkeypatch):
     """With drop path alone the first block has rate 0: it sees each image once, the second sees every copy."""
     model = models.create("vit_n_2", num_classes=10, drop_path_rate=0.3)
@@ -100,29 +84,6 @@ def test_what_comes_before_the_noise_runs_once(monkeypatch):
         block.register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0].shape[0]))
     model(paddle.randn([4, 3, 8, 8]), copies=2)
     assert seen == [4, 8, 8, 8]
-
-
-def test_gradients_of_joined_copies_are_those_of_single_passes(monkeypatch):
-    """The masks of one pass of the joined batch, cut in two, give the same gradients in two passes of their own."""
-    masks = []
-    original = models.dropout.keep_mask
-    monkeypatch.setattr(
-        models.dropout, "keep_mask", lambda shape, rate: masks.append(original(shape, rate)) or masks[-1]
-    )
-    model = models.create("vit_n_2", num_classes=10, drop_rate=0.2)
-    images = paddle.randn([3, 3, 8, 8])
-    joined = model(images, copies=2)
-    joined.square().mean().backward()
-    expected = {name: p.grad.numpy() for name, p in model.named_parameters()}
-    model.clear_gradients()
-    for copy in (0, 1):
-        rest = [paddle.chunk(mask, 2)[copy] for mask in masks]
-        monkeypatch.setattr(models.dropout, "keep_mask", lambda shape, rate, rest=rest: rest.pop(0))
-        single = model(images)
-        np.testing.assert_allclose(single.numpy(), joined[copy].numpy(), rtol=1e-5, atol=1e-6)
-        (single.square().mean() / 2).backward()
-    for name, parameter in model.named_parameters():
-        np.testing.assert_allclose(parameter.grad.numpy(), expected[name], rtol=1e-4, atol=1e-6, err_msg=name)
 
 
 def test_zero_head_and_bad_arguments():

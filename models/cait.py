@@ -1,0 +1,36 @@
+"""CaiT: PPIM's class, which runs several passes of the same images as one batch.
+
+Paper: Touvron et al., "Going deeper with Image Transformers", arXiv:2103.17239. PPIM's class-attention blocks, the last
+two, have no dropout; its drop path is the same in every block, as in the paper.
+"""
+
+from __future__ import annotations
+
+import paddle
+from paddle import Tensor, nn
+from ppim.models import cait
+
+from models.dropout import Dropout, DropRates, adopt
+from models.multipass import MultiPass
+
+
+class CaiT(MultiPass, cait.CaiT):
+    """PPIM's CaiT with its names of parameters; the other arguments are PPIM's."""
+
+    def __init__(self, rates: DropRates, **fields):
+        super().__init__(drop_path_rate=rates.path, **fields)
+        self.pos_drop = Dropout(rates.embedding)
+        adopt(self.blocks, rates)
+
+    def embed(self, images: Tensor) -> Tensor:
+        return self.patch_embed(images) + self.pos_embed
+
+    def stages(self) -> list[tuple[nn.Layer, ...]]:
+        return [(self.pos_drop,), *((block,) for block in self.blocks)]
+
+    def classify(self, tokens: Tensor) -> Tensor:
+        """Logits `(B, C)`; the class token meets the patches only here."""
+        class_token = self.cls_token.expand([tokens.shape[0], -1, -1])  # (B, 1, D)
+        for block in self.blocks_token_only:
+            class_token = block(tokens, class_token)
+        return self.head(self.norm(paddle.concat([class_token, tokens], axis=1))[:, 0])

@@ -1,0 +1,147 @@
+"""Several passes as one batch, with or without shared blocks, give the loss and the gradients of passes one by one."""
+
+from __future__ import annotations
+
+import numpy as np
+import paddle
+import pytest
+
+import models
+from common.errors import UserError
+from losses import RDropLoss
+from models import dropout
+from models.cait import CaiT
+from models.dropout import DropRates
+from models.registry import Head, ViTSpec
+from models.swin import Swin
+
+_SIZE = 16
+_RATES = DropRates(embedding=0.1, attention=0.1, projection=0.2, mlp=0.2, path=0.3)
+
+
+def _vit(train_head: str = "", rates: DropRates = _RATES):
+    spec = ViTSpec(24, 4, 3, 2.0, 4, _SIZE, distilled=bool(train_head))
+    return spec.build(_SIZE, rates, Head(7, train=train_head))
+
+
+def _cait(rates: DropRates = _RATES):
+    fields = {"img_size": _SIZE, "patch_size": 4, "embed_dim": 24, "depth": 4, "num_heads": 3, "init_scale": 0.5}
+    return CaiT(rates, class_dim=7, **fields)
+
+
+def _swin(rates: DropRates = _RATES):
+    fields = {"img_size": _SIZE, "patch_size": 2, "embed_dim": 12, "depths": (2, 2), "num_heads": (2, 4)}
+    return Swin(rates, window_size=4, class_dim=7, **fields)
+
+
+FAMILIES = {
+    "vit": lambda rates=_RATES: _vit("", rates),
+    "deit distilled, average": lambda rates=_RATES: _vit("average", rates),
+    "deit distilled, each head": lambda rates=_RATES: _vit("each", rates),
+    "cait": _cait,
+    "swin": _swin,
+}
+
+
+@pytest.fixture(params=FAMILIES)
+def family(request):
+    """Makes a small model of one family, far enough from its first weights that noise shows in its logits."""
+
+    def make(rates: DropRates = _RATES):
+        paddle.seed(0)
+        model = FAMILIES[request.param](rates)
+        rng = np.random.default_rng(0)
+        for parameter in model.parameters():
+            parameter.set_value((parameter.numpy() + rng.normal(0, 0.1, parameter.shape)).astype("float32"))
+        return model
+
+    return make
+
+
+def _gradients(model) -> dict[str, np.ndarray]:
+    return {name: p.grad.numpy() for name, p in model.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize(("copies", "shared"), [(2, 0), (3, 0), (2, 2), (3, 3)])
+def test_loss_and_gradients_are_those_of_full_passes(family, monkeypatch, copies, shared):
+    model, loss = family(), RDropLoss(alpha=3.0)
+    model.share(shared)
+    images, labels = paddle.randn([5, 3, _SIZE, _SIZE]), paddle.to_tensor([0, 1, 2, 3, 6])
+    original, drawn = dropout.keep_mask, []
+
+    def record(shape, rate, axis=0):
+        drawn.append((original(shape, rate, axis), axis))
+        return drawn[-1][0]
+
+    monkeypatch.setattr(dropout, "keep_mask", record)
+    terms = loss(model(images, copies=copies), labels)
+    terms.total.backward()
+    found = _gradients(model)
+    model.clear_gradients()
+    assert terms.kl.item() > 1e-4
+
+    single = []
+    for copy in range(copies):
+        masks = iter([np.split(mask, copies, axis)[copy] for mask, axis in drawn])
+        monkeypatch.setattr(dropout, "keep_mask", lambda shape, rate, axis=0, masks=masks: next(masks))
+        single.append(model(images))
+        assert next(masks, None) is None
+    reference = loss(paddle.stack(single), labels)
+    reference.total.backward()
+    assert terms.total.item() == pytest.approx(reference.total.item(), rel=1e-6)
+    expected = _gradients(model)
+    largest = max(np.abs(gradient).max() for gradient in expected.values())
+    for name, gradient in expected.items():
+        np.testing.assert_allclose(found[name], gradient, atol=1e-6 * largest, err_msg=name)
+
+
+def test_shared_blocks_see_each_image_once_and_the_others_every_copy(family):
+    model, seen = family(), []
+    model.share(2)
+    for stage in model.stages():
+        stage[0].register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0].shape[0]))
+    model(paddle.randn([4, 3, _SIZE, _SIZE]), copies=3)
+    assert seen == [4, 4, 4, 12, 12]  # the embedding's dropout, then the blocks
+
+
+def test_only_the_shared_blocks_lose_their_noise(family):
+    model = family()
+    before = models.random_layers(model)
+    model.share(3)
+    quiet = sum(len(models.random_layers(layer)) for stage in model.stages()[:4] for layer in stage)
+    assert quiet == 0
+    assert models.random_layers(model) == before[-len(models.random_layers(model)) :] != []
+
+
+def test_all_copies_are_the_same_in_evaluation(family):
+    model = family()
+    model.eval()
+    images = paddle.randn([2, 3, _SIZE, _SIZE])
+    several = model(images, copies=3).numpy()
+    assert (several == several[:1]).all()
+    np.testing.assert_allclose(several[0], model(images).numpy(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("rates", [DropRates(path=0.5), DropRates(mlp=0.3), DropRates(attention=0.3)])
+def test_each_kind_of_noise_is_enough(family, rates):
+    """Stochastic depth can take the place of dropout, and each rate reaches its layers."""
+    logits = family(rates)(paddle.randn([6, 3, _SIZE, _SIZE]), copies=2)
+    assert RDropLoss().unlabelled(logits).item() > 1e-6
+
+
+def test_each_copy_can_have_a_rate_of_its_own(family):
+    """The first copy without noise is what evaluation gives; the second is not."""
+    model = family(DropRates(embedding=(0.0, 0.3), projection=(0.0, 0.3), mlp=(0.0, 0.3)))
+    images = paddle.randn([6, 3, _SIZE, _SIZE])
+    logits = model(images, copies=2)
+    model.eval()
+    quiet = model(images)
+    averaged = logits.ndim == 4
+    first, second = (copy.mean(axis=1) if averaged else copy for copy in logits)
+    np.testing.assert_allclose(first.numpy(), quiet.numpy(), rtol=1e-4, atol=1e-5)
+    assert not np.allclose(second.numpy(), quiet.numpy(), atol=1e-3)
+
+
+def test_too_many_shared_blocks():
+    with pytest.raises(UserError, match="shared_blocks is 5, expected 0 to 4"):
+        models.create("vit_n_2", drop_rate=0.1, shared_blocks=5)
