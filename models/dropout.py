@@ -37,9 +37,9 @@ class DropRates(NamedTuple):
 
 
 class _Layout(NamedTuple):
-    """What the first axis of a batch is: `copies` times the images, which are these rows of a larger batch."""
+    """What a batch holds: these copies, one after the other, of images that are these rows of a larger batch."""
 
-    copies: int = 1
+    copies: range = range(1)
     rows: tuple[range, ...] = ()
 
 
@@ -63,8 +63,8 @@ def batch_rows(*rows: range):
     return _layout(rows=rows)
 
 
-def batch_copies(copies: int):
-    """A context in which a batch holds this many copies of the images, one after the other."""
+def batch_copies(copies: range):
+    """A context in which a batch holds these copies of the images, one after the other."""
     return _layout(copies=copies)
 
 
@@ -85,17 +85,20 @@ def keep_mask(shape: Sequence[int], rate: Rate, axis: int = 0) -> np.ndarray:
         ValueError: when the batch is not a multiple of the copies and rows that were announced.
     """
     layout = _LAYOUT.get()
-    rows = layout.rows or (range(shape[axis] // layout.copies),)
+    copies = len(layout.copies)
+    rows = layout.rows or (range(shape[axis] // copies),)
     images = sum(map(len, rows))
     lead, batch, inner = math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
-    if images == 0 or batch % (layout.copies * images):
-        raise ValueError(f"a batch of {batch} is not {layout.copies} copies of {images} images")
-    size = inner * batch // (layout.copies * images)  # elements of one image
+    if images == 0 or batch % (copies * images):
+        raise ValueError(f"a batch of {batch} is not {copies} copies of {images} images")
+    size = inner * batch // (copies * images)  # elements of one image
     words = -(-size // 4)  # 64 bits for four of them
     bits = np.random.PCG64DXSM(paddle.randint(0, 2**31 - 1, [2]).numpy())
     generator, position = np.random.Generator(bits), 0
-    mask = np.empty((lead, layout.copies, images, size), np.float32)
-    for block, (outer, copy) in enumerate(itertools.product(range(lead), range(layout.copies))):
+    mask = np.empty((lead, copies, images, size), np.float32)
+    for place, outer in itertools.product(range(copies), range(lead)):
+        copy = layout.copies[place]
+        block = copy * lead + outer
         own = rate[copy] if isinstance(rate, tuple) else rate
         threshold = min(round(own * _LEVELS), _LEVELS - 1)
         scale = np.float32(_LEVELS / (_LEVELS - threshold))
@@ -106,7 +109,7 @@ def keep_mask(shape: Sequence[int], rate: Rate, axis: int = 0) -> np.ndarray:
             drawn = generator.integers(0, 2**64, len(part) * words, dtype=np.uint64)
             position = begin + len(drawn)
             kept = drawn.view(np.uint16).reshape(len(part), 4 * words)[:, :size] >= threshold
-            np.multiply(kept, scale, out=mask[outer, copy, filled : filled + len(part)])
+            np.multiply(kept, scale, out=mask[outer, place, filled : filled + len(part)])
             filled += len(part)
     return mask.reshape(shape)
 
@@ -148,8 +151,9 @@ class Dropout(_Drop):
             return x * self.mask(x, x.shape)
         if not isinstance(self.rate, tuple):
             return F.dropout(x, self.rate)
-        copies = x.chunk(_LAYOUT.get().copies, self.axis)
-        return paddle.concat([F.dropout(copy, rate) for copy, rate in zip(copies, self.rate)], self.axis)
+        copies = _LAYOUT.get().copies
+        parts = zip(x.chunk(len(copies), self.axis), copies)
+        return paddle.concat([F.dropout(part, self.rate[copy]) for part, copy in parts], self.axis)
 
 
 class DropPath(_Drop):

@@ -7,6 +7,10 @@ from paddle import Tensor, nn
 
 from models.dropout import batch_copies, random_layers, silence
 
+# Elements of the tokens of all copies up to which they go through together on a CPU. Beyond, one after the other is
+# faster: what a layer leaves behind is still in the cache when the next one reads it.
+_CACHED = 1 << 18
+
 
 class MultiPass(nn.Layer):
     """A classifier of which the part before the first random layer runs once for all copies of an image.
@@ -36,16 +40,34 @@ class MultiPass(nn.Layer):
         Returns:
             Logits `(copies, B, C)`; `(B, C)` for `copies=1`.
         """
-        x, pending = self.embed(images), copies
-        with batch_copies(copies):
-            for layer in (layer for stage in self.stages() for layer in stage):
-                if pending > 1 and self.training and random_layers(layer):
-                    x, pending = paddle.concat([x] * copies), 1  # (copies * B, N, D), from the first random layer on
-                x = layer(x)
-        logits = self.classify(x)
-        if pending > 1:  # nothing was random: all copies are the same
-            logits = paddle.concat([logits] * copies)
-        return logits.reshape([copies, -1, *logits.shape[1:]]) if copies > 1 else logits
+        x, layers = self.embed(images), [layer for stage in self.stages() for layer in stage]
+        if copies == 1:
+            return self._run(x, layers)
+        noisy = [self.training and bool(random_layers(layer)) for layer in layers]
+        shared = noisy.index(True) if any(noisy) else len(layers)
+        for layer in layers[:shared]:
+            x = layer(x)
+        logits = self._passes(x, layers[shared:], copies)
+        return logits.reshape([copies, -1, *logits.shape[1:]])
+
+    def _passes(self, x: Tensor, layers: list[nn.Layer], copies: int) -> Tensor:
+        """Logits `(copies * B, C)` from what all copies share, `(B, N, D)`."""
+        if not layers:  # nothing is random: all copies are the same
+            return paddle.concat([self.classify(x)] * copies)
+        if not x.place.is_cpu_place() or x.size * copies <= _CACHED:
+            with batch_copies(range(copies)):
+                return self._run(paddle.concat([x] * copies), layers)
+        passes, state = [], paddle.get_rng_state()
+        for copy in range(copies):
+            paddle.set_rng_state(state)  # the masks are those of one joined pass
+            with batch_copies(range(copy, copy + 1)):
+                passes.append(self._run(x, layers))
+        return paddle.concat(passes)
+
+    def _run(self, x: Tensor, layers: list[nn.Layer]) -> Tensor:
+        for layer in layers:
+            x = layer(x)
+        return self.classify(x)
 
     def share(self, blocks: int) -> None:
         """Switch the noise of the embedding and of the first blocks off: they then run once for all copies.

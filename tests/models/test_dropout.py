@@ -64,7 +64,7 @@ def _rows(axis: int, copies: int, *rows: range) -> np.ndarray:
     paddle.seed(5)
     shape = [3, 6] if axis else [6]
     shape.insert(axis, copies * 5 * sum(map(len, rows)))
-    with batch_rows(*rows), batch_copies(copies):
+    with batch_rows(*rows), batch_copies(range(copies)):
         return keep_mask(shape, 0.5, axis)
 
 
@@ -86,7 +86,7 @@ def test_parts_of_a_batch_have_the_masks_of_the_whole(axis, copies):
 
 def test_images_and_copies_have_independent_masks():
     paddle.seed(6)
-    with batch_copies(2), batch_rows(range(1, 3)):
+    with batch_copies(range(2)), batch_rows(range(1, 3)):
         masks = keep_mask([4, 4096], 0.5)  # two copies of two images
     for i in range(4):
         for j in range(i):
@@ -95,7 +95,7 @@ def test_images_and_copies_have_independent_masks():
 
 def test_a_rate_for_each_copy():
     paddle.seed(7)
-    with batch_copies(2):
+    with batch_copies(range(2)):
         mask = keep_mask([2, 100_000], (0.1, 0.6))
     assert (mask == 0).mean(axis=1) == pytest.approx([0.1, 0.6], abs=0.01)
     assert mask.mean(axis=1) == pytest.approx([1, 1], abs=0.02)

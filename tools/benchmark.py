@@ -1,0 +1,158 @@
+"""Measure the speed of training and evaluation on made-up images, and what R-Drop costs.
+
+    python -m tools.benchmark train --model vit_ti_16 --batch 8 --copies 2 --shared_blocks 6
+    python -m tools.benchmark eval --model vit_ti_16 --batch 16
+    python -m tools.benchmark cost --model vit_ti_16 --batch 8 --shared_blocks 6
+
+`cost` takes turns: in each round a step of plain cross-entropy, one of R-Drop, and one of R-Drop with shared blocks, on
+the same images. Machines are shared and noisy, so compare the ratios within rounds, of which it gives the median.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from common.files import write_json
+from engine import runtime
+
+
+def _arguments() -> argparse.Namespace:
+    form = argparse.RawTextHelpFormatter
+    parser = argparse.ArgumentParser(prog="tools.benchmark", description=__doc__, formatter_class=form)
+    parser.add_argument("what", choices=("train", "eval", "cost"))
+    parser.add_argument("--model", default="vit_ti_16", help="a name of models.MODELS")
+    parser.add_argument("--image_size", type=int, default=0, help="in pixels; 0: the model's own")
+    parser.add_argument("--batch", type=int, default=8, help="images of a step, each passing `copies` times")
+    parser.add_argument("--copies", type=int, default=2)
+    parser.add_argument("--shared_blocks", type=int, default=0)
+    parser.add_argument("--drop_rate", type=float, default=0.1)
+    parser.add_argument("--optimizer", default="adamw", help="adamw, momentum or sgd")
+    parser.add_argument("--rounds", type=int, default=11, help="measurements of each")
+    parser.add_argument("--json", type=Path, help="write everything there, too")
+    return parser.parse_args()
+
+
+def _config(arguments: argparse.Namespace, copies: int, shared_blocks: int):
+    from configs import default
+    from engine import plan, settings
+
+    config = default.get_config()
+    config.model.update(name=arguments.model, image_size=arguments.image_size, drop_rate=arguments.drop_rate)
+    config.rdrop.update(copies=copies, shared_blocks=shared_blocks)
+    config.optim.name = arguments.optimizer
+    config.train.update(batch_size=arguments.batch, steps=10**6)
+    settings.validate(config)
+    return plan.with_classes(plan.with_input(config), 1000)
+
+
+def _batch(config):
+    import numpy as np
+    import paddle
+
+    import data
+
+    rng, size, count = np.random.default_rng(0), config.model.image_size, config.train.batch_size
+    images = rng.integers(0, 256, (count, 3, size, size), dtype=np.uint8)
+    labels = rng.integers(0, config.model.num_classes, count)
+    return data.Batch(paddle.to_tensor(images), paddle.to_tensor(labels), 0)
+
+
+def training(config) -> Callable[[], float]:
+    """A function that takes one optimiser step, as the trainer does, and gives its seconds."""
+    from engine.noise import noise
+    from engine.objective import Objective
+    from engine.optimizers import Optimizer
+    from engine.trainer import build_model
+
+    model, objective, batch = build_model(config), Objective(config), _batch(config)
+    optimizer = Optimizer(model, config.optim, config.train.steps)
+    last = model.parameters()[-1]
+    model.train()
+
+    def step() -> float:
+        started = time.perf_counter()
+        with noise(config, optimizer.steps_done, 0):
+            images, targets = objective.prepare(batch, 0, 0)
+            terms = objective(model(images, copies=objective.copies(0)), targets, 0)
+            optimizer.accumulate(terms.total)
+        optimizer.step()
+        last.numpy()  # waits for the device
+        return time.perf_counter() - started
+
+    return step
+
+
+def evaluation(config) -> Callable[[], float]:
+    """A function that classifies one batch, as `val.py` does, and gives its seconds."""
+    import paddle
+
+    from engine.evaluator import normalise
+    from engine.trainer import build_model
+
+    model, batch = build_model(config), _batch(config)
+    model.eval()
+
+    @paddle.no_grad()
+    def step() -> float:
+        started = time.perf_counter()
+        model(normalise(batch.images, config.model)).numpy()
+        return time.perf_counter() - started
+
+    return step
+
+
+def measure(steps: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each, taking turns, after two rounds of warm-up."""
+    for _ in range(2):
+        for step in steps.values():
+            step()
+    seconds = {name: [] for name in steps}
+    for _ in range(rounds):
+        for name, step in steps.items():
+            seconds[name].append(step())
+    return seconds
+
+
+def _choose(arguments: argparse.Namespace) -> dict[str, Callable[[], float]]:
+    copies, shared = arguments.copies, arguments.shared_blocks
+    if arguments.what == "eval":
+        return {"eval": evaluation(_config(arguments, 1, 0))}
+    if arguments.what == "train":
+        return {"train": training(_config(arguments, copies, shared))}
+    steps = {"cross-entropy": training(_config(arguments, 1, 0)), "R-Drop": training(_config(arguments, copies, 0))}
+    if shared:
+        steps[f"R-Drop, {shared} blocks shared"] = training(_config(arguments, copies, shared))
+    return steps
+
+
+def main() -> int:
+    """Measure what the command line asks for; gives the exit code."""
+    arguments = _arguments()
+    runtime.prepare_environment()
+    seconds = measure(_choose(arguments), arguments.rounds)
+    first = next(iter(seconds.values()))
+    rows = []
+    for name, found in seconds.items():
+        ratios = [own / base for own, base in zip(found, first)]
+        row = {"name": name, "images_per_second": arguments.batch / statistics.median(found), "seconds": found}
+        rows.append({**row, "ratio": statistics.median(ratios), "ratios": ratios})
+        spread = f" ({min(ratios):.2f} to {max(ratios):.2f})" if found is not first else ""
+        print(
+            f"{name:28} {statistics.median(found) * 1e3:8.1f} ms  {row['images_per_second']:8.2f} images/s  "
+            f"x {rows[-1]['ratio']:.3f}{spread}  n = {len(found)}"
+        )
+    if arguments.json:
+        settings = {name: value for name, value in vars(arguments).items() if name != "json"}
+        shown = {"model": arguments.model, "settings": settings, "environment": runtime.environment()}
+        write_json(
+            arguments.json, {**shown, **{k: rows[-1][k] for k in ("images_per_second", "seconds")}, "rows": rows}
+        )
+    return runtime.EXIT_DONE
+
+
+if __name__ == "__main__":
+    runtime.run_tool(main)
