@@ -30,8 +30,10 @@ def joint(tmp_path_factory) -> dict[int, dict[str, np.ndarray]]:
     return {shared: _step(tmp_path_factory.mktemp("joint"), 1, 24, 1, shared) for shared in (0, 2)}
 
 
-@pytest.mark.parametrize("shared", [0, 2])
-@pytest.mark.parametrize(("processes", "batch", "accumulation"), [(1, 12, 2), (2, 12, 1), (2, 4, 3), (3, 4, 2)])
+@pytest.mark.parametrize(
+    ("processes", "batch", "accumulation", "shared"),
+    [(1, 12, 2, 0), (2, 12, 1, 0), (2, 4, 3, 0), (2, 12, 1, 2), (3, 4, 2, 2)],
+)
 def test_loss_and_gradients_of_any_split(joint, tmp_path, processes, batch, accumulation, shared):
     """Dropout and all: the masks are those of the joint batch. Sums of float32 differ by their order."""
     how = "one_by_one" if batch == 4 else "joined"
