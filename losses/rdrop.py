@@ -186,8 +186,8 @@ class RDropLoss(nn.Layer):
 
         Args:
             logits: `(m, B, ..., C)`, or `(B, C)` for a single pass.
-            labels: int64 `(B, ...)`, or targets of classes, float `(B, ..., C)`, the same for every copy; further axes
-                that they lack have the label of their sample.
+            labels: int64 `(B, ...)`, or `(B, ..., 1)` as Paddle's data sets give them, or targets of classes, float
+                `(B, ..., C)`; the same for every copy. Further axes that they lack have the label of their sample.
             mask: bool `(B, ...)`, false where there is nothing to predict (padding); every mean is over the rest.
             alpha: in place of the layer's, for this call.
 
@@ -248,6 +248,8 @@ def _aligned(logits: Tensor, labels: Tensor, mask: Tensor | None) -> tuple[Tenso
     """Targets with as many axes as a copy of the logits, and the mask as bool."""
     places, classes = list(logits.shape[1:-1]), logits.shape[-1]  # places: (B, ...)
     soft = labels.dtype not in (paddle.int64, paddle.int32)
+    if not soft and labels.ndim == len(places) + 1 and labels.shape[-1] == 1:
+        labels = labels.squeeze(-1)
     owners = list(labels.shape[:-1] if soft else labels.shape)  # the places that have a label of their own
     fits = owners and places[: len(owners)] == owners and (not soft or labels.shape[-1] == classes)
     if mask is not None:

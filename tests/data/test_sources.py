@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import pickle
 import tarfile
@@ -275,6 +276,29 @@ def test_holdout_and_few_labels():
     config.data.labels_per_class = 1000
     with pytest.raises(UserError, match="has only"):
         data.build(config, "train")
+
+
+def test_images_without_labels():
+    """Those that labels_per_class leaves out, or a folder's; never held-out ones."""
+    config = _config("digits", holdout=0.1, labels_per_class=10)
+    train, validation, rest = (data.build(config, split) for split in ("train", "val", "unlabelled"))
+    assert rest.training
+    found = [set(part.source.images.indices) for part in (train, validation, rest)]
+    assert [len(one) for one in found] == [100, 130, 1067]
+    assert not any(a & b for a, b in itertools.combinations(found, 2))
+    config.data.labels_per_class = 0
+    with pytest.raises(UserError, match=r"set data.unlabelled_root to a folder of images"):
+        data.build(config, "unlabelled")
+
+
+def test_a_folder_of_images_without_labels(painted):
+    config = _config("digits", unlabelled_root=str(painted / "train"))
+    images = data.build(config, "unlabelled")
+    assert len(images) == 36
+    assert images[0, 0][0].shape == (3, 8, 8)
+    config.data.unlabelled_root = str(painted / "nothing")
+    with pytest.raises(UserError, match="data.unlabelled_root: .* is not a folder"):
+        data.build(config, "unlabelled")
 
 
 def test_unknown_names():

@@ -282,6 +282,11 @@ def test_heads_are_averaged_over_and_share_their_label():
         assert getattr(found, name).item() == pytest.approx(expected, rel=1e-6)
 
 
+def test_labels_in_a_column():
+    logits, labels = _random(2, 4, 3)
+    assert RDropLoss()(logits, labels.unsqueeze(1)).total.item() == RDropLoss()(logits, labels).total.item()
+
+
 def test_no_labels():
     logits, labels = _random(3, 4, 5)
     assert RDropLoss().unlabelled(logits).item() == RDropLoss()(logits, labels).kl.item()
