@@ -9,7 +9,7 @@ import pytest
 import models
 from common.errors import UserError
 from losses import RDropLoss
-from models import dropout
+from models import dropout, multipass
 from models.cait import CaiT
 from models.dropout import DropRates
 from models.registry import Head, ViTSpec
@@ -93,6 +93,27 @@ def test_loss_and_gradients_are_those_of_full_passes(family, monkeypatch, copies
     largest = max(np.abs(gradient).max() for gradient in expected.values())
     for name, gradient in expected.items():
         np.testing.assert_allclose(found[name], gradient, atol=1e-6 * largest, err_msg=name)
+
+
+@pytest.mark.parametrize("shared", [0, 2])
+def test_copies_one_by_one_are_those_of_the_joined_batch(family, monkeypatch, shared):
+    """Large passes go one after the other on a CPU: same masks, same gradients, and the same random numbers after it."""
+    found = []
+    for limit in (1 << 40, 0):
+        monkeypatch.setattr(multipass, "_CACHED", limit)
+        model = family()
+        model.share(shared)
+        images = paddle.randn([5, 3, _SIZE, _SIZE])
+        paddle.seed(9)
+        logits = model(images, copies=3)
+        RDropLoss(alpha=3.0)(logits, paddle.to_tensor([0, 1, 2, 3, 6])).total.backward()
+        found.append((logits.numpy(), _gradients(model), paddle.randint(0, 2**30, [4]).numpy()))
+    (joined, gradients, after), (single, others, after_single) = found
+    np.testing.assert_allclose(single, joined, rtol=1e-4, atol=1e-6 * np.abs(joined).max())
+    assert (after == after_single).all()
+    largest = max(np.abs(gradient).max() for gradient in gradients.values())
+    for name, gradient in gradients.items():
+        np.testing.assert_allclose(others[name], gradient, atol=1e-6 * largest, err_msg=name)
 
 
 def test_shared_blocks_see_each_image_once_and_the_others_every_copy(family):
