@@ -75,6 +75,20 @@ def test_a_stopped_run_goes_on_with_the_same_bits(config, tmp_path, monkeypatch,
         assert (cut[0][name] == value).all(), name
 
 
+@pytest.mark.parametrize(("batch", "accumulation"), [(6, 2), (3, 4), (4, 3)])
+def test_any_accumulation_gives_the_same_weights_to_rounding(config, tmp_path, batch, accumulation):
+    """Order, augmentation and dropout are those of the global batch."""
+    config.train.update(steps=3, batch_size=12, accumulation_steps=1)
+    config.optim.update(name="momentum", warmup_steps=0)
+    config.eval.every_steps = 100
+    experiment.train(config, tmp_path / "whole")
+    config.train.update(batch_size=batch, accumulation_steps=accumulation)
+    experiment.train(config, tmp_path / "split")
+    whole, split = _outcome(tmp_path / "whole"), _outcome(tmp_path / "split")
+    for name, value in whole[0].items():
+        np.testing.assert_allclose(split[0][name], value, atol=1e-6, err_msg=name)
+
+
 def test_another_seed_gives_other_weights(config, tmp_path):
     config.train.steps = 2
     experiment.train(config, tmp_path / "a")

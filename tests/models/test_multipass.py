@@ -97,7 +97,7 @@ def test_loss_and_gradients_are_those_of_full_passes(family, monkeypatch, copies
 
 @pytest.mark.parametrize("shared", [0, 2])
 def test_copies_one_by_one_are_those_of_the_joined_batch(family, monkeypatch, shared):
-    """Large passes go one after the other on a CPU: same masks, same gradients, and the same random numbers after it."""
+    """Large passes go one after the other on a CPU: same masks, same gradients, same random numbers afterwards."""
     found = []
     for limit in (1 << 40, 0):
         monkeypatch.setattr(multipass, "_CACHED", limit)
