@@ -13,6 +13,7 @@ def get_config():
     config = cifar100_vit_b_384.get_config()
     config.model.name = "deit_b_distilled_384"
     config.model.pretrained = "deit_b_distilled_384"
+    config.model.train_head = "average"  # as PPIM, with which it was published
     config.model.drop_rate = 0.3
     config.model.head_init = "normal"
     config.data.interpolation = "bicubic"

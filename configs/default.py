@@ -26,7 +26,7 @@ def get_config() -> ConfigDict:
     data.crop_ratio = (0.75, 4 / 3)  # random_resized: smallest and largest width over height
     data.crop_padding = 4  # padded: pixels of black at each edge
     data.flip = 0.5  # probability of a horizontal flip in training
-    data.mixup_alpha = 0.0  # mix pairs of images, the first one's share drawn from Beta(alpha, alpha); 0: off
+    data.mixup_alpha = 0.0  # mix pairs of images of a micro-batch by a share drawn from Beta(alpha, alpha); 0: off
     data.cutmix_alpha = 0.0  # likewise, by pasting a box; with both, each is as likely; 0: off
     data.interpolation = "bicubic"  # bicubic | bilinear
     data.eval_crop = (

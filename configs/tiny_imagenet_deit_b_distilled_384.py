@@ -19,6 +19,7 @@ def get_config():
 
     config.model.name = "deit_b_distilled_384"
     config.model.pretrained = "deit_b_distilled_384"
+    config.model.train_head = "average"  # as PPIM, with which it was published
     config.model.drop_rate = 0.1
     config.model.drop_path_rate = 0.1
 

@@ -74,7 +74,9 @@ def check_noise(model: nn.Layer, config: ConfigDict) -> None:
     Raises:
         UserError: saying which rates to set.
     """
-    if config.rdrop.copies > 1 and config.rdrop.alpha > 0 and not models.random_layers(model):
+    rdrop = config.rdrop
+    wanted = rdrop.alpha > 0 or (rdrop.unlabelled_batch_size > 0 and rdrop.unlabelled_alpha > 0)
+    if rdrop.copies > 1 and wanted and not models.random_layers(model):
         raise UserError(
             "R-Drop needs noise, but every drop rate of the model is 0, so KL would be 0: set model.drop_rate "
             "(the paper has 0.1), or rdrop.copies=1 for plain cross-entropy"

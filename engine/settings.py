@@ -228,6 +228,10 @@ def _validate_tuples(config: ConfigDict) -> None:
         raise UserError(
             f"config.rdrop.drop_rates is {rates}, expected one rate below 1 for each of rdrop.copies, or ()"
         )
+    if config.rdrop.unlabelled_batch_size and config.rdrop.copies == 1:
+        raise UserError(
+            "config.rdrop.unlabelled_batch_size needs rdrop.copies of 2 or more: one copy has no consistency"
+        )
     for name in ("mean", "std"):
         value = config.model[name]
         if len(value) not in (0, 3) or (name == "std" and min(value, default=1) <= 0):

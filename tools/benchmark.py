@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from common.errors import UserError
 from common.files import write_json
 from engine import runtime
 
@@ -132,6 +133,8 @@ def _choose(arguments: argparse.Namespace) -> dict[str, Callable[[], float]]:
 def main() -> int:
     """Measure what the command line asks for; gives the exit code."""
     arguments = _arguments()
+    if arguments.rounds < 1:
+        raise UserError(f"--rounds is {arguments.rounds}, expected 1 or more")
     runtime.prepare_environment()
     seconds = measure(_choose(arguments), arguments.rounds)
     first = next(iter(seconds.values()))

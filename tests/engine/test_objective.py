@@ -140,6 +140,8 @@ def test_options_that_do_not_go_together_are_one_line():
         Objective(_config(**{"rdrop.temperature": 2.0, "rdrop.consistency": "mse"}))
     with pytest.raises(UserError, match="one rate below 1 for each of rdrop.copies"):
         _config(**{"rdrop.drop_rates": (0.1, 0.2, 0.3)})
+    with pytest.raises(UserError, match="unlabelled_batch_size needs rdrop.copies of 2 or more"):
+        _config(**{"rdrop.copies": 1, "rdrop.unlabelled_batch_size": 2})
     with pytest.raises(UserError, match="train_head is 'class', expected one of average"):
         models.build(_config(**{"model.train_head": "class"}).model)
 
