@@ -199,6 +199,7 @@ def validate(config: ConfigDict) -> None:
     if config.seed >= 2**63:
         raise UserError(f"config.seed is {config.seed}, expected below 2^63")
     _validate_tuples(config)
+    _validate_copies(config)
 
 
 def validate_length(config: ConfigDict) -> None:
@@ -216,6 +217,18 @@ def validate_length(config: ConfigDict) -> None:
         )
 
 
+def _validate_copies(config: ConfigDict) -> None:
+    copies, rates = config.rdrop.copies, config.rdrop.drop_rates
+    if len(rates) not in (0, copies) or not all(0 <= rate < 1 for rate in rates):
+        raise UserError(
+            f"config.rdrop.drop_rates is {rates}, expected one rate below 1 for each of rdrop.copies, or ()"
+        )
+    if config.rdrop.unlabelled_batch_size and copies == 1:
+        raise UserError(
+            "config.rdrop.unlabelled_batch_size needs rdrop.copies of 2 or more: one copy has no consistency"
+        )
+
+
 def _validate_tuples(config: ConfigDict) -> None:
     for name in ("crop_scale", "crop_ratio"):
         value = config.data[name]
@@ -223,15 +236,6 @@ def _validate_tuples(config: ConfigDict) -> None:
             raise UserError(f"config.data.{name} is {value}, expected (smallest, largest), both above 0")
     if config.data.crop_scale[1] > 1:
         raise UserError(f"config.data.crop_scale is {config.data.crop_scale}, expected at most 1: a share of the area")
-    rates = config.rdrop.drop_rates
-    if len(rates) not in (0, config.rdrop.copies) or not all(0 <= rate < 1 for rate in rates):
-        raise UserError(
-            f"config.rdrop.drop_rates is {rates}, expected one rate below 1 for each of rdrop.copies, or ()"
-        )
-    if config.rdrop.unlabelled_batch_size and config.rdrop.copies == 1:
-        raise UserError(
-            "config.rdrop.unlabelled_batch_size needs rdrop.copies of 2 or more: one copy has no consistency"
-        )
     for name in ("mean", "std"):
         value = config.model[name]
         if len(value) not in (0, 3) or (name == "std" and min(value, default=1) <= 0):
