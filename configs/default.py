@@ -44,7 +44,9 @@ def get_config() -> ConfigDict:
     model.proj_drop_rate = -1.0  # in its place behind the attention's projection; negative: drop_rate
     model.mlp_drop_rate = -1.0  # in its place in the MLP; negative: drop_rate
     model.attn_drop_rate = 0.0  # dropout of the attention weights
-    model.drop_path_rate = 0.0  # stochastic depth of the last block, growing linearly from 0 in the first
+    model.drop_path_rate = (
+        0.0  # stochastic depth of the last block, growing linearly from 0 in the first (CaiT: of all)
+    )
     model.head_init = "normal"  # normal | zero
     model.train_head = "each"  # what the loss of a distilled model is of: each of its two heads | average | class |
     # distillation (one head alone, the other frozen). PPIM averages. Without meaning for other models
@@ -58,8 +60,9 @@ def get_config() -> ConfigDict:
     rdrop.alpha = 1.0  # weight of the KL term, in the sense of the preset
     rdrop.preset = "per_sample"  # per_sample | paper | official_code | paddle_2021 (see losses/rdrop.py)
     rdrop.alpha_warmup_steps = 0  # steps in which the weight grows linearly from 0
-    rdrop.every_steps = 1  # R-Drop in every k-th step, one pass and cross-entropy in the others
-    rdrop.consistency = "symmetric_kl"  # symmetric_kl (the paper's) | kl (first copy the target) | js | mse | cosine
+    rdrop.every_steps = 1  # R-Drop in every k-th step, one pass and cross-entropy in the others (images without labels
+    # are read in each, and used in the first)
+    rdrop.consistency = "symmetric_kl"  # symmetric_kl (the paper's) | kl (one direction) | js | mse | cosine
     rdrop.temperature = 1.0  # of the predictions in the consistency term, which is multiplied by its square
     rdrop.stop_gradient = False  # no gradient through the target of each comparison (cosub, arXiv:2212.04884)
     rdrop.drop_rates = ()  # one for each copy in place of model.drop_rate (a single pass takes the first); empty: as is
@@ -69,6 +72,7 @@ def get_config() -> ConfigDict:
 
     config.loss = loss = ConfigDict()
     loss.form = "softmax"  # softmax: cross-entropy | sigmoid: binary cross-entropy of each class, averaged over classes
+    # (the loss and the calibration that evaluation reports are those of the softmax in either case)
     loss.label_smoothing = 0.0  # share of the probability that is spread evenly over the classes
 
     config.optim = optim = ConfigDict()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 
@@ -35,6 +36,7 @@ def train(config: ConfigDict, folder: Path, overwrite: bool = False) -> int:
     val_set = data.build(config, "val") if config.data.holdout else None
     unlabelled_set = data.build(config, "unlabelled") if config.rdrop.unlabelled_batch_size else None
     config = plan.with_classes(config, len(train_set.classes))
+    trainer = Trainer(config, train_set, val_set, unlabelled_set, folder)  # what is refused leaves the folder as it is
     if distributed.is_main():
         if overwrite:
             run_folder.clear(folder)
@@ -44,7 +46,6 @@ def train(config: ConfigDict, folder: Path, overwrite: bool = False) -> int:
         distributed.say(f"{folder} holds a finished run ({_accuracy(finished)}); --overwrite starts it anew")
         return runtime.EXIT_DONE
     _check_shared(folder)
-    trainer = Trainer(config, train_set, val_set, unlabelled_set, folder)
     step = trainer.resume()
     _announce(trainer, step)
     if not trainer.train():
@@ -101,6 +102,8 @@ def dry_run(config: ConfigDict) -> int:
     config = plan.with_input(config)
     train_images, num_classes = data.facts(config)
     config = plan.with_classes(config, num_classes)
+    if config.data.unlabelled_root:
+        data.build(config, "unlabelled")  # a folder that is not there is said now
     if config.model.pretrained and not models.is_local(config.model.pretrained):
         distributed.say(f"pretrained weights {config.model.pretrained!r} are not here yet: not loaded in a dry run")
         config.model.pretrained = ""
@@ -109,6 +112,8 @@ def dry_run(config: ConfigDict) -> int:
     arithmetic = plan.make(config, train_images)
     distributed.say(*plan.describe_model(model, config), *plan.describe(config, arithmetic))
     terms = _one_step(model, config, arithmetic.steps)
+    if not math.isfinite(terms.total.item()):
+        raise UserError(f"the loss of one step on made-up images is {terms.total.item()}: see the fields of the loss")
     values = ", ".join(f"{name} {term.item():.4f}" for name, term in terms._asdict().items())
     distributed.say(f"one step on {_DRY_IMAGES} made-up images: {values}")
     return runtime.EXIT_DONE

@@ -81,7 +81,8 @@ class Objective:
         """
         rdrop, growth = self.config.rdrop, self._growth(step)
         if self.copies(step) == 1:
-            return SinglePassTerms(*self.loss(logits.unsqueeze(0), targets)[:2])
+            ce = self.loss(logits.unsqueeze(0), targets).ce  # as it is, whatever the preset makes of it beside KL
+            return SinglePassTerms(ce, ce)
         if not rdrop.unlabelled_batch_size:
             return self.loss(logits, targets, alpha=growth * rdrop.alpha)
         labelled = len(targets)

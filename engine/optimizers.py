@@ -66,14 +66,9 @@ class Optimizer:
         """Whether the gradients of all micro-batches of a step are there."""
         return self.micro_batches == self.accumulation_steps
 
-    def accumulate(self, loss: Tensor, share: float | None = None) -> None:
-        """Add the gradient of one micro-batch's mean loss.
-
-        Args:
-            loss: a mean over the micro-batch.
-            share: of the step's samples that are in it, on this card; None: micro-batches have the same size.
-        """
-        (loss * (1 / self.accumulation_steps if share is None else share)).backward()
+    def accumulate(self, loss: Tensor) -> None:
+        """Add the gradient of one micro-batch's mean loss, divided by the number of micro-batches."""
+        (loss / self.accumulation_steps).backward()
         self.micro_batches += 1
 
     def step(self) -> float:

@@ -77,9 +77,13 @@ def check_noise(model: nn.Layer, config: ConfigDict) -> None:
     rdrop = config.rdrop
     wanted = rdrop.alpha > 0 or (rdrop.unlabelled_batch_size > 0 and rdrop.unlabelled_alpha > 0)
     if rdrop.copies > 1 and wanted and not models.random_layers(model):
+        cause = "every drop rate of the model is 0"
+        remedy = "rdrop.drop_rates" if rdrop.drop_rates else "model.drop_rate (the paper has 0.1)"
+        if rdrop.shared_blocks:
+            cause, remedy = f"rdrop.shared_blocks={rdrop.shared_blocks} leaves none", "it lower, or a drop rate"
         raise UserError(
-            "R-Drop needs noise, but every drop rate of the model is 0, so KL would be 0: set model.drop_rate "
-            "(the paper has 0.1), or rdrop.copies=1 for plain cross-entropy"
+            f"R-Drop needs noise, but {cause}, so KL would be 0: set {remedy}, "
+            "or rdrop.copies=1 for plain cross-entropy"
         )
 
 
@@ -114,10 +118,14 @@ def describe(config: ConfigDict, plan: Plan) -> list[str]:
 def _objective(config: ConfigDict) -> str:
     rdrop, micro_batch = config.rdrop, config.train.batch_size
     if rdrop.copies == 1:
-        return "cross-entropy" if config.loss.form == "softmax" else "binary cross-entropy"
+        shared = f", no noise in the first {rdrop.shared_blocks} blocks" if rdrop.shared_blocks else ""
+        return ("cross-entropy" if config.loss.form == "softmax" else "binary cross-entropy") + shared
     alpha = rdrop_loss(config).per_sample_alpha(micro_batch)
     official = f"the official code's {alpha / micro_batch:g} at a micro-batch of {micro_batch}"
-    as_published = rdrop.consistency == "symmetric_kl" and config.loss.form == "softmax" and rdrop.temperature == 1
+    as_published = (
+        (rdrop.copies, rdrop.consistency, rdrop.temperature, rdrop.stop_gradient, config.loss.form)
+        == (2, "symmetric_kl", 1.0, False, "softmax")
+    )  # fmt: skip
     names = f" (the paper's alpha {2 * alpha:g}, {official})" if as_published else ""
     variant = {
         f"consistency {rdrop.consistency}": rdrop.consistency != "symmetric_kl",

@@ -227,6 +227,21 @@ def _validate_copies(config: ConfigDict) -> None:
         raise UserError(
             "config.rdrop.unlabelled_batch_size needs rdrop.copies of 2 or more: one copy has no consistency"
         )
+    sources = config.data.unlabelled_root or config.data.labels_per_class
+    if config.rdrop.unlabelled_batch_size and not sources:
+        raise UserError(
+            "config.rdrop.unlabelled_batch_size needs images without labels: set data.unlabelled_root to a folder of "
+            "them, or data.labels_per_class, which leaves some out"
+        )
+    if config.data.unlabelled_root and not config.rdrop.unlabelled_batch_size:
+        raise UserError("config.data.unlabelled_root has no use while rdrop.unlabelled_batch_size is 0")
+    own = (config.model[name] for name in ("embed_drop_rate", "proj_drop_rate", "mlp_drop_rate"))
+    if rates and all(rate >= 0 for rate in own):
+        raise UserError("config.rdrop.drop_rates has no use while model.embed_, proj_ and mlp_drop_rate are all set")
+    if config.rdrop.consistency == "cosine" and config.model.head_init == "zero":
+        raise UserError(
+            "config.rdrop.consistency=cosine has no gradient at model.head_init=zero, where all logits are 0"
+        )
 
 
 def _validate_tuples(config: ConfigDict) -> None:

@@ -54,7 +54,7 @@ class Trainer:
         self.objective = Objective(config)
         self.optimizer = Optimizer(self.model, config.optim, self.plan.steps, config.train.accumulation_steps)
         self.progress = {"step": 0, "best_top1": -1.0, "best_step": -1, "seconds": 0.0, "skipped": 0}
-        self.progress["global_batch"] = self.plan.global_batch
+        self.progress.update(global_batch=self.plan.global_batch, micro_batch=config.train.batch_size)
 
     def train(self) -> bool:
         """Run the steps that are left. Gives False when a signal stopped it (after saving), True at the end."""
@@ -95,22 +95,33 @@ class Trainer:
         """Take the newest good checkpoint, if there is one; gives the step to go on from."""
         state = checkpoint.newest(self.folder / run_folder.CHECKPOINTS)
         if state:
-            self._check_batch(state.progress["global_batch"])
+            self._check_split(state.progress)
             models.assign(self.model, state.model, str(self.folder))
             self.optimizer.load_state(state.optimizer, state.progress["step"])
-            self.progress = state.progress
+            self.progress = {**state.progress, "micro_batch": self.config.train.batch_size}
         return self.progress["step"]
 
-    def _check_batch(self, before: int) -> None:
-        """A step is a position in the data only as long as the global batch is the same.
+    def _check_split(self, before: dict) -> None:
+        """Go on with another split into cards and accumulation only where it changes nothing.
+
+        A step is a position in the data as long as the global batch is the same. What is counted by micro-batch (images
+        without labels, pairs that are mixed, KL as a sum) needs the same micro-batch, too.
 
         Raises:
             UserError: when it was another one before the run was stopped.
         """
-        if before != self.plan.global_batch:
+        if before["global_batch"] != self.plan.global_batch:
             raise UserError(
-                f"{self.folder}: the run had a global batch of {before}, with this number of cards it is "
-                f"{self.plan.global_batch}; set train.batch_size and train.accumulation_steps to make it {before}"
+                f"{self.folder}: the run had a global batch of {before['global_batch']}, with this number of cards it "
+                f"is {self.plan.global_batch}; set train.batch_size and train.accumulation_steps to make it "
+                f"{before['global_batch']}"
+            )
+        config, micro_batch = self.config, self.config.train.batch_size
+        by_micro_batch = config.rdrop.unlabelled_batch_size or self.objective.mixing.active
+        if before["micro_batch"] != micro_batch and (by_micro_batch or self.objective.loss.sums_kl):
+            raise UserError(
+                f"{self.folder}: the run had train.batch_size={before['micro_batch']}, now it is {micro_batch}; with "
+                "this preset, mixing or images without labels that is another objective"
             )
 
     def finish(self) -> dict:

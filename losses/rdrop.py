@@ -28,7 +28,7 @@ from paddle import Tensor, nn
 
 
 class Terms(NamedTuple):
-    """The loss and its parts, scalars in nats; `kl` is the term that was chosen as `consistency`, without alpha."""
+    """The loss and its parts, scalars; `kl` is the term that was chosen as `consistency`, without alpha."""
 
     total: Tensor
     ce: Tensor
@@ -38,7 +38,9 @@ class Terms(NamedTuple):
 class Preset(NamedTuple):
     """How one publication weighs the terms, in units of the per-sample means `CE` and `KL` of this module.
 
-    `total = ce_weight * CE + alpha * kl_weight * KL`, and KL is summed over the micro-batch where `kl_sum` is true.
+    `total = ce_weight * CE + alpha * kl_weight * KL`, and KL is summed over the samples of the micro-batch where
+    `kl_sum` is true (over further axes it is a mean in any case). The publications have two copies, for which the
+    comments below give their total; of more copies, CE and KL are the means as always.
     """
 
     ce_weight: float
@@ -100,7 +102,7 @@ def squared_error(logits: Tensor, stop_gradient: bool) -> Tensor:
 
 
 def cosine(logits: Tensor, stop_gradient: bool) -> Tensor:
-    """The mean over ordered pairs of `1 - cos(z_i, z_j)`."""
+    """The mean over ordered pairs of `1 - cos(z_i, z_j)`; 1 where a logit vector is 0, which has no direction."""
     return _mean_over_pairs(
         lambda target, other: 1 - F.cosine_similarity(target, other, axis=-1),
         logits,
@@ -140,7 +142,8 @@ class RDropLoss(nn.Layer):
         consistency: `symmetric_kl` (default, the paper's), `kl` (one direction), `js`, `mse` or `cosine` (of logits).
         temperature: divides the logits in the consistency term, which is multiplied by its square, so that its
             gradient keeps its size (Hinton et al., arXiv:1503.02531).
-        stop_gradient: no gradient through the target of each comparison, as in cosub (arXiv:2212.04884).
+        stop_gradient: no gradient through the target of each comparison, as in cosub (arXiv:2212.04884). It halves that
+            of `mse` and `cosine`.
         precision: of the arithmetic, whatever the logits come in. `float32` halves the memory, for large vocabularies;
             the gradient is then off by up to 6e-6 of its largest element, since Paddle's float32 `exp` is inexact.
         form: `softmax` (default): one class of C. `sigmoid`: C yes-or-no questions, binary cross-entropy and the
@@ -170,10 +173,10 @@ class RDropLoss(nn.Layer):
         ):
             if value not in known:
                 raise ValueError(f"{name} is {value!r}, expected one of {', '.join(known)}")
-        if alpha < 0:
+        if not alpha >= 0:
             raise ValueError(f"alpha is {alpha}, expected 0 or more")
-        if temperature <= 0:
-            raise ValueError(f"temperature is {temperature}, expected above 0")
+        if not 1e-3 <= temperature <= 1e3:
+            raise ValueError(f"temperature is {temperature}, expected 0.001 to 1000")
         if temperature != 1 and consistency in _OF_LOGITS:
             raise ValueError(f"temperature is {temperature}, but consistency={consistency} has none")
         if stop_gradient and consistency == "js":
@@ -204,14 +207,25 @@ class RDropLoss(nn.Layer):
         ce = _mean(cross_entropy(log_probs, _as_probs(targets.astype(self.precision), self.form)), mask, axis=1)
         kl = _mean(self._disagreement(logits, log_probs), mask, axis=0)
         preset = PRESETS[self.preset]
-        samples = logits.shape[1] if preset.kl_sum else 1
+        samples = _samples(logits, mask) if preset.kl_sum else 1
         weight = (self.alpha if alpha is None else alpha) * preset.kl_weight * samples
         return Terms(*(term.astype("float32") for term in (preset.ce_weight * ce + weight * kl, ce, kl)))
 
     def unlabelled(self, logits: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The consistency term alone, a mean over samples, of logits `(m, B, ..., C)` of images without labels."""
+        """The consistency term alone, a mean over samples, of logits `(m, B, ..., C)` of images without labels.
+
+        Raises:
+            ValueError: for logits without the axis of the copies.
+        """
+        if logits.ndim < 3:
+            raise ValueError(f"logits have shape {list(logits.shape)}, expected (m, B, C)")
         logits = _visible(logits.astype(self.precision), mask)
         return _mean(self._disagreement(logits, _log_probs(logits, self.form)), mask, axis=0).astype("float32")
+
+    @property
+    def sums_kl(self) -> bool:
+        """Whether alpha means something else at each micro-batch."""
+        return PRESETS[self.preset].kl_sum
 
     def per_sample_alpha(self, micro_batch: int) -> float:
         """The alpha that the default preset would need for the same gradient direction, at this micro-batch."""
@@ -233,7 +247,9 @@ class RDropLoss(nn.Layer):
 
 def _log_probs(logits: Tensor, form: str) -> Tensor:
     if form == "softmax":
-        return F.log_softmax(logits, axis=-1)
+        # Not Paddle's log_softmax: on a CPU that is never below -64.
+        shifted = logits - logits.detach().max(axis=-1, keepdim=True)
+        return shifted - shifted.exp().sum(axis=-1, keepdim=True).log()
     return paddle.stack([F.log_sigmoid(logits), F.log_sigmoid(-logits)], axis=-1)
 
 
@@ -247,8 +263,9 @@ def _as_probs(targets: Tensor, form: str) -> Tensor:
 def _aligned(logits: Tensor, labels: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
     """Targets with as many axes as a copy of the logits, and the mask as bool."""
     places, classes = list(logits.shape[1:-1]), logits.shape[-1]  # places: (B, ...)
-    soft = labels.dtype not in (paddle.int64, paddle.int32)
-    if not soft and labels.ndim == len(places) + 1 and labels.shape[-1] == 1:
+    soft = labels.is_floating_point()
+    labels = labels if soft else labels.astype("int64")
+    if not soft and labels.shape[-1:] == [1] and labels.shape != places[: labels.ndim]:
         labels = labels.squeeze(-1)
     owners = list(labels.shape[:-1] if soft else labels.shape)  # the places that have a label of their own
     fits = owners and places[: len(owners)] == owners and (not soft or labels.shape[-1] == classes)
@@ -262,7 +279,7 @@ def _aligned(logits: Tensor, labels: Tensor, mask: Tensor | None) -> tuple[Tenso
         )
     if mask is not None:
         mask = mask.astype("bool")
-        if mask.ndim <= len(owners):  # what pads the labels (such as -100) is no class
+        if mask.ndim <= len(owners):  # else each label has a visible place; what pads the others (as -100) is no class
             labels = paddle.where(_spread(mask, labels.shape, axis=0), labels, paddle.zeros_like(labels))
     targets = labels if soft else F.one_hot(labels, classes)
     return targets.reshape(owners + [1] * (len(places) - len(owners)) + [classes]), mask
@@ -271,6 +288,13 @@ def _aligned(logits: Tensor, labels: Tensor, mask: Tensor | None) -> tuple[Tenso
 def _spread(mask: Tensor, shape: list[int], axis: int) -> Tensor:
     """A mask `(B, ...)` over a whole shape, of which `axis` is that of the samples."""
     return mask.reshape([1] * axis + list(mask.shape) + [1] * (len(shape) - axis - mask.ndim)).expand(shape)
+
+
+def _samples(logits: Tensor, mask: Tensor | None) -> Tensor | int:
+    """How many samples have a place that the mask shows."""
+    if mask is None:
+        return logits.shape[1]
+    return mask.astype(logits.dtype).reshape([logits.shape[1], -1]).max(axis=1).sum()
 
 
 def _visible(logits: Tensor, mask: Tensor | None) -> Tensor:

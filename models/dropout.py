@@ -27,7 +27,7 @@ _ROOM = 1 << 64  # words between the random streams of two copies
 
 
 class DropRates(NamedTuple):
-    """Drop probabilities of a transformer. `path` is that of the last block."""
+    """Drop probabilities of a transformer. `path` is that of the last block (CaiT: of all)."""
 
     embedding: Rate = 0.0
     attention: float = 0.0
@@ -89,6 +89,8 @@ def keep_mask(shape: Sequence[int], rate: Rate, axis: int = 0) -> np.ndarray:
     rows = layout.rows or (range(shape[axis] // copies),)
     images = sum(map(len, rows))
     lead, batch, inner = math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
+    if isinstance(rate, tuple) and layout.copies.stop > len(rate):
+        raise ValueError(f"{layout.copies.stop} copies, but drop rates for {len(rate)}: {rate}")
     if images == 0 or batch % (copies * images):
         raise ValueError(f"a batch of {batch} is not {copies} copies of {images} images")
     size = inner * batch // (copies * images)  # elements of one image
@@ -130,7 +132,8 @@ class _Drop(nn.Layer):
     @property
     def active(self) -> bool:
         """Whether it draws random numbers in training."""
-        return any(self.rate) if isinstance(self.rate, tuple) else self.rate > 0
+        rates = self.rate if isinstance(self.rate, tuple) else (self.rate,)
+        return any(round(rate * _LEVELS) for rate in rates)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.drop(x) if self.training and self.active else x

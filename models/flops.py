@@ -6,8 +6,12 @@ from typing import NamedTuple
 
 import paddle
 from paddle import nn
+from ppim.models.cait import Attention_talking_head, Class_Attention
+from ppim.models.swin import WindowAttention
 
 from models.vit import Attention
+
+_ATTENTION = (Attention, Attention_talking_head, WindowAttention)  # of all tokens (of a window) with each other
 
 
 class Cost(NamedTuple):
@@ -52,14 +56,17 @@ def _multiply_adds(layer: nn.Layer, inputs, output) -> int:
         return int(output.size) * layer.weight.shape[0]
     if isinstance(layer, nn.Conv2D):
         return int(output.size) * int(layer.weight.size) // layer.weight.shape[0]
-    if isinstance(layer, Attention):
+    if isinstance(layer, _ATTENTION):
         return 2 * inputs.shape[1] * int(inputs.size)  # N^2 D for the weights, and as many for the mixing
+    if isinstance(layer, Class_Attention):
+        return 2 * int(inputs.size)  # of one token with all
     return 0
 
 
 def _values(layer: nn.Layer, inputs, output) -> int:
-    if isinstance(layer, Attention):
-        weights = layer.heads * output.shape[0] * output.shape[1] ** 2
+    if isinstance(layer, _ATTENTION):
+        heads = layer.heads if isinstance(layer, Attention) else layer.num_heads
+        weights = heads * output.shape[0] * output.shape[1] ** 2
         return weights * (3 if layer.attn_drop.rate else 1)  # with dropout also the mask and the product
     if layer.sublayers() or output is inputs[0]:  # made of others, or switched off
         return 0

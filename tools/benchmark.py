@@ -64,12 +64,14 @@ def _batch(config):
 
 def training(config) -> Callable[[], float]:
     """A function that takes one optimiser step, as the trainer does, and gives its seconds."""
+    from engine import plan
     from engine.noise import noise
     from engine.objective import Objective
     from engine.optimizers import Optimizer
     from engine.trainer import build_model
 
     model, objective, batch = build_model(config), Objective(config), _batch(config)
+    plan.check_noise(model, config)
     optimizer = Optimizer(model, config.optim, config.train.steps)
     last = model.parameters()[-1]
     model.train()
@@ -121,7 +123,7 @@ def measure(steps: dict[str, Callable[[], float]], rounds: int) -> dict[str, lis
 def _choose(arguments: argparse.Namespace) -> dict[str, Callable[[], float]]:
     copies, shared = arguments.copies, arguments.shared_blocks
     if arguments.what == "eval":
-        return {"eval": evaluation(_config(arguments, 1, 0))}
+        return {"eval": evaluation(_config(arguments, copies, shared))}
     if arguments.what == "train":
         return {"train": training(_config(arguments, copies, shared))}
     steps = {"cross-entropy": training(_config(arguments, 1, 0)), "R-Drop": training(_config(arguments, copies, 0))}
@@ -135,6 +137,12 @@ def main() -> int:
     arguments = _arguments()
     if arguments.rounds < 1:
         raise UserError(f"--rounds is {arguments.rounds}, expected 1 or more")
+    if arguments.what == "cost" and arguments.copies < 2:
+        raise UserError(
+            f"--copies is {arguments.copies}, expected 2 or more: one is cross-entropy, to which it compares"
+        )
+    if arguments.what == "eval":
+        arguments.copies, arguments.shared_blocks = 1, 0  # what evaluation is
     runtime.prepare_environment()
     seconds = measure(_choose(arguments), arguments.rounds)
     first = next(iter(seconds.values()))

@@ -30,7 +30,7 @@ def _step(sizes: list[int], loss: RDropLoss, seed: int = 0) -> tuple[float, dict
         paddle.seed(2)
         with models.batch_rows(range(end - size, end)):
             terms = loss(model(images[end - size : end], copies=2), labels[end - size : end])
-        optimizer.accumulate(terms.total, share=size / _IMAGES)
+        optimizer.accumulate(terms.total * (size / _IMAGES))  # its share of the mean over all samples
         total += terms.total.item() * size / _IMAGES
     return total, {name: parameter.grad.numpy() for name, parameter in model.named_parameters()}
 

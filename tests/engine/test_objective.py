@@ -31,7 +31,7 @@ def _batch(labelled: int = 6, unlabelled: int = 0) -> data.Batch:
 
 
 def _logits(*shape: int):
-    return paddle.to_tensor(np.random.default_rng(1).normal(0, 2, shape).astype("float32"))
+    return paddle.to_tensor(np.random.default_rng(1).normal(0, 2, shape).astype("float32"), stop_gradient=False)
 
 
 def test_the_fields_offer_what_the_loss_and_the_models_have():
@@ -57,8 +57,13 @@ def test_each_field_reaches_the_loss(fields):
     config, batch, logits = _config(**fields), _batch(), _logits(2, 6, 5)
     options = {name.split(".")[1]: value for name, value in fields.items()}
     expected = RDropLoss(config.rdrop.alpha, **options)(logits, batch.labels)
+    expected.total.backward()
+    gradient = logits.grad.numpy()
+    logits.clear_gradient()
     found = Objective(config)(logits, batch.labels, step=0)
+    found.total.backward()
     assert found.total.item() == expected.total.item()
+    assert (logits.grad.numpy() == gradient).all()
 
 
 def test_rdrop_in_every_third_step():
@@ -72,8 +77,15 @@ def test_rdrop_in_every_third_step():
     assert "kl" not in single._fields  # nothing was measured
 
 
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_one_copy_is_plain_cross_entropy_in_every_preset(preset):
+    objective = Objective(_config(**{"rdrop.copies": 1, "rdrop.preset": preset}))
+    reference = paddle.nn.functional.cross_entropy(_logits(6, 5), _batch().labels)
+    assert objective(_logits(6, 5), _batch().labels, 0).total.item() == pytest.approx(reference.item(), rel=1e-6)
+
+
 def test_alpha_grows_linearly_from_nothing():
-    objective, logits, labels = Objective(_config(**{"rdrop.alpha_warmup_steps": 4, "rdrop.alpha": 2.0})), None, None
+    objective = Objective(_config(**{"rdrop.alpha_warmup_steps": 4, "rdrop.alpha": 2.0}))
     logits, labels = _logits(2, 6, 5), _batch().labels
     weights = []
     for step in (0, 1, 2, 4, 9):
@@ -83,7 +95,14 @@ def test_alpha_grows_linearly_from_nothing():
 
 
 def test_images_without_labels_have_consistency_alone():
-    config = _config(**{"rdrop.unlabelled_batch_size": 3, "rdrop.unlabelled_alpha": 0.5, "rdrop.alpha": 2.0})
+    config = _config(
+        **{
+            "data.labels_per_class": 9,
+            "rdrop.unlabelled_batch_size": 3,
+            "rdrop.unlabelled_alpha": 0.5,
+            "rdrop.alpha": 2.0,
+        }
+    )
     objective, batch, logits = Objective(config), _batch(6, 3), _logits(2, 9, 5)
     images, targets = objective.prepare(batch, 0, 0)
     assert images.shape[0] == 9
@@ -97,12 +116,12 @@ def test_images_without_labels_have_consistency_alone():
 
 
 def test_images_without_labels_stay_out_of_a_single_pass():
-    config = _config(**{"rdrop.unlabelled_batch_size": 3, "rdrop.every_steps": 2})
+    config = _config(**{"data.labels_per_class": 9, "rdrop.unlabelled_batch_size": 3, "rdrop.every_steps": 2})
     assert Objective(config).prepare(_batch(6, 3), step=1, micro_batch=0)[0].shape[0] == 6
 
 
 def test_the_copies_share_the_mix():
-    """Mixed before they are copied: without dropout every copy has the same logits, and one soft label."""
+    """Images are mixed before they are copied: without noise every copy has the same logits, and one soft label."""
     fields = {"data.mixup_alpha": 1.0, "data.cutmix_alpha": 1.0, "loss.label_smoothing": 0.1}
     objective, batch = Objective(_config(**fields)), _batch(6, 2)
     images, targets = objective.prepare(batch, 3, 0)
@@ -116,9 +135,10 @@ def test_the_copies_share_the_mix():
     assert (again[0] == images).all()
     assert (again[1] == targets).all()
     assert not np.allclose(objective.prepare(batch, 4, 0)[0].numpy(), images.numpy())
-    logits = _logits(2, 8, 5)
-    expected = RDropLoss()(logits[:, :6], targets)
-    assert objective(logits[:, :6], targets, 3).total.item() == expected.total.item()
+    logits = models.create("vit_n_2", num_classes=5)(images, copies=2)
+    assert (logits[0] == logits[1]).all()
+    kl = objective(logits[:, :6], targets, 3).kl
+    assert kl.item() == 0
 
 
 @pytest.mark.parametrize("copies", [1, 2])
@@ -142,6 +162,16 @@ def test_options_that_do_not_go_together_are_one_line():
         _config(**{"rdrop.drop_rates": (0.1, 0.2, 0.3)})
     with pytest.raises(UserError, match="unlabelled_batch_size needs rdrop.copies of 2 or more"):
         _config(**{"rdrop.copies": 1, "rdrop.unlabelled_batch_size": 2})
+    for fields, message in (
+        ({"rdrop.unlabelled_batch_size": 2}, "needs images without labels"),
+        ({"data.unlabelled_root": "x"}, "unlabelled_root has no use"),
+        ({"rdrop.consistency": "cosine", "model.head_init": "zero"}, "no gradient at model.head_init=zero"),
+    ):
+        with pytest.raises(UserError, match=message):
+            _config(**fields)
+    own = {f"model.{name}_drop_rate": 0.1 for name in ("embed", "proj", "mlp")}
+    with pytest.raises(UserError, match="drop_rates has no use"):
+        _config(**{"rdrop.drop_rates": (0.1, 0.2), **own})
     with pytest.raises(UserError, match="train_head is 'class', expected one of average"):
         models.build(_config(**{"model.train_head": "class"}).model)
 
@@ -156,6 +186,8 @@ def test_the_start_says_which_variant_it_is():
     assert names in _start(**{"rdrop.preset": "official_code", "rdrop.alpha": 0.3, "train.batch_size": 32})
     text = _start(**{"rdrop.consistency": "js", "rdrop.every_steps": 2, "rdrop.shared_blocks": 2})
     assert "per-sample alpha 1, consistency js, every 2 steps, 2 blocks shared" in text
+    assert "the paper's" not in _start(**{"rdrop.copies": 3}) + _start(**{"rdrop.stop_gradient": True})
+    assert "cross-entropy, no noise in the first 2 blocks" in _start(**{"rdrop.copies": 1, "rdrop.shared_blocks": 2})
     assert "drop rates 0.1, 0.3" in _start(**{"rdrop.drop_rates": (0.1, 0.3)})
 
 
@@ -168,7 +200,7 @@ def test_the_memory_estimate_counts_passes():
     one = kept(**{"rdrop.copies": 1})
     assert kept() == pytest.approx(2 * one, rel=0.05)
     assert kept(**{"rdrop.shared_blocks": 2}) == pytest.approx(1.5 * one, rel=0.05)
-    assert kept(**{"rdrop.unlabelled_batch_size": 128}) == pytest.approx(4 * one, rel=0.05)
+    assert kept(**{"rdrop.unlabelled_batch_size": 128, "data.labels_per_class": 9}) == pytest.approx(4 * one, rel=0.05)
 
 
 def test_a_head_that_was_not_trained_is_warned_about():

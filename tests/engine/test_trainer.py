@@ -146,6 +146,33 @@ def test_damaged_images_are_counted(config, painted, tmp_path):
     assert json.loads((tmp_path / "run" / "result.json").read_text())["images_skipped"] == 2 + 1
 
 
+def test_what_is_refused_leaves_the_folder_as_it_is(config, tmp_path):
+    """A first mistake does not claim a folder, a later one does not clear it."""
+    config.train.steps = 1
+    folder = tmp_path / "run"
+    config.rdrop.temperature = 0.0
+    with pytest.raises(UserError, match="temperature is 0.0"):
+        experiment.train(config, folder)
+    assert not folder.exists()
+    config.rdrop.temperature = 1.0
+    assert experiment.train(config, folder) == runtime.EXIT_DONE
+    before = sorted(path.name for path in folder.rglob("*"))
+    config.model.drop_rate = 0.0
+    with pytest.raises(UserError, match="every drop rate of the model is 0"):
+        experiment.train(config, folder, overwrite=True)
+    assert sorted(path.name for path in folder.rglob("*")) == before
+
+
+def test_another_micro_batch_is_refused_where_it_is_another_objective(config, tmp_path, monkeypatch):
+    config.rdrop.preset = "official_code"
+    steps = iter([False, True])
+    monkeypatch.setattr(StopRequest, "agreed", lambda self: next(steps))
+    assert experiment.train(config, tmp_path / "run") == runtime.EXIT_STOPPED
+    config.train.update(batch_size=12, accumulation_steps=1)
+    with pytest.raises(UserError, match="had train.batch_size=6, now it is 12"):
+        experiment.train(config, tmp_path / "run")
+
+
 def test_rdrop_without_noise_is_refused(config, tmp_path):
     config.model.drop_rate = 0.0
     with pytest.raises(UserError, match="every drop rate of the model is 0"):

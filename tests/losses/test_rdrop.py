@@ -95,9 +95,16 @@ def test_one_copy_is_cross_entropy():
     assert terms.total.item() == pytest.approx(reference.item(), rel=1e-6)
 
 
-def test_stable_for_large_and_nearly_equal_logits():
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_exact_for_large_logits(precision):
+    """Two copies that are certain of the contrary: both KL are the distance of the logits, CE is half of it."""
     large = paddle.to_tensor([[[1e4, 0.0]], [[-1e4, 0.0]]])
-    assert np.isfinite(RDropLoss()(large, paddle.to_tensor([0])).total.item())
+    terms = RDropLoss(precision=precision)(large, paddle.to_tensor([0]))
+    assert terms.ce.item() == pytest.approx(5e3)
+    assert terms.kl.item() == pytest.approx(1e4)
+
+
+def test_never_negative_for_nearly_equal_logits():
     logits, labels = _random(1, 64, 100)
     near = paddle.concat([logits, logits + 1e-4 * paddle.randn(logits.shape)])
     assert RDropLoss()(near, labels).kl.item() >= 0
@@ -239,6 +246,15 @@ def test_binary_cross_entropy_by_hand():
     assert ce == pytest.approx((-math.log(3 / 4) + math.log(2)) / 2, rel=1e-6)
 
 
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_a_mask_hides_samples(preset):
+    """Also from what the published sums count."""
+    logits, labels = _random(2, 4, 3)
+    loss, mask = RDropLoss(0.3, preset), paddle.to_tensor([True, False, True, False])
+    expected = loss(logits[:, ::2], labels[::2]).total.item()
+    assert loss(logits, labels, mask=mask).total.item() == pytest.approx(expected, rel=1e-6)
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("consistency", sorted(CONSISTENCY))
 def test_a_mask_hides_padding(consistency, form):
@@ -287,7 +303,15 @@ def test_labels_in_a_column():
     assert RDropLoss()(logits, labels.unsqueeze(1)).total.item() == RDropLoss()(logits, labels).total.item()
 
 
+def test_other_integers_are_labels_too():
+    logits, labels = _random(2, 4, 3)
+    for dtype in ("uint8", "int16", "int32"):
+        assert RDropLoss()(logits, labels.astype(dtype)).total.item() == RDropLoss()(logits, labels).total.item()
+
+
 def test_no_labels():
+    with pytest.raises(ValueError, match=r"logits have shape \[4, 3\], expected \(m, B, C\)"):
+        RDropLoss().unlabelled(paddle.randn([4, 3]))
     logits, labels = _random(3, 4, 5)
     assert RDropLoss().unlabelled(logits).item() == RDropLoss()(logits, labels).kl.item()
 
@@ -307,7 +331,9 @@ def test_half_precision_is_taken_up_before_the_softmax(dtype):
         ({"consistency": "l1"}, "consistency is 'l1', expected one of symmetric_kl"),
         ({"precision": "float16"}, "precision is 'float16', expected one of float64"),
         ({"form": "hinge"}, "form is 'hinge', expected one of softmax"),
-        ({"temperature": 0.0}, "temperature is 0.0, expected above 0"),
+        ({"temperature": 0.0}, "temperature is 0.0, expected 0.001 to 1000"),
+        ({"temperature": 1e200}, "expected 0.001 to 1000"),
+        ({"alpha": math.nan}, "alpha is nan, expected 0 or more"),
         ({"temperature": 2.0, "consistency": "mse"}, "consistency=mse has none"),
         ({"stop_gradient": True, "consistency": "js"}, "changes nothing"),
     ],

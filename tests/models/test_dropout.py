@@ -49,7 +49,6 @@ def test_evaluation_is_untouched(layer):
     x = paddle.randn([8, 4])
     layer.eval()
     assert layer(x) is x
-    layer.train()
 
 
 def test_random_layers_knows_ours_and_the_libraries():
@@ -100,6 +99,16 @@ def test_a_rate_for_each_copy():
     assert (mask == 0).mean(axis=1) == pytest.approx([0.1, 0.6], abs=0.01)
     assert mask.mean(axis=1) == pytest.approx([1, 1], abs=0.02)
     assert (keep_mask([1, 100_000], (0.1, 0.6)) == 0).mean() == pytest.approx(0.1, abs=0.01)  # a single pass
+
+
+def test_more_copies_than_rates():
+    with batch_copies(range(3)), pytest.raises(ValueError, match="3 copies, but drop rates for 2"):
+        keep_mask([3, 2], (0.1, 0.2))
+
+
+def test_a_rate_that_rounds_to_nothing_is_no_noise():
+    assert not Dropout(1e-6).active
+    assert Dropout(1e-4).active
 
 
 def test_a_batch_that_is_not_what_was_announced():

@@ -45,6 +45,17 @@ def test_multiply_adds():
     assert flops.cost(models.create("deit_ti"), 224).multiply_adds == pytest.approx(1.258e9, rel=0.01)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "published"),
+    [("cait_s_36_384", 48.0e9), ("swin_l_384", 103.9e9), ("deit_b_distilled_384", 55.5e9), ("vit_l_16_384", 190.7e9)],
+)
+def test_multiply_adds_at_384(name, published):
+    """As published, within 1 %."""
+    model = models.create(name)
+    assert flops.cost(model, 384).multiply_adds == pytest.approx(published, rel=0.01)
+
+
 def _perturb(model) -> dict[str, np.ndarray]:
     """Random values for every parameter, so that one that is lost shows."""
     rng = np.random.default_rng(0)

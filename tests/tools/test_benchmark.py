@@ -31,8 +31,17 @@ def test_it_takes_turns():
     assert "".join(order) == "abababab"
 
 
-def test_mistakes_are_one_line():
-    done = run_program("-m", "tools.benchmark", "train", "--model", "vit_n_3")
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train", "--model", "vit_n_3"], "model 'vit_n_3' is not known"),
+        (["train", "--model", "vit_n_2", "--drop_rate", "0"], "R-Drop needs noise"),
+        (["cost", "--copies", "1"], "--copies is 1, expected 2 or more"),
+        (["train", "--rounds", "0"], "--rounds is 0, expected 1 or more"),
+    ],
+)
+def test_mistakes_are_one_line(words, message):
+    done = run_program("-m", "tools.benchmark", *words)
     assert done.returncode == 2
-    assert done.stderr.startswith("error: model 'vit_n_3' is not known")
+    assert done.stderr.startswith(f"error: {message}")
     assert len(done.stderr.splitlines()) == 1
