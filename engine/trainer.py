@@ -118,7 +118,7 @@ class Trainer:
             )
         config, micro_batch = self.config, self.config.train.batch_size
         by_micro_batch = config.rdrop.unlabelled_batch_size or self.objective.mixing.active
-        if before["micro_batch"] != micro_batch and (by_micro_batch or self.objective.loss.sums_kl):
+        if before.get("micro_batch", micro_batch) != micro_batch and (by_micro_batch or self.objective.loss.sums_kl):
             raise UserError(
                 f"{self.folder}: the run had train.batch_size={before['micro_batch']}, now it is {micro_batch}; with "
                 "this preset, mixing or images without labels that is another objective"
