@@ -201,7 +201,7 @@ class RDropLoss(nn.Layer):
             ValueError: when the shapes do not belong together.
         """
         logits = logits.unsqueeze(0) if logits.ndim == 2 else logits
-        targets, mask = _aligned(logits, labels, mask)
+        targets = _aligned(logits, labels, mask)
         logits = _visible(logits.astype(self.precision), mask)
         log_probs = _log_probs(logits, self.form)  # (m, B, ..., C), with one more axis of 2 for sigmoid
         ce = _mean(cross_entropy(log_probs, _as_probs(targets.astype(self.precision), self.form)), mask, axis=1)
@@ -260,8 +260,8 @@ def _as_probs(targets: Tensor, form: str) -> Tensor:
 # Shapes and masks.
 
 
-def _aligned(logits: Tensor, labels: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """Targets with as many axes as a copy of the logits, and the mask as bool."""
+def _aligned(logits: Tensor, labels: Tensor, mask: Tensor | None) -> Tensor:
+    """Targets with as many axes as a copy of the logits, after a check of all shapes."""
     places, classes = list(logits.shape[1:-1]), logits.shape[-1]  # places: (B, ...)
     soft = labels.is_floating_point()
     labels = labels if soft else labels.astype("int64")
@@ -277,17 +277,17 @@ def _aligned(logits: Tensor, labels: Tensor, mask: Tensor | None) -> tuple[Tenso
             f"logits have shape {list(logits.shape)} and labels {list(labels.shape)}{masked}, "
             "expected (m, B, C) with (B,) or (B, C)"
         )
-    if mask is not None:
-        mask = mask.astype("bool")
-        if mask.ndim <= len(owners):  # else each label has a visible place; what pads the others (as -100) is no class
-            labels = paddle.where(_spread(mask, labels.shape, axis=0), labels, paddle.zeros_like(labels))
+    if mask is not None and mask.ndim <= len(owners):  # what pads the labels (such as -100) is no class
+        labels = paddle.where(_spread(mask, labels.shape, axis=0), labels, paddle.zeros_like(labels))
     targets = labels if soft else F.one_hot(labels, classes)
-    return targets.reshape(owners + [1] * (len(places) - len(owners)) + [classes]), mask
+    return targets.reshape(owners + [1] * (len(places) - len(owners)) + [classes])
 
 
 def _spread(mask: Tensor, shape: list[int], axis: int) -> Tensor:
-    """A mask `(B, ...)` over a whole shape, of which `axis` is that of the samples."""
-    return mask.reshape([1] * axis + list(mask.shape) + [1] * (len(shape) - axis - mask.ndim)).expand(shape)
+    """A mask `(B, ...)` as bool over a whole shape, of which `axis` is that of the samples."""
+    return (
+        mask.astype("bool").reshape([1] * axis + list(mask.shape) + [1] * (len(shape) - axis - mask.ndim)).expand(shape)
+    )
 
 
 def _samples(logits: Tensor, mask: Tensor | None) -> Tensor | int:

@@ -253,6 +253,8 @@ def test_a_mask_hides_samples(preset):
     loss, mask = RDropLoss(0.3, preset), paddle.to_tensor([True, False, True, False])
     expected = loss(logits[:, ::2], labels[::2]).total.item()
     assert loss(logits, labels, mask=mask).total.item() == pytest.approx(expected, rel=1e-6)
+    numbers = mask.astype("float32")
+    assert loss.unlabelled(logits, numbers).item() == pytest.approx(loss.unlabelled(logits[:, ::2]).item(), rel=1e-6)
 
 
 @pytest.mark.parametrize("form", FORMS)
