@@ -76,6 +76,8 @@ def test_training_what_is_averaged_does_not(accuracies, head):
 def test_the_other_head_is_frozen_and_has_no_state():
     config = _config("class")
     model = models.build(config.model)
+    frozen = {name for name, parameter in model.named_parameters() if parameter.stop_gradient}
+    assert frozen == {"head_dist.weight", "head_dist.bias"}
     before = model.head_dist.weight.numpy()
     optimizer = Optimizer(model, config.optim, 2)
     optimizer.accumulate(model(paddle.randn([4, 3, 8, 8]))[:, 0].sum())
