@@ -1,8 +1,9 @@
 """Writes loss and gradients of one optimiser step, alone or as one of several processes.
 
-gradient_worker.py OUTPUT BATCH ACCUMULATION SHARED_BLOCKS [one_by_one]
+gradient_worker.py OUTPUT BATCH ACCUMULATION SHARED_BLOCKS FAMILY [one_by_one]
 
-With dropout, stochastic depth and images without labels, half as many as others. `one_by_one` runs the copies one after
+With dropout, stochastic depth and images without labels, half as many as others. FAMILY is distilled (DeiT), cait or
+swin, each small. `one_by_one` runs the copies one after
 the other, as large models do.
 """
 
@@ -18,6 +19,7 @@ from engine import runtime
 runtime.prepare_environment()
 
 import numpy as np
+import paddle
 
 import data
 from configs import default
@@ -27,6 +29,11 @@ from engine.objective import Objective
 from engine.optimizers import Optimizer
 from engine.trainer import build_model
 from models import multipass
+from models.cait import CaiT
+from models.dropout import DropRates
+from models.swin import Swin
+
+_RATES = DropRates(embedding=0.1, attention=0.1, projection=0.1, mlp=0.1, path=0.2)
 
 
 def step_config(batch: int, accumulation: int, shared_blocks: int):
@@ -39,13 +46,30 @@ def step_config(batch: int, accumulation: int, shared_blocks: int):
     return plan.with_classes(plan.with_input(config), 10)
 
 
-def main(output: str, batch: int, accumulation: int, shared_blocks: int, one_by_one: bool) -> None:
+def make_model(config, family: str):
+    """The model of the config, or one of PPIM's families for images of 8 pixels."""
+    if family == "distilled":
+        return build_model(config)
+    paddle.seed(config.seed)
+    sizes = {"img_size": 8, "class_dim": 10}
+    if family == "cait":
+        model = CaiT(_RATES, patch_size=2, embed_dim=24, depth=4, num_heads=3, init_scale=0.5, **sizes)
+    else:
+        model = Swin(_RATES, patch_size=1, embed_dim=12, depths=(2, 2), num_heads=(2, 4), window_size=4, **sizes)
+    rng = np.random.default_rng(0)
+    for parameter in model.parameters():  # far enough from the first weights that noise shows in the logits
+        parameter.set_value((parameter.numpy() + rng.normal(0, 0.1, parameter.shape)).astype("float32"))
+    model.share(config.rdrop.shared_blocks)
+    return model
+
+
+def main(output: str, batch: int, accumulation: int, shared_blocks: int, family: str, one_by_one: bool) -> None:
     """Take the micro-batches of this process's part of the step."""
     distributed.start()
     if one_by_one:
         multipass._CACHED = 0
     config = step_config(batch, accumulation, shared_blocks)
-    model, objective = build_model(config), Objective(config)
+    model, objective = make_model(config, family), Objective(config)
     optimizer, wrapped = Optimizer(model, config.optim, 1, accumulation), distributed.wrap(model)
     sets = [(data.build(config, "train"), batch), (data.build(config, "unlabelled"), batch // 2)]
     samplers = [data.TrainSampler(one, size, accumulation, 1, seed=0) for one, size in sets]
@@ -68,4 +92,4 @@ def main(output: str, batch: int, accumulation: int, shared_blocks: int, one_by_
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], *map(int, sys.argv[2:5]), one_by_one="one_by_one" in sys.argv)
+    main(sys.argv[1], *map(int, sys.argv[2:5]), family=sys.argv[5], one_by_one="one_by_one" in sys.argv)

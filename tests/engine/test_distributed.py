@@ -16,7 +16,7 @@ _WORKER = Path(__file__).with_name("gradient_worker.py")
 
 
 def _step(folder: Path, processes: int, *arguments: object) -> dict[str, np.ndarray]:
-    """Loss and gradients of a step: batch, accumulation, shared blocks, and how the copies run."""
+    """Loss and gradients of a step: batch, accumulation, shared blocks, family, and how the copies run."""
     path = folder / "gradients.npz"
     words = (_WORKER, path, *arguments)
     done = run_program(*words) if processes == 1 else launch(processes, folder / "log", *words)
@@ -24,10 +24,22 @@ def _step(folder: Path, processes: int, *arguments: object) -> dict[str, np.ndar
     return dict(np.load(path))
 
 
+def _compare(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
+    """Sums of float32 differ by their order, by some 1e-6 of the largest gradient."""
+    assert found["loss"] == pytest.approx(expected["loss"], rel=1e-6)
+    assert expected["kl_unlabelled"] > 1e-6
+    assert found.keys() == expected.keys()
+    gradients = expected.keys() - {"loss", "kl_unlabelled"}
+    largest = max(np.abs(expected[name]).max() for name in gradients)
+    assert largest > 0.01
+    for name in gradients:
+        np.testing.assert_allclose(found[name], expected[name], atol=3e-6 * largest, err_msg=name)
+
+
 @pytest.fixture(scope="module")
 def joint(tmp_path_factory) -> dict[int, dict[str, np.ndarray]]:
     """What one process gives on the joint batch, by the number of shared blocks."""
-    return {shared: _step(tmp_path_factory.mktemp("joint"), 1, 24, 1, shared) for shared in (0, 2)}
+    return {shared: _step(tmp_path_factory.mktemp("joint"), 1, 24, 1, shared, "distilled") for shared in (0, 2)}
 
 
 @pytest.mark.parametrize(
@@ -35,16 +47,18 @@ def joint(tmp_path_factory) -> dict[int, dict[str, np.ndarray]]:
     [(1, 12, 2, 0), (2, 12, 1, 0), (2, 4, 3, 0), (2, 12, 1, 2), (3, 4, 2, 2)],
 )
 def test_loss_and_gradients_of_any_split(joint, tmp_path, processes, batch, accumulation, shared):
-    """Dropout and all: the masks are those of the joint batch. Sums of float32 differ by their order."""
+    """Dropout and all: the masks are those of the joint batch."""
     how = "one_by_one" if batch == 4 else "joined"
-    found, expected = _step(tmp_path, processes, batch, accumulation, shared, how), joint[shared]
-    assert found["loss"] == pytest.approx(expected["loss"], rel=1e-6)
-    assert expected["kl_unlabelled"] > 1e-6
-    assert found.keys() == expected.keys()
-    largest = max(np.abs(value).max() for name, value in expected.items() if name not in ("loss", "kl_unlabelled"))
-    assert largest > 0.01
-    for name in expected.keys() - {"loss", "kl_unlabelled"}:
-        np.testing.assert_allclose(found[name], expected[name], atol=3e-6 * largest, err_msg=name)
+    _compare(_step(tmp_path, processes, batch, accumulation, shared, "distilled", how), joint[shared])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["joined", "one_by_one"])
+@pytest.mark.parametrize("family", ["cait", "swin"])
+def test_other_families_on_two_processes(tmp_path, family, how):
+    """With half of the blocks shared and accumulation; Swin's two shared blocks are its first stage."""
+    (tmp_path / "joint").mkdir()
+    _compare(_step(tmp_path, 2, 6, 2, 2, family, how), _step(tmp_path / "joint", 1, 24, 1, 2, family))
 
 
 def test_a_run_on_two_processes_and_its_evaluation_on_three(tmp_path):
