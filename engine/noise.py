@@ -30,8 +30,7 @@ def noise(config, step: int, micro_batch: int) -> Iterator[None]:
         step: number of optimiser steps before this one.
         micro_batch: number of this card's micro-batches before this one in the step.
     """
-    train = config.train
-    place = distributed.rank() * train.accumulation_steps + micro_batch
+    train, place = config.train, place_in_step(config, micro_batch)
     if paddle.get_device() != "cpu":
         _seed(config.seed, step, place)
         yield
@@ -45,6 +44,11 @@ def noise(config, step: int, micro_batch: int) -> Iterator[None]:
         rows.append(range(first, first + unlabelled))
     with models.batch_rows(*rows):
         yield
+
+
+def place_in_step(config, micro_batch: int) -> int:
+    """The number of a micro-batch of this card among those of all cards in a step."""
+    return distributed.rank() * config.train.accumulation_steps + micro_batch
 
 
 def is_rdrop_step(config, step: int) -> bool:

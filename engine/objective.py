@@ -10,9 +10,8 @@ from paddle import Tensor
 
 from common.errors import UserError
 from data import Mixing
-from engine import distributed
 from engine.evaluator import normalise
-from engine.noise import is_rdrop_step
+from engine.noise import is_rdrop_step, place_in_step
 from losses import RDropLoss, smooth
 
 _STREAM = 0x314C  # tells these random numbers from those of other uses of the same seed
@@ -66,7 +65,7 @@ class Objective:
         images = normalise(pixels, self.config.model)
         targets = smooth(batch.labels, classes, self.config.loss.label_smoothing)
         if self.mixing.active:
-            rng = np.random.default_rng((_STREAM, self.config.seed, step, micro_batch, distributed.rank()))
+            rng = np.random.default_rng((_STREAM, self.config.seed, step, place_in_step(self.config, micro_batch)))
             mixed, targets = self.mixing(images[:labelled], targets, classes, rng)
             images = paddle.concat([mixed, images[labelled:]]) if len(images) > labelled else mixed
         return images, targets

@@ -41,7 +41,7 @@ class Trainer:
         train_set: what `data.build` gives for `train`.
         val_set: likewise for `val`; None where no images are held out.
         unlabelled_set: likewise for `unlabelled`; None where there are none.
-        folder: of the run; already claimed for this config.
+        folder: of the run; not touched before `resume` and `train`.
     """
 
     def __init__(self, config: ConfigDict, train_set, val_set, unlabelled_set, folder: Path):
@@ -67,9 +67,7 @@ class Trainer:
                 step, micro = optimizer.steps_done, optimizer.micro_batches
                 sync = distributed.gradient_sync(model, due=optimizer.last_micro_batch)
                 with sync, noise(config, step, micro):
-                    images, targets = objective.prepare(
-                        batch, step, micro
-                    )  # (B, 3, S, S), mixed before they are copied
+                    images, targets = objective.prepare(batch, step, micro)  # (B, 3, S, S); (B,) or (B, C)
                     logits = model(images, copies=objective.copies(step))  # (m, B, C): m dropout masks, one pass
                     terms = objective(logits, targets, step)
                     optimizer.accumulate(terms.total)  # divided by the accumulation steps
