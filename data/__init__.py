@@ -95,9 +95,11 @@ def facts(config) -> tuple[int, int]:
     if not entry.num_classes:
         dataset = build(config, "train")
         return len(dataset), len(dataset.classes)
-    if config.data.labels_per_class:
-        return config.data.labels_per_class * entry.num_classes, entry.num_classes
-    return entry.train_images - _held_out(entry.train_images, config.data.holdout), entry.num_classes
+    images = entry.train_images - _held_out(entry.train_images, config.data.holdout)
+    labelled = config.data.labels_per_class * entry.num_classes
+    if labelled > images:
+        raise UserError(f"data.labels_per_class: {labelled} labels of {entry.num_classes} classes, but {images} images")
+    return labelled or images, entry.num_classes
 
 
 def _entry(name: str) -> Entry:

@@ -276,6 +276,8 @@ def test_holdout_and_few_labels():
     config.data.labels_per_class = 1000
     with pytest.raises(UserError, match="has only"):
         data.build(config, "train")
+    with pytest.raises(UserError, match="10000 labels of 10 classes, but 1167 images"):
+        data.facts(config)
 
 
 def test_images_without_labels():
