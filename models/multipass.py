@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import paddle
 from paddle import Tensor, nn
 
@@ -15,8 +16,13 @@ _CACHED = 1 << 18
 class MultiPass(nn.Layer):
     """A classifier of which the part before the first random layer runs once for all copies of an image.
 
-    A family gives `embed`, `stages` and `classify`. Shapes: B images, times the copies once they are split up.
+    A family gives `embed`, `stages` and `classify`; and, where it differs, what its weights files need: `heads`,
+    `derived`, `timm_name` and `refit`. Shapes: B images, times the copies once they are split up.
     """
+
+    heads: tuple[str, ...] = ("head",)  # the layers that depend on the number of classes
+    derived: tuple[str, ...] = ()  # endings of the names of buffers that follow from the shape: never read from a file
+    joined = False  # whether all copies must go through together (batch norm takes its statistics over them)
 
     def embed(self, images: Tensor) -> Tensor:
         """Images `(B, 3, S, S)` to tokens `(B, N, D)`; draws no random numbers."""
@@ -29,6 +35,19 @@ class MultiPass(nn.Layer):
     def classify(self, tokens: Tensor) -> Tensor:
         """Tokens `(B, N, D)` to logits `(B, C)`; draws no random numbers."""
         raise NotImplementedError
+
+    @staticmethod
+    def timm_name(name: str) -> str:
+        """timm's name for what is called `name` here; what is timm's name already stays as it is."""
+        return name
+
+    def refit(self, name: str, array: np.ndarray) -> np.ndarray:
+        """Fit an array of a weights file to this input size; the array itself where there is nothing to do.
+
+        Raises:
+            ValueError: when that can't be.
+        """
+        return array
 
     def forward(self, images: Tensor, copies: int = 1) -> Tensor:
         """Classify images.
@@ -54,7 +73,7 @@ class MultiPass(nn.Layer):
         """Logits `(copies * B, C)` from what all copies share, `(B, N, D)`."""
         if not layers:  # nothing is random: all copies are the same
             return paddle.concat([self.classify(x)] * copies)
-        if not x.place.is_cpu_place() or x.size * copies <= _CACHED:
+        if self.joined or not x.place.is_cpu_place() or x.size * copies <= _CACHED:
             with batch_copies(range(copies)):
                 return self._run(paddle.concat([x] * copies), layers)
         passes, state = [], paddle.get_rng_state()
