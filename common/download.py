@@ -1,9 +1,11 @@
-"""Downloads that are checked, resumed by being repeated, and never left half done."""
+"""Downloads that are checked, go on where they were cut off, and are never taken for whole when they are not."""
 
 from __future__ import annotations
 
+import base64
 import fcntl
 import http.client
+import re
 import shutil
 import time
 import urllib.error
@@ -11,14 +13,18 @@ import urllib.request
 from pathlib import Path
 
 from common.errors import UserError
-from common.files import atomic_path, digest, sha256
+from common.files import digest, publish, sha256, write_text
 
 _ATTEMPTS = 3
 _TIMEOUT_SECONDS = 30
+_HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.[a-z]+$")  # PyTorch's habit: the file's SHA-256, or how it begins
 
 
 def fetch(url: str, target: Path, md5: str = "") -> Path:
     """Download `url` to `target` unless it is there already, and check it.
+
+    Beside the file its SHA-256 is kept, with which it is compared whenever it is used again. What has come before a
+    failure is kept, too (`.part`), and the next call goes on from there where the server can.
 
     Args:
         url: an `https` address.
@@ -26,43 +32,108 @@ def fetch(url: str, target: Path, md5: str = "") -> Path:
         md5: the publisher's MD5 in hexadecimal digits; empty where the publisher gives none.
 
     Raises:
-        UserError: when it can't be had after three attempts, or its checksum differs.
+        UserError: when it can't be had after three attempts, or a checksum differs: that in its name, those in the
+            server's answer, `md5`, or the one from when it was downloaded.
     """
-    if target.is_file():
-        return check_md5(target, md5)
-    if not url.startswith("https://"):
-        raise UserError(f"{url}: only https addresses are downloaded")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with open(target.parent / ".lock", "w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # of several processes that want it, one downloads
-        if target.is_file():
-            return target
-        print(f"downloading {url} to {target}", flush=True)
-        with atomic_path(target) as temporary:
-            _download(url, temporary)
-            check_md5(temporary, md5, name=url)
-    print(f"sha256 {sha256(target)}", flush=True)
-    return target
+    if not target.is_file():
+        if not url.startswith("https://"):
+            raise UserError(f"{url}: only https addresses are downloaded")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with open(target.parent / ".lock", "w", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # of several processes that want it, one downloads
+            if not target.is_file():
+                _get(url, target, md5)
+    check_md5(target, md5)
+    return check_sha256(target)
 
 
 def check_md5(path: Path, md5: str, name: str = "") -> Path:
     """Compare a file with its published MD5 (none: anything goes)."""
-    found = digest(path, "md5") if md5 else ""
-    if found != md5:
-        raise UserError(f"{name or path}: MD5 is {found}, expected {md5}; delete it and get it again")
+    _compare(path, "md5", md5, name or str(path))
     return path
 
 
-def _download(url: str, path: Path) -> None:
+def check_sha256(path: Path) -> Path:
+    """Compare a file with the SHA-256 that was noted beside it (none: anything goes)."""
+    note = _note(path)
+    if note.is_file():
+        _compare(path, "sha256", note.read_text(encoding="utf-8").split()[0], str(path))
+    return path
+
+
+def note_sha256(path: Path) -> None:
+    """Note a file's SHA-256 beside it, in the form of `sha256sum`."""
+    found = sha256(path)
+    write_text(_note(path), f"{found}  {path.name}\n")
+    print(f"sha256 {found}", flush=True)
+
+
+def _note(path: Path) -> Path:
+    return path.with_name(path.name + ".sha256")
+
+
+def _compare(path: Path, algorithm: str, expected: str, name: str) -> None:
+    found = digest(path, algorithm)[: len(expected)] if expected else ""
+    if found != expected:
+        kind = {"md5": "MD5", "sha256": "SHA-256"}[algorithm]
+        raise UserError(f"{name}: {kind} is {found}, expected {expected}; delete it and get it again")
+
+
+def _get(url: str, target: Path, md5: str) -> None:
+    part = target.with_name(f".{target.name}.part")
+    print(f"downloading {url} to {target}", flush=True)
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as answer, open(path, "wb") as file:
-                shutil.copyfileobj(answer, file, 1 << 20)
-                announced = answer.headers.get("Content-Length")
-            if announced is not None and path.stat().st_size != int(announced):
-                raise OSError(f"{path.stat().st_size} of {announced} bytes came")
-            return
+            announced = _continue(url, part)
+            break
         except (urllib.error.URLError, http.client.HTTPException, ValueError, OSError) as error:
+            if isinstance(error, urllib.error.HTTPError) and error.code == 416:  # what is here is no part of it
+                part.unlink(missing_ok=True)
             if attempt == _ATTEMPTS:
                 raise UserError(f"{url}: download failed ({error}); get the file by hand and give its path") from None
             time.sleep(attempt)
+    named = _HASH_IN_NAME.search(url.split("?")[0])
+    try:
+        for algorithm, expected in (("sha256", named.group(1) if named else ""), ("md5", announced), ("md5", md5)):
+            _compare(part, algorithm, expected, url)
+    except UserError:
+        part.unlink()
+        raise
+    publish(part, target)
+    _tag(part).unlink(missing_ok=True)
+    note_sha256(target)
+
+
+def _tag(part: Path) -> Path:
+    """Where the server's name for this version of the file is kept, without which a download can't go on."""
+    return part.with_name(part.name + ".etag")
+
+
+def _continue(url: str, part: Path) -> str:
+    """Get what is missing of a file; gives the MD5 that the server announces, or nothing.
+
+    Raises:
+        OSError: when less came than was announced.
+    """
+    have = part.stat().st_size if part.is_file() and _tag(part).is_file() else 0
+    headers = {"Range": f"bytes={have}-", "If-Range": _tag(part).read_text(encoding="utf-8")} if have else {}
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=_TIMEOUT_SECONDS) as answer:
+        if not answer.url.startswith("https://"):
+            raise OSError(f"the server sends one on to {answer.url}")
+        whole = answer.status != 206
+        if whole:
+            _tag(part).unlink(missing_ok=True)
+        with open(part, "wb" if whole else "ab") as file:
+            if answer.headers.get("ETag", "W/").startswith('"'):  # a weak one does not promise the same bytes
+                write_text(_tag(part), answer.headers["ETag"])
+            shutil.copyfileobj(answer, file, 1 << 20)
+        announced = answer.headers.get("Content-Length")
+        if announced is not None and part.stat().st_size != int(announced) + (0 if whole else have):
+            raise OSError(f"{part.stat().st_size} of {int(announced) + (0 if whole else have)} bytes came")
+        return _announced_md5(answer.headers)
+
+
+def _announced_md5(headers) -> str:
+    """The MD5 of the whole file, as Google's store announces it; in hexadecimal digits."""
+    google = [part.strip()[4:] for part in headers.get("x-goog-hash", "").split(",") if part.strip().startswith("md5=")]
+    return base64.b64decode(google[0]).hex() if google else ""

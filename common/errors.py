@@ -10,8 +10,10 @@ class UserError(Exception):
     """Bad usage or bad input. The message says what was wrong, where, and what to do."""
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint for a name that is not known: `; did you mean 'x'?`, else the list of what there is."""
+def nearest(name: str, known: Iterable[str], listed: bool = True) -> str:
+    """A hint for a name that is not known: `; did you mean 'x'?`, else the list of what there is (if `listed`)."""
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; known: {', '.join(known)}" if listed else ""

@@ -31,13 +31,18 @@ def atomic_path(target: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(target)
-        sync_folder(target.parent)
+        publish(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def publish(temporary: Path, target: Path) -> None:
+    """Flush a file that is whole, and rename it to where it belongs in the same folder."""
+    with open(temporary, "rb") as file:
+        os.fsync(file.fileno())
+    temporary.chmod(0o644)
+    temporary.replace(target)
+    sync_folder(target.parent)
 
 
 @contextlib.contextmanager

@@ -1,20 +1,25 @@
 """Reading arrays from files that strangers wrote, without running code from them.
 
-`.safetensors` holds no code. `.pdparams` and the CIFAR archives are pickles, which may call any function when they are
-read: here an unpickler admits numpy arrays and plain containers only, and everything else is an error.
+`.safetensors` holds no code. Weights of Paddle and PyTorch and the CIFAR archives are pickles, which may call any
+function when they are read: here an unpickler admits numpy arrays and plain containers only, and everything else is an
+error.
 """
 
 from __future__ import annotations
 
 import collections
 import importlib
+import json
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from common.errors import UserError
+
+METADATA = "rdrop"  # the entry of a weights file of this project that says what it is
 
 _ADMITTED = {
     ("builtins", "tuple"): tuple,
@@ -25,7 +30,7 @@ _ADMITTED = {
 _NUMPY_INTERNALS = {"_reconstruct", "scalar", "_frombuffer"}
 
 
-class _ArrayUnpickler(pickle.Unpickler):
+class ArrayUnpickler(pickle.Unpickler):
     """An unpickler that knows numpy's own constructors and nothing else."""
 
     def find_class(self, module: str, name: str) -> Any:
@@ -63,19 +68,20 @@ def _numpy_internal(name: str) -> Any:
         return getattr(importlib.import_module(f"numpy.core.{module}"), name)
 
 
-def unpickle_arrays(file: BinaryIO, origin: str, encoding: str = "ASCII") -> Any:
+def unpickle_arrays(file: BinaryIO, origin: str, encoding: str = "ASCII", kind=ArrayUnpickler) -> Any:
     """Read a pickle of arrays and plain containers.
 
     Args:
-        file: an open binary file.
+        file: an open binary file, read up to the end of the pickle.
         origin: what to call it in an error.
         encoding: how strings of Python 2 are read; `"bytes"` for the CIFAR archives.
+        kind: a subclass of `ArrayUnpickler` that admits more.
 
     Raises:
         UserError: when it holds anything else, or is cut short.
     """
     try:
-        content = _ArrayUnpickler(file, encoding=encoding).load()
+        content = kind(file, encoding=encoding).load()
         _refuse_objects(content)
     except UserError as error:
         raise UserError(f"{origin}: {error}") from None
@@ -84,64 +90,76 @@ def unpickle_arrays(file: BinaryIO, origin: str, encoding: str = "ASCII") -> Any
     return content
 
 
+def walk(content: Any) -> Iterator[Any]:
+    """Everything in nested containers, each once: a small pickle can name the same list a billion times."""
+    seen, waiting = set(), [content]
+    while waiting:
+        value = waiting.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        yield value
+        if isinstance(value, dict):
+            waiting.extend(value.values())
+        elif isinstance(value, (list, tuple)):
+            waiting.extend(value)
+
+
 def _refuse_objects(content: Any) -> None:
-    values = content.values() if isinstance(content, dict) else content if isinstance(content, (list, tuple)) else ()
-    for value in values:
-        _refuse_objects(value)
-    if isinstance(content, np.ndarray) and content.dtype.hasobject:
+    if any(isinstance(value, np.ndarray) and value.dtype.hasobject for value in walk(content)):
         raise UserError("an array of Python objects is refused")
 
 
-def read_arrays(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Read named arrays and their text metadata (empty for `.pdparams`).
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """The text metadata of a weights file; empty for all but `.safetensors`.
 
     Raises:
-        UserError: when the file is missing, damaged, or of another kind.
+        UserError: when the file is missing or damaged.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such weights file")
-    if path.suffix == ".safetensors":
-        return _read_safetensors(path)
-    if path.suffix == ".pdparams":
-        return _read_pdparams(path), {}
-    raise UserError(f"{path}: weights are read from .safetensors or .pdparams, not {path.suffix or 'a bare name'!r}")
+    return read_safetensors(path, arrays=False)[1] if path.suffix == ".safetensors" else {}
 
 
-def read_metadata(path: str | Path) -> dict[str, str]:
-    """The text metadata of a weights file, without its arrays; empty for `.pdparams`.
+def own_metadata(metadata: dict[str, str], origin: str) -> dict | None:
+    """What a weights file of this project says of itself; None for files of others.
 
     Raises:
-        UserError: as `read_arrays`.
+        UserError: when it is not readable; `origin` names the file.
     """
-    path = Path(path)
-    if path.suffix != ".safetensors" or not path.is_file():
-        return read_arrays(path)[1]
-    return _read_safetensors(path, arrays=False)[1]
+    if METADATA not in metadata:
+        return None
+    try:
+        content = json.loads(metadata[METADATA])
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{origin}: its metadata is not readable ({error})") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{origin}: its metadata is not readable (not an object)")
+    return content
 
 
-def _read_safetensors(path: Path, arrays: bool = True) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    from safetensors import SafetensorError, safe_open
+def read_safetensors(path: Path, arrays: bool = True) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Read named arrays (none without `arrays`) and the text metadata; bfloat16 is widened to float32.
+
+    Raises:
+        UserError: when the file is damaged.
+    """
+    from safetensors import SafetensorError, deserialize, safe_open
 
     try:
         with safe_open(str(path), framework="np") as file:
-            names = list(file.keys()) if arrays else []
-            return {name: file.get_tensor(name) for name in names}, dict(file.metadata() or {})
-    except (SafetensorError, TypeError, ValueError) as error:
+            metadata, names = dict(file.metadata() or {}), list(file.keys()) if arrays else []
+            brain = {name for name in names if file.get_slice(name).get_dtype() == "BF16"}  # numpy does not know it
+            found = {name: file.get_tensor(name) for name in names if name not in brain}
+        if brain:
+            stored = dict(deserialize(path.read_bytes()))
+            found.update({name: widen(stored[name]["data"]).reshape(stored[name]["shape"]) for name in brain})
+    except (SafetensorError, AttributeError, TypeError, ValueError, OSError) as error:
         raise UserError(f"{path}: not a readable safetensors file ({error})") from None
+    return found, metadata
 
 
-def _read_pdparams(path: Path) -> dict[str, np.ndarray]:
-    with open(path, "rb") as file:
-        content = unpickle_arrays(file, str(path))
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: holds a {type(content).__name__}, expected a dict of arrays")
-    content.pop("StructuredToParameterName@@", None)  # Paddle's table of internal names
-    # A tensor is written as (internal name, array) by newer versions of Paddle and as a bare array by older ones.
-    arrays = {
-        name: value[1] if isinstance(value, tuple) and len(value) == 2 else value for name, value in content.items()
-    }
-    for name, value in arrays.items():
-        if not isinstance(value, np.ndarray):
-            raise UserError(f"{path}: {name!r} is a {type(value).__name__}, expected an array")
-    return arrays
+def widen(brain_floats: bytes) -> np.ndarray:
+    """The float32 values of bfloat16 ones, exactly."""
+    return (np.frombuffer(brain_floats, np.uint16).astype(np.uint32) << 16).view(np.float32)

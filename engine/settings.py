@@ -16,14 +16,13 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from common.errors import UserError, nearest
-from common.safe_load import read_metadata
+from common.safe_load import own_metadata, read_metadata
 from configs import default
 
 FLAGS = flags.FLAGS
-METADATA = "rdrop"  # the entry of a weights file that holds config and classes
 _CHOICES = {
     "data.crop": ("random_resized", "padded", "none"),
-    "data.interpolation": ("bicubic", "bilinear"),
+    "data.interpolation": ("", "bicubic", "bilinear"),
     "data.on_corrupt": ("error", "skip"),
     "loss.form": ("softmax", "sigmoid"),
     "model.head_init": ("normal", "zero"),
@@ -84,10 +83,10 @@ def config_of_weights(argv: Sequence[str]) -> ConfigDict:
     path = _option(argv, "weights")
     if not path or _option(argv, "config"):
         return default.get_config()
-    content = read_content(read_metadata(path), path)
-    if content is None:
+    content = own_metadata(read_metadata(path), path) or {}
+    if "config" not in content:
         raise UserError(f"{path} does not carry a config; give the one it was trained with by --config=configs/NAME.py")
-    return from_dict(content.get("config"), path)
+    return from_dict(content["config"], path)
 
 
 def load_file(path: str) -> ConfigDict:
@@ -255,23 +254,6 @@ def _validate_tuples(config: ConfigDict) -> None:
         value = config.model[name]
         if len(value) not in (0, 3) or (name == "std" and min(value, default=1) <= 0):
             raise UserError(f"config.model.{name} is {value}, expected three numbers, or () for the weights' own")
-
-
-def read_content(metadata: dict[str, str], origin: str) -> dict | None:
-    """What a weights file of this project says of itself (config and classes); None for files of others.
-
-    Raises:
-        UserError: when it is not readable; `origin` names the file.
-    """
-    if METADATA not in metadata:
-        return None
-    try:
-        content = json.loads(metadata[METADATA])
-    except ValueError as error:
-        raise UserError(f"{origin}: its metadata is not readable ({error})") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{origin}: its metadata is not readable (not an object)")
-    return content
 
 
 def from_dict(stored: object, origin: str) -> ConfigDict:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from ml_collections import ConfigDict
 from paddle import nn
-from safetensors.numpy import save_file
 
+import models
 from common.errors import UserError
-from common.files import atomic_path
-from common.safe_load import read_arrays
+from common.safe_load import own_metadata
 from engine import settings
 
 _FORMAT = 1  # of the metadata
@@ -33,24 +31,24 @@ def arrays_of(model: nn.Layer) -> dict[str, np.ndarray]:
 
 
 def save(path: Path, arrays: dict[str, np.ndarray], config: ConfigDict, classes: tuple[str, ...]) -> None:
-    """Write a weights file atomically."""
-    content = {"format": _FORMAT, "classes": classes, "config": config.to_dict()}
-    with atomic_path(path) as temporary:
-        # One entry: safetensors writes several in an order that changes, and equal weights should be equal files.
-        save_file(arrays, str(temporary), {settings.METADATA: json.dumps(content)})
+    """Write a weights file atomically; `config` is a resolved one."""
+    model, data = config.model, config.data
+    stated = {"mean": model.mean, "std": model.std, "crop_fraction": data.eval_crop, "interpolation": data.interpolation}
+    own = {"format": _FORMAT, "model": model.name, "input": stated, "classes": classes, "config": config.to_dict()}
+    models.write_arrays(path, arrays, own)
 
 
 def read(path: str | Path) -> Weights:
-    """Read a weights file of this project, or a plain one without metadata.
+    """Read a weights file of this project, or one of others, which tells nothing of config and classes.
 
     Raises:
         UserError: when it can't be read.
     """
-    arrays, metadata = read_arrays(path)
-    content = settings.read_content(metadata, str(path))
-    if content is None:
+    arrays, metadata = models.read_arrays(path)
+    content = own_metadata(metadata, str(path)) or {}
+    if "config" not in content:
         return Weights(arrays, None, None)
     classes = content.get("classes")
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
         raise UserError(f"{path}: the names of its classes are not a list of names")
-    return Weights(arrays, settings.from_dict(content.get("config"), str(path)), tuple(classes))
+    return Weights(arrays, settings.from_dict(content["config"], str(path)), tuple(classes))

@@ -8,7 +8,9 @@ from paddle import nn
 from common.errors import UserError, nearest
 from models.dropout import DropRates, Rate, batch_rows, random_layers
 from models.registry import MODELS, Head, InputStats
-from models.weights import Report, assign, is_local, load_weights
+from models.sources import is_local, locate, named_weights, stated_input
+from models.weight_files import read_arrays, write_arrays
+from models.weights import Report, assign, assign_all, fit, load_weights
 
 TRAIN_HEADS = ("average", "each", "class", "distillation")  # what a distilled model gives in training
 EVAL_HEADS = ("", "average", "class", "distillation")  # and in evaluation; empty: what fits

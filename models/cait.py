@@ -6,21 +6,38 @@ two, have no dropout; its drop path is the same in every block, as in the paper.
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import paddle
 from paddle import Tensor, nn
 from ppim.models import cait
 
 from models.dropout import Dropout, DropRates, adopt
 from models.multipass import MultiPass
+from models.resize import resize_positions
+from models.vit import PatchEmbed, patch_grid
+
+
+class _Patches(PatchEmbed):
+    """Ours in the place of PPIM's, which takes square images only."""
+
+    def __init__(self, img_size, patch_size: int, in_chans: int, embed_dim: int):
+        super().__init__(patch_size, embed_dim)
+        self.grid = patch_grid(img_size, patch_size)
+        self.num_patches = math.prod(self.grid)
 
 
 class CaiT(MultiPass, cait.CaiT):
     """PPIM's CaiT with its names of parameters; the other arguments are PPIM's."""
 
     def __init__(self, rates: DropRates, **fields):
-        super().__init__(drop_path_rate=rates.path, **fields)
+        super().__init__(drop_path_rate=rates.path, Patch_layer=_Patches, **fields)
         self.pos_drop = Dropout(rates.embedding)
         adopt(self.blocks, rates)
+
+    def refit(self, name: str, array: np.ndarray) -> np.ndarray:
+        return resize_positions(array, self.patch_embed.grid, special=0) if name == "pos_embed" else array
 
     def embed(self, images: Tensor) -> Tensor:
         return self.patch_embed(images) + self.pos_embed

@@ -72,8 +72,6 @@ class CaiTSpec(NamedTuple):
 
     def build(self, image_size: int, rates: DropRates, head: Head) -> MultiPass:
         """Make the model."""
-        if image_size % 16:
-            raise ValueError(f"image_size is {image_size}, expected a multiple of the patch size 16")
         shape = {"embed_dim": self.width, "depth": self.depth, "num_heads": self.heads, "init_scale": self.init_scale}
         return _with_head(CaiT(rates, img_size=image_size, class_dim=head.num_classes, **shape), head)
 
@@ -92,7 +90,7 @@ class SwinSpec(NamedTuple):
     def build(self, image_size: int, rates: DropRates, head: Head) -> MultiPass:
         """Make the model."""
         unit = 4 * 2 ** (len(self.depths) - 1) * self.window
-        if image_size % unit:
+        if not isinstance(image_size, int) or image_size % unit:
             raise ValueError(f"image_size is {image_size}, expected a multiple of {unit} for windows of {self.window}")
         shape = {"embed_dim": self.width, "depths": self.depths, "num_heads": self.heads, "window_size": self.window}
         return _with_head(Swin(rates, img_size=image_size, class_dim=head.num_classes, **shape), head)
@@ -165,7 +163,9 @@ _CAIT = {
 # name: (width, depths, heads, window, image size), PPIM's and Swin-L
 _SWIN = {
     "swin_ti": (96, (2, 2, 6, 2), (3, 6, 12, 24), 7, 224),
+    "swin_ti_384": (96, (2, 2, 6, 2), (3, 6, 12, 24), 12, 384),
     "swin_s": (96, (2, 2, 18, 2), (3, 6, 12, 24), 7, 224),
+    "swin_s_384": (96, (2, 2, 18, 2), (3, 6, 12, 24), 12, 384),
     "swin_b": (128, (2, 2, 18, 2), (4, 8, 16, 32), 7, 224),
     "swin_b_384": (128, (2, 2, 18, 2), (4, 8, 16, 32), 12, 384),
     "swin_l": (192, (2, 2, 18, 2), (6, 12, 24, 48), 7, 224),

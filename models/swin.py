@@ -5,20 +5,43 @@ Paper: Liu et al., "Swin Transformer: Hierarchical Vision Transformer using Shif
 
 from __future__ import annotations
 
+import re
+
+import numpy as np
 from paddle import Tensor, nn
 from ppim.models import swin
 
 from models.dropout import Dropout, DropRates, adopt
 from models.multipass import MultiPass
+from models.resize import resize_bias_table
+
+_TABLE = ".attn.relative_position_bias_table"
 
 
 class Swin(MultiPass, swin.SwinTransformer):
     """PPIM's Swin with its names of parameters; the other arguments are PPIM's."""
 
+    derived = (".relative_position_index", ".attn_mask")
+
     def __init__(self, rates: DropRates, **fields):
         super().__init__(drop_path_rate=rates.path, **fields)
         self.pos_drop = Dropout(rates.embedding)
         adopt(self.layers, rates)
+        for layer in self.layers.sublayers():
+            for name, buffer in layer.named_buffers(include_sublayers=False):
+                layer.register_buffer(name, buffer, persistable=False)  # they follow from the shape: not in any file
+
+    @staticmethod
+    def timm_name(name: str) -> str:
+        """timm merges patches at the beginning of a stage, not at the end of the one before."""
+        name = re.sub(r"layers\.(\d)\.downsample", lambda found: f"layers.{int(found[1]) + 1}.downsample", name)
+        return name.replace("head.", "head.fc.")
+
+    def refit(self, name: str, array: np.ndarray) -> np.ndarray:
+        if not name.endswith(_TABLE):
+            return array
+        _, stage, _, block, *_ = name.split(".")
+        return resize_bias_table(array, self.layers[int(stage)].blocks[int(block)].window_size)
 
     def embed(self, images: Tensor) -> Tensor:
         return self.patch_embed(images)

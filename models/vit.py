@@ -9,12 +9,14 @@ Shapes: B images (times the copies, once they are split up), N tokens, D width, 
 
 from __future__ import annotations
 
+import numpy as np
 import paddle
 import paddle.nn.functional as F
 from paddle import Tensor, nn
 
 from models.dropout import Dropout, DropPath, DropRates
 from models.multipass import MultiPass
+from models.resize import resize_positions
 
 EPSILON = 1e-6  # of every LayerNorm, as in the published weights; Paddle's default of 1e-5 loses accuracy
 
@@ -96,7 +98,7 @@ class VisionTransformer(MultiPass):
     """ViT and plain DeiT.
 
     Args:
-        image_size: side of the square input, in pixels; a multiple of `patch`.
+        image_size: of the input, in pixels: its side, or its height and width; multiples of `patch`.
         patch: side of a patch, in pixels.
         width: of the tokens.
         depth: number of blocks.
@@ -114,7 +116,7 @@ class VisionTransformer(MultiPass):
 
     def __init__(
         self,
-        image_size: int,
+        image_size: int | tuple[int, int],
         patch: int,
         width: int,
         depth: int,
@@ -125,9 +127,8 @@ class VisionTransformer(MultiPass):
         head_init: str = "normal",
     ):
         super().__init__()
-        if image_size % patch:
-            raise ValueError(f"image_size is {image_size}, expected a multiple of the patch size {patch}")
-        tokens = (image_size // patch) ** 2 + len(self.special_tokens)
+        self.grid = patch_grid(image_size, patch)
+        tokens = self.grid[0] * self.grid[1] + len(self.special_tokens)
         self.patch_embed = PatchEmbed(patch, width)
         for name in self.special_tokens:
             setattr(self, name, self._token(1, width))
@@ -148,6 +149,9 @@ class VisionTransformer(MultiPass):
     def _head(width: int, num_classes: int, init: str) -> nn.Linear:
         return _linear(width, num_classes, std=0.0 if init == "zero" else 0.02)
 
+    def refit(self, name: str, array: np.ndarray) -> np.ndarray:
+        return resize_positions(array, self.grid, len(self.special_tokens)) if name == "pos_embed" else array
+
     def embed(self, images: Tensor) -> Tensor:
         """Patches with the special tokens before them and their positions added: `(B, N, D)`."""
         patches = self.patch_embed(images)
@@ -162,6 +166,18 @@ class VisionTransformer(MultiPass):
         return self.head(self.norm(tokens)[:, 0])
 
 
+def patch_grid(image_size: int | tuple[int, int], patch: int) -> tuple[int, int]:
+    """Height and width of an image in patches.
+
+    Raises:
+        ValueError: when the patches do not divide it.
+    """
+    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+    if height % patch or width % patch or min(height, width) < patch:
+        raise ValueError(f"image_size is {image_size}, expected a multiple of the patch size {patch}")
+    return height // patch, width // patch
+
+
 class DistilledVisionTransformer(VisionTransformer):
     """Distilled DeiT: a second special token with a head of its own.
 
@@ -173,6 +189,7 @@ class DistilledVisionTransformer(VisionTransformer):
     """
 
     special_tokens = ("cls_token", "dist_token")
+    heads = ("head", "head_dist")
 
     def __init__(
         self,

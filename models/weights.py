@@ -1,30 +1,31 @@
-"""Pretrained weights: find them, fit them to the model, and report what became of every array.
+"""Pretrained weights: fit them to the model, and report what became of every array.
 
 Paddle's own `set_state_dict` is silent about surplus keys and only warns about missing ones; here anything that is not
-planned is an error. Planned are: position embeddings of another grid (resized) and heads of another size (dropped).
+planned is an error. Planned are: what is learned for each place of another grid (resized), heads for other classes
+(dropped, or cut out), and buffers that follow from the shape of the model (dropped).
 """
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import paddle
-import paddle.nn.functional as F
-from paddle import nn
 
-from common.download import fetch
 from common.errors import UserError, nearest
-from common.safe_load import read_arrays
+from models import google, naming
+from models.imagenet import CLASSES
+from models.multipass import MultiPass
+from models.sources import locate
+from models.weight_files import read_arrays
 
-_PPIM_SERVER = "https://bj.bcebos.com/"
-_HEADS = ("head.", "head_dist.")
+_NAMED = 12  # names of one kind in a summary
+_BEFORE_HEAD = "pre_logits."  # a layer that older ViT weights have before the head; fine-tuning does without both
 
 
 class Report(NamedTuple):
-    """What loading did, as names of parameters."""
+    """What loading did, as names of arrays."""
 
     loaded: list[str]
     resized: list[str]
@@ -34,16 +35,24 @@ class Report(NamedTuple):
 
     def summary(self) -> str:
         """One line for people: the loaded ones counted, the others named."""
-        named = [f"{kind} {', '.join(names)}" for kind, names in self._asdict().items() if names and kind != "loaded"]
+        named = [f"{kind} {_listed(names)}" for kind, names in self._asdict().items() if names and kind != "loaded"]
         return "; ".join([f"loaded {len(self.loaded)} arrays", *named])
 
 
-def load_weights(model: nn.Layer, source: str | Path) -> Report:
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def load_weights(model: MultiPass, source: str | Path, head_rows: Sequence[int] | None = None) -> Report:
     """Load weights into a model, by name.
 
     Args:
         model: takes the weights; it is changed only when everything fits.
-        source: a `.safetensors` or `.pdparams` file, an `https` address of one, or a name that PPIM has weights for.
+        source: a file (`.safetensors`, `.pdparams`, `.pth`, `.pt`, `.npz`), an `https` address of one, or a name that
+            `models.sources` knows. Names and layout may be ours, PPIM's, timm's or Google's.
+        head_rows: which classes of the file's head become the model's, in this order; empty: the head stays new; None:
+            the head is loaded where it has as many classes as the model, and stays new otherwise.
 
     Returns:
         What was loaded, resized, dropped and left at initialisation; `unexpected` is empty, since it is an error.
@@ -52,100 +61,126 @@ def load_weights(model: nn.Layer, source: str | Path) -> Report:
         UserError: when the source can't be read, or an array is missing, surplus, of another shape, or not finite.
     """
     arrays, _ = read_arrays(locate(str(source)))
-    return assign(model, arrays, str(source))
+    return assign(model, arrays, str(source), head_rows)
 
 
-def assign(model: nn.Layer, arrays: dict[str, np.ndarray], origin: str) -> Report:
+def assign(
+    model: MultiPass, arrays: dict[str, np.ndarray], origin: str, head_rows: Sequence[int] | None = None
+) -> Report:
     """Fit named arrays to a model and assign them; `origin` names them in errors. See `load_weights`."""
+    report, fitted = fit(model, arrays, origin, head_rows)
     target = model.state_dict()
-    report = Report([], [], [], [], [])
-    fitted = {}
-    for name, array in arrays.items():
-        if name in target and not np.isfinite(array).all():
-            raise UserError(f"{origin}: {name} holds values that are not finite")
-        if name.startswith(_HEADS) and (name not in target or list(array.shape) != target[name].shape):
-            report.dropped.append(name)
-        elif name not in target:
-            report.unexpected.append(name)
-        elif list(array.shape) == target[name].shape:
-            fitted[name] = array
-            report.loaded.append(name)
-        elif name == "pos_embed":
-            fitted[name] = resize_positions(array, target[name].shape[1], len(model.special_tokens), origin)
-            report.resized.append(name)
-        else:
-            raise UserError(f"{origin}: {name} has shape {list(array.shape)}, the model expects {target[name].shape}")
-    report.initialised.extend(name for name in target if name not in fitted)
-    _refuse_unplanned(report, target, origin)
     for name, array in fitted.items():
-        target[name].set_value(np.ascontiguousarray(array, np.float32))
+        target[name].set_value(np.ascontiguousarray(array, target[name].numpy().dtype))
     return report
 
 
-def _refuse_unplanned(report: Report, target: dict, origin: str) -> None:
-    if report.unexpected:
-        name = report.unexpected[0]
-        raise UserError(
-            f"{origin}: {len(report.unexpected)} arrays do not belong to the model, first {name}{nearest(name, target)}"
-        )
-    missing = [name for name in report.initialised if not name.startswith(_HEADS)]
-    if missing:
-        raise UserError(f"{origin}: {len(missing)} arrays of the model are missing, first {missing[0]}")
+def assign_all(model: MultiPass, arrays: dict[str, np.ndarray], origin: str) -> None:
+    """`assign`, where the heads must fit, too: for weights that are used as they are.
+
+    Raises:
+        UserError: also when a head is missing or is for other classes.
+    """
+    initialised = assign(model, arrays, origin).initialised
+    if initialised:
+        name = initialised[0]
+        expected = model.state_dict()[name].shape
+        raise UserError(f"{origin}: has no {name} of shape {expected}; was it made for other classes?")
 
 
-def resize_positions(positions: np.ndarray, tokens: int, special: int, origin: str) -> np.ndarray:
-    """Resize the grid part of a position embedding bicubically; the special tokens' part stays as it is.
+def fit(
+    model: MultiPass, arrays: dict[str, np.ndarray], origin: str, head_rows: Sequence[int] | None = None
+) -> tuple[Report, dict[str, np.ndarray]]:
+    """The report of `load_weights`, and the arrays that the model would get; the model is not changed."""
+    target = model.state_dict()
+    _check_attention(model, arrays, origin)
+    arrays = naming.to_ours(model, arrays, origin)
+    arrays, dropped = _fit_heads(model, arrays, head_rows, origin)
+    report, fitted, misfits = Report([], [], dropped, [], []), {}, []
+    derived = (*naming.COUNTERS, *model.derived)
+    for name, array in arrays.items():
+        if name.endswith(derived):
+            _check_derived(model, name, array, origin)
+            report.dropped.append(name)
+        elif name not in target:
+            report.unexpected.append(name)
+        else:
+            fitted[name], kind = _fit_one(model, name, array, origin)
+            getattr(report, kind).append(name)
+            if list(fitted[name].shape) != target[name].shape:
+                misfits.append(f"{name} {list(fitted[name].shape)}, the model expects {target[name].shape}")
+    report.initialised.extend(name for name in target if name not in fitted and not name.endswith(derived))
+    _refuse_unplanned(model, report, misfits, arrays, origin)
+    return report, fitted
 
-    Args:
-        positions: `(1, special + old_grid^2, D)`.
-        tokens: how many the model has, the special ones included.
-        special: how many tokens come before the grid.
-        origin: names the file in an error.
+
+def _fit_one(model: MultiPass, name: str, array: np.ndarray, origin: str) -> tuple[np.ndarray, str]:
+    """An array as the model needs it, and what happened to it."""
+    if not np.isfinite(array).all():
+        raise UserError(f"{origin}: {name} holds values that are not finite")
+    try:
+        fitted = model.refit(name, array)
+    except ValueError as error:
+        raise UserError(f"{origin}: {name} {error}") from None
+    return fitted, "loaded" if fitted is array else "resized"
+
+
+def _fit_heads(model, arrays, head_rows, origin) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Cut the heads to the classes that are wanted, or leave them out, and then what stands before them, too.
 
     Returns:
-        `(1, tokens, D)`, float32.
+        The arrays that are left, and the names of those that are not.
     """
-    old, new = round((positions.shape[1] - special) ** 0.5), round((tokens - special) ** 0.5)
-    if old * old + special != positions.shape[1]:
-        raise UserError(f"{origin}: pos_embed has {positions.shape[1]} tokens, which is no square grid + {special}")
-    head, grid = positions[:, :special], positions[:, special:]
-    grid = paddle.to_tensor(grid.astype(np.float32)).reshape([1, old, old, -1]).transpose([0, 3, 1, 2])  # (1, D, g, g)
-    grid = F.interpolate(grid, size=[new, new], mode="bicubic", align_corners=False)
-    grid = grid.transpose([0, 2, 3, 1]).reshape([1, new * new, -1]).numpy()
-    return np.concatenate([head.astype(np.float32), grid], axis=1)
+    target, dropped = model.state_dict(), []
+    for head in model.heads:
+        ours, found = _below(head, target), _below(head, arrays)
+        if head_rows and found:
+            arrays = {**arrays, **{name: _rows(arrays[name], head_rows, f"{origin}: {name}") for name in found}}
+        elif head_rows is not None or (
+            found == ours and any(list(arrays[name].shape) != target[name].shape for name in found)
+        ):
+            dropped += [name for name in arrays if name in found]
+    if not _below(model.heads[0], arrays) - set(dropped):
+        dropped += [name for name in arrays if name.startswith(_BEFORE_HEAD)]
+    return {name: array for name, array in arrays.items() if name not in dropped}, dropped
 
 
-def locate(source: str) -> Path:
-    """The local file for a path, an `https` address (downloaded once) or a PPIM name."""
-    url = _address(source)
-    return fetch(url, _cached(url)) if url else Path(source)
+def _below(layer: str, names) -> set[str]:
+    return {name for name in names if name.startswith(f"{layer}.")}
 
 
-def is_local(source: str) -> bool:
-    """Whether `locate` would need no download."""
-    url = _address(source)
-    return (_cached(url) if url else Path(source)).is_file()
+def _rows(array: np.ndarray, rows: Sequence[int], name: str) -> np.ndarray:
+    """The part of an array of a head for the 1000 classes of ImageNet that belongs to some of them."""
+    axis = array.ndim - 1 if array.ndim <= 2 else 0  # (inputs, classes), (classes); of a convolution the first
+    if array.shape[axis] != CLASSES:
+        raise UserError(f"{name} has {array.shape[axis]} classes, and its part can be taken of {CLASSES} only")
+    return np.take(array, rows, axis)
 
 
-def _address(source: str) -> str:
-    """The address that a source stands for; empty for a path."""
-    if "://" in source:
-        return source
-    return "" if Path(source).suffix in (".safetensors", ".pdparams") else _ppim_url(source)
+def _check_attention(model: MultiPass, arrays: dict[str, np.ndarray], origin: str) -> None:
+    """Google's files tell the number of heads, which no other shape shows."""
+    theirs = google.heads_of(arrays)
+    ours = model.blocks[0].attn.heads if theirs and hasattr(model, "blocks") else theirs
+    if theirs != ours:
+        raise UserError(f"{origin}: its attention has {theirs} heads, the model's has {ours}")
 
 
-def _cached(url: str) -> Path:
-    """Where a download is kept. PPIM's are where Paddle would put them (it names them by all after the last slash)."""
-    name = url.rsplit("/", 1)[-1]
-    if url.startswith(_PPIM_SERVER):
-        return Path.home() / ".cache" / "paddle" / "hapi" / "weights" / name
-    key = hashlib.sha256(url.encode()).hexdigest()[:16]  # many addresses end in the same name
-    return Path.home() / ".cache" / "rdrop" / f"{key}-{name.split('?')[0]}"
+def _check_derived(model: MultiPass, name: str, array: np.ndarray, origin: str) -> None:
+    """A buffer that follows from the shape of the model must be the model's own where it has the same shape."""
+    own = dict(model.named_buffers()).get(name)
+    if own is not None and own.shape == list(array.shape) and not (own.numpy() == array).all():
+        raise UserError(f"{origin}: {name} differs from what follows from the model's shape: another arrangement")
 
 
-def _ppim_url(name: str) -> str:
-    from ppim.models import deit
-
-    if name not in deit.urls:
-        raise UserError(f"pretrained weights {name!r} are not known to PPIM{nearest(name, deit.urls)}; or give a file")
-    return deit.urls[name]
+def _refuse_unplanned(model, report: Report, misfits: list[str], arrays: dict, origin: str) -> None:
+    """Errors for what is not planned, with the closest names."""
+    fresh = [f"{head}." for head in model.heads if not _below(head, arrays)]
+    missing = [name for name in report.initialised if not name.startswith(tuple(fresh))]
+    target = model.state_dict()
+    for names, text in ((report.unexpected, "do not belong to the model"), (missing, "of the model are missing")):
+        if names:
+            known = set(target) - set(report.loaded) if names is report.unexpected else report.unexpected
+            hint = nearest(names[0], known, listed=False)
+            raise UserError(f"{origin}: {len(names)} arrays {text}: {_listed(names)}{hint}")
+    if misfits:
+        raise UserError(f"{origin}: {len(misfits)} arrays have other shapes: {misfits[0]}")

@@ -1,0 +1,169 @@
+"""Where pretrained weights come from, and what they say of the images that they expect.
+
+A source is a file, an `https` address, or a name: PPIM's (`deit_b_distilled_384`), Paddle's ResNets (`resnet_50`),
+`timm/NAME.TAG` for what timm keeps at Hugging Face, or `google/PATH` for Google's ViT.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
+
+from common.download import fetch, note_sha256
+from common.errors import UserError, nearest
+from common.files import atomic_path
+from common.safe_load import own_metadata, read_metadata
+from models.weight_files import ENDINGS
+
+_TIMM = "https://huggingface.co/timm/{name}/resolve/main/model.safetensors"
+_TIMM_CONFIG = "config.json"  # beside the weights
+_GOOGLE = "https://storage.googleapis.com/vit_models/{name}.npz"
+# What Google's code does: pixels from -1 to 1, the whole image resized (tf.image.resize, which is bilinear).
+_GOOGLE_INPUT = {"mean": (0.5,) * 3, "std": (0.5,) * 3, "crop_fraction": 1.0, "interpolation": "bilinear"}
+
+
+class _Address(NamedTuple):
+    url: str
+    md5: str = ""
+
+
+def locate(source: str) -> Path:
+    """The local file of a source, which is downloaded once; what Paddle has downloaded already is taken from there.
+
+    Raises:
+        UserError: when it can't be had, or the name is not known.
+    """
+    address = _address(source)
+    if address is None:
+        return Path(source)
+    kept = _kept(address.url)
+    if not kept.is_file() and _paddles(address.url).is_file():
+        _adopt(_paddles(address.url), kept)
+    return fetch(address.url, kept, address.md5)
+
+
+def is_local(source: str) -> bool:
+    """Whether `locate` would need no download."""
+    address = _address(source)
+    places = [Path(source)] if address is None else [_kept(address.url), _paddles(address.url)]
+    return any(place.is_file() for place in places)
+
+
+def stated_input(source: str) -> dict | None:
+    """What a source says of the images that it expects: `mean`, `std`, `crop_fraction`, `interpolation`.
+
+    None where it does not tell. timm's `config.json` is asked where it lies beside the file, or is downloaded with it.
+
+    Raises:
+        UserError: when what it says can't be read.
+    """
+    address = _address(source)
+    if source.startswith("google/"):
+        return dict(_GOOGLE_INPUT)
+    if source.startswith("timm/"):
+        url = address.url.rpartition("/")[0] + f"/{_TIMM_CONFIG}"
+        return _timm_input(fetch(url, _kept(url)))
+    if address is not None and not address.url.endswith(".safetensors"):  # no other format has room for it
+        return None
+    path = locate(source)
+    own = own_metadata(read_metadata(path), str(path)) or {}
+    beside = path.with_name(_TIMM_CONFIG)
+    if "input" in own:
+        return _checked(own["input"], path)
+    return _timm_input(beside) if address is None and beside.is_file() else None
+
+
+def _timm_input(path: Path) -> dict | None:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        stated = content.get("pretrained_cfg", content)
+        if "crop_pct" not in stated:  # a config.json of something else
+            return None
+        found = {"mean": stated["mean"], "std": stated["std"], "crop_fraction": stated["crop_pct"]}
+        return _checked({**found, "interpolation": stated["interpolation"]}, path)
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise UserError(f"{path}: is not readable as timm's config.json ({type(error).__name__}: {error})") from None
+
+
+def _checked(stated: object, path: Path) -> dict:
+    try:
+        channels = {name: tuple(map(float, stated[name])) for name in ("mean", "std")}
+        found = {**channels, "crop_fraction": float(stated["crop_fraction"]), "interpolation": stated["interpolation"]}
+    except (KeyError, TypeError, ValueError):
+        found = None
+    if not found or {len(values) for values in channels.values()} != {3} or min(found["std"]) <= 0:
+        raise UserError(f"{path}: what it says of its input is not readable: {stated!r}")
+    return found
+
+
+def _address(source: str) -> _Address | None:
+    """The address that a source stands for; None for a file.
+
+    Raises:
+        UserError: when it is neither a file's name nor a known one.
+    """
+    if "://" in source:
+        return _Address(source)
+    host, _, name = source.partition("/")
+    if host in ("timm", "google") and name and not Path(source).exists():
+        return _Address({"timm": _TIMM, "google": _GOOGLE}[host].format(name=name))
+    if Path(source).suffix in ENDINGS or os.sep in source:
+        return None
+    known = _named()
+    if source not in known:
+        raise UserError(
+            f"pretrained weights {source!r} are not known to PPIM{nearest(source, known)}; or give a file, an https "
+            "address, timm/NAME.TAG or google/PATH"
+        )
+    return known[source]
+
+
+@lru_cache(maxsize=None)
+def _named() -> dict[str, _Address]:
+    """PPIM's and Paddle's weights by the names of the models."""
+    import ppim.models
+    from paddle.vision.models import resnet
+
+    modules = [value for value in vars(ppim.models).values() if isinstance(value, ModuleType)]
+    named = {name: _Address(url) for module in modules for name, url in getattr(module, "urls", {}).items()}
+    for name, (url, md5) in resnet.model_urls.items():
+        plain = re.fullmatch(r"resnet(\d+)", name)
+        if plain:
+            named[f"resnet_{plain.group(1)}"] = _Address(url, md5)
+    return named
+
+
+def named_weights() -> frozenset[str]:
+    """The models that PPIM or Paddle have weights for."""
+    return frozenset(_named())
+
+
+def _kept(url: str) -> Path:
+    """Where a download is kept; many addresses end in the same name."""
+    key = hashlib.sha256(url.encode()).hexdigest()[:16]
+    plain = re.split(r"[/=]|%3D", url.split("?")[0] if not url.endswith(".pdparams") else url)[-1]
+    return Path.home() / ".cache" / "rdrop" / "weights" / f"{key}-{plain}"
+
+
+def _paddles(url: str) -> Path:
+    """Where Paddle keeps a download: it names it by all after the last slash."""
+    return Path.home() / ".cache" / "paddle" / "hapi" / "weights" / url.rsplit("/", 1)[-1]
+
+
+def _adopt(theirs: Path, ours: Path) -> None:
+    """Take a file that Paddle has downloaded: a second name for it, or a copy on another disk."""
+    print(f"taking {theirs} from Paddle's cache", flush=True)
+    with atomic_path(ours) as temporary:
+        temporary.unlink()
+        try:
+            os.link(theirs, temporary)
+        except OSError:
+            shutil.copyfile(theirs, temporary)
+    note_sha256(ours)
