@@ -9,7 +9,9 @@ from absl import flags
 
 from engine import runtime, settings
 
-flags.DEFINE_string("weights", None, "The weights: .safetensors or .pdparams.", required=True)
+flags.DEFINE_string(
+    "weights", None, "The weights: a file, an https address, or a name (see docs/models.md).", required=True
+)
 flags.DEFINE_enum("split", "test", ["train", "val", "test"], "Which images to use.")
 flags.DEFINE_float("expect_top1", None, "Exit with 1 when top-1, a fraction, is below.", 0.0, 1.0)
 flags.DEFINE_string("json", "", "Write the result there as JSON, too.")

@@ -18,9 +18,7 @@ def get_config() -> ConfigDict:
     data.cache_dir = ""  # where decoded images are kept (tiny_imagenet); empty: ~/.cache/rdrop
     data.holdout = 0.0  # share of the training images that is kept for validation, which picks the best weights
     data.labels_per_class = 0  # train on that many labelled images of each class only; 0: on all
-    data.unlabelled_root = (
-        ""  # folder of images for rdrop.unlabelled_batch_size; empty: those labels_per_class leaves out
-    )
+    data.unlabelled_root = ""  # images for rdrop.unlabelled_batch_size; empty: those that labels_per_class leaves out
     data.crop = "random_resized"  # training crop: random_resized | padded | none
     data.crop_scale = (0.05, 1.0)  # random_resized: smallest and largest share of the area
     data.crop_ratio = (0.75, 4 / 3)  # random_resized: smallest and largest width over height
@@ -28,10 +26,8 @@ def get_config() -> ConfigDict:
     data.flip = 0.5  # probability of a horizontal flip in training
     data.mixup_alpha = 0.0  # mix pairs of images of a micro-batch by a share drawn from Beta(alpha, alpha); 0: off
     data.cutmix_alpha = 0.0  # likewise, by pasting a box; with both, each is as likely; 0: off
-    data.interpolation = "bicubic"  # bicubic | bilinear
-    data.eval_crop = (
-        0.0  # side of the evaluation crop over that of the resized image; 0: what the model's weights expect
-    )
+    data.interpolation = ""  # bicubic | bilinear; empty: what the model's weights expect
+    data.eval_crop = 0.0  # side of the evaluation crop over that of the resized image; 0: what the weights expect
     data.on_corrupt = "error"  # a damaged image: error | skip (named and counted)
     data.workers = 0  # processes that read and transform images on each card; 0: none but the trainer itself
 
@@ -44,14 +40,14 @@ def get_config() -> ConfigDict:
     model.proj_drop_rate = -1.0  # in its place behind the attention's projection; negative: drop_rate
     model.mlp_drop_rate = -1.0  # in its place in the MLP; negative: drop_rate
     model.attn_drop_rate = 0.0  # dropout of the attention weights
-    model.drop_path_rate = (
-        0.0  # stochastic depth of the last block, growing linearly from 0 in the first (CaiT: of all)
-    )
+    model.drop_path_rate = 0.0  # stochastic depth of the last block, growing from 0 in the first (CaiT: of all)
     model.head_init = "normal"  # normal | zero
     model.train_head = "each"  # what the loss of a distilled model is of: each of its two heads | average | class |
     # distillation (one head alone, the other frozen). PPIM averages. Without meaning for other models
     model.eval_head = ""  # what evaluation takes: average | class | distillation; empty: what fits train_head
-    model.pretrained = ""  # a .safetensors or .pdparams file, an https address of one, or a name of PPIM
+    model.pretrained = ""  # weights: a file, an https address, a name of PPIM, timm/NAME.TAG, google/PATH
+    model.pretrained_head = "auto"  # auto: theirs where it is for as many classes | new | imagenet: of a head for the
+    # 1000 classes of ImageNet the rows of the data's classes, which must be WordNet ids (tiny_imagenet)
     model.mean = ()  # of the pixels, in 0 to 1, by channel; empty: what the model's weights expect
     model.std = ()  # likewise
 

@@ -18,7 +18,7 @@ def check(path: str, config: ConfigDict, split: str, expect_top1: float | None =
     """Evaluate weights, print a table, and compare with an expectation; gives the exit code.
 
     Args:
-        path: of the weights.
+        path: of the weights, or a name that `models.sources` knows.
         config: says which model and which data; `settings.validate` has seen it.
         split: `train` (without augmentation), `val` or `test`.
         expect_top1: the least accuracy that is accepted, a fraction.
@@ -28,16 +28,14 @@ def check(path: str, config: ConfigDict, split: str, expect_top1: float | None =
         UserError: when the weights do not fit the model, or were trained for other classes.
     """
     distributed.start()
-    stored = weights.read(path)
-    config = plan.with_input(config)
+    stored = weights.read(models.locate(path))
+    config = plan.with_input(config, path)
     dataset = data.build(config, split, augment=False)
     if stored.classes is not None:
         report.check_classes(dataset.classes, stored.classes, f"the weights {path}")
     config = plan.with_classes(config, len(dataset.classes))
     model = models.build(config.model)
-    outcome = models.assign(model, stored.arrays, path)
-    if outcome.dropped or outcome.initialised:
-        raise UserError(f"{path}: the head does not fit {len(dataset.classes)} classes: {outcome.summary()}")
+    models.assign_all(model, stored.arrays, path)
     distributed.say(*plan.head_warning(config))
     with logs.progress_bar(len(dataset) // distributed.world_size()) as bar:
         result = evaluate(model, dataset, config, bar.update)

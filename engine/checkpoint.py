@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 
 from common.errors import UserError
 from common.files import atomic_folder, sha256
-from common.safe_load import read_arrays
+from common.safe_load import read_safetensors
 
 _MANIFEST = "manifest.json"
 
@@ -81,8 +81,8 @@ def load(folder: Path, step: int) -> State:
         progress = json.loads((path / "progress.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, AttributeError) as error:
         raise UserError(f"{path}: not a whole checkpoint ({error})") from None
-    model, _ = read_arrays(path / "model.safetensors")
-    optimizer, _ = read_arrays(path / "optimizer.safetensors")
+    model, _ = read_safetensors(path / "model.safetensors")
+    optimizer, _ = read_safetensors(path / "optimizer.safetensors")
     return State(model, optimizer, progress)
 
 

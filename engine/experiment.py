@@ -17,7 +17,7 @@ from engine import distributed, plan, run_folder, runtime
 from engine.noise import noise
 from engine.objective import Objective
 from engine.optimizers import Optimizer
-from engine.trainer import Trainer, build_model
+from engine.trainer import Trainer, build_model, load_pretrained
 
 _DRY_IMAGES = 2
 
@@ -91,6 +91,8 @@ def _announce(trainer: Trainer, step: int) -> None:
     )
     if distributed.is_main():
         write_json(folder / run_folder.ENVIRONMENT, {**runtime.environment(), "seed": config.seed})
+        if trainer.pretrained:
+            write_json(folder / run_folder.PRETRAINED, trainer.pretrained)
 
 
 def dry_run(config: ConfigDict) -> int:
@@ -99,15 +101,16 @@ def dry_run(config: ConfigDict) -> int:
     The data set is not read where its size is known, and pretrained weights are not downloaded.
     """
     distributed.start()
+    if config.model.pretrained and not models.is_local(config.model.pretrained):
+        distributed.say(f"pretrained weights {config.model.pretrained!r} are not here yet: not loaded in a dry run")
+        config.model.pretrained = ""
     config = plan.with_input(config)
     train_images, num_classes = data.facts(config)
     config = plan.with_classes(config, num_classes)
     if config.data.unlabelled_root:
         data.build(config, "unlabelled")  # a folder that is not there is said now
-    if config.model.pretrained and not models.is_local(config.model.pretrained):
-        distributed.say(f"pretrained weights {config.model.pretrained!r} are not here yet: not loaded in a dry run")
-        config.model.pretrained = ""
     model = build_model(config)
+    load_pretrained(model, config, classes=())
     plan.check_noise(model, config)
     arithmetic = plan.make(config, train_images)
     distributed.say(*plan.describe_model(model, config), *plan.describe(config, arithmetic))

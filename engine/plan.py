@@ -30,14 +30,20 @@ class Plan(NamedTuple):
         return step * self.global_batch / self.train_images
 
 
-def with_input(config: ConfigDict) -> ConfigDict:
-    """Fill in what the model's weights decide: image size, mean, standard deviation and evaluation crop."""
+def with_input(config: ConfigDict, weights: str = "") -> ConfigDict:
+    """Fill in what weights decide: image size, mean, standard deviation, evaluation crop and interpolation.
+
+    Args:
+        config: of which what is set stays as it is.
+        weights: their source; empty for those that the config names, if any.
+    """
     config = ConfigDict(config.to_dict())
-    stats = models.input_stats(config.model.name)
+    stats = models.input_stats(config.model.name, weights or config.model.pretrained)
     config.model.image_size = config.model.image_size or models.native_size(config.model.name)
     config.model.mean = config.model.mean or stats.mean
     config.model.std = config.model.std or stats.std
     config.data.eval_crop = config.data.eval_crop or stats.crop_fraction
+    config.data.interpolation = config.data.interpolation or stats.interpolation
     return config.lock()
 
 

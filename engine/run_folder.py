@@ -13,8 +13,8 @@ from common.files import write_json
 from engine import settings
 
 CONFIG, ENVIRONMENT, RESULT, WEIGHTS = "config.json", "environment.json", "result.json", "weights.safetensors"
-CHECKPOINTS = "checkpoints"
-_OURS = (CONFIG, ENVIRONMENT, RESULT, WEIGHTS, CHECKPOINTS, "metrics.jsonl", "curve.png")
+CHECKPOINTS, PRETRAINED = "checkpoints", "pretrained.json"
+_OURS = (CONFIG, ENVIRONMENT, PRETRAINED, RESULT, WEIGHTS, CHECKPOINTS, "metrics.jsonl", "curve.png")
 # Fields that do not change what is computed: a run may go on with other ones.
 _FREE = {
     "data.root",

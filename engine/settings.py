@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,6 +25,7 @@ _CHOICES = {
     "data.on_corrupt": ("error", "skip"),
     "loss.form": ("softmax", "sigmoid"),
     "model.head_init": ("normal", "zero"),
+    "model.pretrained_head": ("auto", "new", "imagenet"),
     "model.train_head": ("average", "each", "class", "distillation"),
     "model.eval_head": ("", "average", "class", "distillation"),
     "optim.name": ("adamw", "momentum", "sgd"),

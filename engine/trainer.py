@@ -24,13 +24,30 @@ from engine.signals import StopRequest
 
 
 def build_model(config: ConfigDict) -> nn.Layer:
-    """Make the model of a resolved config, the same on every rank, with its pretrained weights if it names any."""
+    """Make the model of a resolved config with fresh weights, the same on every rank."""
     paddle.seed(config.seed)
-    model = models.build(config.model, config.rdrop.drop_rates, config.rdrop.shared_blocks)
-    if config.model.pretrained:
-        outcome = models.load_weights(model, config.model.pretrained)
-        distributed.say(f"pretrained weights: {outcome.summary()}")
-    return model
+    return models.build(config.model, config.rdrop.drop_rates, config.rdrop.shared_blocks)
+
+
+def load_pretrained(model: nn.Layer, config: ConfigDict, classes: tuple[str, ...]) -> dict:
+    """Load the pretrained weights that a config names, if any.
+
+    Args:
+        model: of the config.
+        config: a resolved one.
+        classes: the data set's, whose part is cut out of the head where the config wants that; where they are not known
+            (a dry run), the head stays new.
+
+    Returns:
+        What became of the weights: `source`, `sha256` and the fields of `models.Report`; {} for none.
+    """
+    source, choice = config.model.pretrained, config.model.pretrained_head
+    if not source:
+        return {}
+    rows = models.imagenet_rows(classes) if choice == "imagenet" else None if choice == "auto" else ()
+    report = models.load_weights(model, source, rows)
+    distributed.say(f"pretrained weights: {source}: {report.summary()}")
+    return {"source": source, "sha256": sha256(models.locate(source)), **report._asdict()}
 
 
 class Trainer:
@@ -49,6 +66,7 @@ class Trainer:
         self.train_set, self.val_set, self.unlabelled_set = train_set, val_set, unlabelled_set
         self.plan = plan.make(config, len(train_set))
         self.model = build_model(config)
+        self.pretrained = load_pretrained(self.model, config, train_set.classes)
         plan.check_noise(self.model, config)
         plan.check_unlabelled(config, unlabelled_set)
         self.objective = Objective(config)
@@ -94,7 +112,7 @@ class Trainer:
         state = checkpoint.newest(self.folder / run_folder.CHECKPOINTS)
         if state:
             self._check_split(state.progress)
-            models.assign(self.model, state.model, str(self.folder))
+            models.assign_all(self.model, state.model, str(self.folder))
             self.optimizer.load_state(state.optimizer, state.progress["step"])
             self.progress = {**state.progress, "micro_batch": self.config.train.batch_size}
         return self.progress["step"]

@@ -33,7 +33,12 @@ def arrays_of(model: nn.Layer) -> dict[str, np.ndarray]:
 def save(path: Path, arrays: dict[str, np.ndarray], config: ConfigDict, classes: tuple[str, ...]) -> None:
     """Write a weights file atomically; `config` is a resolved one."""
     model, data = config.model, config.data
-    stated = {"mean": model.mean, "std": model.std, "crop_fraction": data.eval_crop, "interpolation": data.interpolation}
+    stated = {
+        "mean": model.mean,
+        "std": model.std,
+        "crop_fraction": data.eval_crop,
+        "interpolation": data.interpolation,
+    }
     own = {"format": _FORMAT, "model": model.name, "input": stated, "classes": classes, "config": config.to_dict()}
     models.write_arrays(path, arrays, own)
 

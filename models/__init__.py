@@ -7,6 +7,7 @@ from paddle import nn
 
 from common.errors import UserError, nearest
 from models.dropout import DropRates, Rate, batch_rows, random_layers
+from models.imagenet import imagenet_rows
 from models.registry import MODELS, Head, InputStats
 from models.sources import is_local, locate, named_weights, stated_input
 from models.weight_files import read_arrays, write_arrays
@@ -21,22 +22,29 @@ __all__ = [
     "TRAIN_HEADS",
     "Report",
     "assign",
+    "assign_all",
     "batch_rows",
     "build",
     "create",
+    "fit",
+    "imagenet_rows",
     "input_stats",
     "is_distilled",
     "is_local",
     "load_weights",
+    "locate",
+    "named_weights",
     "native_size",
     "random_layers",
+    "read_arrays",
+    "write_arrays",
 ]
 
 
 def create(
     name: str,
     num_classes: int = 1000,
-    image_size: int = 0,
+    image_size: int | tuple[int, int] = 0,
     drop_rate: Rate = 0.0,
     attn_drop_rate: float = 0.0,
     drop_path_rate: float = 0.0,
@@ -53,7 +61,7 @@ def create(
     Args:
         name: a key of `MODELS`.
         num_classes: of the head.
-        image_size: side of the square input in pixels; 0 for the model's own.
+        image_size: of the input in pixels: its side, or its height and width; 0 for the model's own.
         drop_rate: dropout behind the position embedding, the projection of the attention, and in the MLP: one for all
             copies of an image, or a tuple with one for each.
         attn_drop_rate: dropout of the attention weights.
@@ -121,9 +129,14 @@ def is_distilled(name: str) -> bool:
     return _spec(name).distilled
 
 
-def input_stats(name: str) -> InputStats:
-    """What the weights of a model expect of images; see `InputStats`."""
-    return _spec(name).stats
+def input_stats(name: str, source: str = "") -> InputStats:
+    """What weights expect of images: what their source says, else what is usual for the model.
+
+    Raises:
+        UserError: when the model is not known, or the source can't be read.
+    """
+    stated = stated_input(source) if source else None
+    return _spec(name).stats._replace(**stated or {})
 
 
 def native_size(name: str) -> int:

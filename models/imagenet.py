@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 from common.errors import UserError
@@ -12,7 +12,7 @@ CLASSES = 1000
 _FILE = Path(__file__).with_name("imagenet_wnids.txt")  # sorted, as every data set of them is
 
 
-@lru_cache(maxsize=None)
+@cache
 def wnids() -> tuple[str, ...]:
     """The WordNet ids, such as `n01440764`, by class."""
     return tuple(_FILE.read_text(encoding="utf-8").split())

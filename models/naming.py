@@ -1,7 +1,7 @@
 """Between the names and layouts of weights: ours (which are PPIM's and Paddle's), timm's (PyTorch's) and Google's.
 
 PyTorch keeps the matrix of a linear layer as (outputs, inputs), Paddle as (inputs, outputs). Which of the two a file
-has is seen from its matrices that are not square; taking one for the other would show nowhere else than in the accuracy.
+has is seen from its matrices that are not square. For square ones, a mistake would show nowhere but in the accuracy.
 """
 
 from __future__ import annotations
@@ -16,23 +16,26 @@ COUNTERS = ("num_batches_tracked",)  # of PyTorch's batch norm; nothing depends 
 _BATCH_NORM = {"_mean": "running_mean", "_variance": "running_var"}  # Paddle's names: PyTorch's
 
 
+def styles(model: MultiPass, arrays: dict[str, np.ndarray]) -> tuple[str, ...]:
+    """Whose names and layout arrays may have: `google`; `timm`; or `ours` and `ppim`, which are the same."""
+    if is_google(arrays):
+        return ("google",)
+    arrays, target = _with_our_names(model, arrays), model.state_dict()
+    votes = [arrays[name].shape == tuple(target[name].shape)[::-1] for name in _telling(model, arrays)]
+    return ("timm",) if votes and all(votes) else ("ours", "ppim")
+
+
 def to_ours(model: MultiPass, arrays: dict[str, np.ndarray], origin: str) -> dict[str, np.ndarray]:
     """Give the arrays of a file the names and the layout that the model has; what it does not know stays as it is.
 
     Raises:
         UserError: when a file of Google's is damaged.
     """
-    if is_google(arrays):
+    style = styles(model, arrays)
+    if "google" in style:
         return from_google(arrays, origin)
-    target = model.state_dict()
-    timm = {_timm_name(model, name): name for name in target}
-    if sum(name in timm for name in arrays) > sum(name in target for name in arrays):
-        arrays = {timm.get(name, name): array for name, array in arrays.items()}
-    matrices = _matrices(model)
-    votes = [arrays[name].shape == tuple(target[name].shape)[::-1] for name in matrices if _tells(arrays, target, name)]
-    if votes and all(votes):
-        arrays = {name: array.T if name in matrices else array for name, array in arrays.items()}
-    return arrays
+    arrays, matrices = _with_our_names(model, arrays), _matrices(model)
+    return {name: array.T if name in matrices and "timm" in style else array for name, array in arrays.items()}
 
 
 def to_timm(model: MultiPass, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -43,6 +46,14 @@ def to_timm(model: MultiPass, arrays: dict[str, np.ndarray]) -> dict[str, np.nda
         for name, array in arrays.items()
         if not (model.derived and name.endswith(model.derived))
     }
+
+
+def _with_our_names(model: MultiPass, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    target = model.state_dict()
+    timm = {_timm_name(model, name): name for name in target}
+    if sum(name in timm for name in arrays) <= sum(name in target for name in arrays):
+        return arrays  # ours already
+    return {timm.get(name, name): array for name, array in arrays.items()}
 
 
 def _timm_name(model: MultiPass, name: str) -> str:
@@ -57,7 +68,11 @@ def _matrices(model: MultiPass) -> set[str]:
     return {name for name, parameter in model.state_dict().items() if id(parameter) in linear}
 
 
-def _tells(arrays: dict[str, np.ndarray], target: dict, name: str) -> bool:
-    """Whether the shape of a matrix in the file shows its layout."""
-    ours = tuple(target[name].shape)
-    return ours[0] != ours[1] and name in arrays and arrays[name].shape in (ours, ours[::-1])
+def _telling(model: MultiPass, arrays: dict[str, np.ndarray]) -> list[str]:
+    """The names of the matrices of which the shape shows the layout."""
+    shapes = {name: tuple(model.state_dict()[name].shape) for name in _matrices(model) if name in arrays}
+    return [
+        name
+        for name, (inputs, outputs) in shapes.items()
+        if inputs != outputs and arrays[name].shape in ((inputs, outputs), (outputs, inputs))
+    ]

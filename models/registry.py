@@ -25,6 +25,7 @@ class InputStats(NamedTuple):
     mean: tuple[float, float, float] = HALF
     std: tuple[float, float, float] = HALF
     crop_fraction: float = 1.0
+    interpolation: str = "bicubic"
 
 
 class Head(NamedTuple):
@@ -48,7 +49,7 @@ class ViTSpec(NamedTuple):
     distilled: bool = False
     stats: InputStats = InputStats()
 
-    def build(self, image_size: int, rates: DropRates, head: Head) -> MultiPass:
+    def build(self, image_size: int | tuple[int, int], rates: DropRates, head: Head) -> MultiPass:
         """Make the model."""
         shape = {"patch": self.patch, "width": self.width, "depth": self.depth, "heads": self.heads}
         fields = {"mlp_ratio": self.mlp_ratio, "num_classes": head.num_classes, "rates": rates, "head_init": head.init}
@@ -70,7 +71,7 @@ class CaiTSpec(NamedTuple):
     stats: InputStats
     distilled: bool = False
 
-    def build(self, image_size: int, rates: DropRates, head: Head) -> MultiPass:
+    def build(self, image_size: int | tuple[int, int], rates: DropRates, head: Head) -> MultiPass:
         """Make the model."""
         shape = {"embed_dim": self.width, "depth": self.depth, "num_heads": self.heads, "init_scale": self.init_scale}
         return _with_head(CaiT(rates, img_size=image_size, class_dim=head.num_classes, **shape), head)
@@ -87,7 +88,7 @@ class SwinSpec(NamedTuple):
     stats: InputStats
     distilled: bool = False
 
-    def build(self, image_size: int, rates: DropRates, head: Head) -> MultiPass:
+    def build(self, image_size: int | tuple[int, int], rates: DropRates, head: Head) -> MultiPass:
         """Make the model."""
         unit = 4 * 2 ** (len(self.depths) - 1) * self.window
         if not isinstance(image_size, int) or image_size % unit:

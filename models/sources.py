@@ -11,7 +11,7 @@ import json
 import os
 import re
 import shutil
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -125,7 +125,7 @@ def _address(source: str) -> _Address | None:
     return known[source]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _named() -> dict[str, _Address]:
     """PPIM's and Paddle's weights by the names of the models."""
     import ppim.models

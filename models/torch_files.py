@@ -2,8 +2,8 @@
 
 Two formats. Since PyTorch 1.6 a file is a zip archive: `data.pkl` is a pickle in which a tensor is a call of
 `torch._utils._rebuild_tensor_v2` on a storage, and the storages lie beside it as `data/KEY`. Before, a file was several
-pickles in a row (magic number, protocol, system, content, keys), followed by the storages. In both the pickle could call
-any function; here it gets stand-ins for the few that tensors need, and everything else is refused.
+pickles in a row (magic number, protocol, system, content, keys), followed by the storages. In both the pickle could
+call any function; here it gets stand-ins for the few that tensors need, and everything else is refused.
 """
 
 from __future__ import annotations
@@ -124,7 +124,16 @@ def read_torch(path: Path, select: Callable[[Any], dict[str, Any]]) -> dict[str,
             name: _array(value, buffer_of(value.storage), f"{path}: {name}") if isinstance(value, _Tensor) else value
             for name, value in tensors.items()
         }
-    except (zipfile.BadZipFile, zlib.error, struct.error, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        struct.error,
+        KeyError,
+        TypeError,
+        ValueError,
+        RuntimeError,
+        OSError,
+    ) as error:
         raise UserError(f"{path}: not a readable PyTorch file ({type(error).__name__}: {error})") from None
 
 
@@ -187,7 +196,9 @@ def _array(tensor: _Tensor, buffer: bytes, origin: str) -> np.ndarray:
     if not count:
         return np.empty(tensor.shape, values.dtype)
     last = tensor.offset + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.strides))
-    bad = len(tensor.shape) != len(tensor.strides) or min((*tensor.shape, *tensor.strides, tensor.offset), default=0) < 0
+    bad = (
+        len(tensor.shape) != len(tensor.strides) or min((*tensor.shape, *tensor.strides, tensor.offset), default=0) < 0
+    )
     if bad or last >= len(values) or count > len(values):
         raise UserError(f"{origin} of shape {list(tensor.shape)} does not fit its storage")
     strides = [stride * values.itemsize for stride in tensor.strides]

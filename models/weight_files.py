@@ -77,7 +77,9 @@ def _read_pdparams(path: Path) -> dict[str, np.ndarray]:
         content = _model_of(unpickle_arrays(file, str(path)), path)
     content.pop("StructuredToParameterName@@", None)  # Paddle's table of internal names
     # A tensor is written as (internal name, array) by newer versions of Paddle and as a bare array by older ones.
-    arrays = {name: value[1] if isinstance(value, tuple) and len(value) == 2 else value for name, value in content.items()}
+    arrays = {
+        name: value[1] if isinstance(value, tuple) and len(value) == 2 else value for name, value in content.items()
+    }
     return _checked(arrays, path)
 
 
@@ -92,7 +94,9 @@ def _read_pth(path: Path) -> dict[str, np.ndarray]:
 def _model_of(content: object, path: Path) -> dict:
     """The part of a training state that is a model; or the whole."""
     for _ in range(3):
-        parts = [content[key] for key in _MODELS if isinstance(content.get(key), dict)] if isinstance(content, dict) else []
+        parts = (
+            [content[key] for key in _MODELS if isinstance(content.get(key), dict)] if isinstance(content, dict) else []
+        )
         content = parts[0] if parts else content
     if not isinstance(content, dict):
         raise UserError(f"{path}: holds a {type(content).__name__}, expected a dict of arrays")

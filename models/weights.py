@@ -2,7 +2,8 @@
 
 Paddle's own `set_state_dict` is silent about surplus keys and only warns about missing ones; here anything that is not
 planned is an error. Planned are: what is learned for each place of another grid (resized), heads for other classes
-(dropped, or cut out), and buffers that follow from the shape of the model (dropped).
+(dropped, or cut out; with the `pre_logits` below it, if there are), and buffers that follow from the shape of the
+model (dropped).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from models.sources import locate
 from models.weight_files import read_arrays
 
 _NAMED = 12  # names of one kind in a summary
-_BEFORE_HEAD = "pre_logits."  # a layer that older ViT weights have before the head; fine-tuning does without both
+_BEFORE_HEAD = "pre_logits."  # a layer below the head in the oldest ViT weights; fine-tuning does without both
 
 
 class Report(NamedTuple):
@@ -126,22 +127,24 @@ def _fit_one(model: MultiPass, name: str, array: np.ndarray, origin: str) -> tup
 
 
 def _fit_heads(model, arrays, head_rows, origin) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Cut the heads to the classes that are wanted, or leave them out, and then what stands before them, too.
+    """Cut the heads to the classes that are wanted, or leave them out.
 
     Returns:
         The arrays that are left, and the names of those that are not.
     """
-    target, dropped = model.state_dict(), []
+    target = model.state_dict()
+    dropped = [name for name in arrays if name.startswith(_BEFORE_HEAD) and name not in target]
+    useless = bool(dropped)
+    if useless and head_rows:
+        raise UserError(f"{origin}: its head stands on {dropped[0]}, which the model lacks: no part of it can be taken")
     for head in model.heads:
         ours, found = _below(head, target), _below(head, arrays)
         if head_rows and found:
             arrays = {**arrays, **{name: _rows(arrays[name], head_rows, f"{origin}: {name}") for name in found}}
-        elif head_rows is not None or (
-            found == ours and any(list(arrays[name].shape) != target[name].shape for name in found)
-        ):
+            continue
+        other = found == ours and any(list(arrays[name].shape) != target[name].shape for name in found)
+        if useless or other or head_rows is not None:
             dropped += [name for name in arrays if name in found]
-    if not _below(model.heads[0], arrays) - set(dropped):
-        dropped += [name for name in arrays if name.startswith(_BEFORE_HEAD)]
     return {name: array for name, array in arrays.items() if name not in dropped}, dropped
 
 

@@ -48,7 +48,7 @@ def predict(weights_path: str, paths: list[Path]) -> list[dict]:
         raise UserError(f"{weights_path} does not name its model and classes; only weights of this project do")
     config = stored.config
     model = models.build(config.model)
-    models.assign(model, stored.arrays, weights_path)
+    models.assign_all(model, stored.arrays, weights_path)
     model.eval()
     transform = EvalTransform(config.model.image_size, config.data.eval_crop, config.data.interpolation)
     predictions = []

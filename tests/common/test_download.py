@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import urllib.error
@@ -12,56 +13,120 @@ from common import download
 from common.errors import UserError
 
 _URL = "https://example.org/weights.pdparams"
+_CONTENT = bytes(range(100))
+
+
+class _Answer(io.BytesIO):
+    def __init__(self, body: bytes, status: int = 200, url: str = _URL, **headers: str):
+        super().__init__(body)
+        self.status, self.url = status, url
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
 
 @pytest.fixture
 def server(monkeypatch):
-    """What the server answers with: a list of bodies, each with the length that it announces, or errors."""
-    answers = []
+    """What the server answers with, in order: answers or errors; and the headers that it was asked with."""
+    answers, asked = [], []
 
-    class Answer(io.BytesIO):
-        def __init__(self, body: bytes, announced: int):
-            super().__init__(body)
-            self.headers = {"Content-Length": str(announced)}
-
-    def urlopen(url, timeout):
+    def urlopen(request, timeout):
+        asked.append(request.headers)
         answer = answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
-        return Answer(*answer)
+        return answer
 
     monkeypatch.setattr(download.urllib.request, "urlopen", urlopen)
     monkeypatch.setattr(download.time, "sleep", lambda seconds: None)
-    return answers
+    return answers, asked
+
+
+def _whole(**headers) -> _Answer:
+    return _Answer(_CONTENT, **{"Content_Length": "100", **headers})
+
+
+def _half(**headers) -> _Answer:
+    return _Answer(_CONTENT[:50], **{"Content_Length": "100", **headers})
 
 
 def test_a_good_download_and_its_cache(server, tmp_path):
-    server.append((b"content", 7))
-    md5 = hashlib.md5(b"content").hexdigest()
+    server[0].append(_whole())
+    md5 = hashlib.md5(_CONTENT).hexdigest()
     path = download.fetch(_URL, tmp_path / "folder" / "file", md5)
-    assert path.read_bytes() == b"content"
+    assert path.read_bytes() == _CONTENT
     assert download.fetch(_URL, path, md5) == path  # no second answer is there to be asked for
+    assert (path.parent / "file.sha256").read_text().split() == [hashlib.sha256(_CONTENT).hexdigest(), "file"]
 
 
 def test_failures_are_tried_again(server, tmp_path):
-    server.extend([urllib.error.URLError("refused"), (b"cont", 7), (b"content", 7)])
-    assert download.fetch(_URL, tmp_path / "file").read_bytes() == b"content"
+    server[0].extend([urllib.error.URLError("refused"), _half(), _whole()])
+    assert download.fetch(_URL, tmp_path / "file").read_bytes() == _CONTENT
+    assert [dict(headers) for headers in server[1]] == [
+        {}
+    ] * 3  # without an ETag nothing tells that it is the same file
 
 
-def test_a_cut_off_download_leaves_nothing(server, tmp_path):
-    server.extend([(b"cont", 7)] * 3)
-    with pytest.raises(UserError, match="4 of 7 bytes came"):
+def test_it_goes_on_where_it_was_cut_off(server, tmp_path):
+    rest = _Answer(_CONTENT[50:], 206, Content_Length="50", ETag='"v1"')
+    server[0].extend([_half(ETag='"v1"'), urllib.error.URLError("refused"), urllib.error.URLError("refused")])
+    with pytest.raises(UserError, match="download failed"):
         download.fetch(_URL, tmp_path / "file")
-    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+    server[0].append(rest)
+    assert download.fetch(_URL, tmp_path / "file").read_bytes() == _CONTENT
+    assert dict(server[1][-1]) == {"Range": "bytes=50-", "If-range": '"v1"'}
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "file", "file.sha256"]
 
 
-def test_a_wrong_checksum_leaves_nothing(server, tmp_path):
-    server.append((b"content", 7))
-    with pytest.raises(UserError, match="expected 0123"):
-        download.fetch(_URL, tmp_path / "file", md5="0123")
+def test_it_begins_anew_where_the_file_has_changed(server, tmp_path):
+    server[0].extend([_half(ETag='"v1"'), _whole(ETag='"v2"')])  # 200, not 206: the whole of another version
+    assert download.fetch(_URL, tmp_path / "file").read_bytes() == _CONTENT
+
+
+def test_it_begins_anew_where_the_server_knows_no_such_part(server, tmp_path):
+    unsatisfiable = urllib.error.HTTPError(_URL, 416, "Range Not Satisfiable", {}, None)
+    server[0].extend([_half(ETag='"v1"'), unsatisfiable, _whole()])
+    assert download.fetch(_URL, tmp_path / "file").read_bytes() == _CONTENT
+
+
+def test_a_cut_off_download_is_not_taken_for_whole(server, tmp_path):
+    server[0].extend([_half(), _half(), _half()])
+    with pytest.raises(UserError, match="50 of 100 bytes came"):
+        download.fetch(_URL, tmp_path / "file")
     assert not (tmp_path / "file").exists()
 
 
-def test_only_https(tmp_path):
+@pytest.mark.parametrize(
+    ("url", "headers", "md5"),
+    [
+        (_URL, {}, "0123"),
+        ("https://example.org/weights-0123abcd.pth", {}, ""),
+        (_URL, {"x_goog_hash": f"crc32c=AAAA, md5={base64.b64encode(bytes(16)).decode()}"}, ""),
+    ],
+)
+def test_a_wrong_checksum_leaves_nothing(server, tmp_path, url, headers, md5):
+    server[0].append(_whole(**headers))
+    with pytest.raises(UserError, match="expected 0"):
+        download.fetch(url, tmp_path / "file", md5)
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
+def test_right_checksums(server, tmp_path):
+    digest = base64.b64encode(hashlib.md5(_CONTENT).digest()).decode()
+    server[0].append(_whole(x_goog_hash=f"crc32c=AAAA,md5={digest}"))
+    url = f"https://example.org/weights-{hashlib.sha256(_CONTENT).hexdigest()[:8]}.pth"
+    assert download.fetch(url, tmp_path / "file").is_file()
+
+
+def test_a_file_that_changed_in_the_cache_is_refused(server, tmp_path):
+    server[0].append(_whole())
+    path = download.fetch(_URL, tmp_path / "file")
+    path.write_bytes(_CONTENT[:-1] + b"x")
+    with pytest.raises(UserError, match="SHA-256 is .*delete it"):
+        download.fetch(_URL, path)
+
+
+def test_only_https(server, tmp_path):
     with pytest.raises(UserError, match="only https"):
         download.fetch("http://example.org/x", tmp_path / "file")
+    server[0].extend(_whole(url="http://example.org/x") for _ in range(3))
+    with pytest.raises(UserError, match="sends one on to http://"):
+        download.fetch(_URL, tmp_path / "file")

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import UserError
-from common.safe_load import unpickle_arrays
+from common.safe_load import METADATA, own_metadata, unpickle_arrays
 
 
 def _read(content: bytes, **options):
@@ -43,13 +43,25 @@ def test_calls_are_refused(function, protocol):
         _read(pickle.dumps([_Call(function, "1")], protocol))
 
 
-def test_arrays_of_objects_and_loops_are_refused():
+def test_arrays_of_objects_are_refused():
     with pytest.raises(UserError, match="Python objects"):
-        _read(pickle.dumps({"a": np.array([None, {}], object)}))
+        _read(pickle.dumps({"a": [(np.array([None, {}], object),)]}))
+
+
+def test_loops_and_lists_that_double_end():
     loop = []
     loop.append(loop)
-    with pytest.raises(UserError, match="RecursionError"):
-        _read(pickle.dumps(loop))
+    assert len(_read(pickle.dumps(loop))) == 1
+    for _ in range(60):  # 2^60 paths lead to the innermost one
+        loop = [loop, loop]
+    assert len(_read(pickle.dumps(loop))) == 2
+
+
+def test_bad_metadata():
+    assert own_metadata({"format": "pt"}, "file") is None
+    for text in ("{", "[]"):
+        with pytest.raises(UserError, match="not readable"):
+            own_metadata({METADATA: text}, "file")
 
 
 @settings(max_examples=300, deadline=None)

@@ -117,13 +117,6 @@ def test_bad_stored_configs(stored, message):
         settings.from_dict(stored, "file")
 
 
-def test_bad_metadata():
-    assert settings.read_content({"format": "pt"}, "file") is None
-    for text in ("{", "[]"):
-        with pytest.raises(UserError, match="not readable"):
-            settings.read_content({settings.METADATA: text}, "file")
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from common.errors import UserError
-from common.safe_load import read_arrays
+from common.safe_load import read_safetensors
 from configs import default
 from engine import checkpoint, experiment, logs, plan, runtime, settings
 from engine.signals import StopRequest
@@ -28,7 +28,7 @@ def config(painted):
 
 
 def _outcome(folder):
-    arrays, metadata = read_arrays(folder / "weights.safetensors")
+    arrays, metadata = read_safetensors(folder / "weights.safetensors")
     records = [
         {k: v for k, v in r.items() if k not in ("seconds", "images_per_second")} for r in logs.read_metrics(folder)
     ]

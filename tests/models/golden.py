@@ -1,0 +1,148 @@
+"""Small models of every family, and what timm makes of them: logits, gradients, and logits at another input size.
+
+The weights are drawn by name from a generator that numpy promises never to change, so the files hold only the names,
+the shapes and the results. All are perturbed, biases and norms too: what a loader loses shows. With torch and timm
+installed (see docs/models.md) the files are made again by
+
+    PYTHONPATH=. python tests/models/golden.py
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+FOLDER = Path(__file__).parent / "golden"
+CLASSES, IMAGES = 5, 2
+
+
+class Family(NamedTuple):
+    """One small model: timm's class and arguments, our spec and its fields, and two input sizes in pixels."""
+
+    timm: str
+    fields: dict
+    spec: str
+    ours: dict
+    size: int
+    larger: int
+    larger_fields: dict = {}  # noqa: RUF012 (never changed)
+    larger_ours: dict = {}  # noqa: RUF012
+
+
+_VIT = {"patch_size": 8, "embed_dim": 12, "depth": 2, "num_heads": 3, "mlp_ratio": 2.0}
+_OUR_VIT = {"width": 12, "depth": 2, "heads": 3, "mlp_ratio": 2.0, "patch": 8, "image_size": 32}
+_CAIT = {"patch_size": 16, "embed_dim": 8, "depth": 2, "num_heads": 2, "init_values": 0.1}
+_OUR_CAIT = {"width": 8, "depth": 2, "heads": 2, "init_scale": 0.1, "image_size": 32}
+_SWIN = {"patch_size": 4, "embed_dim": 8, "depths": (2, 2), "num_heads": (2, 4), "window_size": 2}
+_OUR_SWIN = {"width": 8, "depths": (2, 2), "heads": (2, 4), "window": 2, "image_size": 32}
+FAMILIES = {
+    "vit": Family("vision_transformer.VisionTransformer", _VIT, "ViTSpec", _OUR_VIT, 32, 48),
+    "deit_distilled": Family(
+        "deit.VisionTransformerDistilled", _VIT, "ViTSpec", {**_OUR_VIT, "distilled": True}, 32, 48
+    ),
+    "cait": Family("cait.Cait", _CAIT, "CaiTSpec", _OUR_CAIT, 32, 80),
+    "swin": Family(
+        "swin_transformer.SwinTransformer",
+        _SWIN,
+        "SwinSpec",
+        _OUR_SWIN,
+        32,
+        96,
+        {"window_size": 3},
+        {"window": 3},
+    ),
+}
+
+
+def draw(shapes: dict[str, list[int]]) -> dict[str, np.ndarray]:
+    """Random weights by name, all of about the size that keeps activations of a small model near 1."""
+    arrays = {}
+    for place, (name, shape) in enumerate(sorted(shapes.items())):
+        values = np.random.RandomState(place).standard_normal(shape).astype(np.float32)
+        scale = 0.1 if len(shape) == 1 and "gamma" not in name else 0.3
+        norm = name.endswith(".weight") and len(shape) == 1
+        arrays[name] = values * np.float32(scale) + np.float32(norm)
+    return arrays
+
+
+def images(size: int) -> np.ndarray:
+    """Normalised images `(IMAGES, 3, size, size)`."""
+    return np.random.RandomState(1).standard_normal((IMAGES, 3, size, size)).astype(np.float32)
+
+
+def cotangent() -> np.ndarray:
+    """What the logits are multiplied with before their sum is differentiated."""
+    return np.random.RandomState(2).standard_normal((IMAGES, CLASSES)).astype(np.float32)
+
+
+def read(family: str) -> tuple[dict[str, list[int]], dict[str, np.ndarray]]:
+    """The shapes of timm's parameters, and its results: `logits`, `larger_logits` and `gradient/NAME`."""
+    with np.load(FOLDER / f"{family}.npz") as content:
+        results = {name: content[name] for name in content.files}
+    return json.loads(results.pop("shapes").item()), results
+
+
+def _make(name: str, family: Family) -> None:
+    import importlib
+
+    import torch
+    from timm.layers import resample_abs_pos_embed
+    from timm.layers.pos_embed_rel import resize_rel_pos_bias_table_simple
+
+    module, _, kind = family.timm.partition(".")
+    kind = getattr(importlib.import_module(f"timm.models.{module}"), kind)
+
+    def build(size: int, fields: dict, arrays: dict):
+        model = kind(img_size=size, num_classes=CLASSES, **{**family.fields, **fields})
+        for key, parameter in model.named_parameters():
+            array = torch.tensor(arrays[key]) if arrays else parameter
+            if array.shape != parameter.shape and key == "pos_embed":
+                side, special = size // family.fields["patch_size"], {"cait": 0, "deit_distilled": 2}.get(name, 1)
+                array = resample_abs_pos_embed(array, [side, side], num_prefix_tokens=special)
+            elif array.shape != parameter.shape:  # Swin's tables, bicubically as in its official code
+                window = fields["window_size"]
+                array = resize_rel_pos_bias_table_simple(array, (window, window), parameter.shape)
+            parameter.data = array.detach().contiguous()
+        return model.eval()
+
+    shapes = {key: list(value.shape) for key, value in build(family.size, {}, {}).named_parameters()}
+    arrays = draw(shapes)
+    model = build(family.size, {}, arrays)
+    logits = model(torch.tensor(images(family.size)))
+    (logits * torch.tensor(cotangent())).sum().backward()
+    larger = build(family.larger, family.larger_fields, arrays)(torch.tensor(images(family.larger)))
+    gradients = {f"gradient/{key}": value.grad.numpy() for key, value in model.named_parameters()}
+    results = {"logits": logits.detach().numpy(), "larger_logits": larger.detach().numpy(), **gradients}
+    np.savez_compressed(FOLDER / f"{name}.npz", shapes=np.array(json.dumps(shapes)), **results)
+
+
+def _make_torch_files() -> None:
+    import argparse
+
+    import torch
+
+    base = torch.arange(24, dtype=torch.float32)
+    tensors = {
+        "transposed": base.reshape(4, 6).t(),
+        "part": base[5:9],
+        "brain": base[:3].bfloat16(),
+        "half": base[:2].half(),
+        "count": torch.tensor(7),
+        "parameter": torch.nn.Parameter(base.reshape(2, 3, 4)),
+        "empty": torch.zeros(0, 2),
+    }
+    for kind, new in (("zip", True), ("legacy", False)):
+        torch.save(tensors, FOLDER / f"{kind}.pth", _use_new_zipfile_serialization=new)
+        state = {"model": {f"module.{key}": value for key, value in tensors.items()}, "epoch": 3}
+        state.update(args=argparse.Namespace(lr=0.1), optimizer={"state": {0: {"exp_avg": base}}})
+        torch.save(state, FOLDER / f"{kind}_state.pth", _use_new_zipfile_serialization=new)
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    for _name, _family in FAMILIES.items():
+        _make(_name, _family)
+    _make_torch_files()

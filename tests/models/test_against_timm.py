@@ -1,0 +1,154 @@
+"""Logits and gradients as timm's, on weights of which every one is perturbed: golden arrays, and live where timm is."""
+
+from __future__ import annotations
+
+import golden
+import numpy as np
+import paddle
+import pytest
+
+import models
+from models import naming, registry
+from models.dropout import DropRates
+
+
+def _ours(family: golden.Family, size: int = 0, **fields):
+    spec = getattr(registry, family.spec)(**{"stats": registry.InputStats(), **family.ours, **fields})
+    return spec.build(size or family.size, DropRates(), registry.Head(golden.CLASSES)).eval()
+
+
+def _logits(model, images: np.ndarray) -> paddle.Tensor:
+    model.eval()
+    return model(paddle.to_tensor(images))
+
+
+def _gradients(model, logits: paddle.Tensor, cotangent: np.ndarray) -> dict[str, np.ndarray]:
+    """The gradients of all parameters by timm's names, in PyTorch's layout."""
+    (logits * paddle.to_tensor(cotangent)).sum().backward()
+    return naming.to_timm(model, {name: value.grad.numpy() for name, value in model.named_parameters()})
+
+
+def _error(found: np.ndarray, expected: np.ndarray) -> float:
+    """The largest error relative to the largest value."""
+    assert found.shape == expected.shape
+    return float(np.abs(found - expected).max() / np.abs(expected).max())
+
+
+def _assert_gradients(found: dict[str, np.ndarray], expected: dict[str, np.ndarray], tolerance: float) -> None:
+    """Each to a part of its own largest value, or where that is 0 but for rounding, of a thousandth of the largest."""
+    assert found.keys() == expected.keys()
+    largest = max(np.abs(values).max() for values in expected.values())
+    for name, values in expected.items():
+        scale = max(np.abs(values).max(), 1e-3 * largest)
+        assert np.abs(found[name] - values).max() <= tolerance * scale, name
+
+
+@pytest.mark.parametrize("name", golden.FAMILIES)
+def test_golden_logits_and_gradients(name):
+    family, (shapes, results) = golden.FAMILIES[name], golden.read(name)
+    model = _ours(family)
+    report = models.assign(model, golden.draw(shapes), name)
+    assert len(report.loaded) == len(shapes)
+    logits = _logits(model, golden.images(family.size))
+    assert _error(logits.numpy(), results["logits"]) < 1e-5
+    expected = {key[len("gradient/") :]: value for key, value in results.items() if key.startswith("gradient/")}
+    _assert_gradients(_gradients(model, logits, golden.cotangent()), expected, 1e-4)
+
+
+@pytest.mark.parametrize("name", golden.FAMILIES)
+def test_golden_logits_at_another_size(name):
+    """Position embeddings as timm resizes them, Swin's tables as its official code does (window 2 to 3)."""
+    family, (shapes, results) = golden.FAMILIES[name], golden.read(name)
+    model = _ours(family, family.larger, **family.larger_ours)
+    report = models.assign(model, golden.draw(shapes), name)
+    assert report.resized == [n for n in model.state_dict() if n == "pos_embed" or n.endswith("bias_table")]
+    assert _error(_logits(model, golden.images(family.larger)).numpy(), results["larger_logits"]) < 1e-5
+
+
+@pytest.mark.parametrize("name", golden.FAMILIES)
+def test_every_array_matters(name):
+    """The comparisons above see every array: it changes the logits by more than they admit."""
+    family, (shapes, results) = golden.FAMILIES[name], golden.read(name)
+    arrays, model = golden.draw(shapes), _ours(family)
+    without_effect = ("attn.proj_l.bias", "attn.k.bias")  # softmax takes no notice of what all its arguments share
+    for changed in shapes:
+        models.assign(model, {key: a * (1.5 if key == changed else 1) for key, a in arrays.items()}, name)
+        error = _error(_logits(model, golden.images(family.size)).numpy(), results["logits"])
+        assert error > 2e-5 or changed.endswith(without_effect), changed
+
+
+_PAIRS = [  # our name, timm's, the size of the input, what timm is told of it
+    ("vit_ti_16", "vit_tiny_patch16_224", 224, {}),
+    ("vit_ti_16_384", "vit_tiny_patch16_384", 384, {}),
+    ("vit_ti_16_384", "vit_tiny_patch16_224", 384, {}),
+    ("vit_s_32", "vit_small_patch32_224", 224, {}),
+    ("vit_s_8", "vit_small_patch8_224", 112, {"img_size": 112}),
+    ("vit_b_16", "vit_base_patch16_224", 224, {}),
+    ("vit_b_32_384", "vit_base_patch32_384", 384, {}),
+    ("deit_s", "deit_small_patch16_224", 224, {}),
+    ("deit_ti_distilled", "deit_tiny_distilled_patch16_224", 224, {}),
+    ("deit_ti_distilled", "deit_tiny_distilled_patch16_224", 384, {}),
+    ("cait_xxs_24", "cait_xxs24_224", 224, {}),
+    ("cait_xxs_24_384", "cait_xxs24_384", 384, {}),
+    ("swin_ti", "swin_tiny_patch4_window7_224", 224, {}),
+    ("swin_s_384", "swin_small_patch4_window7_224", 384, {"img_size": 384, "window_size": 12}),
+    ("swin_l", "swin_large_patch4_window7_224", 224, {}),
+    ("resnet_18", "resnet18", 224, {}),
+    ("resnet_50", "resnet50", 224, {}),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("ours", "theirs", "size", "fields"), _PAIRS)
+def test_live(ours, theirs, size, fields, tmp_path):
+    """A whole model of timm's, saved by PyTorch, read here without it."""
+    torch, timm = pytest.importorskip("torch"), _timm()
+    reference = timm.create_model(theirs, num_classes=golden.CLASSES, **fields)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for value in reference.state_dict().values():
+            if value.is_floating_point():
+                value.add_(torch.rand(value.shape, generator=generator), alpha=0.1)
+    torch.save(reference.state_dict(), tmp_path / "theirs.pth")
+    model = models.create(ours, num_classes=golden.CLASSES, image_size=size)
+    report = models.load_weights(model, tmp_path / "theirs.pth")
+    assert not report.initialised
+    if hasattr(reference, "set_input_size"):
+        reference.set_input_size((size, size))
+    reference.eval()
+    images = np.random.default_rng(0).normal(size=(golden.IMAGES, 3, size, size)).astype("float32")
+    expected = reference(torch.tensor(images))
+    (expected * torch.tensor(golden.cotangent())).sum().backward()
+    logits = _logits(model, images)
+    assert _error(logits.numpy(), expected.detach().numpy()) < 1e-5
+    gradients = {name: value.grad.numpy() for name, value in reference.named_parameters()}
+    _assert_gradients(_gradients(model, logits, golden.cotangent()), gradients, 1e-4)
+
+
+def _timm():
+    torch = pytest.importorskip("torch")
+    register = torch.library.register_fake
+
+    def tolerant(name, *arguments, **fields):  # torchvision has no CPU build whose operators PyTorch would know
+        if isinstance(name, str) and name.startswith("torchvision::"):
+            return lambda function: function
+        return register(name, *arguments, **fields)
+
+    torch.library.register_fake = tolerant
+    try:
+        return pytest.importorskip("timm")
+    finally:
+        torch.library.register_fake = register
+
+
+@pytest.mark.slow
+def test_what_is_written_for_timm_is_read_by_torch(tmp_path):
+    torch, timm = pytest.importorskip("torch"), _timm()
+    model = models.create("swin_ti", num_classes=golden.CLASSES)
+    arrays = naming.to_timm(model, {name: value.numpy() for name, value in model.state_dict().items()})
+    models.write_arrays(tmp_path / "ours.pth", arrays, None)
+    reference = timm.create_model("swin_tiny_patch4_window7_224", num_classes=golden.CLASSES)
+    reference.load_state_dict(torch.load(tmp_path / "ours.pth", weights_only=True))
+    images = np.random.default_rng(0).normal(size=(1, 3, 224, 224)).astype("float32")
+    expected = reference.eval()(torch.tensor(images)).detach().numpy()
+    assert _error(_logits(model, images).numpy(), expected) < 1e-5

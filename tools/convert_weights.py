@@ -1,0 +1,83 @@
+"""Convert weights between this project, PPIM, timm and Google.
+
+    python -m tools.convert_weights --model vit_b_16 --source google --input ViT-B_16.npz --output vit_b_16.safetensors
+    python -m tools.convert_weights --model swin_l --source ours --input swin_l.safetensors --output for_timm.pth
+
+The format of the output follows its ending: .safetensors or .pdparams has our names (which are PPIM's) and Paddle's
+layout, .pth or .pt has timm's names and PyTorch's layout. From `ours` to .safetensors gives timm's, too: ours it is
+already. Nothing is resized or cut, and no value changes, so the way back gives the same bits.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from common.errors import UserError
+from engine import runtime
+
+_SOURCES = ("timm", "google", "ppim", "ours")
+_CLASSES = 1000  # that models.create gives a model if not told otherwise
+
+
+def _arguments() -> argparse.Namespace:
+    form = argparse.RawTextHelpFormatter
+    parser = argparse.ArgumentParser(prog="tools.convert_weights", description=__doc__, formatter_class=form)
+    parser.add_argument("--model", required=True, help="its name here (python -m tools.models lists them)")
+    parser.add_argument("--source", required=True, choices=_SOURCES, help="whose names and layout the input has")
+    parser.add_argument("--input", required=True, help="a file, an https address, or a name such as timm/NAME.TAG")
+    parser.add_argument("--output", required=True, type=Path, help="the file to write")
+    return parser.parse_args()
+
+
+def convert(model: str, source: str, origin: str, output: Path) -> tuple[list[str], str]:
+    """Convert a file of weights.
+
+    Args:
+        model: a key of `models.MODELS`; head and input size may differ from it.
+        source: `timm`, `google`, `ppim` or `ours`.
+        origin: the input, in the sense of `models.locate`.
+        output: see the top of this file.
+
+    Returns:
+        The names of the arrays that were left out (buffers that follow from the shape of the model, and `pre_logits`
+        with the head on it), and whose names and layout the output has, `ours` or `timm`.
+
+    Raises:
+        UserError: when the input is not what `source` says, or not of the model.
+    """
+    import models
+    from models import naming
+
+    arrays, _ = models.read_arrays(models.locate(origin))
+    reference = models.create(model)
+    found = naming.styles(reference, arrays)
+    if source not in found:
+        raise UserError(f"{origin}: has the names or the layout of {' or '.join(found)}, not of {source}")
+    ours = naming.to_ours(reference, arrays, origin)
+    classes = {ours[f"{head}.bias"].size for head in reference.heads if f"{head}.bias" in ours}
+    if classes not in (set(), {_CLASSES}):
+        reference = models.create(model, num_classes=max(classes))
+    report, _ = models.fit(reference, arrays, origin)
+    kept = {name: array for name, array in ours.items() if name not in report.dropped}
+    if output.suffix in (".pth", ".pt") or (source == "ours" and output.suffix == ".safetensors"):
+        models.write_arrays(output, naming.to_timm(reference, kept), None)
+        return report.dropped, "timm"
+    stated = models.input_stats(model, origin)
+    models.write_arrays(output, kept, {"format": 1, "model": model, "input": stated._asdict(), "origin": source})
+    return report.dropped, "ours"
+
+
+def main() -> int:
+    """Convert the file of the command line; gives the exit code."""
+    arguments = _arguments()
+    runtime.prepare_environment()
+    left_out, style = convert(arguments.model, arguments.source, arguments.input, arguments.output)
+    if left_out:
+        print(f"left out: {', '.join(left_out)}")
+    print(f"{arguments.output}: names and layout: {style}")
+    return runtime.EXIT_DONE
+
+
+if __name__ == "__main__":
+    runtime.run_tool(main)
