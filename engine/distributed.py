@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import math
 
 import numpy as np
 import paddle
 import paddle.distributed as dist
 from paddle import nn
+
+_BATCH_NORMS = (nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D)
 
 
 def start() -> None:
@@ -50,6 +53,19 @@ def sum_over_ranks(values) -> np.ndarray:
 def from_main(value: float) -> float:
     """The main process's value of a number, on all processes."""
     return sum_over_ranks([value if is_main() else 0.0]).item()
+
+
+def average_buffers(model: nn.Layer) -> None:
+    """Average the running statistics of batch norms over all ranks, so that they stay the same everywhere."""
+    norms = [layer for layer in model.sublayers() if isinstance(layer, _BATCH_NORMS)]
+    buffers = [buffer for norm in norms for buffer in (norm._mean, norm._variance)]
+    if world_size() == 1 or not buffers:
+        return
+    joined = paddle.concat([buffer.flatten() for buffer in buffers])
+    dist.all_reduce(joined)
+    parts = (joined / world_size()).split([math.prod(buffer.shape) for buffer in buffers])
+    for buffer, part in zip(buffers, parts):
+        buffer.set_value(part.reshape(buffer.shape))
 
 
 def barrier() -> None:

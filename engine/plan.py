@@ -177,7 +177,8 @@ def describe_model(model: nn.Layer, config: ConfigDict) -> list[str]:
     count, (multiply_adds, activations) = flops.parameters(model), flops.cost(model, config.model.image_size)
     states = count * (2 + _MOMENTS[config.optim.name]) * _BYTES  # weights, gradients, moments
     rdrop, images = config.rdrop, config.train.batch_size + config.rdrop.unlabelled_batch_size
-    shared = rdrop.shared_blocks / (len(model.stages()) - 1)  # share of the model that runs once for all copies
+    blocks = len(model.stages()) - 1
+    shared = rdrop.shared_blocks / blocks if blocks else model.noise_in_heads_only  # part that runs once for all copies
     kept = round(activations * images * (rdrop.copies - (rdrop.copies - 1) * shared)) * _BYTES
     return [
         f"model: {config.model.name} at {config.model.image_size} px, {config.model.num_classes} classes",

@@ -94,6 +94,7 @@ class Trainer:
                     continue
 
                 lr = optimizer.step()
+                distributed.average_buffers(self.model)
                 step = optimizer.steps_done
                 last, stopping = step == self.plan.steps, stop.agreed()
                 log.advance(self.plan.global_batch)

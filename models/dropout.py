@@ -172,7 +172,14 @@ class DropPath(_Drop):
 
 def adopt(layer: nn.Layer, rates: DropRates) -> None:
     """Replace PPIM's dropout and drop path layers below a layer by these, with these rates (the paths keep theirs)."""
-    own = {"attn_drop": rates.attention, "proj_drop": rates.projection, "drop": rates.mlp}
+    own = {
+        "pos_drop": rates.embedding,
+        "attn_drop": rates.attention,
+        "proj_drop": rates.projection,
+        "drop": rates.mlp,
+        "dp": rates.projection,  # in T2T-ViT's performer
+        "3": rates.mlp,
+    }
     for parent in layer.sublayers(include_self=True):
         for name, child in parent.named_children():
             if isinstance(child, nn.Dropout):

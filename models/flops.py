@@ -6,12 +6,20 @@ from typing import NamedTuple
 
 import paddle
 from paddle import nn
+from ppim.models import levit, t2t, vit
 from ppim.models.cait import Attention_talking_head, Class_Attention
+from ppim.models.rednet import Involution
 from ppim.models.swin import WindowAttention
 
 from models.vit import Attention
 
-_ATTENTION = (Attention, Attention_talking_head, WindowAttention)  # of all tokens (of a window) with each other
+_ATTENTION = (
+    Attention,
+    Attention_talking_head,
+    WindowAttention,
+    vit.Attention,
+)  # of all tokens (of a window) with each other
+_LEVIT = (levit.Attention, levit.AttentionSubsample)  # N tokens, of N_ where that is another number
 
 
 class Cost(NamedTuple):
@@ -27,8 +35,9 @@ _KEPT_PER_OUTPUT = 3
 
 
 def parameters(model: nn.Layer) -> int:
-    """Number of parameters, frozen ones included."""
-    return sum(int(parameter.size) for parameter in model.parameters())
+    """Number of parameters, frozen ones included; Paddle's also hold the running statistics of batch norms."""
+    found = (p for name, p in model.named_parameters() if not name.endswith(("._mean", "._variance")))
+    return sum(int(parameter.size) for parameter in found)
 
 
 def cost(model: nn.Layer, image_size: int) -> Cost:
@@ -60,14 +69,24 @@ def _multiply_adds(layer: nn.Layer, inputs, output) -> int:
         return 2 * inputs.shape[1] * int(inputs.size)  # N^2 D for the weights, and as many for the mixing
     if isinstance(layer, Class_Attention):
         return 2 * int(inputs.size)  # of one token with all
+    if isinstance(layer, t2t.Attention):
+        return 2 * inputs.shape[1] * int(output.size)
+    if isinstance(layer, t2t.Token_performer):
+        return 4 * layer.m * int(output.size)  # random features of keys and queries, their sum over tokens and its use
+    if isinstance(layer, _LEVIT):
+        return layer.num_heads * layer.N * getattr(layer, "N_", layer.N) * (layer.key_dim + layer.d)
+    if isinstance(layer, Involution):
+        return int(output.size) * layer.kernel_size**2
     return 0
 
 
 def _values(layer: nn.Layer, inputs, output) -> int:
-    if isinstance(layer, _ATTENTION):
+    if isinstance(layer, (*_ATTENTION, t2t.Attention)):
         heads = layer.heads if isinstance(layer, Attention) else layer.num_heads
         weights = heads * output.shape[0] * output.shape[1] ** 2
         return weights * (3 if layer.attn_drop.rate else 1)  # with dropout also the mask and the product
+    if isinstance(layer, _LEVIT):
+        return layer.num_heads * layer.N * getattr(layer, "N_", layer.N)
     if layer.sublayers() or output is inputs[0]:  # made of others, or switched off
         return 0
     return _KEPT_PER_OUTPUT * int(output.size)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import paddle
@@ -11,6 +13,7 @@ from models.dropout import DropRates
 from models.multipass import MultiPass
 from models.swin import Swin
 from models.vit import DistilledVisionTransformer, VisionTransformer
+from models.whole import Whole, make_cnn, make_levit, make_t2t
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
@@ -19,7 +22,7 @@ HALF = (0.5, 0.5, 0.5)
 class InputStats(NamedTuple):
     """How a model's weights expect images: statistics of pixels in 0 to 1, and the evaluation crop.
 
-    `crop_fraction` is the side of the central crop over that of the resized image.
+    `crop_fraction` is the side of the central crop over that of the image, resized by `interpolation`.
     """
 
     mean: tuple[float, float, float] = HALF
@@ -97,10 +100,27 @@ class SwinSpec(NamedTuple):
         return _with_head(Swin(rates, img_size=image_size, class_dim=head.num_classes, **shape), head)
 
 
+class NetSpec(NamedTuple):
+    """A whole network: `make(image_size, rates, num_classes)` gives it, for images of a multiple of `unit` pixels."""
+
+    make: Callable[[int, DropRates, int], Whole]
+    unit: int
+    image_size: int
+    stats: InputStats
+    distilled: bool = False
+
+    def build(self, image_size: int, rates: DropRates, head: Head) -> MultiPass:
+        """Make the model."""
+        if image_size % self.unit:
+            raise ValueError(f"image_size is {image_size}, expected a multiple of {self.unit}")
+        return _with_head(self.make(image_size, rates, head.num_classes), head)
+
+
 def _with_head(model: MultiPass, head: Head) -> MultiPass:
     if head.init == "zero":
-        for parameter in model.head.parameters():
-            parameter.set_value(paddle.zeros_like(parameter))
+        for name, parameter in model.state_dict().items():
+            if name.startswith(tuple(f"{layer}." for layer in model.heads)):
+                parameter.set_value(paddle.zeros_like(parameter))
     return model
 
 
@@ -172,6 +192,57 @@ _SWIN = {
     "swin_l": (192, (2, 2, 18, 2), (6, 12, 24, 48), 7, 224),
     "swin_l_384": (192, (2, 2, 18, 2), (6, 12, 24, 48), 12, 384),
 }
+# (names, classifier, images are a multiple of, interpolation), PPIM's; `resnet_*` are those of paddle.vision
+_CNN = (
+    ("resnet_18 resnet_34 resnet_50 resnet_101 resnet_152", "fc", 1, "bilinear"),
+    ("dla_34 dla_46_c dla_46x_c dla_60 dla_60x dla_60x_c", "fc", 32, "bilinear"),
+    ("dla_102 dla_102x dla_102x2 dla_169", "fc", 32, "bilinear"),
+    ("cdnv2_a cdnv2_b cdnv2_c", "classifier", 32, "bilinear"),
+    ("rexnet_1_0 rexnet_1_3 rexnet_1_5 rexnet_2_0 rexnet_3_0", "output.1", 1, "bicubic"),
+    ("repvgg_a0 repvgg_a1 repvgg_a2 repvgg_b0 repvgg_b1 repvgg_b2 repvgg_b3", "linear", 1, "bilinear"),
+    ("repvgg_b1g2 repvgg_b1g4 repvgg_b2g4 repvgg_b3g4", "linear", 1, "bilinear"),
+    ("hardnet_39_ds", "base.14.3", 32, "bilinear"),
+    ("hardnet_68 hardnet_68_ds", "base.16.3", 32, "bilinear"),
+    ("hardnet_85", "base.19.3", 32, "bilinear"),
+    ("rednet_26 rednet_38 rednet_50 rednet_101 rednet_152", "fc", 32, "bilinear"),
+)
+# name: (widths, heads, width of a key, depths)
+_LEVIT = {
+    "levit_128s": ((128, 256, 384), (4, 6, 8), 16, (2, 3, 4)),
+    "levit_128": ((128, 256, 384), (4, 8, 12), 16, (4, 4, 4)),
+    "levit_192": ((192, 288, 384), (3, 5, 6), 32, (4, 4, 4)),
+    "levit_256": ((256, 384, 512), (4, 6, 8), 32, (4, 4, 4)),
+    "levit_384": ((384, 512, 768), (6, 9, 12), 32, (4, 4, 4)),
+}
+# name: (tokens, width, depth, heads, MLP ratio, image size)
+_T2T = {
+    "t2t_vit_7": ("performer", 256, 7, 4, 2.0, 224),
+    "t2t_vit_10": ("performer", 256, 10, 4, 2.0, 224),
+    "t2t_vit_12": ("performer", 256, 12, 4, 2.0, 224),
+    "t2t_vit_14": ("performer", 384, 14, 6, 3.0, 224),
+    "t2t_vit_19": ("performer", 448, 19, 7, 3.0, 224),
+    "t2t_vit_24": ("performer", 512, 24, 8, 3.0, 224),
+    "t2t_vit_14_384": ("performer", 384, 14, 6, 3.0, 384),
+    "t2t_vit_24_token_labeling": ("performer", 512, 24, 8, 3.0, 384),
+    "t2t_vit_t_14": ("transformer", 384, 14, 6, 3.0, 224),
+    "t2t_vit_t_19": ("transformer", 448, 19, 7, 3.0, 224),
+    "t2t_vit_t_24": ("transformer", 512, 24, 8, 3.0, 224),
+}
+
+
+def _whole_specs() -> dict[str, NetSpec]:
+    """At 224 pixels PPIM resizes to 256 for the convolutional ones and to 248 for the others."""
+    specs = {}
+    for names, head, unit, interpolation in _CNN:
+        for name in names.split():
+            stats = InputStats(IMAGENET_MEAN, IMAGENET_STD, 224 / 256, interpolation)
+            specs[name] = NetSpec(partial(make_cnn, name, head), unit, 224, stats)
+    for name, shape in _LEVIT.items():
+        specs[name] = NetSpec(partial(make_levit, *shape), 16, 224, InputStats(IMAGENET_MEAN, IMAGENET_STD, 224 / 248))
+    for name, (*shape, size) in _T2T.items():
+        stats = InputStats(IMAGENET_MEAN, IMAGENET_STD, 224 / 248 if size == 224 else 1.0)
+        specs[name] = NetSpec(partial(make_t2t, *shape), 16, size, stats)
+    return specs
 
 
 def _ppim_specs() -> dict[str, CaiTSpec | SwinSpec]:
@@ -184,4 +255,4 @@ def _ppim_specs() -> dict[str, CaiTSpec | SwinSpec]:
     return specs
 
 
-MODELS = {**_vit_specs(), **_deit_specs(), **_ppim_specs()}
+MODELS = {**_vit_specs(), **_deit_specs(), **_ppim_specs(), **_whole_specs()}

@@ -1,0 +1,41 @@
+"""The running statistics of batch norms are the mean over all ranks, so every rank evaluates and saves the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import paddle
+from conftest import ROOT, launch
+from paddle import nn
+
+from engine import distributed
+
+_WORKER = """
+import sys; sys.path.insert(0, {root!r})
+import numpy as np, paddle
+from engine import distributed, runtime
+distributed.start()
+norm = paddle.nn.BatchNorm1D(3)
+norm(paddle.full([4, 3], float(distributed.rank())))
+distributed.average_buffers(paddle.nn.Sequential(norm))
+np.save(sys.argv[1] + "/" + str(distributed.rank()), norm._mean.numpy())
+"""
+
+
+def test_one_process_or_no_batch_norms_change_nothing(monkeypatch):
+    norm = nn.Sequential(nn.BatchNorm1D(3))
+    norm(paddle.ones([4, 3]))
+    before = norm[0]._mean.numpy()
+    distributed.average_buffers(norm)
+    assert (norm[0]._mean.numpy() == before).all()
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
+    distributed.average_buffers(nn.Linear(3, 3))
+
+
+def test_two_processes_have_the_mean(tmp_path):
+    """Momentum 0.9: after one batch the rank of zeros has a mean of 0, that of ones of 0.1."""
+    worker = tmp_path / "worker.py"
+    worker.write_text(_WORKER.format(root=str(ROOT)))
+    done = launch(2, tmp_path / "log", worker, tmp_path)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    for rank in range(2):
+        np.testing.assert_allclose(np.load(tmp_path / f"{rank}.npy"), [0.05] * 3, rtol=1e-6)
