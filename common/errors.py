@@ -7,7 +7,10 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """Bad usage or bad input. The message says what was wrong, where, and what to do."""
+    """Bad usage or bad input. The message says what was wrong, where, and what to do, in one line."""
+
+    def __init__(self, message: str):
+        super().__init__(" ".join(message.split()))  # what it quotes may have several
 
 
 def nearest(name: str, known: Iterable[str], listed: bool = True) -> str:

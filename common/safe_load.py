@@ -145,21 +145,23 @@ def read_safetensors(path: Path, arrays: bool = True) -> tuple[dict[str, np.ndar
     Raises:
         UserError: when the file is damaged.
     """
-    from safetensors import SafetensorError, deserialize, safe_open
+    from safetensors import deserialize, safe_open
 
     try:
         with safe_open(str(path), framework="np") as file:
             metadata, names = dict(file.metadata() or {}), list(file.keys()) if arrays else []
-            brain = {name for name in names if file.get_slice(name).get_dtype() == "BF16"}  # numpy does not know it
-            found = {name: file.get_tensor(name) for name in names if name not in brain}
-        if brain:
+            brain_floats = {
+                name for name in names if file.get_slice(name).get_dtype() == "BF16"
+            }  # numpy does not know it
+            found = {name: file.get_tensor(name) for name in names if name not in brain_floats}
+        if brain_floats:
             stored = dict(deserialize(path.read_bytes()))
-            found.update({name: widen(stored[name]["data"]).reshape(stored[name]["shape"]) for name in brain})
-    except (SafetensorError, AttributeError, TypeError, ValueError, OSError) as error:
-        raise UserError(f"{path}: not a readable safetensors file ({error})") from None
+            found.update({name: widen(stored[name]["data"]).reshape(stored[name]["shape"]) for name in brain_floats})
+    except Exception as error:  # a damaged file raises almost anything
+        raise UserError(f"{path}: not a readable safetensors file ({type(error).__name__}: {error})") from None
     return found, metadata
 
 
-def widen(brain_floats: bytes) -> np.ndarray:
-    """The float32 values of bfloat16 ones, exactly."""
-    return (np.frombuffer(brain_floats, np.uint16).astype(np.uint32) << 16).view(np.float32)
+def widen(content: bytes) -> np.ndarray:
+    """The float32 values of bfloat16 ones in memory, exactly."""
+    return (np.frombuffer(content, np.uint16).astype(np.uint32) << 16).view(np.float32)

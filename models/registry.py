@@ -138,7 +138,7 @@ _PATCHES = {
     "n": (2, 4, 8),
     "ti": (2, 4, 8, 14, 16, 32),
     "s": (4, 8, 14, 16, 32),
-    "b": (14, 16, 32),
+    "b": (8, 14, 16, 32),
     "l": (14, 16, 32),
     "h": (14, 16),
 }
@@ -149,12 +149,14 @@ def _vit_specs() -> dict[str, ViTSpec]:
     specs = {}
     for size, patches in _PATCHES.items():
         for patch in patches:
-            spec = ViTSpec(*_SIZES[size], patch, _NATIVE.get(patch, 224))
+            native = 224 if size == "b" else _NATIVE.get(patch, 224)
+            crop = 0.9 if native == 224 else 1.0  # timm's
+            spec = ViTSpec(*_SIZES[size], patch, native, stats=InputStats(crop_fraction=crop))
             specs[f"vit_{size}_{patch}"] = spec
             if size == "n":
                 specs[f"vit_n_{patch}_distilled"] = spec._replace(distilled=True)
-            if patch not in _NATIVE:
-                specs[f"vit_{size}_{patch}_384"] = spec._replace(image_size=384)
+            if spec.image_size == 224 and 384 % patch == 0:
+                specs[f"vit_{size}_{patch}_384"] = spec._replace(image_size=384, stats=InputStats())
     return specs
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import pickle
 import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -118,8 +117,10 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
             raise UserError(f"{path}: says that it unpacks to {size} bytes, which weights do not: it is refused")
         with np.load(path, allow_pickle=False) as content:
             return {name: content[name] for name in content.files}
-    except (zipfile.BadZipFile, ValueError, OSError, EOFError, MemoryError, zlib.error) as error:
-        raise UserError(f"{path}: not a readable .npz file ({error})") from None
+    except UserError:
+        raise
+    except Exception as error:  # a damaged file raises almost anything
+        raise UserError(f"{path}: not a readable .npz file ({type(error).__name__}: {error})") from None
 
 
 _READERS = {".pdparams": _read_pdparams, ".pth": _read_pth, ".pt": _read_pth, ".bin": _read_pth, ".npz": _read_npz}

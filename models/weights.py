@@ -85,7 +85,7 @@ def assign_all(model: MultiPass, arrays: dict[str, np.ndarray], origin: str) -> 
     initialised = assign(model, arrays, origin).initialised
     if initialised:
         name = initialised[0]
-        expected = model.state_dict()[name].shape
+        expected = list(model.state_dict()[name].shape)
         raise UserError(f"{origin}: has no {name} of shape {expected}; was it made for other classes?")
 
 
@@ -109,7 +109,7 @@ def fit(
             fitted[name], kind = _fit_one(model, name, array, origin)
             getattr(report, kind).append(name)
             if list(fitted[name].shape) != target[name].shape:
-                misfits.append(f"{name} {list(fitted[name].shape)}, the model expects {target[name].shape}")
+                misfits.append(f"{name} {list(fitted[name].shape)}, the model expects {list(target[name].shape)}")
     report.initialised.extend(name for name in target if name not in fitted and not name.endswith(derived))
     _refuse_unplanned(model, report, misfits, arrays, origin)
     return report, fitted
@@ -140,7 +140,7 @@ def _fit_heads(model, arrays, head_rows, origin) -> tuple[dict[str, np.ndarray],
     for head in model.heads:
         ours, found = _below(head, target), _below(head, arrays)
         if head_rows and found:
-            arrays = {**arrays, **{name: _rows(arrays[name], head_rows, f"{origin}: {name}") for name in found}}
+            arrays = {**arrays, **{name: _rows(arrays[name], head_rows, f"{origin}: {name}") for name in sorted(found)}}
             continue
         other = found == ours and any(list(arrays[name].shape) != target[name].shape for name in found)
         if useless or other or head_rows is not None:
@@ -179,10 +179,10 @@ def _refuse_unplanned(model, report: Report, misfits: list[str], arrays: dict, o
     """Errors for what is not planned, with the closest names."""
     fresh = [f"{head}." for head in model.heads if not _below(head, arrays)]
     missing = [name for name in report.initialised if not name.startswith(tuple(fresh))]
-    target = model.state_dict()
+    target = set(model.state_dict())
     for names, text in ((report.unexpected, "do not belong to the model"), (missing, "of the model are missing")):
         if names:
-            known = set(target) - set(report.loaded) if names is report.unexpected else report.unexpected
+            known = target if names is report.unexpected else report.unexpected
             hint = nearest(names[0], known, listed=False)
             raise UserError(f"{origin}: {len(names)} arrays {text}: {_listed(names)}{hint}")
     if misfits:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import os
 import pickle
+import zipfile
 
 import numpy as np
 import paddle
 import pytest
+from conftest import SHARED_DATA
 from safetensors.numpy import save_file
 
 import models
 from common.errors import UserError
+from common.files import sha256
 from engine import weights as own_weights
+from models import naming, sources
+from models.dropout import DropRates
+from models.registry import Head, InputStats, SwinSpec
 
 
 @pytest.fixture
@@ -64,13 +70,18 @@ def test_positions_are_resized_and_special_tokens_kept():
         np.testing.assert_allclose(positions[:, special:], 3.0, rtol=1e-6)
 
 
-def test_resized_positions_follow_the_grid():
-    """A ramp along the rows stays a ramp along the rows."""
-    ramp = np.repeat(np.arange(8.0), 8).reshape(1, 64, 1).astype("float32")
-    positions = np.concatenate([np.full((1, 1, 1), -5, "float32"), ramp], axis=1)
-    bigger = models.weights.resize_positions(positions, 1 + 16 * 16, 1, "file")[0, 1:, 0].reshape(16, 16)
-    assert np.allclose(bigger, bigger[:, :1], atol=1e-5)
-    np.testing.assert_allclose(np.diff(bigger[4:12:2, 0]), 1.0, atol=1e-4)
+def test_positions_of_grids_that_are_not_square():
+    """Also where the number of places is the same: 4 x 4 is not 2 x 8."""
+    source = models.create("vit_n_8", image_size=32, num_classes=2)
+    arrays = own_weights.arrays_of(source)
+    for shape in ((16, 64), (64, 16), (24, 40)):
+        target = models.create("vit_n_8", image_size=shape, num_classes=2)
+        assert models.assign(target, arrays, "file").resized == ["pos_embed"]
+        assert target(paddle.zeros([1, 3, *shape])).shape == [1, 2]
+    wide = models.create("vit_n_8", image_size=(24, 40), num_classes=2)
+    assert models.assign(wide, own_weights.arrays_of(wide), "file").resized == []
+    with pytest.raises(UserError, match="pos_embed has shape .* no square grid"):
+        models.assign(source, own_weights.arrays_of(wide), "file")
 
 
 def test_unplanned_arrays_are_errors(model):
@@ -78,9 +89,9 @@ def test_unplanned_arrays_are_errors(model):
     with pytest.raises(UserError, match="blocks.0.attn.qkv.biass.*did you mean 'blocks.0.attn.qkv.bias'"):
         models.assign(model, {**arrays, "blocks.0.attn.qkv.biass": np.zeros(3, "float32")}, "file")
     missing = {name: value for name, value in arrays.items() if name != "blocks.1.attn.qkv.bias"}
-    with pytest.raises(UserError, match=r"1 arrays of the model are missing, first blocks.1.attn.qkv.bias"):
+    with pytest.raises(UserError, match=r"1 arrays of the model are missing: blocks.1.attn.qkv.bias"):
         models.assign(model, missing, "file")
-    with pytest.raises(UserError, match="norm.weight has shape"):
+    with pytest.raises(UserError, match=r"1 arrays have other shapes: norm.weight \[5\], the model expects \[48\]"):
         models.assign(model, {**arrays, "norm.weight": np.zeros(5, "float32")}, "file")
     arrays["norm.weight"][0] = np.nan
     with pytest.raises(UserError, match="not finite"):
@@ -96,8 +107,84 @@ def test_a_failed_load_changes_nothing(model):
     assert all((value == before[name]).all() for name, value in own_weights.arrays_of(model).items())
 
 
+@pytest.mark.parametrize("name", ["head.weight", "head.bias"])
+def test_half_a_head_is_an_error(model, name):
+    arrays = _arrays(model)
+    del arrays[name]
+    with pytest.raises(UserError, match=f"missing: {name}"):
+        models.assign(model, arrays, "file")
+
+
+def test_weights_without_a_head_leave_it_new_but_can_not_be_used_as_they_are(model):
+    arrays = {name: array for name, array in _arrays(model).items() if not name.startswith("head.")}
+    assert models.assign(model, arrays, "file").initialised == ["head.weight", "head.bias"]
+    with pytest.raises(UserError, match=r"file: has no head.weight of shape \[48, 10\]"):
+        models.assign_all(model, arrays, "file")
+
+
+def test_a_new_head_on_request(model):
+    before = model.head.weight.numpy()
+    report = models.assign(model, _arrays(model), "file", head_rows=())
+    assert report.dropped == report.initialised == ["head.weight", "head.bias"]
+    assert (model.head.weight.numpy() == before).all()
+
+
+@pytest.mark.parametrize("name", ["vit_n_2", "vit_n_2_distilled", "resnet_18"])
+def test_the_part_of_imagenets_head_by_wordnet_id(name):
+    source = models.create(name, num_classes=1000)
+    names = ("n02124075", "n01443537", "n12768682")
+    rows = models.imagenet_rows(names)
+    assert rows == (285, 1, 990)  # Egyptian cat, goldfish, buckeye
+    target = models.create(name, num_classes=3)
+    report = models.assign(target, own_weights.arrays_of(source), "file", rows)
+    assert report.dropped == report.initialised == []
+    target.eval(), source.eval()
+    images = paddle.randn([2, 3, 32, 32] if name == "resnet_18" else [2, 3, 8, 8])
+    np.testing.assert_allclose(target(images), source(images).numpy()[:, rows], rtol=1e-5, atol=1e-6)
+
+
+def test_no_part_of_another_head(model):
+    with pytest.raises(UserError, match="head.bias has 10 classes, and its part can be taken of 1000 only"):
+        models.assign(model, _arrays(model), "file", (1, 2))
+    with pytest.raises(UserError, match="1 of 2 classes are no WordNet ids .*'cat'"):
+        models.imagenet_rows(("n02124075", "cat"))
+
+
+@pytest.mark.skipif(not SHARED_DATA.is_dir(), reason="the real images are not here")
+def test_tiny_imagenets_classes_are_imagenets():
+    with zipfile.ZipFile(SHARED_DATA / "tiny-imagenet-200.zip") as archive:
+        names = archive.read("tiny-imagenet-200/wnids.txt").decode().split()
+    assert len(set(models.imagenet_rows(names))) == len(names) > 1
+
+
+def test_a_table_of_another_arrangement_is_refused():
+    model = SwinSpec(8, (2, 2), (2, 4), 2, 32, InputStats()).build(32, DropRates(), Head(3))
+    arrays = own_weights.arrays_of(model)
+    assert not any(name.endswith(model.derived) for name in arrays)  # they follow from the shape
+    name = "layers.0.blocks.0.attn.relative_position_index"
+    index = dict(model.named_buffers())[name].numpy()
+    assert models.assign(model, {**arrays, name: index}, "file").dropped == [name]
+    assert models.assign(model, {**arrays, name: np.zeros([9, 9], "int64")}, "file").dropped == [name]  # other window
+    with pytest.raises(UserError, match="another arrangement"):
+        models.assign(model, {**arrays, name: index[::-1]}, "file")
+
+
+def test_the_original_names_of_swin():
+    """Microsoft's files merge patches at the end of a stage, timm's at the beginning of the next: both are read."""
+    spec = SwinSpec(8, (2, 2, 2), (2, 4, 8), 2, 32, InputStats())
+    source = spec.build(32, DropRates(), Head(3))
+    arrays = own_weights.arrays_of(source)
+    transposed = {name: a.T if name in naming._matrices(source) else a for name, a in arrays.items()}
+    timm = naming.to_timm(source, arrays)
+    assert "layers.2.downsample.norm.weight" in timm
+    for found in (transposed, timm):
+        target = spec.build(32, DropRates(), Head(3))
+        assert len(models.assign(target, found, "file").loaded) == len(arrays)
+        assert all((value == arrays[name]).all() for name, value in own_weights.arrays_of(target).items())
+
+
 def test_ppim_names_use_paddles_cache(tmp_path, monkeypatch):
-    """A file that Paddle has downloaded is found under the name that Paddle gave it."""
+    """A file that Paddle has downloaded is found under the name that Paddle gave it, taken over and checked."""
     monkeypatch.setenv("HOME", str(tmp_path))
     source = models.create("deit_ti")
     from ppim.models.deit import urls
@@ -105,12 +192,29 @@ def test_ppim_names_use_paddles_cache(tmp_path, monkeypatch):
     folder = tmp_path / ".cache/paddle/hapi/weights"
     folder.mkdir(parents=True)
     assert not models.is_local("deit_ti")
-    paddle.save(source.state_dict(), str(folder / urls["deit_ti"].rsplit("/", 1)[-1]))
+    theirs = folder / urls["deit_ti"].rsplit("/", 1)[-1]
+    paddle.save(source.state_dict(), str(theirs))
     assert models.is_local("deit_ti")
     report = models.load_weights(models.create("deit_ti", num_classes=100), "deit_ti")
     assert report.dropped == ["head.weight", "head.bias"]
+    theirs.unlink()
+    ours = models.locate("deit_ti")
+    assert ours.with_name(ours.name + ".sha256").read_text().startswith(sha256(ours))
+    ours.write_bytes(ours.read_bytes()[:-1])
+    with pytest.raises(UserError, match="SHA-256 is"):
+        models.load_weights(source, "deit_ti")
     with pytest.raises(UserError, match="did you mean 'deit_ti'"):
         models.load_weights(source, "deit_tiny")
+
+
+def test_a_copy_is_taken_where_a_second_name_can_not_be_given(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError("another disk")))
+    theirs = sources._paddles(sources._address("resnet_18").url)
+    theirs.parent.mkdir(parents=True)
+    theirs.write_bytes(b"weights")
+    with pytest.raises(UserError, match="MD5 is"):  # Paddle publishes it, and this is none of its files
+        models.locate("resnet_18")
 
 
 class _Evil:
