@@ -170,7 +170,7 @@ def _check_attention(model: MultiPass, arrays: dict[str, np.ndarray], origin: st
 
 def _check_derived(model: MultiPass, name: str, array: np.ndarray, origin: str) -> None:
     """A buffer that follows from the shape of the model must be the model's own where it has the same shape."""
-    own = dict(model.named_buffers()).get(name)
+    own = {**dict(model.named_buffers()), **model.state_dict()}.get(name)
     if own is not None and own.shape == list(array.shape) and not (own.numpy() == array).all():
         raise UserError(f"{origin}: {name} differs from what follows from the model's shape: another arrangement")
 
