@@ -7,7 +7,10 @@ import paddle
 from conftest import ROOT, launch
 from paddle import nn
 
-from engine import distributed
+from common.safe_load import read_arrays
+from configs import default
+from engine import distributed, experiment, runtime
+from engine.signals import StopRequest
 
 _WORKER = """
 import sys; sys.path.insert(0, {root!r})
@@ -39,3 +42,25 @@ def test_two_processes_have_the_mean(tmp_path):
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     for rank in range(2):
         np.testing.assert_allclose(np.load(tmp_path / f"{rank}.npy"), [0.05] * 3, rtol=1e-6)
+
+
+def test_a_stopped_run_goes_on_with_the_same_bits(painted, tmp_path, monkeypatch):
+    """A network with batch norm, its statistics among what is saved, and averaged after each of the 4 + 4 steps."""
+    config, calls, found = default.get_config(), [], []
+    config.data.update(name="folder", root=str(painted), holdout=0.2)
+    config.model.update(name="rexnet_1_0", image_size=32, drop_rate=0.1)
+    config.train.update(steps=4, batch_size=4, accumulation_steps=2, log_every_steps=1)
+    average = distributed.average_buffers
+    monkeypatch.setattr(distributed, "average_buffers", lambda model: calls.append(average(model)))
+    assert experiment.train(config, tmp_path / "whole") == runtime.EXIT_DONE
+    steps = iter([False, True, False, False])
+    monkeypatch.setattr(StopRequest, "agreed", lambda self: next(steps))
+    assert experiment.train(config, tmp_path / "cut") == runtime.EXIT_STOPPED
+    assert experiment.train(config, tmp_path / "cut") == runtime.EXIT_DONE
+    assert len(calls) == 8
+    for folder in ("whole", "cut"):
+        found.append(read_arrays(tmp_path / folder / "weights.safetensors")[0])
+    whole, cut = found
+    assert "features.1._mean" in whole
+    assert whole["features.1._mean"].any()
+    assert all((whole[name] == cut[name]).all() for name in whole)
