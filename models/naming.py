@@ -20,9 +20,10 @@ def styles(model: MultiPass, arrays: dict[str, np.ndarray]) -> tuple[str, ...]:
     """Whose names and layout arrays may have: `google`; `timm`; or `ours` and `ppim`, which are the same."""
     if is_google(arrays):
         return ("google",)
-    arrays, target = _with_our_names(model, arrays), model.state_dict()
-    votes = [arrays[name].shape == tuple(target[name].shape)[::-1] for name in _telling(model, arrays)]
-    return ("timm",) if votes and all(votes) else ("ours", "ppim")
+    renamed = _with_our_names(model, arrays)
+    transposed = [_is_transposed(model, name, renamed[name].shape) for name in _matrices(model) if name in renamed]
+    votes = [vote for vote in transposed if vote is not None]
+    return ("timm",) if (all(votes) if votes else renamed is not arrays) else ("ours", "ppim")
 
 
 def to_ours(model: MultiPass, arrays: dict[str, np.ndarray], origin: str) -> dict[str, np.ndarray]:
@@ -68,11 +69,11 @@ def _matrices(model: MultiPass) -> set[str]:
     return {name for name, parameter in model.state_dict().items() if id(parameter) in linear}
 
 
-def _telling(model: MultiPass, arrays: dict[str, np.ndarray]) -> list[str]:
-    """The names of the matrices of which the shape shows the layout."""
-    shapes = {name: tuple(model.state_dict()[name].shape) for name in _matrices(model) if name in arrays}
-    return [
-        name
-        for name, (inputs, outputs) in shapes.items()
-        if inputs != outputs and arrays[name].shape in ((inputs, outputs), (outputs, inputs))
-    ]
+def _is_transposed(model: MultiPass, name: str, found: tuple[int, ...]) -> bool | None:
+    """Whether a matrix in a file has PyTorch's layout; None where its shape does not tell. A head may be for others."""
+    inputs, outputs = model.state_dict()[name].shape
+    if name.startswith(tuple(f"{head}." for head in model.heads)) and len(found) == 2 and inputs in found:
+        outputs = sum(found) - inputs
+    if inputs == outputs or found not in ((inputs, outputs), (outputs, inputs)):
+        return None
+    return found == (outputs, inputs)

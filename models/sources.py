@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -27,6 +28,8 @@ _TIMM_CONFIG = "config.json"  # beside the weights
 _GOOGLE = "https://storage.googleapis.com/vit_models/{name}.npz"
 # What Google's code does: pixels from -1 to 1, the whole image resized (tf.image.resize, which is bilinear).
 _GOOGLE_INPUT = {"mean": (0.5,) * 3, "std": (0.5,) * 3, "crop_fraction": 1.0, "interpolation": "bilinear"}
+
+_INTERPOLATIONS = ("bicubic", "bilinear")
 
 
 class _Address(NamedTuple):
@@ -96,9 +99,12 @@ def _checked(stated: object, path: Path) -> dict:
     try:
         channels = {name: tuple(map(float, stated[name])) for name in ("mean", "std")}
         found = {**channels, "crop_fraction": float(stated["crop_fraction"]), "interpolation": stated["interpolation"]}
+        values = (*channels["mean"], *channels["std"])
+        right = len(channels["mean"]) == len(channels["std"]) == 3 and all(map(math.isfinite, values))
+        right = right and min(channels["std"]) > 0 and 0 < found["crop_fraction"] <= 1
     except (KeyError, TypeError, ValueError):
-        found = None
-    if not found or {len(values) for values in channels.values()} != {3} or min(found["std"]) <= 0:
+        right = False
+    if not right or found["interpolation"] not in _INTERPOLATIONS:
         raise UserError(f"{path}: what it says of its input is not readable: {stated!r}")
     return found
 

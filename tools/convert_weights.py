@@ -51,15 +51,15 @@ def convert(model: str, source: str, origin: str, output: Path) -> tuple[list[st
 
     arrays, _ = models.read_arrays(models.locate(origin))
     reference = models.create(model)
-    found = naming.styles(reference, arrays)
-    if source not in found:
-        raise UserError(f"{origin}: has the names or the layout of {' or '.join(found)}, not of {source}")
     ours = naming.to_ours(reference, arrays, origin)
     classes = {ours[f"{head}.bias"].size for head in reference.heads if f"{head}.bias" in ours}
     if classes not in (set(), {_CLASSES}):
         reference = models.create(model, num_classes=max(classes))
     report, _ = models.fit(reference, arrays, origin)
-    kept = {name: array for name, array in ours.items() if name not in report.dropped}
+    found = naming.styles(reference, arrays)
+    if source not in found:
+        raise UserError(f"{origin}: has the names and the layout of {' or '.join(found)}, not of {source}")
+    kept = {name: ours[name] for name in reference.state_dict() if name in ours and name not in report.dropped}
     if output.suffix in (".pth", ".pt") or (source == "ours" and output.suffix == ".safetensors"):
         models.write_arrays(output, naming.to_timm(reference, kept), None)
         return report.dropped, "timm"

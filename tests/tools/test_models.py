@@ -1,0 +1,43 @@
+"""The list of the models."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from conftest import run_program
+
+import models
+from tools.models import rows
+
+
+def test_the_table_and_its_json(tmp_path):
+    done = run_program("-m", "tools.models", "vit_ti_32", "resnet_18", "--json", str(tmp_path / "list.json"))
+    assert done.returncode == 0, done.stderr
+    assert (
+        "resnet_18                 224   11,689,512        1.814 G  resnet_18 timm/resnet18.{tv_in1k,a1_in1k}"
+        in done.stdout
+    )
+    found = {row["name"]: row for row in json.loads((tmp_path / "list.json").read_text())}
+    assert found.keys() == {"vit_ti_32", "vit_ti_32_384", "resnet_18"}
+    assert found["vit_ti_32"]["weights"] == []
+    assert found["resnet_18"]["weights"][1] == "timm/resnet18.tv_in1k"
+
+
+def test_all_names_at_once():
+    found = list(rows([], names_only=True))
+    assert [row["name"] for row in found] == list(models.MODELS)
+    assert all(row["weights"] for row in found if row["name"].startswith(("deit", "rexnet", "repvgg", "dla")))
+
+
+def test_a_word_that_no_name_has():
+    done = run_program("-m", "tools.models", "vit_ti_61")
+    assert done.returncode == 2
+    assert "did you mean 'vit_ti_16'" in done.stderr
+
+
+@pytest.mark.slow
+def test_every_model_can_be_built():
+    for row in rows([]):
+        assert row["parameters"] > 0, row
+        assert row["multiply_adds"] > 0, row
