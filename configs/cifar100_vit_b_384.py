@@ -1,7 +1,6 @@
 """R-Drop fine-tuning of ViT-B/16 on CIFAR-100 at 384 pixels.
 
-Command:   python -m paddle.distributed.launch --gpus 0,1,2,3 main.py --config=configs/cifar100_vit_b_384.py \\
-               --config.model.pretrained=VIT_B_16_IMAGENET21K.safetensors
+Command:   python -m paddle.distributed.launch --gpus 0,1,2,3 main.py --config=configs/cifar100_vit_b_384.py
 Hardware:  4 cards with 128 images each, each image twice; one V100 took 54 h for the same 10,000 steps of 512 images.
            On one card: --config.train.batch_size=32 --config.train.accumulation_steps=16, the same objective.
 Published: 93.29 % (arXiv:2106.14448), without R-Drop 92.64 %; 93.48 % (its Paddle reproduction). Not re-run here.
@@ -25,7 +24,7 @@ def get_config():
     config.data.workers = 4
 
     config.model.name = "vit_b_16_384"
-    config.model.pretrained = "weights/vit_b_16_imagenet21k.safetensors"
+    config.model.pretrained = "google/imagenet21k/ViT-B_16"
     config.model.drop_rate = 0.1
     config.model.head_init = "zero"
 

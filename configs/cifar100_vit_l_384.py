@@ -1,7 +1,6 @@
 """R-Drop fine-tuning of ViT-L/16 on CIFAR-100 at 384 pixels: `cifar100_vit_b_384` with the large model.
 
-Command:   python -m paddle.distributed.launch --gpus 0,1,2,3 main.py --config=configs/cifar100_vit_l_384.py \\
-               --config.model.pretrained=VIT_L_16_IMAGENET21K.safetensors
+Command:   python -m paddle.distributed.launch --gpus 0,1,2,3 main.py --config=configs/cifar100_vit_l_384.py
 Hardware:  4 cards with 128 images each, if they have the memory (`--dry_run` estimates it); else a smaller
            train.batch_size with as much more train.accumulation_steps.
 Published: 93.85 % (arXiv:2106.14448), without R-Drop 93.44 %; quoted from memory of the paper, not re-run here.
@@ -13,5 +12,5 @@ from configs import cifar100_vit_b_384
 def get_config():
     config = cifar100_vit_b_384.get_config()
     config.model.name = "vit_l_16_384"
-    config.model.pretrained = "weights/vit_l_16_imagenet21k.safetensors"
+    config.model.pretrained = "google/imagenet21k/ViT-L_16"
     return config

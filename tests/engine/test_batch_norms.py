@@ -7,10 +7,10 @@ import paddle
 from conftest import ROOT, launch
 from paddle import nn
 
-from common.safe_load import read_arrays
 from configs import default
 from engine import distributed, experiment, runtime
 from engine.signals import StopRequest
+from models import read_arrays
 
 _WORKER = """
 import sys; sys.path.insert(0, {root!r})
