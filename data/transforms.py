@@ -14,6 +14,7 @@ from PIL import Image
 from common.errors import UserError
 
 INTERPOLATIONS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+INTERPOLATIONS[""] = INTERPOLATIONS["bicubic"]  # of a config that no weights have filled in
 _ATTEMPTS = 10  # of random_resized_crop, before it falls back to a central crop
 
 
