@@ -14,7 +14,7 @@ from models.dropout import DropRates
 
 def _ours(family: golden.Family, size: int = 0, **fields):
     spec = getattr(registry, family.spec)(**{"stats": registry.InputStats(), **family.ours, **fields})
-    return spec.build(size or family.size, DropRates(), registry.Head(golden.CLASSES)).eval()
+    return spec.build(size or family.size, DropRates(), registry.Head(golden.CLASSES))
 
 
 def _logits(model, images: np.ndarray) -> paddle.Tensor:
