@@ -17,7 +17,7 @@ class MultiPass(nn.Layer):
     """A classifier of which the part before the first random layer runs once for all copies of an image.
 
     A family gives `embed`, `stages` and `classify`; and, where it differs, what its weights files need: `heads`,
-    `derived`, `timm_name` and `refit`. Shapes: B images, times the copies once they are split up.
+    `derived`, `timm_name`, `refit` and `check`. Shapes: B images, times the copies once they are split up.
     """
 
     heads: tuple[str, ...] = ("head",)  # the layers that depend on the number of classes
@@ -48,6 +48,13 @@ class MultiPass(nn.Layer):
             ValueError: when that can't be.
         """
         return array
+
+    def check(self, arrays: dict[str, np.ndarray]) -> None:
+        """Look at arrays, with the names here, that fit one by one.
+
+        Raises:
+            ValueError: when together they are those of another model.
+        """
 
     def forward(self, images: Tensor, copies: int = 1) -> Tensor:
         """Classify images.

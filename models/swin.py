@@ -5,6 +5,7 @@ Paper: Liu et al., "Swin Transformer: Hierarchical Vision Transformer using Shif
 
 from __future__ import annotations
 
+import math
 import re
 
 import numpy as np
@@ -42,6 +43,13 @@ class Swin(MultiPass, swin.SwinTransformer):
             return array
         _, stage, _, block, *_ = name.split(".")
         return resize_bias_table(array, self.layers[int(stage)].blocks[int(block)].window_size)
+
+    def check(self, arrays: dict[str, np.ndarray]) -> None:
+        """Windows may be smaller in the last stages, where the image has no more; larger ones are another model's."""
+        tables = [arrays[f"layers.{stage}.blocks.0{_TABLE}"] for stage in range(len(self.layers))]
+        windows = [(math.isqrt(len(table)) + 1) // 2 for table in tables]
+        if windows != sorted(windows, reverse=True):
+            raise ValueError(f"its stages have windows of {windows}, which is not Swin's arrangement")
 
     def embed(self, images: Tensor) -> Tensor:
         return self.patch_embed(images)

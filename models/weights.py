@@ -21,7 +21,7 @@ from models.multipass import MultiPass
 from models.sources import locate
 from models.weight_files import read_arrays
 
-_NAMED = 12  # names of one kind in a summary
+_NAMED = 5  # names of one kind in a summary
 _BEFORE_HEAD = "pre_logits."  # a layer below the head in the oldest ViT weights; fine-tuning does without both
 
 
@@ -106,24 +106,26 @@ def fit(
         elif name not in target:
             report.unexpected.append(name)
         else:
-            fitted[name], kind = _fit_one(model, name, array, origin)
-            getattr(report, kind).append(name)
+            _check_values(name, array, origin)
+            try:
+                fitted[name] = model.refit(name, array)
+            except ValueError as error:
+                fitted[name] = array
+                misfits.append(f"{name} {error}")
+                continue
+            (report.loaded if fitted[name] is array else report.resized).append(name)
             if list(fitted[name].shape) != target[name].shape:
-                misfits.append(f"{name} {list(fitted[name].shape)}, the model expects {list(target[name].shape)}")
+                misfits.append(f"{name} {list(array.shape)}, the model expects {list(target[name].shape)}")
     report.initialised.extend(name for name in target if name not in fitted and not name.endswith(derived))
     _refuse_unplanned(model, report, misfits, arrays, origin)
     return report, fitted
 
 
-def _fit_one(model: MultiPass, name: str, array: np.ndarray, origin: str) -> tuple[np.ndarray, str]:
-    """An array as the model needs it, and what happened to it."""
+def _check_values(name: str, array: np.ndarray, origin: str) -> None:
+    if array.dtype.kind not in "fiub":
+        raise UserError(f"{origin}: {name} holds {array.dtype} values, expected numbers")
     if not np.isfinite(array).all():
         raise UserError(f"{origin}: {name} holds values that are not finite")
-    try:
-        fitted = model.refit(name, array)
-    except ValueError as error:
-        raise UserError(f"{origin}: {name} {error}") from None
-    return fitted, "loaded" if fitted is array else "resized"
 
 
 def _fit_heads(model, arrays, head_rows, origin) -> tuple[dict[str, np.ndarray], list[str]]:
@@ -187,3 +189,7 @@ def _refuse_unplanned(model, report: Report, misfits: list[str], arrays: dict, o
             raise UserError(f"{origin}: {len(names)} arrays {text}: {_listed(names)}{hint}")
     if misfits:
         raise UserError(f"{origin}: {len(misfits)} arrays have other shapes: {misfits[0]}")
+    try:
+        model.check(arrays)
+    except ValueError as error:
+        raise UserError(f"{origin}: {error}") from None

@@ -93,9 +93,13 @@ def test_unplanned_arrays_are_errors(model):
         models.assign(model, missing, "file")
     with pytest.raises(UserError, match=r"1 arrays have other shapes: norm.weight \[5\], the model expects \[48\]"):
         models.assign(model, {**arrays, "norm.weight": np.zeros(5, "float32")}, "file")
-    arrays["norm.weight"][0] = np.nan
-    with pytest.raises(UserError, match="not finite"):
-        models.assign(model, arrays, "file")
+    for value in (np.nan, np.inf):
+        arrays["norm.weight"][0] = value
+        with pytest.raises(UserError, match="norm.weight holds values that are not finite"):
+            models.assign(model, arrays, "file")
+    for kind in ("complex64", "U8", "datetime64[s]"):
+        with pytest.raises(UserError, match="norm.weight holds .* values, expected numbers"):
+            models.assign(model, {**arrays, "norm.weight": np.zeros(48, kind)}, "file")
 
 
 def test_a_failed_load_changes_nothing(model):
@@ -171,6 +175,15 @@ def test_a_table_of_another_arrangement_is_refused():
     assert models.assign(model, {**arrays, name: np.zeros([9, 9], "int64")}, "file").dropped == [name]  # other window
     with pytest.raises(UserError, match="another arrangement"):
         models.assign(model, {**arrays, name: index[::-1]}, "file")
+
+
+def test_windows_of_another_arrangement_are_refused():
+    """Swin-S3 has the same names and depths as Swin, but larger windows in the third stage than before."""
+    model = SwinSpec(8, (1, 1, 1), (2, 4, 8), 2, 32, InputStats()).build(32, DropRates(), Head(3))
+    arrays = own_weights.arrays_of(model)
+    larger = "layers.1.blocks.0.attn.relative_position_bias_table"
+    with pytest.raises(UserError, match=r"windows of \[2, 3, 2\], which is not Swin's"):
+        models.assign(model, {**arrays, larger: np.zeros((25, 4), "float32")}, "file")
 
 
 def test_the_original_names_of_swin():
