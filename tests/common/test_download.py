@@ -81,6 +81,12 @@ def test_it_begins_anew_where_the_file_has_changed(server, tmp_path):
     assert download.fetch(_URL, tmp_path / "file").read_bytes() == _CONTENT
 
 
+def test_a_weak_etag_does_not_promise_the_same_bytes(server, tmp_path):
+    server[0].extend([_half(ETag='W/"v1"'), _whole(ETag='W/"v1"')])
+    assert download.fetch(_URL, tmp_path / "file").read_bytes() == _CONTENT
+    assert dict(server[1][-1]) == {}
+
+
 def test_it_begins_anew_where_the_server_knows_no_such_part(server, tmp_path):
     unsatisfiable = urllib.error.HTTPError(_URL, 416, "Range Not Satisfiable", {}, None)
     server[0].extend([_half(ETag='"v1"'), unsatisfiable, _whole()])

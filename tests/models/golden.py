@@ -20,7 +20,10 @@ CLASSES, IMAGES = 5, 2
 
 
 class Family(NamedTuple):
-    """One small model: timm's class and arguments, our spec and its fields, and two input sizes in pixels."""
+    """One small model: timm's class and arguments, our spec and its fields, its input size and others, in pixels.
+
+    Swin has another window at the larger size, and no smaller one.
+    """
 
     timm: str
     fields: dict
@@ -28,6 +31,7 @@ class Family(NamedTuple):
     ours: dict
     size: int
     larger: int
+    smaller: int = 0
     larger_fields: dict = {}  # noqa: RUF012 (never changed)
     larger_ours: dict = {}  # noqa: RUF012
 
@@ -35,15 +39,15 @@ class Family(NamedTuple):
 _VIT = {"patch_size": 8, "embed_dim": 12, "depth": 2, "num_heads": 3, "mlp_ratio": 2.0}
 _OUR_VIT = {"width": 12, "depth": 2, "heads": 3, "mlp_ratio": 2.0, "patch": 8, "image_size": 32}
 _CAIT = {"patch_size": 16, "embed_dim": 8, "depth": 2, "num_heads": 2, "init_values": 0.1}
-_OUR_CAIT = {"width": 8, "depth": 2, "heads": 2, "init_scale": 0.1, "image_size": 32}
+_OUR_CAIT = {"width": 8, "depth": 2, "heads": 2, "init_scale": 0.1, "image_size": 64}
 _SWIN = {"patch_size": 4, "embed_dim": 8, "depths": (2, 2), "num_heads": (2, 4), "window_size": 2}
 _OUR_SWIN = {"width": 8, "depths": (2, 2), "heads": (2, 4), "window": 2, "image_size": 32}
 FAMILIES = {
-    "vit": Family("vision_transformer.VisionTransformer", _VIT, "ViTSpec", _OUR_VIT, 32, 48),
+    "vit": Family("vision_transformer.VisionTransformer", _VIT, "ViTSpec", _OUR_VIT, 32, 48, 16),
     "deit_distilled": Family(
-        "deit.VisionTransformerDistilled", _VIT, "ViTSpec", {**_OUR_VIT, "distilled": True}, 32, 48
+        "deit.VisionTransformerDistilled", _VIT, "ViTSpec", {**_OUR_VIT, "distilled": True}, 32, 48, 16
     ),
-    "cait": Family("cait.Cait", _CAIT, "CaiTSpec", _OUR_CAIT, 32, 80),
+    "cait": Family("cait.Cait", _CAIT, "CaiTSpec", _OUR_CAIT, 64, 80, 32),
     "swin": Family(
         "swin_transformer.SwinTransformer",
         _SWIN,
@@ -51,8 +55,8 @@ FAMILIES = {
         _OUR_SWIN,
         32,
         96,
-        {"window_size": 3},
-        {"window": 3},
+        larger_fields={"window_size": 3},
+        larger_ours={"window": 3},
     ),
 }
 
@@ -79,7 +83,7 @@ def cotangent() -> np.ndarray:
 
 
 def read(family: str) -> tuple[dict[str, list[int]], dict[str, np.ndarray]]:
-    """The shapes of timm's parameters, and its results: `logits`, `larger_logits` and `gradient/NAME`."""
+    """The shapes of timm's parameters, and its results: `logits` (also `larger_`, `smaller_`) and `gradient/NAME`."""
     with np.load(FOLDER / f"{family}.npz") as content:
         results = {name: content[name] for name in content.files}
     return json.loads(results.pop("shapes").item()), results
@@ -113,9 +117,12 @@ def _make(name: str, family: Family) -> None:
     model = build(family.size, {}, arrays)
     logits = model(torch.tensor(images(family.size)))
     (logits * torch.tensor(cotangent())).sum().backward()
-    larger = build(family.larger, family.larger_fields, arrays)(torch.tensor(images(family.larger)))
-    gradients = {f"gradient/{key}": value.grad.numpy() for key, value in model.named_parameters()}
-    results = {"logits": logits.detach().numpy(), "larger_logits": larger.detach().numpy(), **gradients}
+    results = {f"gradient/{key}": value.grad.numpy() for key, value in model.named_parameters()}
+    results["logits"] = logits.detach().numpy()
+    for kind_of_size, size in (("larger", family.larger), ("smaller", family.smaller)):
+        if size:
+            other = build(size, family.larger_fields, arrays)
+            results[f"{kind_of_size}_logits"] = other(torch.tensor(images(size))).detach().numpy()
     np.savez_compressed(FOLDER / f"{name}.npz", shapes=np.array(json.dumps(shapes)), **results)
 
 

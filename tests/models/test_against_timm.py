@@ -56,14 +56,20 @@ def test_golden_logits_and_gradients(name):
     _assert_gradients(_gradients(model, logits, golden.cotangent()), expected, 1e-4)
 
 
-@pytest.mark.parametrize("name", golden.FAMILIES)
-def test_golden_logits_at_another_size(name):
+_OTHER_SIZES = [
+    (name, size) for name, family in golden.FAMILIES.items() for size in ("larger", "smaller") if getattr(family, size)
+]
+
+
+@pytest.mark.parametrize(("name", "size"), _OTHER_SIZES)
+def test_golden_logits_at_another_size(name, size):
     """Position embeddings as timm resizes them, Swin's tables as its official code does (window 2 to 3)."""
     family, (shapes, results) = golden.FAMILIES[name], golden.read(name)
-    model = _ours(family, family.larger, **family.larger_ours)
+    pixels = getattr(family, size)
+    model = _ours(family, pixels, **family.larger_ours)
     report = models.assign(model, golden.draw(shapes), name)
     assert report.resized == [n for n in model.state_dict() if n == "pos_embed" or n.endswith("bias_table")]
-    assert _error(_logits(model, golden.images(family.larger)).numpy(), results["larger_logits"]) < 1e-5
+    assert _error(_logits(model, golden.images(pixels)).numpy(), results[f"{size}_logits"]) < 1e-5
 
 
 @pytest.mark.parametrize("name", golden.FAMILIES)
@@ -82,6 +88,7 @@ _PAIRS = [  # our name, timm's, the size of the input, what timm is told of it
     ("vit_ti_16", "vit_tiny_patch16_224", 224, {}),
     ("vit_ti_16_384", "vit_tiny_patch16_384", 384, {}),
     ("vit_ti_16_384", "vit_tiny_patch16_224", 384, {}),
+    ("vit_ti_16", "vit_tiny_patch16_384", 224, {}),
     ("vit_s_32", "vit_small_patch32_224", 224, {}),
     ("vit_s_8", "vit_small_patch8_224", 112, {"img_size": 112}),
     ("vit_b_16", "vit_base_patch16_224", 224, {}),

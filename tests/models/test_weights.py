@@ -117,6 +117,18 @@ def test_half_a_head_is_an_error(model, name):
     del arrays[name]
     with pytest.raises(UserError, match=f"missing: {name}"):
         models.assign(model, arrays, "file")
+    other = "head.bias" if name == "head.weight" else "head.weight"
+    with pytest.raises(UserError, match=f"missing: {name}"):
+        models.assign(model, {**arrays, other: arrays[other][..., :7]}, "file")
+
+
+def test_the_layout_of_a_head_that_is_square():
+    """Where no shape tells the layout, the names do: PyTorch's and Paddle's batch norms have other ones."""
+    source, target = (models.create("resnet_18", num_classes=512) for _ in range(2))
+    arrays = own_weights.arrays_of(source)
+    for found in (arrays, naming.to_timm(source, arrays)):
+        models.assign(target, found, "file")
+        assert (target.state_dict()["fc.weight"].numpy() == arrays["fc.weight"]).all()
 
 
 def test_weights_without_a_head_leave_it_new_but_can_not_be_used_as_they_are(model):
