@@ -101,7 +101,7 @@ def dry_run(config: ConfigDict) -> int:
     The data set is not read where its size is known, and pretrained weights are not downloaded.
     """
     distributed.start()
-    if config.model.pretrained and not models.is_local(config.model.pretrained):
+    if config.model.pretrained and models.needs_download(config.model.pretrained):
         distributed.say(f"pretrained weights {config.model.pretrained!r} are not here yet: not loaded in a dry run")
         config.model.pretrained = ""
     config = plan.with_input(config)

@@ -9,7 +9,7 @@ from common.errors import UserError, nearest
 from models.dropout import DropRates, Rate, batch_rows, random_layers
 from models.imagenet import imagenet_rows
 from models.registry import MODELS, Head, InputStats
-from models.sources import is_local, locate, named_weights, stated_input
+from models.sources import locate, named_weights, needs_download, stated_input
 from models.weight_files import read_arrays, write_arrays
 from models.weights import Report, assign, assign_all, fit, load_weights
 
@@ -30,11 +30,11 @@ __all__ = [
     "imagenet_rows",
     "input_stats",
     "is_distilled",
-    "is_local",
     "load_weights",
     "locate",
     "named_weights",
     "native_size",
+    "needs_download",
     "random_layers",
     "read_arrays",
     "write_arrays",

@@ -52,11 +52,10 @@ def locate(source: str) -> Path:
     return fetch(address.url, kept, address.md5)
 
 
-def is_local(source: str) -> bool:
-    """Whether `locate` would need no download."""
+def needs_download(source: str) -> bool:
+    """Whether `locate` would have to get a file first; never so for a path."""
     address = _address(source)
-    places = [Path(source)] if address is None else [_kept(address.url), _paddles(address.url)]
-    return any(place.is_file() for place in places)
+    return address is not None and not (_kept(address.url).is_file() or _paddles(address.url).is_file())
 
 
 def stated_input(source: str) -> dict | None:
@@ -116,6 +115,8 @@ def _address(source: str) -> _Address | None:
         UserError: when it is neither a file's name nor a known one.
     """
     if "://" in source:
+        if not source.startswith("https://"):
+            raise UserError(f"{source}: only https addresses are downloaded")
         return _Address(source)
     host, _, name = source.partition("/")
     if host in ("timm", "google") and name and not Path(source).exists():
@@ -125,8 +126,8 @@ def _address(source: str) -> _Address | None:
     known = _named()
     if source not in known:
         raise UserError(
-            f"pretrained weights {source!r} are not known to PPIM{nearest(source, known)}; or give a file, an https "
-            "address, timm/NAME.TAG or google/PATH"
+            f"pretrained weights {source!r} are not known to PPIM{nearest(source, known, listed=False)} (python -m "
+            "tools.models --names lists them); or give a file, an https address, timm/NAME.TAG or google/PATH"
         )
     return known[source]
 

@@ -31,12 +31,15 @@ def read_arrays(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such weights file")
-    if path.suffix == ".safetensors":
-        arrays, metadata = read_safetensors(path)
-    elif path.suffix in _READERS:
-        arrays, metadata = _READERS[path.suffix](path), {}
-    else:
+    if path.suffix not in ENDINGS:
         raise UserError(f"{path}: weights are read from {', '.join(ENDINGS)}, not {path.suffix or 'a bare name'!r}")
+    try:
+        if path.suffix == ".safetensors":
+            arrays, metadata = read_safetensors(path)
+        else:
+            arrays, metadata = _READERS[path.suffix](path), {}
+    except OSError as error:
+        raise UserError(f"{path}: can't be read ({error.strerror or error})") from None
     if not arrays:
         raise UserError(f"{path}: holds no arrays")
     return arrays, metadata
@@ -76,10 +79,10 @@ def _read_pdparams(path: Path) -> dict[str, np.ndarray]:
         content = _model_of(unpickle_arrays(file, str(path)), path)
     content.pop("StructuredToParameterName@@", None)  # Paddle's table of internal names
     # A tensor is written as (internal name, array) by newer versions of Paddle and as a bare array by older ones.
-    arrays = {
-        name: value[1] if isinstance(value, tuple) and len(value) == 2 else value for name, value in content.items()
-    }
-    return _checked(arrays, path)
+    return _checked(
+        {name: value[1] if isinstance(value, tuple) and len(value) == 2 else value for name, value in content.items()},
+        path,
+    )
 
 
 def _read_pth(path: Path) -> dict[str, np.ndarray]:
@@ -91,22 +94,20 @@ def _read_pth(path: Path) -> dict[str, np.ndarray]:
 
 
 def _model_of(content: object, path: Path) -> dict:
-    """The part of a training state that is a model; or the whole."""
-    for _ in range(3):
-        parts = (
-            [content[key] for key in _MODELS if isinstance(content.get(key), dict)] if isinstance(content, dict) else []
-        )
-        content = parts[0] if parts else content
+    """The model in what a file holds: a part of a training state, or the whole."""
     if not isinstance(content, dict):
         raise UserError(f"{path}: holds a {type(content).__name__}, expected a dict of arrays")
-    return dict(content)
+    parts = [content[key] for key in _MODELS if isinstance(content.get(key), dict)]
+    return dict(parts[0] if parts else content)
 
 
 def _checked(arrays: dict, path: Path) -> dict[str, np.ndarray]:
     for name, value in arrays.items():
-        if not isinstance(name, str) or not isinstance(value, np.ndarray):
+        if not isinstance(name, str):
+            raise UserError(f"{path}: {name!r} is no name of an array")
+        if not isinstance(value, (np.ndarray, np.generic)):
             raise UserError(f"{path}: {name!r} is a {type(value).__name__}, expected an array")
-    return arrays
+    return {name: np.asarray(value) for name, value in arrays.items()}
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:

@@ -144,7 +144,8 @@ def _fit_heads(model, arrays, head_rows, origin) -> tuple[dict[str, np.ndarray],
         if head_rows and found:
             arrays = {**arrays, **{name: _rows(arrays[name], head_rows, f"{origin}: {name}") for name in sorted(found)}}
             continue
-        other = found == ours and any(list(arrays[name].shape) != target[name].shape for name in found)
+        whole = found == ours and len({_classes(arrays[name]) for name in found}) == 1
+        other = whole and any(list(arrays[name].shape) != target[name].shape for name in found)
         if useless or other or head_rows is not None:
             dropped += [name for name in arrays if name in found]
     return {name: array for name, array in arrays.items() if name not in dropped}, dropped
@@ -154,12 +155,20 @@ def _below(layer: str, names) -> set[str]:
     return {name for name in names if name.startswith(f"{layer}.")}
 
 
+def _class_axis(array: np.ndarray) -> int:
+    """That of the classes in an array of a head: `(inputs, classes)`, `(classes,)`; of a convolution the first."""
+    return array.ndim - 1 if array.ndim <= 2 else 0
+
+
+def _classes(array: np.ndarray) -> int:
+    return array.shape[_class_axis(array)] if array.ndim else 0
+
+
 def _rows(array: np.ndarray, rows: Sequence[int], name: str) -> np.ndarray:
     """The part of an array of a head for the 1000 classes of ImageNet that belongs to some of them."""
-    axis = array.ndim - 1 if array.ndim <= 2 else 0  # (inputs, classes), (classes); of a convolution the first
-    if array.shape[axis] != CLASSES:
-        raise UserError(f"{name} has {array.shape[axis]} classes, and its part can be taken of {CLASSES} only")
-    return np.take(array, rows, axis)
+    if _classes(array) != CLASSES:
+        raise UserError(f"{name} has {_classes(array)} classes, and its part can be taken of {CLASSES} only")
+    return np.take(array, rows, _class_axis(array))
 
 
 def _check_attention(model: MultiPass, arrays: dict[str, np.ndarray], origin: str) -> None:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from common.errors import UserError
+from models import weight_files
 from models.torch_files import write_torch
 from models.weight_files import read_arrays, write_arrays
 
@@ -81,6 +82,21 @@ def test_a_place_that_can_not_be_written_to(tmp_path):
         write_arrays("/proc/nowhere/w.safetensors", {"w": _BASE}, {})
     with pytest.raises(UserError, match="weights are written as"):
         write_arrays(tmp_path / "w.onnx", {"w": _BASE}, {})
+
+
+def test_numbers_are_arrays_and_folders_are_no_files(tmp_path, monkeypatch):
+    (tmp_path / "w.pdparams").write_bytes(pickle.dumps({"w": np.float32(3)}, 4))
+    assert read_arrays(tmp_path / "w.pdparams")[0]["w"].shape == ()
+    (tmp_path / "folder.pth").mkdir()
+    with pytest.raises(UserError, match="no such weights file"):
+        read_arrays(tmp_path / "folder.pth")
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(weight_files, "unpickle_arrays", refuse)
+    with pytest.raises(UserError, match=r"w.pdparams: can't be read .Permission denied."):
+        read_arrays(tmp_path / "w.pdparams")
 
 
 class _Call:
@@ -178,6 +194,7 @@ def test_tensors_that_do_not_fit(tmp_path, pickled, message):
         ({"a/data.pkl": pickle.dumps([1, 2], 2)}, "holds a list, expected a dict"),
         ({"a/data.pkl": pickle.dumps({}, 2)}, "holds no arrays"),
         ({"a/data.pkl": pickle.dumps({"w": 3}, 2)}, "'w' is a int, expected an array"),
+        ({"a/data.pkl": pickle.dumps({3: _BASE}, 2)}, "3 is no name of an array"),
         ({"a/data.pkl": pickle.dumps({"w": _BASE}, 2), "a/byteorder": b"big"}, "big-endian"),
         ({"a/data.pkl": _tensor(6, 0, (2, 3), (3, 1))}, "not a readable PyTorch file .KeyError"),
     ],

@@ -117,6 +117,8 @@ def test_half_a_head_is_an_error(model, name):
     del arrays[name]
     with pytest.raises(UserError, match=f"missing: {name}"):
         models.assign(model, arrays, "file")
+    with pytest.raises(UserError, match=f"other shapes: {name} .*, the model expects"):
+        models.assign(model, {**_arrays(model), name: _arrays(model)[name][..., :7]}, "file")
     other = "head.bias" if name == "head.weight" else "head.weight"
     with pytest.raises(UserError, match=f"missing: {name}"):
         models.assign(model, {**arrays, other: arrays[other][..., :7]}, "file")
@@ -220,10 +222,10 @@ def test_ppim_names_use_paddles_cache(tmp_path, monkeypatch):
 
     folder = tmp_path / ".cache/paddle/hapi/weights"
     folder.mkdir(parents=True)
-    assert not models.is_local("deit_ti")
+    assert models.needs_download("deit_ti")
     theirs = folder / urls["deit_ti"].rsplit("/", 1)[-1]
     paddle.save(source.state_dict(), str(theirs))
-    assert models.is_local("deit_ti")
+    assert not models.needs_download("deit_ti")
     report = models.load_weights(models.create("deit_ti", num_classes=100), "deit_ti")
     assert report.dropped == ["head.weight", "head.bias"]
     theirs.unlink()
