@@ -8,7 +8,7 @@ import paddle
 import pytest
 
 import models
-from models import naming, registry
+from models import flops, naming, published, registry
 from models.dropout import DropRates
 
 
@@ -96,6 +96,8 @@ _PAIRS = [  # our name, timm's, the size of the input, what timm is told of it
     ("deit_s", "deit_small_patch16_224", 224, {}),
     ("deit_ti_distilled", "deit_tiny_distilled_patch16_224", 224, {}),
     ("deit_ti_distilled", "deit_tiny_distilled_patch16_224", 384, {}),
+    ("vit_ti_16", "vit_tiny_patch16_224", (160, 288), {}),
+    ("deit_ti_distilled", "deit_tiny_distilled_patch16_224", (224, 64), {}),
     ("cait_xxs_24", "cait_xxs24_224", 224, {}),
     ("cait_xxs_24_384", "cait_xxs24_384", 384, {}),
     ("swin_ti", "swin_tiny_patch4_window7_224", 224, {}),
@@ -123,10 +125,11 @@ def test_live(ours, theirs, size, fields, tmp_path):
     model = models.create(ours, num_classes=golden.CLASSES, image_size=size)
     report = models.load_weights(model, tmp_path / "theirs.pth")
     assert not report.initialised
+    height, width = (size, size) if isinstance(size, int) else size
     if hasattr(reference, "set_input_size"):
-        reference.set_input_size((size, size))
+        reference.set_input_size((height, width))
     reference.eval()
-    images = np.random.default_rng(0).normal(size=(golden.IMAGES, 3, size, size)).astype("float32")
+    images = np.random.default_rng(0).normal(size=(golden.IMAGES, 3, height, width)).astype("float32")
     expected = reference(torch.tensor(images))
     (expected * torch.tensor(golden.cotangent())).sum().backward()
     logits = _logits(model, images)
@@ -164,3 +167,23 @@ def test_what_is_written_for_timm_is_read_by_torch(tmp_path):
     images = np.random.default_rng(0).normal(size=(1, 3, 224, 224)).astype("float32")
     expected = reference.eval()(torch.tensor(images)).detach().numpy()
     assert _error(_logits(model, images).numpy(), expected) < 1e-5
+
+
+@pytest.mark.slow
+def test_published_weights_are_timms_with_as_many_parameters_and_the_same_input():
+    """Every row of the list, for models of up to 100 million parameters; timm's are not even allocated."""
+    torch, timm = pytest.importorskip("torch"), _timm()
+    for name, row in published._TIMM.items():
+        theirs, *tags = row.split()
+        known = {pretrained.partition(".")[2] for pretrained in timm.list_pretrained(theirs)}
+        assert set(tags) <= known, name
+        with torch.device("meta"):
+            reference = timm.create_model(theirs)
+        count = sum(parameter.numel() for parameter in reference.parameters())
+        if count < 100e6:
+            size = 224 if name == "vit_s_8" else 0  # which here is for small images
+            assert flops.parameters(models.create(name, image_size=size)) == count, name
+        if not any(tag.startswith(("dino", "mae", "a1", "tv")) for tag in tags):
+            expected = timm.models.get_pretrained_cfg(f"{theirs}.{tags[0]}")
+            stats = models.input_stats(name)
+            assert (stats.mean, stats.std, stats.interpolation) == (expected.mean, expected.std, expected.interpolation)
