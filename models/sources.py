@@ -61,13 +61,14 @@ def needs_download(source: str) -> bool:
 def stated_input(source: str) -> dict | None:
     """What a source says of the images that it expects: `mean`, `std`, `crop_fraction`, `interpolation`.
 
-    None where it does not tell. timm's `config.json` is asked where it lies beside the file, or is downloaded with it.
+    None where it does not tell. timm's `config.json` is asked where it lies beside the file, or is downloaded with it;
+    of Google's files it is known.
 
     Raises:
         UserError: when what it says can't be read.
     """
     address = _address(source)
-    if source.startswith("google/"):
+    if source.startswith("google/") or source.endswith(".npz"):
         return dict(_GOOGLE_INPUT)
     if source.startswith("timm/"):
         url = address.url.rpartition("/")[0] + f"/{_TIMM_CONFIG}"

@@ -140,6 +140,38 @@ def test_live(ours, theirs, size, fields, tmp_path):
     _assert_gradients(_gradients(model, logits, golden.cotangent()), gradients, tolerance)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("ours", "theirs", "fields"),
+    [
+        ("cait_xxs_24_384", "cait_xxs24_224", {"img_size": 384}),
+        ("swin_ti_384", "swin_tiny_patch4_window7_224", {"img_size": 384, "window_size": 12}),
+    ],
+)
+def test_live_from_224_to_384(ours, theirs, fields):
+    """The models that timm does not resize itself, or in another way; with timm's own bicubic functions."""
+    torch, timm = pytest.importorskip("torch"), _timm()
+    from timm.layers import resample_abs_pos_embed
+    from timm.layers.pos_embed_rel import resize_rel_pos_bias_table_simple
+
+    small, large = (timm.create_model(theirs, num_classes=golden.CLASSES, **more) for more in ({}, fields))
+    generator, arrays = torch.Generator().manual_seed(0), {}
+    with torch.no_grad():
+        for (name, value), target in zip(small.named_parameters(), large.parameters()):
+            value.add_(torch.randn(value.shape, generator=generator), alpha=0.05)
+            arrays[name] = value.numpy()
+            if name == "pos_embed":
+                value = resample_abs_pos_embed(value, [24, 24], num_prefix_tokens=0)
+            elif value.shape != target.shape:
+                value = resize_rel_pos_bias_table_simple(value, (12, 12), target.shape)
+            target.copy_(value)
+    model = models.create(ours, num_classes=golden.CLASSES)
+    assert models.assign(model, arrays, theirs).resized
+    images = np.random.default_rng(0).normal(size=(1, 3, 384, 384)).astype("float32")
+    expected = large.eval()(torch.tensor(images)).detach().numpy()
+    assert _error(_logits(model, images).numpy(), expected) < 1e-5
+
+
 def _timm():
     torch = pytest.importorskip("torch")
     register = torch.library.register_fake

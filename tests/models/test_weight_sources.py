@@ -60,7 +60,8 @@ def test_what_models_and_hosts_expect(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert models.input_stats("vit_b_16_384").mean == (0.5, 0.5, 0.5)
     assert models.input_stats("deit_s", "deit_s") == (IMAGENET_MEAN, IMAGENET_STD, 224 / 248, "bicubic")
-    assert models.input_stats("vit_b_16", "google/imagenet21k/ViT-B_16") == ((0.5,) * 3, (0.5,) * 3, 1.0, "bilinear")
+    for source in ("google/imagenet21k/ViT-B_16", "ViT-B_16.npz"):
+        assert models.input_stats("vit_b_16", source) == ((0.5,) * 3, (0.5,) * 3, 1.0, "bilinear")
 
 
 def test_timms_host_is_asked_for_both_files(tmp_path, monkeypatch):
