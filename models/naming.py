@@ -20,8 +20,13 @@ def styles(model: MultiPass, arrays: dict[str, np.ndarray]) -> tuple[str, ...]:
     """Whose names and layout arrays may have: `google`; `timm`; or `ours` and `ppim`, which are the same."""
     if is_google(arrays):
         return ("google",)
-    renamed = _with_our_names(model, arrays)
-    transposed = [_is_transposed(model, name, renamed[name].shape) for name in _matrices(model) if name in renamed]
+    renamed, target = _with_our_names(model, arrays), model.state_dict()
+    heads = tuple(f"{head}." for head in model.heads)
+    transposed = [
+        _is_transposed(renamed[name].shape, target[name].shape, name.startswith(heads))
+        for name in _matrices(model)
+        if name in renamed
+    ]
     votes = [vote for vote in transposed if vote is not None]
     return ("timm",) if (all(votes) if votes else renamed is not arrays) else ("ours", "ppim")
 
@@ -69,10 +74,10 @@ def _matrices(model: MultiPass) -> set[str]:
     return {name for name, parameter in model.state_dict().items() if id(parameter) in linear}
 
 
-def _is_transposed(model: MultiPass, name: str, found: tuple[int, ...]) -> bool | None:
+def _is_transposed(found: tuple[int, ...], expected: list[int], head: bool) -> bool | None:
     """Whether a matrix in a file has PyTorch's layout; None where its shape does not tell. A head may be for others."""
-    inputs, outputs = model.state_dict()[name].shape
-    if name.startswith(tuple(f"{head}." for head in model.heads)) and len(found) == 2 and inputs in found:
+    inputs, outputs = expected
+    if head and len(found) == 2 and inputs in found:
         outputs = sum(found) - inputs
     if inputs == outputs or found not in ((inputs, outputs), (outputs, inputs)):
         return None

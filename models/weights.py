@@ -19,6 +19,7 @@ from models import google, naming
 from models.imagenet import CLASSES
 from models.multipass import MultiPass
 from models.sources import locate
+from models.vit import Attention
 from models.weight_files import read_arrays
 
 _NAMED = 5  # names of one kind in a summary
@@ -70,9 +71,7 @@ def assign(
 ) -> Report:
     """Fit named arrays to a model and assign them; `origin` names them in errors. See `load_weights`."""
     report, fitted = fit(model, arrays, origin, head_rows)
-    target = model.state_dict()
-    for name, array in fitted.items():
-        target[name].set_value(np.ascontiguousarray(array, target[name].numpy().dtype))
+    _set(model, fitted)
     return report
 
 
@@ -82,11 +81,18 @@ def assign_all(model: MultiPass, arrays: dict[str, np.ndarray], origin: str) -> 
     Raises:
         UserError: also when a head is missing or is for other classes.
     """
-    initialised = assign(model, arrays, origin).initialised
-    if initialised:
-        name = initialised[0]
+    report, fitted = fit(model, arrays, origin)
+    if report.initialised:
+        name = report.initialised[0]
         expected = list(model.state_dict()[name].shape)
         raise UserError(f"{origin}: has no {name} of shape {expected}; was it made for other classes?")
+    _set(model, fitted)
+
+
+def _set(model: MultiPass, fitted: dict[str, np.ndarray]) -> None:
+    target = model.state_dict()
+    for name, array in fitted.items():
+        target[name].set_value(np.ascontiguousarray(array, target[name].numpy().dtype))
 
 
 def fit(
@@ -124,7 +130,9 @@ def fit(
 def _check_values(name: str, array: np.ndarray, origin: str) -> None:
     if array.dtype.kind not in "fiub":
         raise UserError(f"{origin}: {name} holds {array.dtype} values, expected numbers")
-    if not np.isfinite(array).all():
+    with np.errstate(over="ignore"):
+        narrow = array.astype(np.float32, copy=False)  # as the model keeps it: float64 has larger numbers
+    if not np.isfinite(narrow).all():
         raise UserError(f"{origin}: {name} holds values that are not finite")
 
 
@@ -174,8 +182,8 @@ def _rows(array: np.ndarray, rows: Sequence[int], name: str) -> np.ndarray:
 def _check_attention(model: MultiPass, arrays: dict[str, np.ndarray], origin: str) -> None:
     """Google's files tell the number of heads, which no other shape shows."""
     theirs = google.heads_of(arrays)
-    ours = model.blocks[0].attn.heads if theirs and hasattr(model, "blocks") else theirs
-    if theirs != ours:
+    ours = next((layer.heads for layer in model.sublayers() if isinstance(layer, Attention)), theirs)
+    if theirs not in (0, ours):
         raise UserError(f"{origin}: its attention has {theirs} heads, the model's has {ours}")
 
 

@@ -97,6 +97,8 @@ def test_unplanned_arrays_are_errors(model):
         arrays["norm.weight"][0] = value
         with pytest.raises(UserError, match="norm.weight holds values that are not finite"):
             models.assign(model, arrays, "file")
+    with pytest.raises(UserError, match="not finite"):  # in float32
+        models.assign(model, {**arrays, "norm.weight": np.full(48, 1e300)}, "file")
     for kind in ("complex64", "U8", "datetime64[s]"):
         with pytest.raises(UserError, match="norm.weight holds .* values, expected numbers"):
             models.assign(model, {**arrays, "norm.weight": np.zeros(48, kind)}, "file")

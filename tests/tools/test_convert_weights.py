@@ -22,16 +22,16 @@ def _arrays(model) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize(
-    ("name", "fields"),
+    ("name", "fields", "ending"),
     [
-        ("vit_ti_32", {"num_classes": 11}),
-        ("deit_ti_distilled", {"image_size": 96, "num_classes": 3}),
-        ("cait_xxs_24", {"image_size": 80}),
-        ("swin_ti", {}),
-        ("resnet_18", {"num_classes": 2}),
+        ("vit_ti_32", {"num_classes": 11}, "safetensors"),
+        ("vit_ti_32", {"num_classes": 11}, "pdparams"),
+        ("deit_ti_distilled", {"image_size": 96, "num_classes": 3}, "safetensors"),
+        ("cait_xxs_24", {"image_size": 80}, "pdparams"),
+        ("swin_ti", {}, "safetensors"),
+        ("resnet_18", {"num_classes": 2}, "pdparams"),
     ],
 )
-@pytest.mark.parametrize("ending", ["safetensors", "pdparams"])
 def test_there_and_back(tmp_path, name, fields, ending):
     """Head, input size and every value stay."""
     theirs = _arrays(models.create(name, **fields))
