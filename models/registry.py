@@ -95,7 +95,8 @@ class SwinSpec(NamedTuple):
         """Make the model."""
         unit = 4 * 2 ** (len(self.depths) - 1) * self.window
         if not isinstance(image_size, int) or image_size % unit:
-            raise ValueError(f"image_size is {image_size}, expected a multiple of {unit} for windows of {self.window}")
+            wanted = f"one side, a multiple of {unit} for windows of {self.window}"
+            raise ValueError(f"image_size is {image_size}, expected {wanted}")
         shape = {"embed_dim": self.width, "depths": self.depths, "num_heads": self.heads, "window_size": self.window}
         return _with_head(Swin(rates, img_size=image_size, class_dim=head.num_classes, **shape), head)
 
@@ -111,8 +112,8 @@ class NetSpec(NamedTuple):
 
     def build(self, image_size: int, rates: DropRates, head: Head) -> MultiPass:
         """Make the model."""
-        if image_size % self.unit:
-            raise ValueError(f"image_size is {image_size}, expected a multiple of {self.unit}")
+        if not isinstance(image_size, int) or image_size % self.unit or image_size < 1:
+            raise ValueError(f"image_size is {image_size}, expected one side, a multiple of {self.unit}")
         return _with_head(self.make(image_size, rates, head.num_classes), head)
 
 

@@ -172,10 +172,10 @@ def patch_grid(image_size: int | tuple[int, int], patch: int) -> tuple[int, int]
     Raises:
         ValueError: when the patches do not divide it.
     """
-    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
-    if height % patch or width % patch or min(height, width) < patch:
+    sides = image_size if isinstance(image_size, tuple) else (image_size, image_size)
+    if len(sides) != 2 or any(side % patch or side < patch for side in sides):
         raise ValueError(f"image_size is {image_size}, expected a multiple of the patch size {patch}")
-    return height // patch, width // patch
+    return sides[0] // patch, sides[1] // patch
 
 
 class DistilledVisionTransformer(VisionTransformer):

@@ -64,8 +64,12 @@ def test_zero_head_and_bad_arguments():
     assert (model(paddle.randn([2, 3, 8, 8])).numpy() == 0).all()
     with pytest.raises(UserError, match="did you mean 'vit_b_16'"):
         models.create("vit_b16")
-    with pytest.raises(UserError, match="multiple of the patch size 16"):
-        models.create("vit_ti_16", image_size=100)
+    for size in (100, (224, 100), 0.5, -16, (16, 16, 16)):
+        with pytest.raises(UserError, match="image_size"):
+            models.create("vit_ti_16", image_size=size)
+    for name in ("swin_ti", "resnet_18", "levit_128s"):
+        with pytest.raises(UserError, match="expected one side"):
+            models.create(name, image_size=(224, 448))
     with pytest.raises(UserError, match="drop rate is 1.5"):
         models.create("vit_n_2", drop_rate=1.5)
 

@@ -185,7 +185,7 @@ def test_noise_that_a_network_does_not_have(name, rate):
 
 @pytest.mark.parametrize(("name", "unit"), [("levit_128s", 16), ("t2t_vit_7", 16), ("dla_34", 32), ("rednet_26", 32)])
 def test_image_sizes_that_do_not_fit(name, unit):
-    with pytest.raises(UserError, match=f"image_size is 40, expected a multiple of {unit}"):
+    with pytest.raises(UserError, match=f"image_size is 40, expected one side, a multiple of {unit}"):
         models.create(name, image_size=40)
 
 
