@@ -17,7 +17,8 @@ from common.files import digest, publish, sha256, write_text
 
 _ATTEMPTS = 3
 _TIMEOUT_SECONDS = 30
-_HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.[a-z]+$")  # PyTorch's habit: the file's SHA-256, or how it begins
+# PyTorch's habit: the file's SHA-256, or how it begins. Eight digits are more likely a date.
+_HASH_IN_NAME = re.compile(r"-((?=[0-9]*[a-f])[0-9a-f]{8,64})\.[a-z]+$")
 
 
 def fetch(url: str, target: Path, md5: str = "") -> Path:
@@ -38,11 +39,14 @@ def fetch(url: str, target: Path, md5: str = "") -> Path:
     if not target.is_file():
         if not url.startswith("https://"):
             raise UserError(f"{url}: only https addresses are downloaded")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with open(target.parent / ".lock", "w", encoding="utf-8") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # of several processes that want it, one downloads
-            if not target.is_file():
-                _get(url, target, md5)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with open(target.parent / ".lock", "w", encoding="utf-8") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)  # of several processes that want it, one downloads
+                if not target.is_file():
+                    _get(url, target, md5)
+        except OSError as error:
+            raise UserError(f"{target}: can't be written ({error.strerror or error})") from None
     check_md5(target, md5)
     return check_sha256(target)
 
@@ -57,7 +61,8 @@ def check_sha256(path: Path) -> Path:
     """Compare a file with the SHA-256 that was noted beside it (none: anything goes)."""
     note = _note(path)
     if note.is_file():
-        _compare(path, "sha256", note.read_text(encoding="utf-8").split()[0], str(path))
+        noted = note.read_text(encoding="utf-8", errors="replace").split()
+        _compare(path, "sha256", noted[0] if noted else "nothing", f"{path} (noted beside it)")
     return path
 
 

@@ -7,11 +7,11 @@ error.
 
 from __future__ import annotations
 
-import collections
-import importlib
 import json
+import math
 import pickle
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,30 +21,90 @@ from common.errors import UserError
 
 METADATA = "rdrop"  # the entry of a weights file of this project that says what it is
 
-_ADMITTED = {
-    ("builtins", "tuple"): tuple,
-    ("collections", "OrderedDict"): collections.OrderedDict,
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-}
-_NUMPY_INTERNALS = {"_reconstruct", "scalar", "_frombuffer"}
+_KINDS = re.compile(r"[<>|=]?([fc](?:2|4|8|16)|[iu][1248]|b1)")  # of values that arrays may hold
 
 
-class ArrayUnpickler(pickle.Unpickler):
-    """An unpickler that knows numpy's own constructors and nothing else."""
+class _Refusing:
+    """A base for what the unpickler hands out: a pickle can set no attributes of it."""
 
-    def find_class(self, module: str, name: str) -> Any:
-        if module == "__builtin__":  # the name that Python 2 wrote
-            module = "builtins"
-        if (module, name) in _ADMITTED:
-            return _ADMITTED[module, name]
-        if (module, name) == ("_codecs", "encode"):
-            return _encode
-        if (module, name) == ("builtins", "bytes"):
-            return _no_bytes
-        if module.split(".")[0] == "numpy" and name in _NUMPY_INTERNALS:
-            return _numpy_internal(name)
-        raise UserError(f"the file asks to run {module}.{name}, which is not an array: it is refused")
+    def __setstate__(self, state: Any):
+        raise UserError("the file sets attributes of an object, which is no array: it is refused")
+
+
+class Maker(_Refusing):
+    """A function that a pickle may call, and do nothing else with."""
+
+    def __init__(self, make: Callable):
+        self._make = make
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._make(*arguments)
+
+
+class _Dict(dict):
+    """An OrderedDict; what PyTorch sets on it beside its items is left out."""
+
+    def __setstate__(self, state: Any):
+        pass
+
+
+class _Dtype(_Refusing):
+    """A dtype of numbers, without numpy's own object: that one can be turned into one of pointers."""
+
+    def __init__(self, name: Any, *_: Any):
+        name = name.decode("latin1") if isinstance(name, bytes) else str(name)
+        if name.startswith(("O", "|O")):
+            raise UserError("an array of Python objects is refused")
+        if not _KINDS.fullmatch(name):
+            raise UserError(f"an array of {name!r} values is refused")
+        self.name, self.order = name.lstrip("<>|="), name[0] if name[0] in "<>|=" else "="
+
+    def __setstate__(self, state: Any):
+        order = state[1].decode("latin1") if isinstance(state[1], bytes) else state[1]
+        if order not in ("<", ">", "|", "=") or any(part is not None for part in state[2:5]):
+            raise UserError("a dtype that is not one of numbers is refused")
+        self.order = order
+
+
+class _Array(_Refusing):
+    """What a pickle says of an array. Only `build`, after the whole file is read, makes one of it."""
+
+    def __init__(self, dtype: Any = None, shape: Any = (), raw: Any = b"", fortran: bool = False):
+        self._content = (shape, dtype, fortran, raw)
+
+    def __setstate__(self, state: Any):
+        _, *self._content = state
+
+    def build(self) -> np.ndarray:
+        """The array, which is read-only.
+
+        Raises:
+            UserError: when the bytes are not as many as the shape needs.
+        """
+        shape, dtype, fortran, raw = self._content
+        if not isinstance(dtype, _Dtype):
+            raise UserError("an array without a dtype is refused")
+        if not isinstance(raw, (bytes, bytearray)):
+            raise UserError("an array of Python objects is refused")
+        kind = np.dtype(dtype.order + dtype.name)
+        if not all(type(side) is int and side >= 0 for side in shape) or math.prod(shape) * kind.itemsize != len(raw):
+            raise UserError(f"an array of shape {shape!r} has {len(raw)} bytes: it is refused")
+        values = np.frombuffer(raw, kind).reshape(shape, order="F" if fortran else "C")
+        return values.astype(kind.newbyteorder("="), copy=False)
+
+
+def _reconstruct(kind: Any, *_: Any) -> _Array:
+    if kind is not _NDARRAY:
+        raise UserError("an array of another class is refused")
+    return _Array()
+
+
+def _from_buffer(raw: Any, dtype: Any, shape: Any, order: Any) -> _Array:
+    return _Array(dtype, shape, raw, order == "F")
+
+
+def _refuse_call(*_: Any) -> None:
+    raise UserError("the file makes an array of no bytes: it is refused")
 
 
 def _encode(text: str, encoding: str = "latin1") -> bytes:
@@ -59,13 +119,38 @@ def _no_bytes() -> bytes:
     return b""
 
 
-def _numpy_internal(name: str) -> Any:
-    """numpy's private constructors, wherever the installed version (1 or 2) keeps them."""
-    module = "numeric" if name == "_frombuffer" else "multiarray"
-    try:
-        return getattr(importlib.import_module(f"numpy._core.{module}"), name)
-    except ModuleNotFoundError:
-        return getattr(importlib.import_module(f"numpy.core.{module}"), name)
+_NDARRAY = Maker(_refuse_call)
+_ADMITTED = {
+    ("builtins", "tuple"): tuple,
+    ("builtins", "bytes"): Maker(_no_bytes),
+    ("_codecs", "encode"): Maker(_encode),
+    ("collections", "OrderedDict"): _Dict,
+    ("numpy", "ndarray"): _NDARRAY,
+    ("numpy", "dtype"): Maker(_Dtype),
+}
+# numpy's private constructors, wherever a version keeps them
+_NUMPY_INTERNALS = {
+    "_reconstruct": Maker(_reconstruct),
+    "scalar": Maker(lambda dtype, raw: _Array(dtype, (), raw)),
+    "_frombuffer": Maker(_from_buffer),
+}
+
+
+class ArrayUnpickler(pickle.Unpickler):
+    """An unpickler that knows stand-ins for numpy's constructors and nothing else.
+
+    numpy's own would not do: an array of pointers over bytes of the file, or a dtype that is changed into one after it
+    was made, lets a pickle write to any address of the process.
+    """
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module == "__builtin__":  # the name that Python 2 wrote
+            module = "builtins"
+        if (module, name) in _ADMITTED:
+            return _ADMITTED[module, name]
+        if module.split(".")[0] == "numpy" and name in _NUMPY_INTERNALS:
+            return _NUMPY_INTERNALS[name]
+        raise UserError(f"the file asks to run {module}.{name}, which is not an array: it is refused")
 
 
 def unpickle_arrays(file: BinaryIO, origin: str, encoding: str = "ASCII", kind=ArrayUnpickler) -> Any:
@@ -81,8 +166,7 @@ def unpickle_arrays(file: BinaryIO, origin: str, encoding: str = "ASCII", kind=A
         UserError: when it holds anything else, or is cut short.
     """
     try:
-        content = kind(file, encoding=encoding).load()
-        _refuse_objects(content)
+        content = _built(kind(file, encoding=encoding).load(), {})
     except UserError as error:
         raise UserError(f"{origin}: {error}") from None
     except Exception as error:  # a damaged pickle raises almost anything
@@ -105,9 +189,20 @@ def walk(content: Any) -> Iterator[Any]:
             waiting.extend(value)
 
 
-def _refuse_objects(content: Any) -> None:
-    if any(isinstance(value, np.ndarray) and value.dtype.hasobject for value in walk(content)):
-        raise UserError("an array of Python objects is refused")
+def _built(content: Any, done: dict[int, Any]) -> Any:
+    """Put arrays in the place of their stand-ins, all the way down, each once."""
+    if id(content) in done:
+        return done[id(content)]
+    if isinstance(content, _Array):
+        done[id(content)] = content.build()
+    elif type(content) is tuple:
+        done[id(content)] = tuple(_built(value, done) for value in content)
+    else:
+        done[id(content)] = content
+        if isinstance(content, (dict, list)):
+            for key, value in content.items() if isinstance(content, dict) else enumerate(content):
+                content[key] = _built(value, done)
+    return done[id(content)]
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:

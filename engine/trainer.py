@@ -146,7 +146,7 @@ class Trainer:
         progress, config = self.progress, self.config
         if progress["best_step"] >= 0:
             best = checkpoint.load(self.folder / run_folder.CHECKPOINTS, progress["best_step"])
-            models.assign(self.model, best.model, str(self.folder))
+            models.assign_all(self.model, best.model, str(self.folder))
         test_set = data.build(config, "test")
         report.check_classes(test_set.classes, self.train_set.classes, "the training images")
         result = evaluate(self.model, test_set, config)

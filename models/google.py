@@ -49,6 +49,8 @@ def from_google(arrays: dict[str, np.ndarray], origin: str) -> dict[str, np.ndar
     found = {}
     for name, array in arrays.items():
         ours = _our_name(name)
+        if ours in found:
+            raise UserError(f"{origin}: {ours} is there twice, the second time as {name}")
         if ours == "patch_embed.proj.weight" and array.ndim == 4:
             array = array.transpose(3, 2, 0, 1)  # (patch, patch, 3, D) to (D, 3, patch, patch)
         elif ours.endswith("attn.proj.weight") and array.ndim == 3:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from paddle import nn
 
+from common.errors import UserError
 from models.google import from_google, is_google
 from models.multipass import MultiPass
 
@@ -16,11 +17,15 @@ COUNTERS = ("num_batches_tracked",)  # of PyTorch's batch norm; nothing depends 
 _BATCH_NORM = {"_mean": "running_mean", "_variance": "running_var"}  # Paddle's names: PyTorch's
 
 
-def styles(model: MultiPass, arrays: dict[str, np.ndarray]) -> tuple[str, ...]:
-    """Whose names and layout arrays may have: `google`; `timm`; or `ours` and `ppim`, which are the same."""
+def styles(model: MultiPass, arrays: dict[str, np.ndarray], origin: str) -> tuple[str, ...]:
+    """Whose names and layout arrays may have: `google`; `timm`; or `ours` and `ppim`, which are the same.
+
+    Raises:
+        UserError: when an array is there under two names.
+    """
     if is_google(arrays):
         return ("google",)
-    renamed, target = _with_our_names(model, arrays), model.state_dict()
+    renamed, target = _with_our_names(model, arrays, origin), model.state_dict()
     heads = tuple(f"{head}." for head in model.heads)
     transposed = [
         _is_transposed(renamed[name].shape, target[name].shape, name.startswith(heads))
@@ -35,12 +40,12 @@ def to_ours(model: MultiPass, arrays: dict[str, np.ndarray], origin: str) -> dic
     """Give the arrays of a file the names and the layout that the model has; what it does not know stays as it is.
 
     Raises:
-        UserError: when a file of Google's is damaged.
+        UserError: when a file of Google's is damaged, or an array is there under two names.
     """
-    style = styles(model, arrays)
+    style = styles(model, arrays, origin)
     if "google" in style:
         return from_google(arrays, origin)
-    arrays, matrices = _with_our_names(model, arrays), _matrices(model)
+    arrays, matrices = _with_our_names(model, arrays, origin), _matrices(model)
     return {name: array.T if name in matrices and "timm" in style else array for name, array in arrays.items()}
 
 
@@ -54,12 +59,16 @@ def to_timm(model: MultiPass, arrays: dict[str, np.ndarray]) -> dict[str, np.nda
     }
 
 
-def _with_our_names(model: MultiPass, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _with_our_names(model: MultiPass, arrays: dict[str, np.ndarray], origin: str) -> dict[str, np.ndarray]:
     target = model.state_dict()
     timm = {_timm_name(model, name): name for name in target}
     if sum(name in timm for name in arrays) <= sum(name in target for name in arrays):
         return arrays  # ours already
-    return {timm.get(name, name): array for name, array in arrays.items()}
+    renamed = {timm.get(name, name): array for name, array in arrays.items()}
+    if len(renamed) < len(arrays):
+        twice = next(name for name in arrays if name not in timm and name in renamed and name in target)
+        raise UserError(f"{origin}: {twice} is there twice, as {_timm_name(model, twice)}, too")
+    return renamed
 
 
 def _timm_name(model: MultiPass, name: str) -> str:

@@ -51,7 +51,7 @@ def resize_bias_table(table: np.ndarray, window: int) -> np.ndarray:
     Raises:
         ValueError: when the table is not that of a square window.
     """
-    old = math.isqrt(table.shape[0])
+    old = math.isqrt(table.shape[0]) if table.ndim == 2 else 0
     if table.ndim != 2 or old * old != table.shape[0] or old % 2 == 0:
         raise ValueError(f"has shape {list(table.shape)}, which is no table of a square window")
     new = 2 * window - 1

@@ -68,12 +68,13 @@ def stated_input(source: str) -> dict | None:
         UserError: when what it says can't be read.
     """
     address = _address(source)
-    if source.startswith("google/") or source.endswith(".npz"):
+    plain = address.url.split("?")[0] if address else source
+    if plain.endswith(".npz"):
         return dict(_GOOGLE_INPUT)
-    if source.startswith("timm/"):
-        url = address.url.rpartition("/")[0] + f"/{_TIMM_CONFIG}"
+    if address and source.startswith("timm/"):
+        url = plain.rpartition("/")[0] + f"/{_TIMM_CONFIG}"
         return _timm_input(fetch(url, _kept(url)))
-    if address is not None and not address.url.endswith(".safetensors"):  # no other format has room for it
+    if address and not plain.endswith(".safetensors"):  # no other format has room for it
         return None
     path = locate(source)
     own = own_metadata(read_metadata(path), str(path)) or {}
@@ -91,7 +92,7 @@ def _timm_input(path: Path) -> dict | None:
             return None
         found = {"mean": stated["mean"], "std": stated["std"], "crop_fraction": stated["crop_pct"]}
         return _checked({**found, "interpolation": stated["interpolation"]}, path)
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+    except (ValueError, KeyError, AttributeError, TypeError, OSError, RecursionError) as error:
         raise UserError(f"{path}: is not readable as timm's config.json ({type(error).__name__}: {error})") from None
 
 
@@ -101,8 +102,9 @@ def _checked(stated: object, path: Path) -> dict:
         found = {**channels, "crop_fraction": float(stated["crop_fraction"]), "interpolation": stated["interpolation"]}
         values = (*channels["mean"], *channels["std"])
         right = len(channels["mean"]) == len(channels["std"]) == 3 and all(map(math.isfinite, values))
+        right = right and not any(isinstance(stated[name], str) for name in channels)
         right = right and min(channels["std"]) > 0 and 0 < found["crop_fraction"] <= 1
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         right = False
     if not right or found["interpolation"] not in _INTERPOLATIONS:
         raise UserError(f"{path}: what it says of its input is not readable: {stated!r}")

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from common.errors import UserError
-from common.safe_load import ArrayUnpickler, unpickle_arrays, walk, widen
+from common.safe_load import ArrayUnpickler, Maker, unpickle_arrays, walk, widen
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _DTYPES = {
@@ -75,8 +75,8 @@ def _unwrap(tensor, *_) -> _Tensor:
 
 
 _STAND_INS = {
-    ("torch._utils", "_rebuild_tensor_v2"): _rebuild,
-    ("torch._utils", "_rebuild_parameter"): _unwrap,
+    ("torch._utils", "_rebuild_tensor_v2"): Maker(_rebuild),
+    ("torch._utils", "_rebuild_parameter"): Maker(_unwrap),
     ("torch", "Size"): tuple,
     ("torch", "device"): _Ignored,
     ("argparse", "Namespace"): _Ignored,
@@ -209,6 +209,8 @@ def write_torch(path: Path, arrays: dict[str, np.ndarray]) -> None:
         body = bytearray(b"\x80\x02}(")  # protocol 2, an empty dict, a mark
         for key, (name, array) in enumerate(arrays.items()):
             array = np.asarray(array, order="C")
+            if array.dtype not in storages:
+                raise UserError(f"{path.name}: {name} holds {array.dtype} values, which PyTorch does not have")
             body += _text(name) + b"ctorch._utils\n_rebuild_tensor_v2\n(("
             body += _text("storage") + b"ctorch\n" + storages[array.dtype].encode() + b"\n"
             body += _text(str(key)) + _text("cpu") + _integer(array.size) + b"tQ" + _integer(0)

@@ -100,6 +100,8 @@ def fit(
 ) -> tuple[Report, dict[str, np.ndarray]]:
     """The report of `load_weights`, and the arrays that the model would get; the model is not changed."""
     target = model.state_dict()
+    for name, array in arrays.items():  # also of what is dropped
+        _check_values(name, array, origin)
     _check_attention(model, arrays, origin)
     arrays = naming.to_ours(model, arrays, origin)
     arrays, dropped = _fit_heads(model, arrays, head_rows, origin)
@@ -112,13 +114,13 @@ def fit(
         elif name not in target:
             report.unexpected.append(name)
         else:
-            _check_values(name, array, origin)
             try:
                 fitted[name] = model.refit(name, array)
             except ValueError as error:
                 fitted[name] = array
                 misfits.append(f"{name} {error}")
                 continue
+            _check_values(name, fitted[name], f"{origin}, resized")
             (report.loaded if fitted[name] is array else report.resized).append(name)
             if list(fitted[name].shape) != target[name].shape:
                 misfits.append(f"{name} {list(array.shape)}, the model expects {list(target[name].shape)}")
@@ -149,10 +151,15 @@ def _fit_heads(model, arrays, head_rows, origin) -> tuple[dict[str, np.ndarray],
         raise UserError(f"{origin}: its head stands on {dropped[0]}, which the model lacks: no part of it can be taken")
     for head in model.heads:
         ours, found = _below(head, target), _below(head, arrays)
-        if head_rows and found:
+        if head_rows and not found:
+            raise UserError(
+                f"{origin}: has no {head} of which a part could be taken; model.pretrained_head=new goes without"
+            )
+        if head_rows:
             arrays = {**arrays, **{name: _rows(arrays[name], head_rows, f"{origin}: {name}") for name in sorted(found)}}
             continue
         whole = found == ours and len({_classes(arrays[name]) for name in found}) == 1
+        whole = whole and all(_without_classes(arrays[name]) == _without_classes(target[name]) for name in found)
         other = whole and any(list(arrays[name].shape) != target[name].shape for name in found)
         if useless or other or head_rows is not None:
             dropped += [name for name in arrays if name in found]
@@ -170,6 +177,11 @@ def _class_axis(array: np.ndarray) -> int:
 
 def _classes(array: np.ndarray) -> int:
     return array.shape[_class_axis(array)] if array.ndim else 0
+
+
+def _without_classes(array) -> list[int]:
+    axis = _class_axis(array)
+    return [side for place, side in enumerate(array.shape) if place != axis]
 
 
 def _rows(array: np.ndarray, rows: Sequence[int], name: str) -> np.ndarray:

@@ -50,14 +50,17 @@ def convert(model: str, source: str, origin: str, output: Path) -> tuple[list[st
     import models
     from models import naming
 
-    arrays, _ = models.read_arrays(models.locate(origin))
+    path = models.locate(origin)
+    if output.exists() and path.exists() and output.samefile(path):
+        raise UserError(f"--output: {output} is the input; give another file")
+    arrays, _ = models.read_arrays(path)
     reference = models.create(model)
     ours = naming.to_ours(reference, arrays, origin)
     classes = {ours[f"{head}.bias"].size for head in reference.heads if f"{head}.bias" in ours}
     if classes not in (set(), {_CLASSES}):
         reference = models.create(model, num_classes=max(classes))
     report, _ = models.fit(reference, arrays, origin)
-    found = naming.styles(reference, arrays)
+    found = naming.styles(reference, arrays, origin)
     if source not in found:
         raise UserError(f"{origin}: has the names and the layout of {' or '.join(found)}, not of {source}")
     kept = {name: ours[name] for name in reference.state_dict() if name in ours and name not in report.dropped}

@@ -135,8 +135,8 @@ def test_live(ours, theirs, size, fields, tmp_path):
     logits = _logits(model, images)
     assert _error(logits.numpy(), expected.detach().numpy()) < 1e-5
     gradients = {name: value.grad.numpy() for name, value in reference.named_parameters()}
-    # Some of its ReLUs are at 0 within rounding: PyTorch's own float32 gradients are 3e-3 from its float64 ones.
-    tolerance = 1e-2 if ours == "resnet_50" else 1e-4
+    # Some of a ResNet's ReLUs are at 0 within rounding: PyTorch's float32 gradients are 3e-3 from its own float64 ones.
+    tolerance = 1e-2 if ours.startswith("resnet") else 1e-4
     _assert_gradients(_gradients(model, logits, golden.cotangent()), gradients, tolerance)
 
 

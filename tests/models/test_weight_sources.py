@@ -37,7 +37,22 @@ def test_timms_config_beside_the_file(tmp_path, nested):
     assert models.input_stats("vit_b_16", path) == models.input_stats("vit_b_16")
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"crop_pct": 1}', '{"pretrained_cfg": 3}'])
+def test_the_file_counts_not_the_name_of_its_folder(tmp_path, monkeypatch):
+    """A folder that has the name of a host; and an address with a query."""
+    monkeypatch.chdir(tmp_path)
+    for host in ("timm", "google"):
+        (tmp_path / host).mkdir()
+        path = _write(tmp_path / host / "w.safetensors", {"input": _STATED})
+        assert (
+            models.input_stats("vit_b_16", f"{host}/w.safetensors") == models.input_stats("vit_b_16", path) == _FIELDS
+        )
+    google = models.input_stats("vit_b_16", "google/imagenet21k/ViT-B_16")
+    assert models.input_stats("vit_b_16", "https://host/ViT-B_16.npz?generation=1") == google
+    monkeypatch.setattr(sources, "fetch", lambda url, target, md5="": tmp_path / "timm" / "w.safetensors")
+    assert models.input_stats("vit_b_16", "https://host/model.safetensors?download=true") == _FIELDS
+
+
+@pytest.mark.parametrize("text", ["[" * 200000, "", "[]", "{", '{"crop_pct": 1}', '{"pretrained_cfg": 3}'])
 def test_a_damaged_config_beside_the_file(tmp_path, text):
     path = _write(tmp_path / "model.safetensors", None)
     (tmp_path / "config.json").write_text(text)
@@ -47,9 +62,18 @@ def test_a_damaged_config_beside_the_file(tmp_path, text):
 
 @pytest.mark.parametrize(
     "change",
-    [{"mean": [1, 2]}, {"std": [0, 1, 1]}, {"std": "abc"}, {"crop_fraction": None}, {"mean": [1, 2, 1e400]},
-     {"interpolation": "nearest"}, {"crop_fraction": 0}],
-)  # fmt: skip
+    [
+        {"mean": [1, 2]},
+        {"mean": "555"},
+        {"mean": [10**400, 1, 1]},
+        {"std": [0, 1, 1]},
+        {"std": "abc"},
+        {"crop_fraction": None},
+        {"mean": [1, 2, 1e400]},
+        {"interpolation": "nearest"},
+        {"crop_fraction": 0},
+    ],
+)
 def test_a_file_that_says_nonsense(tmp_path, change):
     path = _write(tmp_path / "w.safetensors", {"input": {**_STATED, **change}})
     with pytest.raises(UserError, match="what it says of its input"):

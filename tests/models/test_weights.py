@@ -126,6 +126,35 @@ def test_half_a_head_is_an_error(model, name):
         models.assign(model, {**arrays, other: arrays[other][..., :7]}, "file")
 
 
+def test_a_head_that_is_not_there_can_not_be_cut(model):
+    arrays = {name: array for name, array in _arrays(model).items() if not name.startswith("head.")}
+    with pytest.raises(UserError, match="file: has no head of which a part could be taken"):
+        models.assign(model, arrays, "file", models.imagenet_rows(("n01443537",)))
+
+
+def test_what_is_dropped_is_looked_at_too(model):
+    arrays = _arrays(model)
+    for name, array in (("head.bias", np.full(7, np.nan)), ("head.weight", np.zeros((9, 7)))):
+        found = {**arrays, "head.weight": np.zeros((48, 7)), "head.bias": np.zeros(7), name: array}
+        with pytest.raises(UserError, match=r"head.bias holds values that are not finite|head.weight \[9, 7\]"):
+            models.assign(model, found, "file")
+
+
+def test_an_array_under_two_names_is_an_error():
+    source = SwinSpec(8, (1, 1), (2, 4), 2, 16, InputStats()).build(16, DropRates(), Head(3))
+    timm = naming.to_timm(source, own_weights.arrays_of(source))
+    for name, array in (("head.weight", np.zeros((3, 16))), ("layers.0.downsample.norm.bias", np.zeros(32))):
+        with pytest.raises(UserError, match=f"{name} is there twice"):
+            models.assign(source, {**timm, name: array}, "file")
+
+
+def test_numbers_that_a_resize_makes_too_large(model):
+    arrays = {**_arrays(model), "pos_embed": np.full((1, 26, 48), 3.4e38, "float32")}
+    arrays["pos_embed"][:, :14] *= -1  # a step, at which the kernel overshoots
+    with pytest.raises(UserError, match="resized: pos_embed holds values that are not finite"):
+        models.assign(model, arrays, "file")
+
+
 def test_the_layout_of_a_head_that_is_square():
     """Where no shape tells the layout, the names do: PyTorch's and Paddle's batch norms have other ones."""
     source, target = (models.create("resnet_18", num_classes=512) for _ in range(2))
