@@ -149,6 +149,7 @@ def _fit_heads(model, arrays, head_rows, origin) -> tuple[dict[str, np.ndarray],
     useless = bool(dropped)
     if useless and head_rows:
         raise UserError(f"{origin}: its head stands on {dropped[0]}, which the model lacks: no part of it can be taken")
+    other = False
     for head in model.heads:
         ours, found = _below(head, target), _below(head, arrays)
         if head_rows and not found:
@@ -157,12 +158,12 @@ def _fit_heads(model, arrays, head_rows, origin) -> tuple[dict[str, np.ndarray],
             )
         if head_rows:
             arrays = {**arrays, **{name: _rows(arrays[name], head_rows, f"{origin}: {name}") for name in sorted(found)}}
-            continue
         whole = found == ours and len({_classes(arrays[name]) for name in found}) == 1
         whole = whole and all(_without_classes(arrays[name]) == _without_classes(target[name]) for name in found)
-        other = whole and any(list(arrays[name].shape) != target[name].shape for name in found)
-        if useless or other or head_rows is not None:
-            dropped += [name for name in arrays if name in found]
+        misfit = any(list(arrays[name].shape) != target[name].shape for name in found & ours)
+        other = other or (whole and misfit and not head_rows)
+    if useless or other or head_rows == ():  # all heads: one that is trained beside a new one would spoil their average
+        dropped += [name for head in model.heads for name in arrays if name in _below(head, arrays)]
     return {name: array for name, array in arrays.items() if name not in dropped}, dropped
 
 
@@ -208,8 +209,9 @@ def _check_derived(model: MultiPass, name: str, array: np.ndarray, origin: str) 
 
 def _refuse_unplanned(model, report: Report, misfits: list[str], arrays: dict, origin: str) -> None:
     """Errors for what is not planned, with the closest names."""
-    fresh = [f"{head}." for head in model.heads if not _below(head, arrays)]
-    missing = [name for name in report.initialised if not name.startswith(tuple(fresh))]
+    heads = tuple(f"{head}." for head in model.heads)
+    headless = not any(name.startswith(heads) for name in arrays)
+    missing = [name for name in report.initialised if not (headless and name.startswith(heads))]
     target = set(model.state_dict())
     for names, text in ((report.unexpected, "do not belong to the model"), (missing, "of the model are missing")):
         if names:

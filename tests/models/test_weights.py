@@ -126,10 +126,26 @@ def test_half_a_head_is_an_error(model, name):
         models.assign(model, {**arrays, other: arrays[other][..., :7]}, "file")
 
 
+def test_a_part_of_another_size_is_an_error():
+    arrays = _arrays(models.create("vit_n_2", num_classes=1000))
+    with pytest.raises(UserError, match="2 arrays have other shapes: head.weight"):
+        models.assign(models.create("vit_n_2", num_classes=3), arrays, "file", (1, 2))
+
+
 def test_a_head_that_is_not_there_can_not_be_cut(model):
     arrays = {name: array for name, array in _arrays(model).items() if not name.startswith("head.")}
     with pytest.raises(UserError, match="file: has no head of which a part could be taken"):
         models.assign(model, arrays, "file", models.imagenet_rows(("n01443537",)))
+
+
+def test_two_heads_are_loaded_together_or_not_at_all():
+    target = models.create("vit_n_2_distilled", num_classes=10)
+    arrays, seven = _arrays(target), _arrays(models.create("vit_n_2_distilled", num_classes=7))
+    one = {name: seven[name] if name.startswith("head_dist") else array for name, array in arrays.items()}
+    report = models.assign(target, one, "file")
+    assert sorted(report.dropped) == sorted(report.initialised) == sorted(n for n in arrays if n.startswith("head"))
+    with pytest.raises(UserError, match="missing: head_dist.weight, head_dist.bias"):
+        models.assign(target, {n: a for n, a in arrays.items() if not n.startswith("head_dist")}, "file")
 
 
 def test_what_is_dropped_is_looked_at_too(model):
