@@ -274,7 +274,8 @@ def from_dict(stored: object, origin: str) -> ConfigDict:
         if name not in known:
             raise UserError(f"{origin}: its config has the field {name}, which this version does not know")
         value = tuple(value) if isinstance(value, (list, tuple)) else value
-        if not _fits(value, known[name]) and not (isinstance(known[name], str) and isinstance(value, str)):
+        fits = isinstance(value, str) if isinstance(known[name], str) else _fits(value, known[name])
+        if not fits:
             raise UserError(f"{origin}: its config has {name} = {value!r}, expected such as {known[name]!r}")
         config.update_from_flattened_dict({name: value})
     return config

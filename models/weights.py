@@ -108,7 +108,7 @@ def fit(
     report, fitted, misfits = Report([], [], dropped, [], []), {}, []
     derived = (*naming.COUNTERS, *model.derived)
     for name, array in arrays.items():
-        if name.endswith(derived):
+        if name.endswith(derived) and any(own.startswith(name.rpartition(".")[0] + ".") for own in target):
             _check_derived(model, name, array, origin)
             report.dropped.append(name)
         elif name not in target:
@@ -136,6 +136,8 @@ def _check_values(name: str, array: np.ndarray, origin: str) -> None:
         narrow = array.astype(np.float32, copy=False)  # as the model keeps it: float64 has larger numbers
     if not np.isfinite(narrow).all():
         raise UserError(f"{origin}: {name} holds values that are not finite")
+    if name.endswith((".running_var", "._variance")) and (array < 0).any():
+        raise UserError(f"{origin}: {name} holds negative variances")
 
 
 def _fit_heads(model, arrays, head_rows, origin) -> tuple[dict[str, np.ndarray], list[str]]:

@@ -110,6 +110,7 @@ def test_json_round_trip():
         ([1], "not readable"),
         ({"optm": {"lr": 1}}, "does not know"),
         ({"optim": {"lr": "x"}}, "expected such as"),
+        ({"model": {"name": 3}}, "model.name = 3, expected such as"),
     ],
 )
 def test_bad_stored_configs(stored, message):

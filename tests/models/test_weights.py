@@ -138,6 +138,19 @@ def test_a_head_that_is_not_there_can_not_be_cut(model):
         models.assign(model, arrays, "file", models.imagenet_rows(("n01443537",)))
 
 
+def test_buffers_of_layers_that_are_not_there(model):
+    with pytest.raises(UserError, match="do not belong to the model: foo.num_batches_tracked"):
+        models.assign(model, {**_arrays(model), "foo.num_batches_tracked": np.zeros(())}, "file")
+
+
+def test_negative_variances():
+    model = models.create("resnet_18", num_classes=2)
+    arrays = own_weights.arrays_of(model)
+    arrays["bn1._variance"][3] = -1
+    with pytest.raises(UserError, match="bn1._variance holds negative variances"):
+        models.assign(model, arrays, "file")
+
+
 def test_two_heads_are_loaded_together_or_not_at_all():
     target = models.create("vit_n_2_distilled", num_classes=10)
     arrays, seven = _arrays(target), _arrays(models.create("vit_n_2_distilled", num_classes=7))
