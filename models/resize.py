@@ -63,7 +63,9 @@ def resize_bias_table(table: np.ndarray, window: int) -> np.ndarray:
 def _resize(grid: np.ndarray, size: tuple[int, int], sharpness: float, antialias: bool) -> np.ndarray:
     """`(h, w, D)` to `(H, W, D)`, float32; the arithmetic is float64."""
     rows, columns = (_taps(old, new, sharpness, antialias) for old, new in zip(grid.shape, size))
-    return np.einsum("Hh,hwd,Ww->HWd", rows, grid.astype(np.float64), columns, optimize=True).astype(np.float32)
+    resized = np.einsum("Hh,hwd,Ww->HWd", rows, grid.astype(np.float64), columns, optimize=True)
+    with np.errstate(over="ignore"):  # the loader looks at what comes out
+        return resized.astype(np.float32)
 
 
 def _taps(old: int, new: int, sharpness: float, antialias: bool) -> np.ndarray:
