@@ -80,6 +80,8 @@ def create(
             shared blocks than there are.
     """
     spec = _spec(name)
+    if not isinstance(num_classes, int) or num_classes < 1:
+        raise UserError(f"model {name}: num_classes is {num_classes!r}, expected 1 or more")
     for field, value, choices in (
         ("head_init", head_init, ("normal", "zero")),
         ("train_head", train_head, TRAIN_HEADS if spec.distilled else ("average",)),

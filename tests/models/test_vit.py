@@ -64,6 +64,9 @@ def test_zero_head_and_bad_arguments():
     assert (model(paddle.randn([2, 3, 8, 8])).numpy() == 0).all()
     with pytest.raises(UserError, match="did you mean 'vit_b_16'"):
         models.create("vit_b16")
+    for classes in (0, -1, "10"):
+        with pytest.raises(UserError, match="num_classes is"):
+            models.create("vit_n_2", num_classes=classes)
     for size in (100, (224, 100), 0.5, -16, (16, 16, 16)):
         with pytest.raises(UserError, match="image_size"):
             models.create("vit_ti_16", image_size=size)
