@@ -15,9 +15,9 @@ from tools.convert_weights import convert
 
 
 def _arrays(model) -> dict[str, np.ndarray]:
-    """Random values for every parameter, by timm's names."""
+    """Random values for every parameter and buffer (variances included: none negative), by timm's names."""
     rng = np.random.default_rng(0)
-    arrays = {name: rng.normal(size=value.shape).astype("float32") for name, value in model.state_dict().items()}
+    arrays = {name: rng.random(value.shape, dtype="float32") for name, value in model.state_dict().items()}
     return naming.to_timm(model, arrays)
 
 
