@@ -66,9 +66,9 @@ def check_sha256(path: Path) -> Path:
     return path
 
 
-def note_sha256(path: Path) -> None:
-    """Note a file's SHA-256 beside it, in the form of `sha256sum`."""
-    found = sha256(path)
+def note_sha256(content: Path, path: Path) -> None:
+    """Note the SHA-256 of what is going to be `path` beside it, in the form of `sha256sum`."""
+    found = sha256(content)
     write_text(_note(path), f"{found}  {path.name}\n")
     print(f"sha256 {found}", flush=True)
 
@@ -104,9 +104,9 @@ def _get(url: str, target: Path, md5: str) -> None:
     except UserError:
         part.unlink()
         raise
+    note_sha256(part, target)  # first, so that the file is never there without it
     publish(part, target)
     _tag(part).unlink(missing_ok=True)
-    note_sha256(target)
 
 
 def _tag(part: Path) -> Path:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+_LISTED = 5
 
 
 class UserError(Exception):
@@ -11,6 +13,12 @@ class UserError(Exception):
 
     def __init__(self, message: str):
         super().__init__(" ".join(message.split()))  # what it quotes may have several
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names for a message: the first few of them, and how many there are beside."""
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + more
 
 
 def nearest(name: str, known: Iterable[str], listed: bool = True) -> str:

@@ -171,12 +171,12 @@ def _adopt(theirs: Path, ours: Path) -> None:
     """Take a file that Paddle has downloaded: a second name for it, or a copy on another disk."""
     print(f"taking {theirs} from Paddle's cache", flush=True)
     try:
+        note_sha256(theirs, ours)
         with atomic_path(ours) as temporary:
             temporary.unlink()
             try:
                 os.link(theirs, temporary)
             except OSError:
                 shutil.copyfile(theirs, temporary)
-        note_sha256(ours)
     except OSError as error:
         raise UserError(f"{ours}: can't be written ({error.strerror or error})") from None

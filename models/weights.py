@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from common.errors import UserError, nearest
+from common.errors import UserError, listed, nearest
 from models import google, naming
 from models.imagenet import CLASSES
 from models.multipass import MultiPass
@@ -22,7 +22,6 @@ from models.sources import locate
 from models.vit import Attention
 from models.weight_files import read_arrays
 
-_NAMED = 5  # names of one kind in a summary
 _BEFORE_HEAD = "pre_logits."  # a layer below the head in the oldest ViT weights; fine-tuning does without both
 
 
@@ -37,13 +36,8 @@ class Report(NamedTuple):
 
     def summary(self) -> str:
         """One line for people: the loaded ones counted, the others named."""
-        named = [f"{kind} {_listed(names)}" for kind, names in self._asdict().items() if names and kind != "loaded"]
+        named = [f"{kind} {listed(names)}" for kind, names in self._asdict().items() if names and kind != "loaded"]
         return "; ".join([f"loaded {len(self.loaded)} arrays", *named])
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
 
 
 def load_weights(model: MultiPass, source: str | Path, head_rows: Sequence[int] | None = None) -> Report:
@@ -219,7 +213,7 @@ def _refuse_unplanned(model, report: Report, misfits: list[str], arrays: dict, o
         if names:
             known = target if names is report.unexpected else report.unexpected
             hint = nearest(names[0], known, listed=False)
-            raise UserError(f"{origin}: {len(names)} arrays {text}: {_listed(names)}{hint}")
+            raise UserError(f"{origin}: {len(names)} arrays {text}: {listed(names)}{hint}")
     if misfits:
         raise UserError(f"{origin}: {len(misfits)} arrays have other shapes: {misfits[0]}")
     try:

@@ -13,11 +13,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from common.errors import UserError
+from common.errors import UserError, listed
 from engine import runtime
 
 _SOURCES = ("timm", "google", "ppim", "ours")
-_NAMED = 4  # of what is left out
 _CLASSES = 1000  # that models.create gives a model if not told otherwise
 
 
@@ -78,8 +77,7 @@ def main() -> int:
     runtime.prepare_environment()
     left_out, style = convert(arguments.model, arguments.source, arguments.input, arguments.output)
     if left_out:
-        more = f" and {len(left_out) - _NAMED} more" if len(left_out) > _NAMED else ""
-        print(f"left out: {', '.join(left_out[:_NAMED])}{more}")
+        print(f"left out: {listed(left_out)}")
     print(f"{arguments.output}: names and layout: {style}")
     return runtime.EXIT_DONE
 

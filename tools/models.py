@@ -54,13 +54,11 @@ def _brief(sources: list[str]) -> str:
     for source in sources:
         name, _, tag = source.partition(".")
         tags.setdefault(name, []).append(tag)
-    return (
-        " ".join(
-            name if found == [""] else f"{name}.{found[0]}" if len(found) == 1 else f"{name}.{{{','.join(found)}}}"
-            for name, found in tags.items()
-        )
-        or "-"
-    )
+    words = []
+    for name, found in tags.items():
+        tag = found[0] if len(found) == 1 else f"{{{','.join(found)}}}"
+        words.append(f"{name}.{tag}" if tag else name)
+    return " ".join(words) or "-"
 
 
 def main() -> int:
