@@ -14,6 +14,7 @@ import models
 from common.errors import UserError
 from common.files import write_json, write_text
 from engine import distributed, plan, run_folder, runtime
+from engine.diagnosis import Diagnosis
 from engine.noise import noise
 from engine.objective import Objective
 from engine.optimizers import Optimizer
@@ -81,6 +82,7 @@ def _accuracy(finished: dict | None) -> str:
 def _announce(trainer: Trainer, step: int) -> None:
     config, folder = trainer.config, trainer.folder
     described = plan.describe_model(trainer.model, config) + plan.describe(config, trainer.plan)
+    described += trainer.diagnosis.start()
     held_out = f", {len(trainer.val_set)} held out for validation" if trainer.val_set else ""
     unlabelled = f", {len(trainer.unlabelled_set)} without labels" if trainer.unlabelled_set else ""
     distributed.say(
@@ -113,7 +115,8 @@ def dry_run(config: ConfigDict) -> int:
     load_pretrained(model, config, classes=())
     plan.check_noise(model, config)
     arithmetic = plan.make(config, train_images)
-    distributed.say(*plan.describe_model(model, config), *plan.describe(config, arithmetic))
+    described = plan.describe_model(model, config) + plan.describe(config, arithmetic)
+    distributed.say(*described, *Diagnosis(config, arithmetic).start())
     terms = _one_step(model, config, arithmetic.steps)
     if not math.isfinite(terms.total.item()):
         raise UserError(f"the loss of one step on made-up images is {terms.total.item()}: see the fields of the loss")

@@ -43,6 +43,9 @@ class Silent:
     def validation(self, step: int, result) -> None:
         """Record a validation."""
 
+    def findings(self, step: int, found) -> None:
+        """Tell what the diagnosis has found."""
+
     def restart_rate(self) -> None:
         """Leave what came since the last step (validation, writing) out of images per second."""
 
@@ -98,6 +101,12 @@ class RunLog(Silent):
         if self._bar.disable:
             print(text, flush=True)
 
+    def findings(self, step: int, found) -> None:
+        for finding in found:
+            self._record(step, "diagnosis", finding._asdict())
+            self._bar.write(finding.text)
+            sys.stdout.flush()
+
     def restart_rate(self) -> None:
         self._rate_images, self._rate_since = 0, self.seconds
 
@@ -113,6 +122,9 @@ class RunLog(Silent):
         self._show(record)
 
     def _show(self, record: dict) -> None:
+        if record["split"] == "diagnosis":
+            self._visualdl.add_text(f"diagnosis/{record['kind']}", record["text"], record["step"])
+            return
         for name, value in record.items():
             if name not in ("step", "split", "epoch", "seconds"):
                 self._visualdl.add_scalar(f"{record['split']}/{name}", value, record["step"])

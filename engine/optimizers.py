@@ -71,9 +71,13 @@ class Optimizer:
         (loss / self.accumulation_steps).backward()
         self.micro_batches += 1
 
-    def step(self) -> float:
-        """Update the parameters with the gathered gradients and forget them; gives the rate that was used."""
-        lr = self.lr
+    def step(self, lr: float | None = None) -> float:
+        """Update the parameters with the gathered gradients and forget them; gives the rate that was used.
+
+        Args:
+            lr: the rate; None: that of the schedule.
+        """
+        lr = self.lr if lr is None else lr
         gradients = [p.grad for p in self._parameters.values() if p.grad is not None]
         with paddle.no_grad():
             self.grad_norm = paddle.stack([g.norm() for g in gradients]).norm()

@@ -116,7 +116,6 @@ def describe(config: ConfigDict, plan: Plan) -> list[str]:
         f"batch: {batch} = {plan.global_batch} images a step",
         f"run: {plan.steps} steps = {plan.epoch(plan.steps):.1f} epochs of {plan.train_images} images",
         f"objective: {_objective(config)}",
-        *_batch_warning(config, plan.global_batch),
         *head_warning(config),
     ]
 
@@ -148,17 +147,6 @@ def _objective(config: ConfigDict) -> str:
     }
     used = "".join(f", {text}" for text, differs in variant.items() if differs)
     return f"R-Drop, {rdrop.copies} copies, per-sample alpha {alpha:g}{names}{used}"
-
-
-def _batch_warning(config: ConfigDict, global_batch: int) -> list[str]:
-    lr, reference = config.optim.lr, config.train.reference_batch_size
-    if reference in (0, global_batch):
-        return []
-    return [
-        f"warning: optim.lr={lr:g} was chosen for a global batch of {reference}, this is {global_batch}: by linear "
-        f"scaling use --config.optim.lr={lr * global_batch / reference:g}, or change train.accumulation_steps until "
-        "the batch is the same"
-    ]
 
 
 def head_warning(config: ConfigDict) -> list[str]:

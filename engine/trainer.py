@@ -15,6 +15,7 @@ import models
 from common.errors import UserError
 from common.files import sha256, write_json
 from engine import checkpoint, distributed, logs, plan, report, run_folder, weights
+from engine.diagnosis import Diagnosis
 from engine.evaluator import evaluate
 from engine.meter import Meter
 from engine.noise import noise
@@ -70,6 +71,7 @@ class Trainer:
         plan.check_noise(self.model, config)
         plan.check_unlabelled(config, unlabelled_set)
         self.objective = Objective(config)
+        self.diagnosis = Diagnosis(config, self.plan)
         self.optimizer = Optimizer(self.model, config.optim, self.plan.steps, config.train.accumulation_steps)
         self.progress = {"step": 0, "best_top1": -1.0, "best_step": -1, "seconds": 0.0, "skipped": 0}
         self.progress.update(global_batch=self.plan.global_batch, micro_batch=config.train.batch_size)
@@ -81,7 +83,7 @@ class Trainer:
         model.train()
         with self._log() as log, StopRequest() as stop:
             log.pictures("train/images", self.train_set)
-            for batch in self._batches():
+            for batch in self.batches():
                 step, micro = optimizer.steps_done, optimizer.micro_batches
                 sync = distributed.gradient_sync(model, due=optimizer.last_micro_batch)
                 with sync, noise(config, step, micro):
@@ -150,6 +152,7 @@ class Trainer:
         test_set = data.build(config, "test")
         report.check_classes(test_set.classes, self.train_set.classes, "the training images")
         result = evaluate(self.model, test_set, config)
+        distributed.say(*self.diagnosis.test(result))
         outcome = {
             **{name: value for name, value in result._asdict().items() if name in ("top1", "top5", "loss", "ece")},
             "best_top1": progress["best_top1"] if progress["best_step"] >= 0 else None,
@@ -167,7 +170,7 @@ class Trainer:
             report.show_result(result, outcome, self.folder)
         return outcome
 
-    def _batches(self) -> Iterator[data.Batch]:
+    def batches(self) -> Iterator[data.Batch]:
         """The micro-batches of the steps that are left; images without labels come after the others."""
         labelled = self._load(self.train_set, self.config.train.batch_size)
         if self.unlabelled_set is None:
@@ -188,7 +191,9 @@ class Trainer:
         """Log training metrics."""
         self._check_numbers()
         self.progress["skipped"] += values["skipped"]
-        log.step(self.progress["step"], {**values, "lr": lr, "grad_norm": self.optimizer.grad_norm.item()})
+        step, values = self.progress["step"], {**values, "lr": lr, "grad_norm": self.optimizer.grad_norm.item()}
+        log.step(step, values)
+        log.findings(step, self.diagnosis.training(step, values))
 
     def _check_numbers(self) -> None:
         """Stop where the gradient (the same on all ranks) is no number any more, before anything is written of it.
@@ -209,6 +214,7 @@ class Trainer:
         result = evaluate(self.model, self.val_set, self.config)
         step = self.progress["step"]
         log.validation(step, result)
+        log.findings(step, self.diagnosis.validation(step, result))
         log.restart_rate()
         if result.top1 < self.progress["best_top1"]:
             return False

@@ -11,6 +11,7 @@ from common.errors import UserError
 from common.safe_load import read_safetensors
 from configs import default
 from engine import checkpoint, experiment, logs, plan, runtime, settings
+from engine.diagnosis import Diagnosis
 from engine.signals import StopRequest
 from engine.trainer import Trainer
 
@@ -201,7 +202,7 @@ def test_plan_arithmetic_and_warnings(config):
     assert arithmetic[1:3] == (12, 21)  # 2.5 x 100 / 12, rounded
     text = "\n".join(plan.describe(config, arithmetic))
     assert "6 images a card x 1 card x 2 accumulation = 12 images a step" in text
-    assert "--config.optim.lr=0.0015" in text
+    assert "--config.optim.lr=0.0015" in "".join(Diagnosis(config, arithmetic).start())
     config.rdrop.update(preset="official_code", alpha=0.3)
     assert (
         "per-sample alpha 1.8 (the paper's alpha 3.6, the official code's 0.3 at"

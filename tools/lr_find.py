@@ -1,0 +1,47 @@
+"""Find a learning rate: a range test of the config as it is, its data, model, weights and objective.
+
+    python -m tools.lr_find --config=configs/digits_rdrop.py [--config.group.field=value ...] [--steps=100]
+
+The rate grows from --lowest to --highest; the loss then tells from where it learns, and from where it gets away. Writes
+lr_find.json and lr_find.png to --output, and trains nothing that is kept. The answer is for the global batch it prints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags
+
+from common.errors import UserError
+from engine import runtime, settings
+
+
+def _parse(argv: Sequence[str]) -> list[str]:
+    flags.DEFINE_integer("steps", 100, "Optimiser steps of the test, at most.")
+    flags.DEFINE_float("lowest", 1e-6, "Rate of the first step.")
+    flags.DEFINE_float("highest", 1.0, "Rate of the last step.")
+    flags.DEFINE_string("output", "", "Folder of the two files; empty: output/<name of the config file>_lr_find.")
+    return settings.parse(argv, str(Path(__file__).resolve().parent.parent / "configs" / "digits_rdrop.py"))
+
+
+def main(argv: list[str]) -> int:
+    """Test the config of the flags; gives the exit code."""
+    values = settings.FLAGS
+    if not 0 < values.lowest < values.highest < float("inf"):
+        raise UserError(f"--lowest={values.lowest:g} and --highest={values.highest:g}: expected 0 < lowest < highest")
+    settings.validate(values.config)
+    runtime.prepare_environment()
+    from engine import lr_finder  # imports paddle, which reads the environment
+
+    if values.steps < lr_finder.LEAST_STEPS:
+        raise UserError(f"--steps is {values.steps}, expected {lr_finder.LEAST_STEPS} or more")
+    name = Path(values["config"].config_filename).stem
+    folder = Path(values.output or f"output/{name}_lr_find").expanduser()
+    rates = lr_finder.growing_rates(values.lowest, values.highest, values.steps)
+    print(*lr_finder.find(values.config, rates, folder), sep="\n")
+    return runtime.EXIT_DONE
+
+
+if __name__ == "__main__":
+    runtime.run(main, _parse)
