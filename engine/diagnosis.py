@@ -24,7 +24,7 @@ _NEAR_UNIFORM = 0.02  # relative distance of the cross-entropy from ln(classes)
 _NO_KL, _NO_KL_RECORDS = 1e-7, 3  # relative to the cross-entropy
 _COLLAPSED_KL = 1e-3  # likewise
 _HEAVY_ALPHA = 10  # per sample, from where the weight of KL is the first suspect
-_BOUNCE, _RISE = 0.1, 0.5  # relative to the level of the cross-entropy
+_BOUNCE, _RISE = 0.2, 0.5  # relative to the level of the cross-entropy
 _LEAST_RISE = 0.1  # relative to the cross-entropy of guessing
 _OVERFIT_GAP, _OVERFIT_VALIDATIONS = 0.25, 3
 _CLIPPED = 20  # times clip_norm
@@ -143,11 +143,11 @@ class Diagnosis:
     def _rising(self) -> str | None:
         if len(self._records) < _HALF:
             return None
-        level, before = self._level(), float(np.median([record.ce for record in self._records][:_HALF]))
+        ces, level = [record.ce for record in self._records], self._level()
         untrained = self._uniform if self.config.loss.form == "softmax" else math.log(2)
         best = min(self._lowest, untrained)
-        rise = max(max(_RISE, self._noise()) * best, _LEAST_RISE * untrained)
-        if level < best + rise or level < before:
+        rise = max(max(_RISE, 2 * self._noise()) * best, _LEAST_RISE * untrained)  # noise at both ends
+        if level < best + rise or np.median(ces[-3:]) < np.median(ces[:3]):
             return None
         seen = f"has risen to {level:.3g} from {best:.3g}"
         if best == untrained:
@@ -208,8 +208,8 @@ class Diagnosis:
         rdrop = self.config.rdrop
         records = [record for record in self._records if record.kl is not None][-_NO_KL_RECORDS:]
         zero = [record.kl < _NO_KL * record.ce for record in records]
-        uniform = [abs(record.ce / self._uniform - 1) < _NEAR_UNIFORM for record in records]  # as at a new head's start
-        if rdrop.copies == 1 or len(records) < _NO_KL_RECORDS or not all(zero) or any(uniform):
+        learned = [record.ce < (1 - _NEAR_UNIFORM) * self._uniform for record in records]  # a new head's KL begins at 0
+        if rdrop.copies == 1 or len(records) < _NO_KL_RECORDS or not all(zero) or not all(learned):
             return None
         return (
             f"KL between the copies is {records[-1].kl:.1g} beside a cross-entropy of {records[-1].ce:.3g}: nothing "

@@ -96,10 +96,11 @@ def suggest(curve: Curve, stopped_early: bool) -> Suggestion:
     first = int(_SKIPPED * len(curve.rates))
     rates, smoothed = np.array(curve.rates[first:]), np.array(curve.smoothed[first:])
     lowest = int(smoothed.argmin())
-    steepest = float(rates[np.gradient(smoothed, np.log(rates)).argmin()])
-    fall, tenth = smoothed[0] - smoothed[lowest], float(rates[lowest] / 10)
+    slopes = np.gradient(smoothed, np.log(rates))[: lowest + 1]  # behind it a loss may fall from where it got away to
+    steepest, tenth = float(rates[slopes.argmin()]), float(rates[lowest] / 10)
+    fall = min(curve.losses[0], smoothed[0]) - smoothed[lowest]  # the first loss is before any step at any rate
     cautions = []
-    if lowest == 0:
+    if lowest == 0 or fall <= 0:
         cautions.append("the loss is lowest at the start: set --lowest lower")
     elif fall < _LEAST_FALL * _standard_error(curve.losses):
         cautions.append(f"the loss fell by {fall:.2g}, no more than its noise: set more --steps, or --highest higher")
