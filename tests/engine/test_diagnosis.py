@@ -235,6 +235,7 @@ def test_no_kl():
     assert _train(_diagnosis(), ces, [1e-9, 1e-9, 1e-3] * 7) == []
     assert _train(_diagnosis(), ces, [1e-6] * 20) == []
     assert _train(_diagnosis(), [_LN10] * 8, [0.0] * 8, accuracy=0.1) == []
+    assert _kinds(_train(_diagnosis(), [1e4] * 8, [0.0] * 8, accuracy=0.1)) == ["rising"]  # and KL is not to blame
 
 
 def test_records_without_a_step_of_rdrop():
@@ -341,11 +342,10 @@ def test_working_runs_are_silent(painted_config, tmp_path, capsys):
 def test_a_rate_100_times_too_high(tmp_path, capsys):
     """Said once, recorded, and shown; the curve is drawn all the same."""
     folder = tmp_path / "run"
-    few = {"data__labels_per_class": 10, "train__batch_size": 50, "train__reference_batch_size": 0}
-    experiment.train(_digits(optim__lr=0.6, optim__warmup_steps=5, **few), folder)
+    fast = {"model__name": "vit_n_4", "data__holdout": 0.0, "train__steps": 8, "train__log_every_steps": 1}
+    experiment.train(_digits(optim__lr=0.6, optim__warmup_steps=1, **fast), folder)
     found = _found(folder)
-    assert {"rising", "bouncing", "collapse", "chance"} & set(found)
-    assert len(found) == len(set(found))
+    assert found == ["rising"]
     record = next(record for record in logs.read_metrics(folder) if record["split"] == "diagnosis")
     assert {"step", "epoch", "split", "kind", "text", "seconds"} == record.keys()
     assert capsys.readouterr().out.count(record["text"]) == 1
@@ -353,7 +353,7 @@ def test_a_rate_100_times_too_high(tmp_path, capsys):
     shown = LogReader(file_path=str(folder / logs.VISUALDL)).get_data("text", f"diagnosis/{found[0]}")
     assert [point.id for point in shown] == [record["step"]]
     assert (folder / logs.CURVE).is_file()
-    with logs.RunLog(folder, Plan(100, 50, 120, 20), step=120, seconds=0.0):  # shown again after a resume
+    with logs.RunLog(folder, Plan(1297, 64, 8, 20), step=8, seconds=0.0):  # shown again after a resume
         pass
     assert _found(folder) == found
 
