@@ -130,8 +130,8 @@ def find(config: ConfigDict, rates: Sequence[float], folder: Path) -> list[str]:
     Raises:
         UserError: for what can't be trained, or a folder that is a run's or can't be written.
     """
-    _claim(folder)
     trainer = _trainer(config, len(rates), folder)
+    _claim(folder)
     batch = trainer.plan.global_batch
     with logs.progress_bar(len(rates) * batch) as bar:
 
@@ -144,11 +144,12 @@ def find(config: ConfigDict, rates: Sequence[float], folder: Path) -> list[str]:
         curve = range_test(rates, train_step)
     stopped_early = len(curve.rates) < len(rates) or curve.smoothed[-1] > _DIVERGED * min(curve.smoothed)
     found = suggest(curve, stopped_early)
-    content = {**curve._asdict(), "suggestion": found.lr, **found._asdict(), "stopped_early": stopped_early}
-    del content["lr"]
-    write_json(folder / JSON, {**content, "global_batch": batch, "config": trainer.config.to_dict()})
+    answer = found._asdict()
+    content = {"suggestion": answer.pop("lr"), **answer, "stopped_early": stopped_early, "global_batch": batch}
+    write_json(folder / JSON, {**content, **curve._asdict(), "config": trainer.config.to_dict()})
     draw(curve, found, folder / PICTURE)
-    return [*describe(curve, found, len(rates), batch), f"curve: {folder / PICTURE}"]
+    reference = trainer.config.train.reference_batch_size
+    return [*describe(curve, found, len(rates), batch, reference), f"curve: {folder / PICTURE}"]
 
 
 def _claim(folder: Path) -> None:
@@ -188,8 +189,16 @@ def _steps(trainer: Trainer) -> Iterator[float]:
             losses = []
 
 
-def describe(curve: Curve, found: Suggestion, steps: int, global_batch: int) -> list[str]:
-    """The lines for people: what was done, what it means, and what to set."""
+def describe(curve: Curve, found: Suggestion, steps: int, global_batch: int, reference: int = 0) -> list[str]:
+    """The lines for people: what was done, what it means, and what to set.
+
+    Args:
+        curve: of the test.
+        found: what `suggest` read off it.
+        steps: planned.
+        global_batch: of a step, for which the answer is.
+        reference: the batch that the config's own rate was chosen for; 0: not known.
+    """
     lowest = min(curve.smoothed)
     lines = [
         f"tried: {len(curve.rates)} of {steps} steps of {global_batch} images, "
@@ -201,7 +210,8 @@ def describe(curve: Curve, found: Suggestion, steps: int, global_batch: int) -> 
     ]
     if found.lr is None:
         return [*lines, "no suggestion: the curve gives no clear answer"]
-    return [*lines, f"suggestion, the smaller of the two: --config.optim.lr={found.lr:.2g}"]
+    batch = f" --config.train.reference_batch_size={global_batch}" if reference not in (0, global_batch) else ""
+    return [*lines, f"suggestion, the smaller of the two: --config.optim.lr={found.lr:.2g}{batch}"]
 
 
 def draw(curve: Curve, found: Suggestion, path: Path) -> None:
@@ -215,7 +225,9 @@ def draw(curve: Curve, found: Suggestion, path: Path) -> None:
     if found.lr:
         axes.axvline(found.lr, color="black", linestyle="--", label=f"suggestion {found.lr:.2g}")
     axes.set(title="learning rate range test", xlabel="learning rate", ylabel="loss in nats", xscale="log")
-    axes.set_ylim(0.9 * min(curve.smoothed), 1.1 * min(max(curve.smoothed), 2 * curve.smoothed[0]))
+    lowest, start = min(curve.smoothed), curve.smoothed[0]
+    margin = 0.5 * (start - lowest) + 0.02 * start  # a loss that gets away would hide the valley
+    axes.set_ylim(lowest - margin, start + 2 * margin)
     axes.grid(alpha=0.3)
     axes.legend()
     with atomic_path(path) as temporary:

@@ -57,6 +57,8 @@ def test_steepest_and_lowest_are_exact():
     assert found.tenth_of_lowest == pytest.approx(1e-2)
     assert found.lr == found.steepest
     assert found.cautions == []
+    for reference, end in ((0, "=0.001"), (8, "=0.001"), (512, "=0.001 --config.train.reference_batch_size=8")):
+        assert lr_finder.describe(_curve(_valley), found, 121, 8, reference)[-1].endswith(f"optim.lr{end}")
     nearer = lr_finder.suggest(_curve(lambda x: _valley(x - 0.5 if x < -2 else x + 1.2)), stopped_early=True)
     assert nearer.lr == nearer.tenth_of_lowest < nearer.steepest
 
