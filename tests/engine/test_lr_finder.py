@@ -89,7 +89,7 @@ def test_a_loss_that_comes_back_has_got_away():
 
 
 def test_a_fall_behind_the_minimum_is_not_the_steepest():
-    found = lr_finder.suggest(_curve(lambda x: _valley(x) + (3 if -0.6 < x < -0.3 else 0)), stopped_early=True)
+    found = lr_finder.suggest(_curve(lambda x: _valley(x) + (30 if -0.6 < x < -0.3 else 0)), stopped_early=True)
     assert found.steepest == pytest.approx(1e-3)
 
 
