@@ -45,6 +45,8 @@ def get_config() -> ConfigDict:
     model.train_head = "each"  # what the loss of a distilled model is of: each of its two heads | average | class |
     # distillation (one head alone, the other frozen). PPIM averages. Without meaning for other models
     model.eval_head = ""  # what evaluation takes: average | class | distillation; empty: what fits train_head
+    model.trainable = "all"  # all | head | head_and_norm (and the last norm in front of it) | attention (attention
+    # layers, positions and the head); the rest keeps its weights and the statistics of its batch norms
     model.pretrained = ""  # weights: a file, an https address, a name of PPIM, timm/NAME.TAG, google/PATH
     model.pretrained_head = "auto"  # auto: theirs where it is for as many classes | new | imagenet: of a head for the
     # 1000 classes of ImageNet the rows of the data's classes, which must be WordNet ids (tiny_imagenet)
@@ -72,24 +74,32 @@ def get_config() -> ConfigDict:
     loss.label_smoothing = 0.0  # share of the probability that is spread evenly over the classes
 
     config.optim = optim = ConfigDict()
-    optim.name = "adamw"  # adamw | momentum | sgd
+    optim.name = "adamw"  # adamw | momentum | sgd | lamb | lars
     optim.lr = 1e-3  # peak learning rate
-    optim.momentum = 0.9  # momentum: its coefficient
-    optim.beta1 = 0.9  # adamw
-    optim.beta2 = 0.999  # adamw
-    optim.weight_decay = 0.0  # of matrices and convolutions; biases, norms, tokens and positions have none
+    optim.scale_lr = False  # multiply lr and final_lr by the global batch over train.reference_batch_size
+    optim.layer_decay = 1.0  # the rate of each block over that of the next one, up to the head, which has all of lr
+    optim.momentum = 0.9  # momentum, lars: the coefficient
+    optim.nesterov = False  # momentum: look one step ahead
+    optim.lars_coefficient = 0.001  # lars: a layer's rate over the norm of its weights, by that of its gradient
+    optim.beta1 = 0.9  # adamw, lamb
+    optim.beta2 = 0.999  # adamw, lamb
+    optim.weight_decay = 0.0  # adamw: decoupled, lamb: before the trust ratio, else added to the gradient
+    optim.decay = "matrices"  # what decays: matrices (and convolutions; biases, norms, tokens, positions do not) | all
     optim.clip_norm = 0.0  # largest norm of the whole gradient; 0: not clipped
-    optim.schedule = "cosine"  # cosine | linear | polynomial | constant, after the warm-up
+    optim.schedule = "cosine"  # cosine | linear | polynomial | constant | multi_step, after the warm-up
     optim.warmup_steps = 0  # steps of linear warm-up to the peak
-    optim.final_lr = 0.0  # the rate at the end
+    optim.final_lr = 0.0  # the rate at the end (cosine, linear, polynomial)
     optim.power = 1.0  # polynomial: its exponent
+    optim.milestones = ()  # multi_step: the steps, counted from the start of the run, at which the rate falls
+    optim.gamma = 0.1  # multi_step: what it is multiplied by
 
     config.train = train = ConfigDict()
     train.epochs = 0.0  # length of the run in passes over the training images; used where steps is 0
     train.steps = 0  # length of the run in optimiser steps
     train.batch_size = 128  # images a card in one forward pass (each passes rdrop.copies times)
     train.accumulation_steps = 1  # micro-batches of one optimiser step
-    train.reference_batch_size = 0  # the global batch that optim.lr was chosen for; another one gives a warning; 0: any
+    train.reference_batch_size = 0  # the global batch that optim.lr was chosen for; another one gives a warning, or
+    # another rate (optim.scale_lr); 0: any
     train.log_every_steps = 20  # between two records of the training metrics
     train.checkpoint_every_steps = 500  # between two checkpoints (a new best score is always kept)
     train.keep_checkpoints = 2  # how many of the newest are kept beside the best

@@ -56,8 +56,12 @@ def from_main(value: float) -> float:
 
 
 def average_buffers(model: nn.Layer) -> None:
-    """Average the running statistics of batch norms over all ranks, so that they stay the same everywhere."""
-    norms = [layer for layer in model.sublayers() if isinstance(layer, _BATCH_NORMS)]
+    """Average the running statistics of batch norms over all ranks, so that they stay the same everywhere.
+
+    Those of frozen ones do not change.
+    """
+    found = [layer for layer in model.sublayers() if isinstance(layer, _BATCH_NORMS)]
+    norms = [norm for norm in found if not norm._use_global_stats]
     buffers = [buffer for norm in norms for buffer in (norm._mean, norm._variance)]
     if world_size() == 1 or not buffers:
         return

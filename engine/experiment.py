@@ -114,7 +114,7 @@ def dry_run(config: ConfigDict) -> int:
     plan.check_noise(model, config)
     arithmetic = plan.make(config, train_images)
     distributed.say(*plan.describe_model(model, config), *plan.describe(config, arithmetic))
-    terms = _one_step(model, config, arithmetic.steps)
+    terms = _one_step(model, plan.with_rate(config, arithmetic.global_batch), arithmetic.steps)
     if not math.isfinite(terms.total.item()):
         raise UserError(f"the loss of one step on made-up images is {terms.total.item()}: see the fields of the loss")
     values = ", ".join(f"{name} {term.item():.4f}" for name, term in terms._asdict().items())

@@ -7,28 +7,30 @@ import paddle
 from paddle import Tensor, nn
 
 from common.errors import UserError
+from engine import lars
+from engine.parameter_groups import Group, parameter_groups
 from engine.schedules import learning_rate
 
 
-def _groups(model: nn.Layer, weight_decay: float) -> list[dict]:
-    """Matrices and convolutions decay; biases, norms, tokens and position embeddings do not (as in timm)."""
-    decayed, plain = [], []
-    for name, parameter in model.named_parameters():
-        if parameter.stop_gradient:
-            continue
-        exempt = len(parameter.shape) <= 1 or name.endswith(("pos_embed", "_token"))
-        (plain if exempt else decayed).append(parameter)
-    groups = ((decayed, weight_decay), (plain, 0.0))
-    return [{"params": parameters, "weight_decay": decay} for parameters, decay in groups if parameters]
+def _create(groups: list[Group], config):
+    """Paddle's optimiser of a config.
 
-
-def _create(model: nn.Layer, config):
-    groups = _groups(model, config.weight_decay)
+    Its LAMB is timm's variant of arXiv:1904.00962: with bias correction, the trust ratio neither clipped nor used for
+    parameters without decay. LARS is momentum on gradients that `engine.lars` has adapted.
+    """
+    decay = "lamb_weight_decay" if config.name == "lamb" else "weight_decay"
+    described = []
+    for group in groups:
+        own = 0.0 if config.name == "lars" else group.weight_decay
+        scale = {} if group.lr_scale == 1 else {"learning_rate": group.lr_scale}  # which Paddle multiplies the rate by
+        described.append({"params": group.parameters, decay: own, **scale})
     if config.name == "adamw":
-        return paddle.optimizer.AdamW(config.lr, config.beta1, config.beta2, parameters=groups)
-    if config.name == "momentum":
-        return paddle.optimizer.Momentum(config.lr, config.momentum, parameters=groups)
-    return paddle.optimizer.SGD(config.lr, parameters=groups)
+        return paddle.optimizer.AdamW(config.lr, config.beta1, config.beta2, parameters=described)
+    if config.name == "lamb":
+        return paddle.optimizer.Lamb(config.lr, 0.0, config.beta1, config.beta2, parameters=described)
+    if config.name == "sgd":
+        return paddle.optimizer.SGD(config.lr, parameters=described)
+    return paddle.optimizer.Momentum(config.lr, config.momentum, described, use_nesterov=config.nesterov)
 
 
 class Optimizer:
@@ -49,7 +51,8 @@ class Optimizer:
         self.micro_batches = 0  # gathered since the last step
         self.grad_norm: Tensor | None = None  # of the last step, before clipping
         self._parameters = {name: p for name, p in model.named_parameters() if not p.stop_gradient}
-        self._optimizer = _create(model, config)
+        self._groups = parameter_groups(model, config)
+        self._optimizer = _create(self._groups, config)
 
     @property
     def lr(self) -> float:
@@ -81,6 +84,8 @@ class Optimizer:
                 factor = paddle.clip(self.config.clip_norm / (self.grad_norm + 1e-6), max=1.0)
                 for gradient in gradients:
                     gradient.multiply_(factor)
+        if self.config.name == "lars":
+            lars.adapt(self._groups, self.config.lars_coefficient)
         self._optimizer.set_lr(lr)
         with paddle.utils.unique_name.guard():  # the moments are named at the first step: alike in every process
             self._optimizer.step()

@@ -13,7 +13,7 @@ from engine import distributed
 from engine.objective import rdrop_loss
 from models import flops
 
-_MOMENTS = {"adamw": 2, "momentum": 1, "sgd": 0}
+_MOMENTS = {"adamw": 2, "lamb": 2, "momentum": 1, "lars": 1, "sgd": 0}
 _BYTES = 4  # float32
 
 
@@ -60,17 +60,32 @@ def with_classes(config: ConfigDict, num_classes: int) -> ConfigDict:
     return config.lock()
 
 
+def with_rate(config: ConfigDict, global_batch: int) -> ConfigDict:
+    """The config with the learning rate that the optimiser gets: by `optim.scale_lr` in proportion to the batch.
+
+    It is for the optimiser alone: what is written down is the rate that the user chose.
+    """
+    if not config.optim.scale_lr:
+        return config
+    config = ConfigDict(config.to_dict())
+    share = global_batch / config.train.reference_batch_size  # linear scaling: Goyal et al., arXiv:1706.02677
+    config.optim.update(lr=config.optim.lr * share, final_lr=config.optim.final_lr * share)
+    return config.lock()
+
+
 def make(config: ConfigDict, train_images: int) -> Plan:
     """Work out the steps of a run.
 
     Raises:
-        UserError: when the global batch is larger than the data set.
+        UserError: when the global batch is larger than the data set, or a milestone lies behind the last step.
     """
     train = config.train
     global_batch = train.batch_size * distributed.world_size() * train.accumulation_steps
     if global_batch > train_images:
         raise UserError(f"the global batch is {global_batch}, larger than the {train_images} training images")
     steps = train.steps or max(1, round(train.epochs * train_images / global_batch))
+    if max(config.optim.milestones, default=0) >= steps:
+        raise UserError(f"optim.milestones is {config.optim.milestones}, but the run has {steps} steps")
     return Plan(train_images, global_batch, steps, config.eval.every_steps or max(1, train_images // global_batch))
 
 
@@ -116,7 +131,7 @@ def describe(config: ConfigDict, plan: Plan) -> list[str]:
         f"batch: {batch} = {plan.global_batch} images a step",
         f"run: {plan.steps} steps = {plan.epoch(plan.steps):.1f} epochs of {plan.train_images} images",
         f"objective: {_objective(config)}",
-        *_batch_warning(config, plan.global_batch),
+        *_rate(config, plan.global_batch),
         *head_warning(config),
     ]
 
@@ -150,8 +165,12 @@ def _objective(config: ConfigDict) -> str:
     return f"R-Drop, {rdrop.copies} copies, per-sample alpha {alpha:g}{names}{used}"
 
 
-def _batch_warning(config: ConfigDict, global_batch: int) -> list[str]:
+def _rate(config: ConfigDict, global_batch: int) -> list[str]:
+    """What the batch means for the learning rate: it is scaled, or should be."""
     lr, reference = config.optim.lr, config.train.reference_batch_size
+    if config.optim.scale_lr:
+        scaled = with_rate(config, global_batch).optim.lr
+        return [f"learning rate: {lr:g} x {global_batch} / {reference} images = {scaled:g}"]
     if reference in (0, global_batch):
         return []
     return [
@@ -174,8 +193,10 @@ def head_warning(config: ConfigDict) -> list[str]:
 
 def describe_model(model: nn.Layer, config: ConfigDict) -> list[str]:
     """Parameters, multiply-adds and an estimate of the memory of one card."""
-    count, (multiply_adds, activations) = flops.parameters(model), flops.cost(model, config.model.image_size)
-    states = count * (2 + _MOMENTS[config.optim.name]) * _BYTES  # weights, gradients, moments
+    count, trained = flops.parameters(model), flops.parameters(model, trainable=True)
+    multiply_adds, activations = flops.cost(model, config.model.image_size)
+    states = (count + trained * (1 + _MOMENTS[config.optim.name])) * _BYTES  # weights; gradients, moments
+    part = config.model.trainable
     rdrop, images = config.rdrop, config.train.batch_size + config.rdrop.unlabelled_batch_size
     blocks = len(model.stages()) - 1
     shared = rdrop.shared_blocks / blocks if blocks else model.noise_in_heads_only  # part that runs once for all copies
@@ -183,6 +204,7 @@ def describe_model(model: nn.Layer, config: ConfigDict) -> list[str]:
     return [
         f"model: {config.model.name} at {config.model.image_size} px, {config.model.num_classes} classes",
         f"parameters: {count:,}",
+        *([f"trained: {trained:,} of them ({part.replace('_', ' ')})"] if part != "all" else []),
         f"multiply-adds: {multiply_adds / 1e9:.4g} G an image and pass",
         f"memory a card (estimate, float32): {_gigabytes(states + kept)}, of which activations {_gigabytes(kept)}",
     ]

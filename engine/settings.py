@@ -28,8 +28,10 @@ _CHOICES = {
     "model.pretrained_head": ("auto", "new", "imagenet"),
     "model.train_head": ("average", "each", "class", "distillation"),
     "model.eval_head": ("", "average", "class", "distillation"),
-    "optim.name": ("adamw", "momentum", "sgd"),
-    "optim.schedule": ("cosine", "linear", "polynomial", "constant"),
+    "model.trainable": ("all", "head", "head_and_norm", "attention"),
+    "optim.decay": ("matrices", "all"),
+    "optim.name": ("adamw", "momentum", "sgd", "lamb", "lars"),
+    "optim.schedule": ("cosine", "linear", "polynomial", "constant", "multi_step"),
     "rdrop.consistency": ("symmetric_kl", "kl", "js", "mse", "cosine"),
     "rdrop.preset": ("per_sample", "paper", "official_code", "paddle_2021"),
 }
@@ -37,7 +39,7 @@ _AT_LEAST_ONE = (
     *("rdrop.copies", "rdrop.every_steps", "train.batch_size", "train.accumulation_steps", "eval.batch_size"),
     *("train.log_every_steps", "train.checkpoint_every_steps", "train.keep_checkpoints"),
 )
-_SHARES = ("data.flip", "loss.label_smoothing", "data.eval_crop")
+_SHARES = ("data.flip", "loss.label_smoothing", "data.eval_crop", "optim.layer_decay", "optim.gamma")
 _BELOW_ONE = ("data.holdout", "optim.momentum", "optim.beta1", "optim.beta2")
 _MAY_BE_NEGATIVE = ("model.embed_drop_rate", "model.proj_drop_rate", "model.mlp_drop_rate")
 
@@ -199,6 +201,7 @@ def validate(config: ConfigDict) -> None:
         raise UserError(f"config.seed is {config.seed}, expected below 2^63")
     _validate_tuples(config)
     _validate_copies(config)
+    _validate_optim(config)
 
 
 def validate_length(config: ConfigDict) -> None:
@@ -240,6 +243,31 @@ def _validate_copies(config: ConfigDict) -> None:
     if config.rdrop.consistency == "cosine" and config.model.head_init == "zero":
         raise UserError(
             "config.rdrop.consistency=cosine has no gradient at model.head_init=zero, where all logits are 0"
+        )
+
+
+def _validate_optim(config: ConfigDict) -> None:
+    optim, milestones = config.optim, config.optim.milestones
+    if optim.nesterov and not (optim.name == "momentum" and optim.momentum):
+        raise UserError("config.optim.nesterov is for optim.name=momentum, with a momentum above 0")
+    if optim.name in ("lamb", "lars") and not optim.weight_decay:
+        raise UserError(
+            f"config.optim.name={optim.name} adapts the rates of parameters that decay: set optim.weight_decay above 0"
+        )
+    if not optim.layer_decay:
+        raise UserError("config.optim.layer_decay is 0, expected above 0, to 1 for the same rate in all layers")
+    if optim.final_lr and optim.schedule in ("constant", "multi_step"):
+        raise UserError(f"config.optim.final_lr has no use with optim.schedule={optim.schedule}")
+    if (optim.schedule == "multi_step") != bool(milestones):
+        raise UserError("config.optim.milestones and optim.schedule=multi_step go together: set both, or neither")
+    rising = all(earlier < later for earlier, later in zip((optim.warmup_steps, *milestones), milestones))
+    if not rising or not all(isinstance(step, int) for step in milestones):
+        raise UserError(
+            f"config.optim.milestones is {milestones}, expected rising steps, such as (1000, 2000), after the warm-up"
+        )
+    if optim.scale_lr and not config.train.reference_batch_size:
+        raise UserError(
+            "config.optim.scale_lr needs train.reference_batch_size, the global batch that optim.lr was chosen for"
         )
 
 

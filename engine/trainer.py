@@ -26,7 +26,9 @@ from engine.signals import StopRequest
 def build_model(config: ConfigDict) -> nn.Layer:
     """Make the model of a resolved config with fresh weights, the same on every rank."""
     paddle.seed(config.seed)
-    return models.build(config.model, config.rdrop.drop_rates, config.rdrop.shared_blocks)
+    model = models.build(config.model, config.rdrop.drop_rates, config.rdrop.shared_blocks)
+    models.freeze(model, config.model.trainable, config.model.image_size)
+    return model
 
 
 def load_pretrained(model: nn.Layer, config: ConfigDict, classes: tuple[str, ...]) -> dict:
@@ -70,7 +72,8 @@ class Trainer:
         plan.check_noise(self.model, config)
         plan.check_unlabelled(config, unlabelled_set)
         self.objective = Objective(config)
-        self.optimizer = Optimizer(self.model, config.optim, self.plan.steps, config.train.accumulation_steps)
+        optim = plan.with_rate(config, self.plan.global_batch).optim
+        self.optimizer = Optimizer(self.model, optim, self.plan.steps, config.train.accumulation_steps)
         self.progress = {"step": 0, "best_top1": -1.0, "best_step": -1, "seconds": 0.0, "skipped": 0}
         self.progress.update(global_batch=self.plan.global_batch, micro_batch=config.train.batch_size)
 
