@@ -28,6 +28,8 @@ def build_model(config: ConfigDict) -> nn.Layer:
     paddle.seed(config.seed)
     model = models.build(config.model, config.rdrop.drop_rates, config.rdrop.shared_blocks)
     models.freeze(model, config.model.trainable, config.model.image_size)
+    if config.train.recompute:
+        model.recompute()
     return model
 
 

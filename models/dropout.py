@@ -10,9 +10,11 @@ each call, so `paddle.seed` still decides everything.
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import NamedTuple, Union
 
@@ -66,6 +68,11 @@ def batch_rows(*rows: range):
 def batch_copies(copies: range):
     """A context in which a batch holds these copies of the images, one after the other."""
     return _layout(copies=copies)
+
+
+def same_batch() -> Callable[[], AbstractContextManager]:
+    """A function that gives the context of now again later: what the batch holds."""
+    return functools.partial(_layout, **_LAYOUT.get()._asdict())
 
 
 def keep_mask(shape: Sequence[int], rate: Rate, axis: int = 0) -> np.ndarray:
