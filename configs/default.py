@@ -100,7 +100,10 @@ def get_config() -> ConfigDict:
     train.accumulation_steps = 1  # micro-batches of one optimiser step
     train.reference_batch_size = 0  # the global batch that optim.lr was chosen for; another one gives a warning, or
     # another rate (optim.scale_lr); 0: any
-    train.recompute = False  # run each block again in the backward pass: less memory, about a third more time
+    train.recompute = False  # run each block again in the backward pass: less memory for one more forward pass
+    train.amp = ""  # on a GPU, half precision of matrix products and convolutions: O1 | of nearly everything: O2
+    train.amp_dtype = "float16"  # float16 | bfloat16
+    train.loss_scale = 65536.0  # float16: the first one; it is halved at gradients that are too large, and grows again
     train.log_every_steps = 20  # between two records of the training metrics
     train.checkpoint_every_steps = 500  # between two checkpoints (a new best score is always kept)
     train.keep_checkpoints = 2  # how many of the newest are kept beside the best

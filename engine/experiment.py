@@ -13,7 +13,7 @@ import data
 import models
 from common.errors import UserError
 from common.files import write_json, write_text
-from engine import distributed, plan, run_folder, runtime
+from engine import distributed, plan, precision, run_folder, runtime
 from engine.noise import noise
 from engine.objective import Objective
 from engine.optimizers import Optimizer
@@ -127,7 +127,8 @@ def _one_step(model, config: ConfigDict, steps: int):
     config = ConfigDict(config.to_dict())
     config.train.batch_size, config.train.accumulation_steps = _DRY_IMAGES, 1
     config.rdrop.unlabelled_batch_size = min(config.rdrop.unlabelled_batch_size, _DRY_IMAGES)
-    objective, optimizer = Objective(config), Optimizer(model, config.optim, steps)
+    objective, scaler = Objective(config), precision.loss_scaler(config.train)
+    optimizer = Optimizer(model, config.optim, steps, scaler=scaler)
     size, count = config.model.image_size, _DRY_IMAGES + config.rdrop.unlabelled_batch_size
     images = paddle.randint(0, 256, [count, 3, size, size]).astype("uint8")
     batch = data.Batch(images, paddle.randint(0, config.model.num_classes, [_DRY_IMAGES]), 0)

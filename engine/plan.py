@@ -9,7 +9,7 @@ from paddle import nn
 
 import models
 from common.errors import UserError
-from engine import distributed
+from engine import distributed, precision
 from engine.objective import rdrop_loss
 from models import flops
 
@@ -131,6 +131,7 @@ def describe(config: ConfigDict, plan: Plan) -> list[str]:
         f"batch: {batch} = {plan.global_batch} images a step",
         f"run: {plan.steps} steps = {plan.epoch(plan.steps):.1f} epochs of {plan.train_images} images",
         f"objective: {_objective(config)}",
+        *precision.describe(train),
         *_rate(config, plan.global_batch),
         *head_warning(config),
     ]
@@ -194,18 +195,19 @@ def head_warning(config: ConfigDict) -> list[str]:
 def describe_model(model: nn.Layer, config: ConfigDict) -> list[str]:
     """Parameters, multiply-adds and an estimate of the memory of one card."""
     count, trained = flops.parameters(model), flops.parameters(model, trainable=True)
-    multiply_adds, activations = flops.cost(model, config.model.image_size)
+    cost = flops.cost(model, config.model.image_size)
     states = (count + trained * (1 + _MOMENTS[config.optim.name])) * _BYTES  # weights; gradients, moments
     part = config.model.trainable
     rdrop, images = config.rdrop, config.train.batch_size + config.rdrop.unlabelled_batch_size
     blocks = len(model.stages()) - 1
     shared = rdrop.shared_blocks / blocks if blocks else model.noise_in_heads_only  # part that runs once for all copies
+    activations = cost.boundaries + cost.activations / blocks if config.train.recompute else cost.activations
     kept = round(activations * images * (rdrop.copies - (rdrop.copies - 1) * shared)) * _BYTES
     return [
         f"model: {config.model.name} at {config.model.image_size} px, {config.model.num_classes} classes",
         f"parameters: {count:,}",
         *([f"trained: {trained:,} of them ({part.replace('_', ' ')})"] if part != "all" else []),
-        f"multiply-adds: {multiply_adds / 1e9:.4g} G an image and pass",
+        f"multiply-adds: {cost.multiply_adds / 1e9:.4g} G an image and pass",
         f"memory a card (estimate, float32): {_gigabytes(states + kept)}, of which activations {_gigabytes(kept)}",
     ]
 

@@ -33,11 +33,13 @@ _CHOICES = {
     "optim.name": ("adamw", "momentum", "sgd", "lamb", "lars"),
     "optim.schedule": ("cosine", "linear", "polynomial", "constant", "multi_step"),
     "rdrop.consistency": ("symmetric_kl", "kl", "js", "mse", "cosine"),
+    "train.amp": ("", "O1", "O2"),
+    "train.amp_dtype": ("float16", "bfloat16"),
     "rdrop.preset": ("per_sample", "paper", "official_code", "paddle_2021"),
 }
 _AT_LEAST_ONE = (
     *("rdrop.copies", "rdrop.every_steps", "train.batch_size", "train.accumulation_steps", "eval.batch_size"),
-    *("train.log_every_steps", "train.checkpoint_every_steps", "train.keep_checkpoints"),
+    *("train.log_every_steps", "train.checkpoint_every_steps", "train.keep_checkpoints", "train.loss_scale"),
 )
 _SHARES = ("data.flip", "loss.label_smoothing", "data.eval_crop", "optim.layer_decay", "optim.gamma")
 _BELOW_ONE = ("data.holdout", "optim.momentum", "optim.beta1", "optim.beta2")

@@ -14,7 +14,7 @@ import data
 import models
 from common.errors import UserError
 from common.files import sha256, write_json
-from engine import checkpoint, distributed, logs, plan, report, run_folder, weights
+from engine import checkpoint, distributed, logs, plan, precision, report, run_folder, weights
 from engine.evaluator import evaluate
 from engine.meter import Meter
 from engine.noise import noise
@@ -30,6 +30,7 @@ def build_model(config: ConfigDict) -> nn.Layer:
     models.freeze(model, config.model.trainable, config.model.image_size)
     if config.train.recompute:
         model.recompute()
+    precision.apply(model, config.train)
     return model
 
 
@@ -75,7 +76,8 @@ class Trainer:
         plan.check_unlabelled(config, unlabelled_set)
         self.objective = Objective(config)
         optim = plan.with_rate(config, self.plan.global_batch).optim
-        self.optimizer = Optimizer(self.model, optim, self.plan.steps, config.train.accumulation_steps)
+        scaler = precision.loss_scaler(config.train)
+        self.optimizer = Optimizer(self.model, optim, self.plan.steps, config.train.accumulation_steps, scaler)
         self.progress = {"step": 0, "best_top1": -1.0, "best_step": -1, "seconds": 0.0, "skipped": 0}
         self.progress.update(global_batch=self.plan.global_batch, micro_batch=config.train.batch_size)
 
@@ -193,16 +195,18 @@ class Trainer:
         """Log training metrics."""
         self._check_numbers()
         self.progress["skipped"] += values["skipped"]
-        log.step(self.progress["step"], {**values, "lr": lr, "grad_norm": self.optimizer.grad_norm.item()})
+        log.step(self.progress["step"], {**values, "lr": lr, **self.optimizer.metrics()})
 
     def _check_numbers(self) -> None:
         """Stop where the gradient (the same on all ranks) is no number any more, before anything is written of it.
+
+        A step that the loss scale skips has changed nothing.
 
         Raises:
             UserError: naming the step; the checkpoints stay as they are.
         """
         norm = self.optimizer.grad_norm.item()
-        if not math.isfinite(norm):
+        if not math.isfinite(norm) and not self.optimizer.skipped:
             step = self.progress["step"]
             raise UserError(f"the gradient's norm is {norm} at step {step}: lower optim.lr, or set optim.clip_norm")
 

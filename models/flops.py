@@ -30,6 +30,7 @@ class Cost(NamedTuple):
 
     multiply_adds: int
     activations: int
+    boundaries: int  # of these values, those that one block hands to the next
 
 
 # What a layer gives out is kept by it and by what follows (dropout, GELU, the residual sum). Measured on the CPU as the
@@ -45,7 +46,8 @@ def parameters(model: nn.Layer, trainable: bool = False) -> int:
 
 def cost(model: nn.Layer, image_size: int) -> Cost:
     """Run one blank image through the model in evaluation mode and count."""
-    counted, trained = [0, 0], False
+    counted, trained = [0, 0, 0], False
+    stages = {id(layer) for stage in model.stages() for layer in stage}
 
     def count(layer: nn.Layer, inputs, output) -> None:
         nonlocal trained
@@ -55,6 +57,8 @@ def cost(model: nn.Layer, image_size: int) -> Cost:
         trained = trained or any(not parameter.stop_gradient for parameter in own)
         if own and not trained:
             counted[1] = 0
+        elif id(layer) in stages and trained:
+            counted[2] += int(output.size)
 
     hooks = [layer.register_forward_post_hook(count) for layer in model.sublayers()]
     training = model.training

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+
 import numpy as np
 import paddle
 from paddle import Tensor, nn
@@ -24,6 +27,7 @@ class MultiPass(nn.Layer):
 
     heads: tuple[str, ...] = ("head",)  # the layers that depend on the number of classes
     derived: tuple[str, ...] = ()  # endings of the names of buffers that follow from the shape: never read from a file
+    _precision = contextlib.nullcontext  # of the forward pass
     recomputed = False  # whether blocks run once more in the backward pass
     joined = False  # whether all copies must go through together (batch norm takes its statistics over them)
 
@@ -69,6 +73,15 @@ class MultiPass(nn.Layer):
         Returns:
             Logits `(copies, B, C)`; `(B, C)` for `copies=1`.
         """
+        with self._precision():
+            logits = self._logits(images, copies)
+        return logits.astype("float32")
+
+    def autocast(self, level: str, dtype: str) -> None:
+        """Compute in half precision: `level` is Paddle's O1 or O2, `dtype` float16 or bfloat16. The weights stay."""
+        self._precision = functools.partial(paddle.amp.auto_cast, level=level, dtype=dtype, use_promote=False)
+
+    def _logits(self, images: Tensor, copies: int) -> Tensor:
         x, layers = self.embed(images), [layer for stage in self.stages() for layer in stage]
         if copies == 1:
             return self._run(x, layers)
@@ -98,8 +111,18 @@ class MultiPass(nn.Layer):
     def _through(self, x: Tensor, layers: list[nn.Layer]) -> Tensor:
         again = self.recomputed and self.training and paddle.is_grad_enabled()
         for layer in layers:
-            x = _recomputed(layer, x) if again and not x.stop_gradient else layer(x)
+            x = self._recomputed(layer, x) if again and not x.stop_gradient else layer(x)
         return x
+
+    def _recomputed(self, layer: nn.Layer, x: Tensor) -> Tensor:
+        """`layer(x)`, which the backward pass computes again with the same masks and precision."""
+        batch = same_batch()
+
+        def run(x: Tensor) -> Tensor:
+            with batch(), self._precision():
+                return layer(x)
+
+        return recompute(run, x, use_reentrant=False)  # the other way breaks several cards
 
     def recompute(self) -> None:
         """Keep only what goes into each block for the gradient, and run the block once more in the backward pass.
@@ -126,13 +149,3 @@ class MultiPass(nn.Layer):
             if blocks:
                 silence(layer)
 
-
-def _recomputed(layer: nn.Layer, x: Tensor) -> Tensor:
-    """`layer(x)`, which the backward pass computes again, with the same masks."""
-    batch = same_batch()
-
-    def run(x: Tensor) -> Tensor:
-        with batch():
-            return layer(x)
-
-    return recompute(run, x, use_reentrant=False)  # the other way breaks several cards
