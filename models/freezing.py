@@ -9,7 +9,8 @@ from __future__ import annotations
 import functools
 
 import paddle
-from paddle import nn
+import paddle.nn.functional as F
+from paddle import Tensor, nn
 
 from common.errors import UserError
 from models.multipass import MultiPass
@@ -37,8 +38,19 @@ def freeze(model: MultiPass, part: str, image_size: int) -> None:
         if id(parameter) not in trained and not (part == "attention" and name.endswith("pos_embed")):
             parameter.stop_gradient = True
     for layer in model.sublayers():
-        if isinstance(layer, _BATCH_NORMS) and all(parameter.stop_gradient for parameter in layer.parameters()):
+        if not isinstance(layer, _NORMS) or not all(parameter.stop_gradient for parameter in layer.parameters()):
+            continue
+        if isinstance(layer, _BATCH_NORMS):
             layer._use_global_stats = True  # in training as in evaluation: the statistics are read, not updated
+        elif isinstance(layer, nn.LayerNorm):
+            layer.forward = functools.partial(_frozen_layer_norm, layer)
+
+
+def _frozen_layer_norm(norm: nn.LayerNorm, x: Tensor) -> Tensor:
+    """The layer with a gradient for `x`: Paddle's CPU kernel leaves a frozen weight out of that (3.3.1 and before)."""
+    if x.stop_gradient or not norm.training:
+        return type(norm).forward(norm, x)
+    return F.layer_norm(x, norm._normalized_shape, epsilon=norm._epsilon) * norm.weight + norm.bias
 
 
 def _layers(model: MultiPass, part: str, image_size: int) -> list[nn.Layer]:

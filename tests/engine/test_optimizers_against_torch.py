@@ -15,15 +15,18 @@ _STEPS, _LR, _DECAY = 20, 0.05, 0.1
 
 
 def _reference(name: str, matrix, bias):
-    torch, timm = pytest.importorskip("torch"), import_timm()
+    torch = pytest.importorskip("torch")
+    import_timm()
+    from timm.optim import Lamb, Lars
+
     groups = [{"params": [matrix], "weight_decay": _DECAY}, {"params": [bias], "weight_decay": 0.0}]
     return {
         "adamw": lambda: torch.optim.AdamW(groups, _LR, betas=(0.8, 0.99)),
         "momentum": lambda: torch.optim.SGD(groups, _LR, momentum=0.7),
         "nesterov": lambda: torch.optim.SGD(groups, _LR, momentum=0.7, nesterov=True),
         "sgd": lambda: torch.optim.SGD(groups, _LR),
-        "lamb": lambda: timm.optim.Lamb(groups, _LR, betas=(0.8, 0.99), max_grad_norm=None),
-        "lars": lambda: timm.optim.Lars(groups, _LR, momentum=0.7, trust_coeff=0.01),
+        "lamb": lambda: Lamb(groups, _LR, betas=(0.8, 0.99), max_grad_norm=None),
+        "lars": lambda: Lars(groups, _LR, momentum=0.7, trust_coeff=0.01),
     }[name]()
 
 
