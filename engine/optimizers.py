@@ -14,7 +14,6 @@ from engine.parameter_groups import Group, parameter_groups
 from engine.precision import LossScaler
 from engine.schedules import learning_rate
 
-
 _SCALER = "loss_scale/state"
 
 

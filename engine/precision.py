@@ -47,7 +47,7 @@ def describe(train) -> list[str]:
 class LossScaler:
     """What the loss is multiplied by, so that small gradients are not 0 in float16.
 
-    It is halved, to 1 at least, when a gradient is no number, and that step is skipped; it doubles after 2000 good ones.
+    It is halved, to 1 at least, when a gradient is not finite, and that step skipped; it doubles after 2000 good ones.
 
     Args:
         scale: the first one.

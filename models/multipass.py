@@ -148,4 +148,3 @@ class MultiPass(nn.Layer):
         for layer in (layer for stage in stages[: blocks + 1] for layer in stage):
             if blocks:
                 silence(layer)
-

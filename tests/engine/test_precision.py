@@ -130,7 +130,7 @@ def _gpu(monkeypatch) -> list[dict]:
     return asked
 
 
-def test_autocast_is_of_the_forward_pass_and_again_where_blocks_are_recomputed(monkeypatch):
+def test_autocast_is_of_the_forward_pass(monkeypatch):
     asked, train = _gpu(monkeypatch), default.get_config().train
     train.update(amp="O2", amp_dtype="bfloat16")
     model = models.create("vit_n_2", num_classes=3, drop_rate=0.1)
@@ -144,6 +144,18 @@ def test_autocast_is_of_the_forward_pass_and_again_where_blocks_are_recomputed(m
     assert precision.loss_scaler(train) is None
     train.amp_dtype = "float16"
     assert precision.loss_scaler(train).scale == 65536.0
+
+
+def test_blocks_are_recomputed_in_the_same_precision(monkeypatch):
+    """Paddle restores level and type by itself, but not the rule for operands of two types."""
+    asked, train = _gpu(monkeypatch), default.get_config().train
+    train.amp = "O2"
+    model = models.create("vit_n_2", num_classes=3, drop_rate=0.1)
+    precision.apply(model, train)
+    model.recompute()
+    model(paddle.zeros([2, 3, 8, 8])).sum().backward()
+    again = [fields for fields in asked if fields.get("use_promote") is False]
+    assert len(again) == 1 + 2 * (len(model.stages()))  # the pass, and its embedding's dropout and blocks twice
 
 
 def test_a_cpu_says_that_it_runs_in_float32():

@@ -85,6 +85,38 @@ def test_values_out_of_range(field, value, message):
         settings.validate(config)
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"optim.nesterov": True}, "nesterov is for optim.name=momentum"),
+        ({"optim.nesterov": True, "optim.name": "momentum", "optim.momentum": 0.0}, "momentum above 0"),
+        ({"optim.name": "lamb"}, "set optim.weight_decay above 0"),
+        ({"optim.name": "lars"}, "set optim.weight_decay above 0"),
+        ({"optim.layer_decay": 0.0}, "layer_decay is 0"),
+        ({"optim.layer_decay": 1.1}, "expected 0 to 1"),
+        ({"optim.gamma": 2.0}, "expected 0 to 1"),
+        ({"optim.schedule": "constant", "optim.final_lr": 0.1}, "final_lr has no use"),
+        ({"optim.schedule": "multi_step"}, "go together"),
+        ({"optim.milestones": (10, 20)}, "go together"),
+        ({"optim.schedule": "multi_step", "optim.milestones": (20, 10)}, "expected rising steps"),
+        ({"optim.schedule": "multi_step", "optim.milestones": (10, 10)}, "expected rising steps"),
+        ({"optim.schedule": "multi_step", "optim.milestones": (0, 10)}, "expected rising steps"),
+        ({"optim.schedule": "multi_step", "optim.milestones": (10.5, 20)}, "expected rising steps"),
+        ({"optim.schedule": "multi_step", "optim.milestones": (5,), "optim.warmup_steps": 5}, "after the warm-up"),
+        ({"optim.scale_lr": True}, "needs train.reference_batch_size"),
+        ({"optim.decay": "some"}, "expected one of matrices, all"),
+        ({"model.trainable": "body"}, "expected one of all, head"),
+        ({"train.amp": "O3"}, "expected one of '', O1, O2"),
+        ({"train.loss_scale": 0.5}, "expected 1 or more"),
+    ],
+)
+def test_options_of_the_optimisation_that_do_not_go_together(fields, message):
+    config = default.get_config()
+    config.update_from_flattened_dict(fields)
+    with pytest.raises(UserError, match=message):
+        settings.validate(config)
+
+
 def test_a_length_is_needed():
     config = default.get_config()
     with pytest.raises(UserError, match="both 0"):

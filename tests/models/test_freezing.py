@@ -69,8 +69,13 @@ def test_attention_of_other_families():
 
 @pytest.mark.parametrize(
     ("name", "part"),
-    [("vit_n_2_distilled", "head"), ("vit_n_2", "head_and_norm"), ("vit_n_2", "attention"), ("resnet_18", "head")]
-    + [("resnet_18", "head_and_norm")],
+    [
+        ("vit_n_2_distilled", "head"),
+        ("vit_n_2", "head_and_norm"),
+        ("vit_n_2", "attention"),
+        ("resnet_18", "head"),
+        ("resnet_18", "head_and_norm"),
+    ],
 )
 def test_a_step_changes_that_part_alone(name, part):
     """Weights, and the running statistics of batch norms; the loss has noise to compare."""
