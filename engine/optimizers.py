@@ -155,7 +155,7 @@ class Optimizer:
             UserError: when it belongs to another model.
         """
         tensors = {}
-        if self.scaler:
+        if self.scaler and _SCALER in state:  # which a run that began on a CPU does not have
             self.scaler.load_state(state[_SCALER])
         for key, value in state.items():
             if key == _SCALER:
