@@ -10,7 +10,6 @@ each call, so `paddle.seed` still decides everything.
 from __future__ import annotations
 
 import contextlib
-import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -70,9 +69,24 @@ def batch_copies(copies: range):
     return _layout(copies=copies)
 
 
-def same_batch() -> Callable[[], AbstractContextManager]:
-    """A function that gives the context of now again later: what the batch holds."""
-    return functools.partial(_layout, **_LAYOUT.get()._asdict())
+def replay() -> Callable[[], AbstractContextManager]:
+    """A function that gives the context of now again later: what the batch holds, and the same random numbers.
+
+    The numbers that are drawn after such a context are those that would have come without it.
+    """
+    layout, state = _LAYOUT.get(), paddle.get_rng_state()
+
+    @contextlib.contextmanager
+    def again() -> Iterator[None]:
+        later = paddle.get_rng_state()
+        paddle.set_rng_state(state)
+        try:
+            with _layout(**layout._asdict()):
+                yield
+        finally:
+            paddle.set_rng_state(later)
+
+    return again
 
 
 def keep_mask(shape: Sequence[int], rate: Rate, axis: int = 0) -> np.ndarray:

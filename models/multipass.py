@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 
 import numpy as np
 import paddle
@@ -11,7 +12,7 @@ from paddle import Tensor, nn
 from paddle.distributed.fleet.utils import recompute
 
 from common.errors import UserError
-from models.dropout import batch_copies, random_layers, same_batch, silence
+from models.dropout import batch_copies, random_layers, replay, silence
 
 # Elements of the tokens of all copies up to which they go through together on a CPU. Beyond, one after the other is
 # faster: what a layer leaves behind is still in the cache when the next one reads it.
@@ -116,13 +117,16 @@ class MultiPass(nn.Layer):
 
     def _recomputed(self, layer: nn.Layer, x: Tensor) -> Tensor:
         """`layer(x)`, which the backward pass computes again with the same masks and precision."""
-        batch = same_batch()
+        contexts = itertools.chain(
+            [contextlib.nullcontext], itertools.repeat(replay())
+        )  # now, and in the backward pass
 
         def run(x: Tensor) -> Tensor:
-            with batch(), self._precision():
+            with next(contexts)(), self._precision():
                 return layer(x)
 
-        return recompute(run, x, use_reentrant=False)  # the other way breaks several cards
+        # The other way breaks several cards; its own care for random numbers lacks CPUs in Paddle 2.6.
+        return recompute(run, x, use_reentrant=False, preserve_rng_state=False)
 
     def recompute(self) -> None:
         """Keep only what goes into each block for the gradient, and run the block once more in the backward pass.

@@ -168,8 +168,8 @@ def test_too_many_shared_blocks():
         models.create("vit_n_2", drop_rate=0.1, shared_blocks=5)
 
 
-def _step(model, copies: int, recompute: bool, monkeypatch) -> tuple[float, dict[str, np.ndarray], int]:
-    """Loss and gradients of two micro-batches, and how often the last block ran."""
+def _step(model, copies: int, recompute: bool) -> tuple[float, dict[str, np.ndarray], list[int], int]:
+    """Loss and gradients of two micro-batches, random numbers afterwards, and how often the last block ran."""
     runs = []
     model.stages()[-1][0].register_forward_pre_hook(lambda *_: runs.append(1))
     if recompute:
@@ -185,23 +185,24 @@ def _step(model, copies: int, recompute: bool, monkeypatch) -> tuple[float, dict
         paddle.seed(77)  # the backward pass comes at another time, out of the context of the rows
         terms.total.backward()
         total += terms.total.item()
-    return total, _gradients(model), len(runs)
+    return total, _gradients(model), paddle.randint(0, 2**30, [4]).tolist(), len(runs)
 
 
 @pytest.mark.parametrize("limit", [1 << 40, 0])
 @pytest.mark.parametrize(("copies", "shared"), [(1, 0), (2, 0), (2, 2), (3, 3)])
 def test_recomputed_blocks_have_the_same_masks(family, monkeypatch, copies, shared, limit):
-    """The same bits; with copies that run one after the other sums are taken in another order."""
+    """The same bits, and the same random numbers afterwards."""
     monkeypatch.setattr(multipass, "_CACHED", limit)
     found = []
     for recompute in (False, True):
         model = family()
         model.share(shared)
         paddle.seed(5)
-        found.append(_step(model, copies, recompute, monkeypatch))
-    (total, gradients, once), (again, others, twice) = found
+        found.append(_step(model, copies, recompute))
+    (total, gradients, drawn, once), (again, others, drawn_again, twice) = found
     assert twice == 2 * once
     assert again == total
+    assert drawn_again == drawn
     assert gradients.keys() == others.keys()
     for name, gradient in gradients.items():
         assert (others[name] == gradient).all(), name
