@@ -84,6 +84,15 @@ def get_config() -> ConfigDict:
     optim.final_lr = 0.0  # the rate at the end
     optim.power = 1.0  # polynomial: its exponent
 
+    config.average = average = ConfigDict()
+    average.ema_decay = 0.0  # of an exponential moving average of the weights, such as 0.9999; 0: none
+    average.ema_warmup = True  # after t steps its decay is at most (1 + t) / (10 + t)
+    average.swa_start = 0.0  # share of the run after which SWA begins to take weights, such as 0.75; 0: none
+    average.swa_every_steps = 0  # between two of them; 0: an epoch
+    average.swa_lr = 0.0  # the rate from there on; 0: the schedule's
+    average.swa_lowest_lr = 0.0  # cyclic: between two of them the rate falls linearly from swa_lr to this; 0: constant
+    average.precise_bn_batches = 0  # batches a card for exact batch-norm statistics at each evaluation; 0: running ones
+
     config.train = train = ConfigDict()
     train.epochs = 0.0  # length of the run in passes over the training images; used where steps is 0
     train.steps = 0  # length of the run in optimiser steps

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import paddle
 from paddle import Tensor, nn
@@ -39,9 +41,17 @@ class Optimizer:
         config: the `optim` part of a config.
         total_steps: of the whole run.
         accumulation_steps: micro-batches of one step.
+        rate: gives the rate of a step, counted from 0, where it is not the schedule's, else None.
     """
 
-    def __init__(self, model: nn.Layer, config, total_steps: int, accumulation_steps: int = 1):
+    def __init__(
+        self,
+        model: nn.Layer,
+        config,
+        total_steps: int,
+        accumulation_steps: int = 1,
+        rate: Callable[[int], float | None] = lambda step: None,
+    ):
         self.config = config
         self.total_steps = total_steps
         self.accumulation_steps = accumulation_steps
@@ -49,12 +59,14 @@ class Optimizer:
         self.micro_batches = 0  # gathered since the last step
         self.grad_norm: Tensor | None = None  # of the last step, before clipping
         self._parameters = {name: p for name, p in model.named_parameters() if not p.stop_gradient}
+        self._rate = rate
         self._optimizer = _create(model, config)
 
     @property
     def lr(self) -> float:
         """The rate of the next step."""
-        return learning_rate(self.steps_done, self.config, self.total_steps)
+        own = self._rate(self.steps_done)
+        return learning_rate(self.steps_done, self.config, self.total_steps) if own is None else own
 
     @property
     def last_micro_batch(self) -> bool:

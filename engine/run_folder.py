@@ -14,7 +14,11 @@ from engine import settings
 
 CONFIG, ENVIRONMENT, RESULT, WEIGHTS = "config.json", "environment.json", "result.json", "weights.safetensors"
 CHECKPOINTS, PRETRAINED = "checkpoints", "pretrained.json"
-_OURS = (CONFIG, ENVIRONMENT, PRETRAINED, RESULT, WEIGHTS, CHECKPOINTS, "metrics.jsonl", "curve.png")
+BESIDE = "weights_{}.safetensors"  # weights that are evaluated beside those of the result
+_OURS = (
+    *(CONFIG, ENVIRONMENT, PRETRAINED, RESULT, WEIGHTS, CHECKPOINTS, "metrics.jsonl", "curve.png"),
+    *(BESIDE.format(name) for name in ("raw", "ema", "swa")),
+)
 # Fields that do not change what is computed: a run may go on with other ones.
 _FREE = {
     "data.root",

@@ -38,7 +38,7 @@ _AT_LEAST_ONE = (
     *("train.log_every_steps", "train.checkpoint_every_steps", "train.keep_checkpoints"),
 )
 _SHARES = ("data.flip", "loss.label_smoothing", "data.eval_crop")
-_BELOW_ONE = ("data.holdout", "optim.momentum", "optim.beta1", "optim.beta2")
+_BELOW_ONE = ("data.holdout", "optim.momentum", "optim.beta1", "optim.beta2", "average.ema_decay", "average.swa_start")
 _MAY_BE_NEGATIVE = ("model.embed_drop_rate", "model.proj_drop_rate", "model.mlp_drop_rate")
 
 
@@ -199,6 +199,7 @@ def validate(config: ConfigDict) -> None:
         raise UserError(f"config.seed is {config.seed}, expected below 2^63")
     _validate_tuples(config)
     _validate_copies(config)
+    _validate_averages(config.average)
 
 
 def validate_length(config: ConfigDict) -> None:
@@ -240,6 +241,17 @@ def _validate_copies(config: ConfigDict) -> None:
     if config.rdrop.consistency == "cosine" and config.model.head_init == "zero":
         raise UserError(
             "config.rdrop.consistency=cosine has no gradient at model.head_init=zero, where all logits are 0"
+        )
+
+
+def _validate_averages(average: ConfigDict) -> None:
+    for name in ("swa_every_steps", "swa_lr", "swa_lowest_lr"):
+        if average[name] and not average.swa_start:
+            raise UserError(f"config.average.{name} has no use while average.swa_start is 0")
+    if average.swa_lowest_lr and not average.swa_lr > average.swa_lowest_lr:
+        raise UserError(
+            f"config.average.swa_lowest_lr is {average.swa_lowest_lr:g}, "
+            f"expected below average.swa_lr={average.swa_lr:g}"
         )
 
 
