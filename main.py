@@ -18,17 +18,18 @@ flags.DEFINE_bool("overwrite", False, "Remove the run that is in the folder and 
 
 def main(argv: list[str]) -> int:
     """Run the experiment of the flags; gives the exit code."""
-    config = settings.FLAGS.config
-    settings.validate(config)
-    settings.validate_length(config)
+    stages = settings.stages()
+    for config in stages.values():
+        settings.validate(config)
+        settings.validate_length(config)
     runtime.prepare_environment()
     from engine import experiment  # imports paddle, which reads the environment
 
     if settings.FLAGS.dry_run:
-        return experiment.dry_run(config)
+        return experiment.dry_run(stages)
     name = Path(settings.FLAGS["config"].config_filename).stem
     folder = Path(settings.FLAGS.workdir or f"output/{name}").expanduser()
-    return experiment.train(config, folder, settings.FLAGS.overwrite)
+    return experiment.train_stages(stages, folder, settings.FLAGS.overwrite)
 
 
 if __name__ == "__main__":

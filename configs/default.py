@@ -17,6 +17,7 @@ def get_config() -> ConfigDict:
     data.root = ""  # archive or folder of the data; empty: where AI Studio mounts CIFAR, else its download
     data.cache_dir = ""  # where decoded images are kept (tiny_imagenet); empty: ~/.cache/rdrop
     data.holdout = 0.0  # share of the training images that is kept for validation, which picks the best weights
+    data.max_images = 0  # train on so many images only (the same for every seed), without the held-out ones; 0: on all
     data.labels_per_class = 0  # train on that many labelled images of each class only; 0: on all
     data.unlabelled_root = ""  # images for rdrop.unlabelled_batch_size; empty: those that labels_per_class leaves out
     data.crop = "random_resized"  # training crop: random_resized | padded | none

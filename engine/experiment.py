@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 import data
 import models
 from common.errors import UserError
-from common.files import write_json, write_text
+from common.files import sha256, write_json, write_text
 from engine import distributed, plan, run_folder, runtime
 from engine.noise import noise
 from engine.objective import Objective
@@ -20,6 +20,43 @@ from engine.optimizers import Optimizer
 from engine.trainer import Trainer, build_model, load_pretrained
 
 _DRY_IMAGES = 2
+
+
+def train_stages(stages: dict[str, ConfigDict], folder: Path, overwrite: bool = False) -> int:
+    """Train one stage after the other, each from the weights of the one before; gives the exit code.
+
+    Args:
+        stages: configs by the names of their folders below that of the run; the name is empty where there is only one.
+        folder: of the run. It gets the last stage's result.
+        overwrite: see `train`.
+
+    Raises:
+        UserError: also when a stage has begun with other weights than those that the stage before it has now.
+    """
+    before = None
+    for name, config in stages.items():
+        if name:
+            distributed.say(f"stage {list(stages).index(name) + 1} of {len(stages)}: {name}")
+        if before:
+            config.model.update(pretrained=str(before), pretrained_head="auto")
+            _check_begin(folder / name, before, overwrite)
+        code = train(config, folder / name, overwrite)
+        if code != runtime.EXIT_DONE:
+            return code
+        before = folder / name / run_folder.WEIGHTS
+    if len(stages) > 1 and distributed.is_main():
+        results = {name: run_folder.result(folder / name) for name in stages}
+        accuracies = {name: result["top1"] for name, result in results.items()}
+        write_json(
+            folder / run_folder.RESULT, {**results[name], "weights": f"{name}/{before.name}", "stages": accuracies}
+        )
+    return runtime.EXIT_DONE
+
+
+def _check_begin(folder: Path, weights: Path, overwrite: bool) -> None:
+    begun = run_folder.pretrained(folder)
+    if begun and not overwrite and begun["sha256"] != sha256(weights):
+        raise UserError(f"{folder} began with other weights than {weights} are now; --overwrite trains it anew")
 
 
 def train(config: ConfigDict, folder: Path, overwrite: bool = False) -> int:
@@ -95,12 +132,19 @@ def _announce(trainer: Trainer, step: int) -> None:
             write_json(folder / run_folder.PRETRAINED, trainer.pretrained)
 
 
-def dry_run(config: ConfigDict) -> int:
-    """Print the plan, and take one real step of the real model on two made-up images; gives the exit code.
+def dry_run(stages: dict[str, ConfigDict]) -> int:
+    """Print the plan of each stage, and take one real step of the real model on two made-up images.
 
     The data set is not read where its size is known, and pretrained weights are not downloaded.
     """
     distributed.start()
+    for name, config in stages.items():
+        distributed.say(*([f"\nstage {name}"] if name else []))
+        _try_out(config)
+    return runtime.EXIT_DONE
+
+
+def _try_out(config: ConfigDict) -> None:
     if config.model.pretrained and models.needs_download(config.model.pretrained):
         distributed.say(f"pretrained weights {config.model.pretrained!r} are not here yet: not loaded in a dry run")
         config.model.pretrained = ""
@@ -119,7 +163,6 @@ def dry_run(config: ConfigDict) -> int:
         raise UserError(f"the loss of one step on made-up images is {terms.total.item()}: see the fields of the loss")
     values = ", ".join(f"{name} {term.item():.4f}" for name, term in terms._asdict().items())
     distributed.say(f"one step on {_DRY_IMAGES} made-up images: {values}")
-    return runtime.EXIT_DONE
 
 
 def _one_step(model, config: ConfigDict, steps: int):

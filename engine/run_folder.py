@@ -85,6 +85,12 @@ def result(folder: Path) -> dict | None:
     return _read_json(path) if path.is_file() else None
 
 
+def pretrained(folder: Path) -> dict | None:
+    """What became of the pretrained weights of a run that has begun, or None."""
+    path = folder / PRETRAINED
+    return _read_json(path) if path.is_file() else None
+
+
 def _read_json(path: Path):
     try:
         return json.loads(path.read_text(encoding="utf-8"))

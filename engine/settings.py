@@ -91,6 +91,41 @@ def config_of_weights(argv: Sequence[str]) -> ConfigDict:
 
 def load_file(path: str) -> ConfigDict:
     """Run the `get_config` of a config file."""
+    return _call(path, "get_config")
+
+
+def load_table(path: str, function: str) -> dict[str, dict[str, object]]:
+    """Run a function of a config file that gives fields by the name of a stage or a row; {} where there is none.
+
+    Raises:
+        UserError: for a field that does not exist, or a value that does not fit it.
+    """
+    table, known = _call(path, function) or {}, fields(default.get_config())
+    for row, values in table.items():
+        for name, value in values.items():
+            if name not in known:
+                raise UserError(f"{path}: {function}: {row}: {name}: no such field{nearest(name, known)}")
+            if not _fits(value, known[name]):
+                raise UserError(f"{path}: {function}: {row}: {name}={value!r}: expected such as {known[name]!r}")
+    return table
+
+
+def stages() -> dict[str, ConfigDict]:
+    """The configs of the run's stages by their names, in order; a single one without a name where the file has none.
+
+    A stage has the fields of `get_config`, over them its own, and over both those of the command line.
+    """
+    config, flag = FLAGS.config, FLAGS["config"]
+    given = config_flags.get_override_values(flag)
+    found = {}
+    for name, values in load_table(config_flags.get_config_filename(flag), "get_stages").items():
+        found[name] = ConfigDict(config.to_dict())
+        found[name].update_from_flattened_dict({**values, **given})
+    return found or {"": config}
+
+
+def _call(path: str, function: str):
+    """What a function without arguments of a config file gives; None where the file lacks it."""
     if not Path(path).is_file():
         known = [file.stem for file in Path("configs").glob("*.py") if file.stem not in ("__init__", "default")]
         raise UserError(f"--config: {path} is not a file{nearest(Path(path).stem, known)}")
@@ -100,7 +135,7 @@ def load_file(path: str) -> ConfigDict:
     module = importlib.util.module_from_spec(specification)
     try:
         specification.loader.exec_module(module)
-        return module.get_config()
+        return getattr(module, function)() if function == "get_config" or hasattr(module, function) else None
     except Exception as error:  # a config is the user's own code: whatever it raises is theirs to mend
         raise UserError(f"--config: {path}: {type(error).__name__}: {' '.join(str(error).split())}") from None
 
@@ -158,6 +193,8 @@ def _literal(text: str):
 
 
 def _fits(value, default_value) -> bool:
+    if isinstance(default_value, str):
+        return isinstance(value, str)
     if isinstance(default_value, tuple):
         return isinstance(value, tuple) and all(_fits(item, 0.0) for item in value)
     if isinstance(default_value, bool) or isinstance(value, bool):
@@ -182,7 +219,7 @@ def validate(config: ConfigDict) -> None:
     """
     for name, expected in fields(default.get_config()).items():
         value = fields(config).get(name)
-        if not _fits(value, expected) and not (isinstance(expected, str) and isinstance(value, str)):
+        if not _fits(value, expected):
             raise UserError(f"config.{name} is {value!r}, expected {_KINDS.get(type(expected), 'text')}")
         if name in _CHOICES and value not in _CHOICES[name]:
             choices = ", ".join(choice or "''" for choice in _CHOICES[name])
@@ -286,8 +323,7 @@ def from_dict(stored: object, origin: str) -> ConfigDict:
         if name not in known:
             raise UserError(f"{origin}: its config has the field {name}, which this version does not know")
         value = tuple(value) if isinstance(value, (list, tuple)) else value
-        fits = isinstance(value, str) if isinstance(known[name], str) else _fits(value, known[name])
-        if not fits:
+        if not _fits(value, known[name]):
             raise UserError(f"{origin}: its config has {name} = {value!r}, expected such as {known[name]!r}")
         config.update_from_flattened_dict({name: value})
     return config
