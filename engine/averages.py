@@ -149,3 +149,30 @@ class Averages:
         for name, values in self._values.items():
             for key, value in values.items():
                 value.set_value(arrays[f"{name}/{key}"])
+
+
+def mean(members: list[dict[str, np.ndarray]], names: list[str]) -> dict[str, np.ndarray]:
+    """The mean of several sets of arrays, added up in float64; what is not of floats must be the same in all.
+
+    Args:
+        members: the sets, at least one.
+        names: what to call each in an error.
+
+    Raises:
+        UserError: when they are not of the same model.
+    """
+    first, result = members[0], {}
+    for other, name in zip(members, names):
+        differing = sorted(key for key in first.keys() | other.keys() if not _alike(first.get(key), other.get(key)))
+        if differing:
+            raise UserError(f"{name} is of another model than {names[0]}: {differing[0]} differs")
+    for key, array in first.items():
+        total = sum(other[key].astype(np.float64) for other in members) / len(members)
+        result[key] = total.astype(array.dtype) if array.dtype.kind == "f" else array
+    return result
+
+
+def _alike(one: np.ndarray | None, other: np.ndarray | None) -> bool:
+    if one is None or other is None or (one.shape, one.dtype) != (other.shape, other.dtype):
+        return False
+    return one.dtype.kind == "f" or bool((one == other).all())

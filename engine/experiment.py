@@ -13,7 +13,7 @@ import data
 import models
 from common.errors import UserError
 from common.files import sha256, write_json, write_text
-from engine import distributed, plan, run_folder, runtime
+from engine import distributed, plan, run_folder, runtime, settings
 from engine.noise import noise
 from engine.objective import Objective
 from engine.optimizers import Optimizer
@@ -38,7 +38,7 @@ def train_stages(stages: dict[str, ConfigDict], folder: Path, overwrite: bool = 
         if name:
             distributed.say(f"stage {list(stages).index(name) + 1} of {len(stages)}: {name}")
         if before:
-            config.model.update(pretrained=str(before), pretrained_head="auto")
+            config = settings.changed(config, {"model.pretrained": str(before), "model.pretrained_head": "auto"})
             _check_begin(folder / name, before, overwrite)
         code = train(config, folder / name, overwrite)
         if code != runtime.EXIT_DONE:
@@ -147,7 +147,7 @@ def dry_run(stages: dict[str, ConfigDict]) -> int:
 def _try_out(config: ConfigDict) -> None:
     if config.model.pretrained and models.needs_download(config.model.pretrained):
         distributed.say(f"pretrained weights {config.model.pretrained!r} are not here yet: not loaded in a dry run")
-        config.model.pretrained = ""
+        config = settings.changed(config, {"model.pretrained": ""})
     config = plan.with_input(config)
     train_images, num_classes = data.facts(config)
     config = plan.with_classes(config, num_classes)
@@ -167,9 +167,9 @@ def _try_out(config: ConfigDict) -> None:
 
 def _one_step(model, config: ConfigDict, steps: int):
     """One real step on made-up images, as the trainer takes it."""
-    config = ConfigDict(config.to_dict())
-    config.train.batch_size, config.train.accumulation_steps = _DRY_IMAGES, 1
-    config.rdrop.unlabelled_batch_size = min(config.rdrop.unlabelled_batch_size, _DRY_IMAGES)
+    fewer = {"train.batch_size": _DRY_IMAGES, "train.accumulation_steps": 1}
+    fewer["rdrop.unlabelled_batch_size"] = min(config.rdrop.unlabelled_batch_size, _DRY_IMAGES)
+    config = settings.changed(config, fewer)
     objective, optimizer = Objective(config), Optimizer(model, config.optim, steps)
     size, count = config.model.image_size, _DRY_IMAGES + config.rdrop.unlabelled_batch_size
     images = paddle.randint(0, 256, [count, 3, size, size]).astype("uint8")

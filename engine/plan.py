@@ -9,7 +9,7 @@ from paddle import nn
 
 import models
 from common.errors import UserError
-from engine import distributed
+from engine import distributed, settings
 from engine.objective import rdrop_loss
 from models import flops
 
@@ -37,14 +37,16 @@ def with_input(config: ConfigDict, weights: str = "") -> ConfigDict:
         config: of which what is set stays as it is.
         weights: their source; empty for those that the config names, if any.
     """
-    config = ConfigDict(config.to_dict())
     stats = models.input_stats(config.model.name, weights or config.model.pretrained)
-    config.model.image_size = config.model.image_size or models.native_size(config.model.name)
-    config.model.mean = config.model.mean or stats.mean
-    config.model.std = config.model.std or stats.std
-    config.data.eval_crop = config.data.eval_crop or stats.crop_fraction
-    config.data.interpolation = config.data.interpolation or stats.interpolation
-    return config.lock()
+    decided = {
+        "model.image_size": models.native_size(config.model.name),
+        "model.mean": stats.mean,
+        "model.std": stats.std,
+        "data.eval_crop": stats.crop_fraction,
+        "data.interpolation": stats.interpolation,
+    }
+    set_already = settings.fields(config)
+    return settings.changed(config, {name: set_already[name] or value for name, value in decided.items()})
 
 
 def with_classes(config: ConfigDict, num_classes: int) -> ConfigDict:
@@ -55,9 +57,7 @@ def with_classes(config: ConfigDict, num_classes: int) -> ConfigDict:
     """
     if config.model.num_classes not in (0, num_classes):
         raise UserError(f"model.num_classes is {config.model.num_classes}, but the data has {num_classes} classes")
-    config = ConfigDict(config.to_dict())
-    config.model.num_classes = num_classes
-    return config.lock()
+    return settings.changed(config, {"model.num_classes": num_classes})
 
 
 def make(config: ConfigDict, train_images: int) -> Plan:

@@ -41,7 +41,7 @@ def clear(folder: Path) -> None:
     if not found:
         return
     try:
-        settings.from_dict(_read_json(folder / CONFIG), str(folder / CONFIG))
+        read_config(folder)
     except (OSError, UserError):
         raise UserError(
             f"--overwrite: {folder} has {found[0].name}, but is not the folder of a run; clear it by hand"
@@ -66,7 +66,7 @@ def claim(folder: Path, config: ConfigDict) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / CONFIG
         if path.is_file():
-            old = settings.fields(settings.from_dict(_read_json(path), str(path)))
+            old = settings.fields(read_config(folder))
             new = settings.fields(config)
             for name in sorted(new.keys() - _FREE):
                 if old[name] != new[name]:
@@ -77,6 +77,18 @@ def claim(folder: Path, config: ConfigDict) -> None:
         write_json(path, config.to_dict())
     except OSError as error:
         raise UserError(f"--workdir: {folder} can't be written ({error.strerror})") from None
+
+
+def read_config(folder: Path) -> ConfigDict:
+    """The config of a run.
+
+    Raises:
+        UserError: when the folder has none, or it is not readable.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        raise UserError(f"{folder} is not the folder of a run: it has no {CONFIG}")
+    return settings.from_dict(_read_json(path), str(path))
 
 
 def result(folder: Path) -> dict | None:

@@ -119,8 +119,7 @@ def stages() -> dict[str, ConfigDict]:
     given = config_flags.get_override_values(flag)
     found = {}
     for name, values in load_table(config_flags.get_config_filename(flag), "get_stages").items():
-        found[name] = ConfigDict(config.to_dict())
-        found[name].update_from_flattened_dict({**values, **given})
+        found[name] = changed(config, {**values, **given})
     return found or {"": config}
 
 
@@ -200,6 +199,13 @@ def _fits(value, default_value) -> bool:
     if isinstance(default_value, bool) or isinstance(value, bool):
         return isinstance(value, bool) and isinstance(default_value, bool)
     return isinstance(value, (int, float) if isinstance(default_value, float) else int)
+
+
+def changed(config: ConfigDict, values: dict[str, object]) -> ConfigDict:
+    """A copy of a config with other values for some fields, which are given by their dotted names."""
+    copy = ConfigDict(config.to_dict())
+    copy.update_from_flattened_dict(values)
+    return copy.lock()
 
 
 def fields(config: ConfigDict, prefix: str = "") -> dict[str, object]:

@@ -213,7 +213,7 @@ def test_plan_arithmetic_and_warnings(config):
 
 
 def test_dry_run_takes_one_step(config, capsys):
-    assert experiment.dry_run(config) == runtime.EXIT_DONE
+    assert experiment.dry_run({"": config}) == runtime.EXIT_DONE
     text = capsys.readouterr().out
     for part in ("parameters:", "multiply-adds:", "memory a card", "one step on 2 made-up images"):
         assert part in text
