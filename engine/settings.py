@@ -110,17 +110,24 @@ def load_table(path: str, function: str) -> dict[str, dict[str, object]]:
     return table
 
 
-def stages() -> dict[str, ConfigDict]:
+def stages(row: str = "") -> dict[str, ConfigDict]:
     """The configs of the run's stages by their names, in order; a single one without a name where the file has none.
 
-    A stage has the fields of `get_config`, over them its own, and over both those of the command line.
+    What counts, in this order: the command line, the fields of the row, those of the stage, those of `get_config`.
+
+    Args:
+        row: a variant of the experiment, a name that the file's `get_rows` gives; empty: as it is.
+
+    Raises:
+        UserError: for a row that the file does not have.
     """
-    config, flag = FLAGS.config, FLAGS["config"]
-    given = config_flags.get_override_values(flag)
-    found = {}
-    for name, values in load_table(config_flags.get_config_filename(flag), "get_stages").items():
-        found[name] = changed(config, {**values, **given})
-    return found or {"": config}
+    flag = FLAGS["config"]
+    path, given = config_flags.get_config_filename(flag), config_flags.get_override_values(flag)
+    rows = load_table(path, "get_rows") if row else {}
+    if row and row not in rows:
+        raise UserError(f"--row: {path} has no row {row!r}{nearest(row, rows)}")
+    found = load_table(path, "get_stages") or {"": {}}
+    return {name: changed(FLAGS.config, {**own, **rows.get(row, {}), **given}) for name, own in found.items()}
 
 
 def _call(path: str, function: str):

@@ -25,6 +25,9 @@ def get_config():
 
 def get_stages():
     return {{"1_few": {{"data.max_images": 9, "optim.lr": 1e-4}}, "2_all": {{"optim.name": "sgd", "optim.lr": {lr}}}}}
+
+def get_rows():
+    return {{"momentum": {{"optim.name": "momentum", "optim.lr": 0.5, "train.steps": 4}}}}
 """
 
 
@@ -88,6 +91,19 @@ def test_dry_run(path):
     done = run_program("main.py", f"--config={path}", "--dry_run")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("one step on 2 made-up images") == 2
+
+
+def test_a_row(path, tmp_path):
+    """Its fields are above those of the stages, and below the command line."""
+    words = [f"--config={path}", "--row=momentum", f"--workdir={tmp_path}", "--config.train.steps=2"]
+    done = run_program("main.py", *words)
+    assert done.returncode == 0, done.stderr
+    for name in ("1_few", "2_all"):
+        config = json.loads((tmp_path / name / "config.json").read_text())
+        assert (config["optim"]["name"], config["optim"]["lr"], config["train"]["steps"]) == ("momentum", 0.5, 2)
+    done = run_program("main.py", f"--config={path}", "--row=momentun")
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    assert "no row 'momentun'; did you mean 'momentum'?" in done.stderr
 
 
 @pytest.mark.parametrize(
