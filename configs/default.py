@@ -72,6 +72,15 @@ def get_config() -> ConfigDict:
     # (the loss and the calibration that evaluation reports are those of the softmax in either case)
     loss.label_smoothing = 0.0  # share of the probability that is spread evenly over the classes
 
+    config.distill = distill = ConfigDict()
+    distill.teacher = ""  # a key of models.MODELS, whose predictions the student learns beside the labels; empty: none
+    distill.weights = ""  # the teacher's: a file, an https address or a name, as in model.pretrained
+    distill.kind = "soft"  # soft: KL from the teacher's probabilities | hard: cross-entropy with its first class
+    distill.alpha = 0.5  # share of the distillation: (1 - alpha) * (cross-entropy and R-Drop) + alpha * distillation
+    distill.temperature = 3.0  # soft: divides the logits of both; the term is multiplied by its square
+    distill.image_size = 0  # side in pixels that the teacher sees, resized where the student's differs; 0: its own
+    distill.head = "auto"  # auto: the weights' own, for the data's classes | imagenet: as in model.pretrained_head
+
     config.optim = optim = ConfigDict()
     optim.name = "adamw"  # adamw | momentum | sgd
     optim.lr = 1e-3  # peak learning rate

@@ -15,8 +15,9 @@ from common.errors import UserError
 from common.files import sha256, write_json, write_text
 from engine import distributed, plan, run_folder, runtime, settings
 from engine.noise import noise
-from engine.objective import Objective
+from engine.objective import make_objective
 from engine.optimizers import Optimizer
+from engine.teacher import Teacher, fresh_teacher, load_teacher
 from engine.trainer import Trainer, build_model, load_pretrained
 
 _DRY_IMAGES = 2
@@ -118,16 +119,18 @@ def _accuracy(finished: dict | None) -> str:
 def _announce(trainer: Trainer, step: int) -> None:
     config, folder = trainer.config, trainer.folder
     described = plan.describe_model(trainer.model, config) + plan.describe(config, trainer.plan)
+    taught = {"teacher": trainer.teacher.provenance} if trainer.teacher else {}
     held_out = f", {len(trainer.val_set)} held out for validation" if trainer.val_set else ""
     unlabelled = f", {len(trainer.unlabelled_set)} without labels" if trainer.unlabelled_set else ""
     distributed.say(
         f"data: {config.data.name}, {len(trainer.train_set)} training images{unlabelled}{held_out}",
         *described,
+        *([trainer.teacher.describe()] if trainer.teacher else []),
         f"folder: {folder}",
         *([f"going on from step {step}"] if step else []),
     )
     if distributed.is_main():
-        write_json(folder / run_folder.ENVIRONMENT, {**runtime.environment(), "seed": config.seed})
+        write_json(folder / run_folder.ENVIRONMENT, {**runtime.environment(), "seed": config.seed, **taught})
         if trainer.pretrained:
             write_json(folder / run_folder.PRETRAINED, trainer.pretrained)
 
@@ -155,22 +158,33 @@ def _try_out(config: ConfigDict) -> None:
         data.build(config, "unlabelled")  # a folder that is not there is said now
     model = build_model(config)
     load_pretrained(model, config, classes=())
+    teacher = _dry_teacher(config)
     plan.check_noise(model, config)
     arithmetic = plan.make(config, train_images)
     distributed.say(*plan.describe_model(model, config), *plan.describe(config, arithmetic))
-    terms = _one_step(model, config, arithmetic.steps)
+    distributed.say(*([teacher.describe()] if teacher else []))
+    terms = _one_step(model, teacher, config, arithmetic.steps)
     if not math.isfinite(terms.total.item()):
         raise UserError(f"the loss of one step on made-up images is {terms.total.item()}: see the fields of the loss")
     values = ", ".join(f"{name} {term.item():.4f}" for name, term in terms._asdict().items())
     distributed.say(f"one step on {_DRY_IMAGES} made-up images: {values}")
 
 
-def _one_step(model, config: ConfigDict, steps: int):
+def _dry_teacher(config: ConfigDict) -> Teacher | None:
+    """The teacher of a config; one that knows nothing where its weights would have to be downloaded."""
+    source = config.distill.weights
+    if not config.distill.teacher or not source or not models.needs_download(source):
+        return load_teacher(config, classes=())
+    distributed.say(f"the teacher's weights {source!r} are not here yet: fresh ones in their place in a dry run")
+    return fresh_teacher(config)
+
+
+def _one_step(model, teacher: Teacher | None, config: ConfigDict, steps: int):
     """One real step on made-up images, as the trainer takes it."""
     fewer = {"train.batch_size": _DRY_IMAGES, "train.accumulation_steps": 1}
     fewer["rdrop.unlabelled_batch_size"] = min(config.rdrop.unlabelled_batch_size, _DRY_IMAGES)
     config = settings.changed(config, fewer)
-    objective, optimizer = Objective(config), Optimizer(model, config.optim, steps)
+    objective, optimizer = make_objective(config, teacher), Optimizer(model, config.optim, steps)
     size, count = config.model.image_size, _DRY_IMAGES + config.rdrop.unlabelled_batch_size
     images = paddle.randint(0, 256, [count, 3, size, size]).astype("uint8")
     batch = data.Batch(images, paddle.randint(0, config.model.num_classes, [_DRY_IMAGES]), 0)

@@ -115,7 +115,7 @@ def describe(config: ConfigDict, plan: Plan) -> list[str]:
     return [
         f"batch: {batch} = {plan.global_batch} images a step",
         f"run: {plan.steps} steps = {plan.epoch(plan.steps):.1f} epochs of {plan.train_images} images",
-        f"objective: {_objective(config)}",
+        f"objective: {_objective(config)}{_distillation(config)}",
         *_batch_warning(config, plan.global_batch),
         *head_warning(config),
     ]
@@ -148,6 +148,14 @@ def _objective(config: ConfigDict) -> str:
     }
     used = "".join(f", {text}" for text, differs in variant.items() if differs)
     return f"R-Drop, {rdrop.copies} copies, per-sample alpha {alpha:g}{names}{used}"
+
+
+def _distillation(config: ConfigDict) -> str:
+    distill = config.distill
+    if not distill.teacher:
+        return ""
+    kind = f"soft, T {distill.temperature:g}" if distill.kind == "soft" else "hard"
+    return f", distilled from {distill.teacher}, {kind}, share {distill.alpha:g}"
 
 
 def _batch_warning(config: ConfigDict, global_batch: int) -> list[str]:

@@ -23,6 +23,8 @@ _CHOICES = {
     "data.crop": ("random_resized", "padded", "none"),
     "data.interpolation": ("", "bicubic", "bilinear"),
     "data.on_corrupt": ("error", "skip"),
+    "distill.head": ("auto", "imagenet"),
+    "distill.kind": ("soft", "hard"),
     "loss.form": ("softmax", "sigmoid"),
     "model.head_init": ("normal", "zero"),
     "model.pretrained_head": ("auto", "new", "imagenet"),
@@ -37,7 +39,7 @@ _AT_LEAST_ONE = (
     *("rdrop.copies", "rdrop.every_steps", "train.batch_size", "train.accumulation_steps", "eval.batch_size"),
     *("train.log_every_steps", "train.checkpoint_every_steps", "train.keep_checkpoints"),
 )
-_SHARES = ("data.flip", "loss.label_smoothing", "data.eval_crop")
+_SHARES = ("data.flip", "loss.label_smoothing", "data.eval_crop", "distill.alpha")
 _BELOW_ONE = ("data.holdout", "optim.momentum", "optim.beta1", "optim.beta2", "average.ema_decay", "average.swa_start")
 _MAY_BE_NEGATIVE = ("model.embed_drop_rate", "model.proj_drop_rate", "model.mlp_drop_rate")
 
@@ -250,6 +252,7 @@ def validate(config: ConfigDict) -> None:
     _validate_tuples(config)
     _validate_copies(config)
     _validate_averages(config.average)
+    _validate_distillation(config)
 
 
 def validate_length(config: ConfigDict) -> None:
@@ -303,6 +306,25 @@ def _validate_averages(average: ConfigDict) -> None:
             f"config.average.swa_lowest_lr is {average.swa_lowest_lr:g}, "
             f"expected below average.swa_lr={average.swa_lr:g}"
         )
+
+
+def _validate_distillation(config: ConfigDict) -> None:
+    distill = config.distill
+    if not distill.teacher:
+        if distill.weights:
+            raise UserError("config.distill.weights has no use while distill.teacher is empty: name its model")
+        return
+    if not distill.weights:
+        raise UserError(
+            f"config.distill.teacher={distill.teacher} needs distill.weights: a teacher that was not trained teaches "
+            "nothing"
+        )
+    if config.loss.form != "softmax":
+        raise UserError(f"config.distill.teacher needs loss.form=softmax, not {config.loss.form}")
+    if distill.alpha == 0:
+        raise UserError("config.distill.alpha is 0, so the teacher would teach nothing; leave distill.teacher empty")
+    if distill.alpha == 1 and config.rdrop.copies > 1:
+        raise UserError("config.distill.alpha is 1, which leaves nothing of R-Drop; set rdrop.copies=1")
 
 
 def _validate_tuples(config: ConfigDict) -> None:

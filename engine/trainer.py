@@ -20,10 +20,11 @@ from engine.averages import RAW, Averages
 from engine.evaluator import Result, evaluate
 from engine.meter import Meter
 from engine.noise import noise
-from engine.objective import Objective
+from engine.objective import make_objective
 from engine.optimizers import Optimizer
 from engine.precise_bn import precise_statistics
 from engine.signals import StopRequest
+from engine.teacher import load_teacher
 
 
 def build_model(config: ConfigDict) -> nn.Layer:
@@ -72,12 +73,15 @@ class Trainer:
         self.pretrained = load_pretrained(self.model, config, train_set.classes)
         plan.check_noise(self.model, config)
         plan.check_unlabelled(config, unlabelled_set)
-        self.objective = Objective(config)
+        self.teacher = load_teacher(config, train_set.classes)
+        self.objective = make_objective(config, self.teacher)
         self.averages = Averages(self.model, config.average, self.plan)
         accumulation, rate = config.train.accumulation_steps, self.averages.rate
         self.optimizer = Optimizer(self.model, config.optim, self.plan.steps, accumulation, rate)
         self.progress = {"step": 0, "best_top1": -1.0, "best_step": -1, "best_of": RAW, "seconds": 0.0, "skipped": 0}
         self.progress.update(global_batch=self.plan.global_batch, micro_batch=config.train.batch_size)
+        if self.teacher:
+            self.progress.update(teacher=self.teacher.provenance["sha256"])
 
     def train(self) -> bool:
         """Run the steps that are left. Gives False when a signal stopped it (after saving), True at the end."""
@@ -119,6 +123,7 @@ class Trainer:
         state = checkpoint.newest(self.folder / run_folder.CHECKPOINTS)
         if state:
             self._check_split(state.progress)
+            self._check_teacher(state.progress)
             models.assign_all(self.model, state.model, str(self.folder))
             self.averages.load_state(state.averages)
             self.optimizer.load_state(state.optimizer, state.progress["step"])
@@ -146,6 +151,17 @@ class Trainer:
             raise UserError(
                 f"{self.folder}: the run had train.batch_size={before['micro_batch']}, now it is {micro_batch}; with "
                 "this preset, mixing or images without labels that is another objective"
+            )
+
+    def _check_teacher(self, before: dict) -> None:
+        """See that the file of the teacher's weights is still the same: they are not in the checkpoint.
+
+        Raises:
+            UserError: when it is not.
+        """
+        if before.get("teacher") != self.progress.get("teacher"):
+            raise UserError(
+                f"{self.folder}: {self.config.distill.weights} is not the file any more that the run was distilled from"
             )
 
     def finish(self) -> dict:
