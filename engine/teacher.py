@@ -87,7 +87,8 @@ def load_teacher(config: ConfigDict, classes: tuple[str, ...]) -> Teacher | None
             f"{distill.weights}: its head is not for the {config.model.num_classes} classes of the data, and the "
             "teacher needs one that is (distill.head=imagenet takes their part of one for ImageNet's 1000 classes)"
         )
-    distributed.say(f"teacher's weights: {distill.weights}: {found.summary()}")
+    unnamed = "" if stored.classes else "; they do not name their classes, which must be those of the data in its order"
+    distributed.say(f"teacher's weights: {distill.weights}: {found.summary()}{unnamed}")
     stats = models.input_stats(distill.teacher, distill.weights)
     provenance = {"model": distill.teacher, "source": distill.weights, "sha256": sha256(path)}
     return Teacher(model, image_size, stats, config.model, provenance)
