@@ -57,7 +57,7 @@ class DistillationLoss(nn.Layer):
 
         Args:
             student: logits `(m, B, C)`, or `(B, C)` for a single pass.
-            teacher: logits `(B, C)`, not probabilities and not their logarithms; one pass for all copies.
+            teacher: logits `(B, C)`, the same for all copies. Log-probabilities are logits, too; probabilities are not.
 
         Returns:
             A scalar in nats, float32.
