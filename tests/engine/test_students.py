@@ -327,14 +327,14 @@ def test_two_processes_give_the_same_weights_to_rounding(images, trained, tmp_pa
 
 
 def test_a_dry_run_with_the_weights_at_hand_and_without(images, trained, capsys):
-    assert experiment.dry_run(_student(images, trained)) == 0
+    assert experiment.dry_run({"": _student(images, trained)}) == 0
     text = capsys.readouterr().out
     assert "teacher: vit_n_8 at 24 px" in text
     assert "distillation " in text.splitlines()[-1]
     absent = {"distill.teacher": "deit_ti", "distill.weights": "timm/deit_tiny_patch16_224.fb_in1k"}
-    assert experiment.dry_run(_student(images, trained, **absent, **{"distill.head": "imagenet"})) == 0
+    assert experiment.dry_run({"": _student(images, trained, **absent, **{"distill.head": "imagenet"})}) == 0
     text = capsys.readouterr().out
     assert "are not here yet: fresh ones in their place in a dry run" in text
     assert "teacher: deit_ti at 224 px" in text
     with pytest.raises(UserError, match="needs distill.weights"):
-        experiment.dry_run(_student(images, ""))
+        experiment.dry_run({"": _student(images, "")})
