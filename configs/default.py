@@ -20,13 +20,30 @@ def get_config() -> ConfigDict:
     data.max_images = 0  # train on so many images only (the same for every seed), without the held-out ones; 0: on all
     data.labels_per_class = 0  # train on that many labelled images of each class only; 0: on all
     data.unlabelled_root = ""  # images for rdrop.unlabelled_batch_size; empty: those that labels_per_class leaves out
-    data.crop = "random_resized"  # training crop: random_resized | padded | none
+    data.crop = "random_resized"  # training crop: random_resized | simple (shorter side resized, 4 pixels reflected at
+    # each edge, random square: DeiT III) | padded | none | test (as in evaluation: FixRes, arXiv:1906.06423)
     data.crop_scale = (0.05, 1.0)  # random_resized: smallest and largest share of the area
     data.crop_ratio = (0.75, 4 / 3)  # random_resized: smallest and largest width over height
     data.crop_padding = 4  # padded: pixels of black at each edge
     data.flip = 0.5  # probability of a horizontal flip in training
+    data.vertical_flip = 0.0  # probability of a vertical flip in training
+    data.auto_augment = ""  # randaugment | autoaugment_imagenet | autoaugment_cifar10 | three_augment (see
+    # data/auto_augment.py); empty: off
+    data.randaugment_layers = 2  # randaugment: operations that are drawn for an image, each done with 0.5
+    data.randaugment_magnitude = 9.0  # randaugment: their strength, 0 to 10 (at 0 some still change the image)
+    data.randaugment_std = 0.5  # randaugment: of the normal noise on the magnitude
+    data.color_jitter = 0.0  # brightness, contrast and saturation change by factors of up to 1 -/+ this; 0: off
+    data.hue_jitter = 0.0  # the hue turns by up to this share of the colour circle, at most 0.5; 0: off
+    data.erase_probability = 0.0  # of an image to have boxes erased, after it is normalised; 0: off
+    data.erase_mode = "pixel"  # what they are filled with: const (0) | rand (a normal colour) | pixel (normal noise)
+    data.erase_count = 1  # the most boxes of an image, which share 2 to 33 % of its area
     data.mixup_alpha = 0.0  # mix pairs of images of a micro-batch by a share drawn from Beta(alpha, alpha); 0: off
-    data.cutmix_alpha = 0.0  # likewise, by pasting a box; with both, each is as likely; 0: off
+    data.cutmix_alpha = 0.0  # likewise, by pasting a box; 0: off
+    data.mix_mode = "batch"  # what has a mix of its own: batch (each micro-batch) | elem (each image) | pair
+    data.mix_probability = 1.0  # of a mix to be done at all
+    data.mix_switch_probability = 0.5  # with both, the share of CutMix
+    data.repeats = 1  # how often an image comes in a global batch, augmented anew each time (repeated augmentation). An
+    # epoch stays as many images, so it shows 1 / repeats of the different ones. Images without labels come once
     data.interpolation = ""  # bicubic | bilinear; empty: what the model's weights expect
     data.eval_crop = 0.0  # side of the evaluation crop over that of the resized image; 0: what the weights expect
     data.on_corrupt = "error"  # a damaged image: error | skip (named and counted)

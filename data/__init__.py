@@ -10,6 +10,7 @@ import numpy as np
 from common.errors import UserError, nearest
 from data import cifar, digits, folder, tiny_imagenet
 from data.dataset import UNREADABLE, ImageDataset
+from data.erasing import Erasing
 from data.loader import Batch, join, load
 from data.mixing import Mixing
 from data.sampler import EvalSampler, TrainSampler
@@ -21,6 +22,7 @@ __all__ = [
     "SPLITS",
     "UNREADABLE",
     "Batch",
+    "Erasing",
     "EvalSampler",
     "ImageDataset",
     "Mixing",
@@ -83,7 +85,7 @@ def build(config, split: str, augment: bool | None = None) -> ImageDataset:
     training = split in ("train", "unlabelled") if augment is None else augment
     size = config.model.image_size
     if training:
-        transform = TrainTransform(config.data, size)
+        transform = TrainTransform(config.data, size, config.model.mean)
     else:
         transform = EvalTransform(size, config.data.eval_crop, config.data.interpolation)
     return ImageDataset(source, transform, training, config.seed, config.data.on_corrupt)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import namedtuple
 from collections.abc import Callable
 from functools import cache
@@ -14,12 +15,12 @@ from paddle import Tensor
 
 import models
 from common.errors import UserError
-from data import Mixing
+from data import Erasing, Mixing
 from engine.evaluator import normalise
-from engine.noise import is_rdrop_step, place_in_step
+from engine.noise import is_rdrop_step, place_in_step, rows_in_step
 from losses import DistillationLoss, RDropLoss, smooth
 
-_STREAM = 0x314C  # tells these random numbers from those of other uses of the same seed
+_STREAM, _ERASING = 0x314C, 0xE4A5  # tell these random numbers from those of other uses of the same seed
 
 
 class SinglePassTerms(NamedTuple):
@@ -58,7 +59,10 @@ class Objective:
     def __init__(self, config):
         self.config = config
         self.loss = rdrop_loss(config)
-        self.mixing = Mixing(config.data.mixup_alpha, config.data.cutmix_alpha)
+        options = config.data
+        self.erasing = Erasing(options.erase_probability, options.erase_mode, options.erase_count)
+        probabilities = options.mix_probability, options.mix_switch_probability
+        self.mixing = Mixing(options.mixup_alpha, options.cutmix_alpha, options.mix_mode, *probabilities)
 
     def copies(self, step: int) -> int:
         """How many times each image passes in this step."""
@@ -67,7 +71,7 @@ class Objective:
     def prepare(self, batch, step: int, micro_batch: int) -> tuple[Tensor, Tensor]:
         """What goes into the model, and the targets of the images with labels, which come first.
 
-        Mixing is done before the images are copied: all copies of an image share it.
+        Erasing and mixing are done before the images are copied: all copies of an image share them.
 
         Returns:
             Images float32 `(B + U, 3, S, S)`, and labels int64 `(B,)` or targets float32 `(B, C)`.
@@ -75,6 +79,9 @@ class Objective:
         classes, labelled = self.config.model.num_classes, len(batch.labels)
         pixels = batch.images if self.copies(step) > 1 else batch.images[:labelled]
         images = normalise(pixels, self.config.model)
+        if self.erasing.active:
+            rows = itertools.chain(*rows_in_step(self.config, step, micro_batch))
+            images = self.erasing(images, [(_ERASING, self.config.seed, step, row) for row in rows])
         targets = smooth(batch.labels, classes, self.config.loss.label_smoothing)
         if self.mixing.active:
             rng = np.random.default_rng((_STREAM, self.config.seed, step, place_in_step(self.config, micro_batch)))

@@ -20,8 +20,11 @@ from configs import default
 
 FLAGS = flags.FLAGS
 _CHOICES = {
-    "data.crop": ("random_resized", "padded", "none"),
+    "data.auto_augment": ("", "randaugment", "autoaugment_imagenet", "autoaugment_cifar10", "three_augment"),
+    "data.crop": ("random_resized", "simple", "padded", "none", "test"),
+    "data.erase_mode": ("const", "rand", "pixel"),
     "data.interpolation": ("", "bicubic", "bilinear"),
+    "data.mix_mode": ("batch", "elem", "pair"),
     "data.on_corrupt": ("error", "skip"),
     "distill.head": ("auto", "imagenet"),
     "distill.kind": ("soft", "hard"),
@@ -38,8 +41,12 @@ _CHOICES = {
 _AT_LEAST_ONE = (
     *("rdrop.copies", "rdrop.every_steps", "train.batch_size", "train.accumulation_steps", "eval.batch_size"),
     *("train.log_every_steps", "train.checkpoint_every_steps", "train.keep_checkpoints"),
+    *("data.randaugment_layers", "data.erase_count", "data.repeats"),
 )
-_SHARES = ("data.flip", "loss.label_smoothing", "data.eval_crop", "distill.alpha")
+_SHARES = (
+    *("data.flip", "data.vertical_flip", "data.erase_probability", "data.mix_probability"),
+    *("data.mix_switch_probability", "loss.label_smoothing", "data.eval_crop", "distill.alpha"),
+)
 _BELOW_ONE = ("data.holdout", "optim.momentum", "optim.beta1", "optim.beta2", "average.ema_decay", "average.swa_start")
 _MAY_BE_NEGATIVE = ("model.embed_drop_rate", "model.proj_drop_rate", "model.mlp_drop_rate")
 
@@ -250,6 +257,7 @@ def validate(config: ConfigDict) -> None:
     if config.seed >= 2**63:
         raise UserError(f"config.seed is {config.seed}, expected below 2^63")
     _validate_tuples(config)
+    _validate_augmentation(config.data)
     _validate_copies(config)
     _validate_averages(config.average)
     _validate_distillation(config)
@@ -267,6 +275,17 @@ def validate_length(config: ConfigDict) -> None:
     if steps and epochs:
         raise UserError(
             f"config.train.steps={steps} and config.train.epochs={epochs:g} are both set; set the other to 0"
+        )
+
+
+def _validate_augmentation(options: ConfigDict) -> None:
+    for name, largest in (("randaugment_magnitude", 10), ("hue_jitter", 0.5)):
+        if options[name] > largest:
+            raise UserError(f"config.data.{name} is {options[name]}, expected 0 to {largest}")
+    if (options.color_jitter or options.hue_jitter) and options.auto_augment not in ("", "three_augment"):
+        raise UserError(
+            f"config.data.auto_augment={options.auto_augment} changes the colours itself: set color_jitter and "
+            "hue_jitter to 0"
         )
 
 

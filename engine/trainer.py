@@ -212,14 +212,15 @@ class Trainer:
 
     def _batches(self) -> Iterator[data.Batch]:
         """The micro-batches of the steps that are left; images without labels come after the others."""
-        labelled = self._load(self.train_set, self.config.train.batch_size)
+        labelled = self._load(self.train_set, self.config.train.batch_size, self.config.data.repeats)
         if self.unlabelled_set is None:
             return labelled
         return data.join(labelled, self._load(self.unlabelled_set, self.config.rdrop.unlabelled_batch_size))
 
-    def _load(self, dataset, batch_size: int) -> Iterator[data.Batch]:
+    def _load(self, dataset, batch_size: int, repeats: int = 1) -> Iterator[data.Batch]:
         accumulation, start = self.config.train.accumulation_steps, self.optimizer.steps_done
-        sampler = data.TrainSampler(dataset, batch_size, accumulation, self.plan.steps, self.config.seed, start)
+        steps, seed = self.plan.steps, self.config.seed
+        sampler = data.TrainSampler(dataset, batch_size, accumulation, steps, seed, start, repeats)
         return data.load(dataset, sampler, self.config.data.workers)
 
     def _log(self):
