@@ -95,7 +95,8 @@ def _translate_y_pixels(image: Image.Image, share: float, edges: Edges) -> Image
 
 
 def _posterize(image: Image.Image, bits: int, edges: Edges) -> Image.Image:
-    return image if bits >= 8 else ImageOps.posterize(image, bits)
+    """Keep the first bits of each value. For 0, which is black, Pillow's own function fails in its newer versions."""
+    return image.point([value & (256 - 2 ** (8 - bits)) for value in range(256)] * 3)
 
 
 def _solarize_add(image: Image.Image, add: int, edges: Edges) -> Image.Image:
@@ -128,7 +129,7 @@ OPERATIONS = {
     "contrast_original": Operation(_enhance(ImageEnhance.Contrast), lambda level: 1.8 * level + 0.1),
     "sharpness_original": Operation(_enhance(ImageEnhance.Sharpness), lambda level: 1.8 * level + 0.1),
     "posterize_cifar": Operation(_posterize, lambda level: 8 - round(4 * level)),
-    "solarize_cifar": Operation(_with_value(ImageOps.solarize), lambda level: 255 * (1 - level)),
+    "solarize_cifar": Operation(_with_value(ImageOps.solarize), lambda level: 255 - 255 * level),
     "translate_x_cifar": Operation(_translate_x_pixels, lambda level: 150 / 331 * level, signed=True),
     "translate_y_cifar": Operation(_translate_y_pixels, lambda level: 150 / 331 * level, signed=True),
 }

@@ -67,7 +67,7 @@ def boxes(height: int, width: int, count: int, rng: np.random.Generator) -> Iter
     """
     for _ in range(count):
         for _ in range(_ATTEMPTS):
-            area = rng.uniform(*_AREA) * height * width / count
+            area = rng.uniform(*_AREA) * (height * width) / count
             aspect = math.exp(rng.uniform(math.log(_ASPECT[0]), math.log(_ASPECT[1])))
             h, w = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
             if h < height and w < width:
