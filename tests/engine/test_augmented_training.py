@@ -1,0 +1,146 @@
+"""Erasing, mixing and repeats in a run: neither the split of a batch nor a stop changes what the model sees."""
+
+from __future__ import annotations
+
+import numpy as np
+import paddle
+import pytest
+from conftest import launch
+
+import data
+import models
+from common.errors import UserError
+from common.safe_load import read_safetensors
+from configs import default
+from engine import experiment, logs, plan, runtime, settings
+from engine.evaluator import normalise
+from engine.objective import Objective
+from engine.signals import StopRequest
+
+_EVERYTHING = {
+    "data.crop": "simple",
+    "data.vertical_flip": 0.2,
+    "data.auto_augment": "randaugment",
+    "data.erase_probability": 0.5,
+    "data.erase_count": 2,
+    "data.repeats": 3,
+    "loss.label_smoothing": 0.1,
+}
+_MIXED = {"data.mixup_alpha": 0.8, "data.cutmix_alpha": 1.0, "data.mix_mode": "elem", "data.mix_probability": 0.8}
+
+
+def _config(batch: int = 8, accumulation: int = 1, **fields):
+    config = default.get_config()
+    config.model.update(name="vit_n_2", image_size=8, num_classes=5, mean=(0.5,) * 3, std=(0.25,) * 3, drop_rate=0.2)
+    config.train.update(batch_size=batch, accumulation_steps=accumulation)
+    config.update_from_flattened_dict(fields)
+    settings.validate(config)
+    return config
+
+
+def _pixels(count: int) -> paddle.Tensor:
+    return paddle.to_tensor(np.random.default_rng(0).integers(0, 256, (count, 3, 8, 8), dtype=np.uint8))
+
+
+@pytest.mark.parametrize("mode", ["const", "rand", "pixel"])
+def test_erasing_is_by_the_place_in_the_global_batch(mode):
+    """Also of images without labels, which come after all others."""
+    fields = {"data.erase_probability": 0.6, "data.erase_mode": mode, "data.labels_per_class": 9}
+    labels, pixels = paddle.zeros([8], "int64"), _pixels(12)
+    whole = Objective(_config(8, 1, **fields, **{"rdrop.unlabelled_batch_size": 4}))
+    expected = whole.prepare(data.Batch(pixels, labels, 0), 3, 0)[0].numpy()
+    half = Objective(_config(4, 2, **fields, **{"rdrop.unlabelled_batch_size": 2}))
+    for micro in range(2):
+        rows = [*range(4 * micro, 4 * micro + 4), *range(8 + 2 * micro, 10 + 2 * micro)]
+        part = data.Batch(pixels[rows], labels[:4], 0)
+        assert (half.prepare(part, 3, micro)[0].numpy() == expected[rows]).all()
+    plain = normalise(pixels, whole.config.model).numpy()
+    changed = (expected != plain).any(axis=(1, 2, 3))
+    assert 0 < changed[:8].sum() < 8
+    assert changed.sum() - changed[:8].sum() > 0
+    other_step = whole.prepare(data.Batch(pixels, labels, 0), 4, 0)[0].numpy()
+    assert (other_step != expected).any()
+
+
+def test_off_leaves_the_normalised_images():
+    objective, labels = Objective(_config(**{"data.erase_mode": "rand", "data.erase_count": 3})), paddle.arange(5)
+    images, targets = objective.prepare(data.Batch(_pixels(5), labels, 0), 0, 0)
+    assert (images == normalise(_pixels(5), objective.config.model)).all()
+    assert (targets == labels).all()
+
+
+def test_the_copies_share_what_is_erased_and_mixed():
+    objective = Objective(_config(**{"data.erase_probability": 1.0, **_MIXED}))
+    images, targets = objective.prepare(data.Batch(_pixels(8), paddle.arange(8) % 5, 0), 0, 0)
+    logits = models.create("vit_n_2", num_classes=5)(images, copies=2)
+    assert (logits[0] == logits[1]).all()
+    assert targets.shape == [8, 5]
+
+
+def test_erasing_comes_before_mixing():
+    """What is mixed are erased images: zeros of one show the other's pixels by its share."""
+    fields = {"data.erase_probability": 1.0, "data.erase_mode": "const"}
+    batch = data.Batch(_pixels(8), paddle.arange(8) % 5, 0)
+    erased = Objective(_config(**fields)).prepare(batch, 0, 0)[0]
+    mixed, targets = Objective(_config(**fields, **{"data.mixup_alpha": 1.0})).prepare(batch, 0, 0)
+    share = targets[0, 0].item()
+    expected = share * erased + (1 - share) * erased.flip(0)
+    np.testing.assert_allclose(mixed.numpy(), expected.numpy(), atol=1e-6)
+
+
+def _run_config(painted, batch: int, accumulation: int, **fields):
+    config = default.get_config()
+    config.data.update(name="folder", root=str(painted))
+    config.model.update(name="vit_n_8", image_size=16, drop_rate=0.1)
+    config.optim.lr = 3e-3
+    config.train.update(steps=6, batch_size=batch, accumulation_steps=accumulation, log_every_steps=1)
+    config.train.checkpoint_every_steps = 4
+    config.update_from_flattened_dict({**_EVERYTHING, **fields})
+    settings.validate(config)
+    return config
+
+
+def _weights(folder) -> dict[str, np.ndarray]:
+    return read_safetensors(folder / "weights.safetensors")[0]
+
+
+def _losses(folder) -> list[float]:
+    return [record["loss"] for record in logs.read_metrics(folder) if record["split"] == "train"]
+
+
+def test_any_accumulation_sees_the_same(painted, tmp_path):
+    for batch, accumulation in ((12, 1), (4, 3)):
+        config = _run_config(painted, batch, accumulation)
+        assert experiment.train(config, tmp_path / str(batch)) == runtime.EXIT_DONE
+    assert _losses(tmp_path / "12") == pytest.approx(_losses(tmp_path / "4"), rel=1e-4)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_stopped_run_goes_on_with_the_same_bits(painted, tmp_path, monkeypatch, workers):
+    config = _run_config(painted, 6, 2, **_MIXED, **{"data.workers": workers})
+    experiment.train(config, tmp_path / "whole")
+    steps = iter([False] * 2 + [True] + [False] * 99)
+    monkeypatch.setattr(StopRequest, "agreed", lambda self: next(steps))
+    assert experiment.train(config, tmp_path / "cut") == runtime.EXIT_STOPPED
+    assert experiment.train(config, tmp_path / "cut") == runtime.EXIT_DONE
+    assert _losses(tmp_path / "whole") == _losses(tmp_path / "cut")
+    cut = _weights(tmp_path / "cut")
+    assert all((cut[name] == value).all() for name, value in _weights(tmp_path / "whole").items())
+
+
+@pytest.mark.slow
+def test_two_processes_see_the_same(painted, tmp_path):
+    experiment.train(_run_config(painted, 12, 1), tmp_path / "one")
+    fields = {**_EVERYTHING, "data.name": "folder", "data.root": painted, "model.name": "vit_n_8", "optim.lr": 3e-3}
+    fields.update({"model.image_size": 16, "model.drop_rate": 0.1, "train.log_every_steps": 1, "train.steps": 6})
+    words = [f"--config.{name}={value}" for name, value in {**fields, "train.batch_size": 6}.items()]
+    done = launch(
+        2, tmp_path / "log", "main.py", "--config=configs/default.py", *words, f"--workdir={tmp_path / 'two'}"
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert _losses(tmp_path / "two") == pytest.approx(_losses(tmp_path / "one"), rel=1e-4)
+
+
+def test_a_global_batch_that_is_no_multiple_of_the_repeats(painted):
+    with pytest.raises(UserError, match="the global batch is 8, not a multiple of data.repeats=3"):
+        plan.make(_run_config(painted, 8, 1), 36)
