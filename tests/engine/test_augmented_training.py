@@ -16,6 +16,7 @@ from engine import experiment, logs, plan, runtime, settings
 from engine.evaluator import normalise
 from engine.objective import Objective
 from engine.signals import StopRequest
+from engine.trainer import Trainer
 
 _EVERYTHING = {
     "data.crop": "simple",
@@ -126,6 +127,19 @@ def test_a_stopped_run_goes_on_with_the_same_bits(painted, tmp_path, monkeypatch
     assert _losses(tmp_path / "whole") == _losses(tmp_path / "cut")
     cut = _weights(tmp_path / "cut")
     assert all((cut[name] == value).all() for name, value in _weights(tmp_path / "whole").items())
+
+
+def test_the_trainer_repeats_images_and_not_those_without_labels(painted, tmp_path):
+    fields = {"data.labels_per_class": 6, "rdrop.unlabelled_batch_size": 4}
+    config = plan.with_classes(plan.with_input(_run_config(painted, 12, 1, **fields)), 3)
+    train_set, unlabelled_set = data.build(config, "train"), data.build(config, "unlabelled")
+    batches = Trainer(config, train_set, None, unlabelled_set, tmp_path)._batches()
+    batch = next(batches)
+    assert (batch.labels.reshape([3, 4]) == batch.labels[:4]).all()
+    repeats = batch.images[:12].reshape([3, 4, 3, 16, 16]).numpy()
+    assert (repeats[0] != repeats[1]).any(axis=(1, 2, 3)).all()
+    sampler = data.TrainSampler(unlabelled_set, 4, 1, 1, config.seed)
+    assert (batch.images[12:] == next(data.load(unlabelled_set, sampler, 0)).images).all()
 
 
 @pytest.mark.slow
