@@ -83,9 +83,8 @@ class Mixing:
     def _draw(self, side: int, rng: np.random.Generator) -> Mix:
         if self.probability < 1 and rng.random() >= self.probability:
             return Mix(1.0, None)
-        # A choice that is certain takes no number.
         cutmix = self.cutmix_probability
-        if 0 < cutmix < 1:
+        if 0 < cutmix < 1:  # a choice that is certain takes no number
             cutmix = rng.integers(_HALF_WORD) >= (1 - cutmix) * _HALF_WORD
         if not cutmix:
             return Mix(float(rng.beta(self.mixup_alpha, self.mixup_alpha)), None)

@@ -29,8 +29,8 @@ class TrainSampler(DistributedBatchSampler):
 
     With `repeats` (repeated augmentation: Hoffer et al., arXiv:1901.09335, as in DeiT) a step takes `G / repeats`
     samples of the stream, all of them once, then all once more, and so on: the repeats of a sample are far from each
-    other, mostly on different cards. As in DeiT, so many images as there are show `1 / repeats` of the samples; changed
-    from it, the stream goes on from there, so that every sample is still seen equally often.
+    other, mostly on different cards. As in DeiT, as many images as the data set has show `1 / repeats` of its samples;
+    changed from it, the stream goes on from there, so that every sample is still seen equally often.
 
     Args:
         dataset: sized.

@@ -89,6 +89,34 @@ def test_erasing_comes_before_mixing():
     np.testing.assert_allclose(mixed.numpy(), expected.numpy(), atol=1e-6)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.3])
+def test_targets_have_the_smoothing_of_the_config(smoothing):
+    """Whatever the mix: a class that neither image has gets its even part, and what is mixed is left over."""
+    config = _config(**_MIXED, **{"loss.label_smoothing": smoothing})
+    labels = paddle.arange(8) % 5
+    targets = Objective(config).prepare(data.Batch(_pixels(8), labels, 0), 0, 0)[1].numpy()
+    own, other = np.eye(5)[labels.numpy()], np.eye(5)[labels.numpy()[::-1]]
+    share = (targets * own).sum(axis=1, keepdims=True) - smoothing / 5
+    np.testing.assert_allclose(targets, share * own + (1 - smoothing - share) * other + smoothing / 5, atol=1e-6)
+    assert targets.min() == pytest.approx(smoothing / 5, abs=1e-6)
+
+
+def test_each_field_of_mixing_reaches_it():
+    def mixes(**fields):
+        mixing = Objective(_config(**{"data.mixup_alpha": 1.0, "data.cutmix_alpha": 1.0, **fields})).mixing
+        return mixing.draw(8, 16, np.random.default_rng(0))
+
+    assert len(mixes()) == 1
+    assert len(mixes(**{"data.mix_mode": "elem"})) == 8
+    pairs = mixes(**{"data.mix_mode": "pair", "data.mix_switch_probability": 1.0})
+    assert pairs == pairs[::-1]
+    assert all(mix.box for mix in pairs)
+    assert all(not mix.box for mix in mixes(**{"data.mix_mode": "elem", "data.mix_switch_probability": 0.0}))
+    some = mixes(**{"data.mix_mode": "elem", "data.mix_probability": 0.3})
+    assert 0 < sum(mix.share == 1 for mix in some) < 8
+    assert not Objective(_config(**{"data.mixup_alpha": 1.0, "data.mix_probability": 0.0})).mixing.active
+
+
 def _run_config(painted, batch: int, accumulation: int, **fields):
     config = default.get_config()
     config.data.update(name="folder", root=str(painted))
