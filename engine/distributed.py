@@ -10,7 +10,7 @@ import paddle
 import paddle.distributed as dist
 from paddle import nn
 
-_BATCH_NORMS = (nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D)
+import models
 
 
 def start() -> None:
@@ -60,9 +60,7 @@ def average_buffers(model: nn.Layer) -> None:
 
     Those of frozen ones do not change.
     """
-    found = [layer for layer in model.sublayers() if isinstance(layer, _BATCH_NORMS)]
-    norms = [norm for norm in found if not norm._use_global_stats]
-    buffers = [buffer for norm in norms for buffer in (norm._mean, norm._variance)]
+    buffers = [buffer for norm in models.batch_norms(model) for buffer in (norm._mean, norm._variance)]
     if world_size() == 1 or not buffers:
         return
     joined = paddle.concat([buffer.flatten() for buffer in buffers])

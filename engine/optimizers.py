@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import paddle
@@ -47,6 +48,7 @@ class Optimizer:
         total_steps: of the whole run.
         accumulation_steps: micro-batches of one step.
         scaler: of the loss, for float16.
+        rate: gives the rate of a step, counted from 0, where it is not the schedule's, else None.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Optimizer:
         total_steps: int,
         accumulation_steps: int = 1,
         scaler: LossScaler | None = None,
+        rate: Callable[[int], float | None] = lambda step: None,
     ):
         self.config = config
         self.total_steps = total_steps
@@ -66,12 +69,14 @@ class Optimizer:
         self.grad_norm: Tensor | None = None  # of the last step, before clipping
         self._parameters = {name: p for name, p in model.named_parameters() if not p.stop_gradient}
         self._groups = parameter_groups(model, config)
+        self._rate = rate
         self._optimizer = _create(self._groups, config)
 
     @property
     def lr(self) -> float:
         """The rate of the next step."""
-        return learning_rate(self.steps_done, self.config, self.total_steps)
+        own = self._rate(self.steps_done)
+        return learning_rate(self.steps_done, self.config, self.total_steps) if own is None else own
 
     @property
     def last_micro_batch(self) -> bool:

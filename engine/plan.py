@@ -9,11 +9,12 @@ from paddle import nn
 
 import models
 from common.errors import UserError
-from engine import distributed, precision
+from engine import distributed, precision, settings
 from engine.objective import rdrop_loss
 from models import flops
 
 _MOMENTS = {"adamw": 2, "lamb": 2, "momentum": 1, "lars": 1, "sgd": 0}
+_RATES = ("optim.lr", "optim.final_lr", "average.swa_lr", "average.swa_lowest_lr")
 _BYTES = 4  # float32
 
 
@@ -37,14 +38,16 @@ def with_input(config: ConfigDict, weights: str = "") -> ConfigDict:
         config: of which what is set stays as it is.
         weights: their source; empty for those that the config names, if any.
     """
-    config = ConfigDict(config.to_dict())
     stats = models.input_stats(config.model.name, weights or config.model.pretrained)
-    config.model.image_size = config.model.image_size or models.native_size(config.model.name)
-    config.model.mean = config.model.mean or stats.mean
-    config.model.std = config.model.std or stats.std
-    config.data.eval_crop = config.data.eval_crop or stats.crop_fraction
-    config.data.interpolation = config.data.interpolation or stats.interpolation
-    return config.lock()
+    decided = {
+        "model.image_size": models.native_size(config.model.name),
+        "model.mean": stats.mean,
+        "model.std": stats.std,
+        "data.eval_crop": stats.crop_fraction,
+        "data.interpolation": stats.interpolation,
+    }
+    set_already = settings.fields(config)
+    return settings.changed(config, {name: set_already[name] or value for name, value in decided.items()})
 
 
 def with_classes(config: ConfigDict, num_classes: int) -> ConfigDict:
@@ -55,34 +58,34 @@ def with_classes(config: ConfigDict, num_classes: int) -> ConfigDict:
     """
     if config.model.num_classes not in (0, num_classes):
         raise UserError(f"model.num_classes is {config.model.num_classes}, but the data has {num_classes} classes")
-    config = ConfigDict(config.to_dict())
-    config.model.num_classes = num_classes
-    return config.lock()
+    return settings.changed(config, {"model.num_classes": num_classes})
 
 
 def with_rate(config: ConfigDict, global_batch: int) -> ConfigDict:
-    """The config with the learning rate that the optimiser gets: by `optim.scale_lr` in proportion to the batch.
+    """The config with the learning rates that the optimiser gets: by `optim.scale_lr` in proportion to the batch.
 
-    It is for the optimiser alone: what is written down is the rate that the user chose.
+    It is for the optimiser alone: what is written down is the rate that the user chose. Linear scaling: Goyal et al.,
+    arXiv:1706.02677.
     """
     if not config.optim.scale_lr:
         return config
-    config = ConfigDict(config.to_dict())
-    share = global_batch / config.train.reference_batch_size  # linear scaling: Goyal et al., arXiv:1706.02677
-    config.optim.update(lr=config.optim.lr * share, final_lr=config.optim.final_lr * share)
-    return config.lock()
+    share, known = global_batch / config.train.reference_batch_size, settings.fields(config)
+    return settings.changed(config, {name: known[name] * share for name in _RATES})
 
 
 def make(config: ConfigDict, train_images: int) -> Plan:
     """Work out the steps of a run.
 
     Raises:
-        UserError: when the global batch is larger than the data set, or a milestone lies behind the last step.
+        UserError: when the global batch is larger than the data set or no multiple of `data.repeats`, or a milestone
+            lies behind the last step.
     """
     train = config.train
     global_batch = train.batch_size * distributed.world_size() * train.accumulation_steps
     if global_batch > train_images:
         raise UserError(f"the global batch is {global_batch}, larger than the {train_images} training images")
+    if global_batch % config.data.repeats:
+        raise UserError(f"the global batch is {global_batch}, not a multiple of data.repeats={config.data.repeats}")
     steps = train.steps or max(1, round(train.epochs * train_images / global_batch))
     if max(config.optim.milestones, default=0) >= steps:
         raise UserError(f"optim.milestones is {config.optim.milestones}, but the run has {steps} steps")
@@ -130,7 +133,7 @@ def describe(config: ConfigDict, plan: Plan) -> list[str]:
     return [
         f"batch: {batch} = {plan.global_batch} images a step",
         f"run: {plan.steps} steps = {plan.epoch(plan.steps):.1f} epochs of {plan.train_images} images",
-        f"objective: {_objective(config)}",
+        f"objective: {_objective(config)}{_distillation(config)}",
         *precision.describe(train),
         *_rate(config, plan.global_batch),
         *head_warning(config),
@@ -164,6 +167,14 @@ def _objective(config: ConfigDict) -> str:
     }
     used = "".join(f", {text}" for text, differs in variant.items() if differs)
     return f"R-Drop, {rdrop.copies} copies, per-sample alpha {alpha:g}{names}{used}"
+
+
+def _distillation(config: ConfigDict) -> str:
+    distill = config.distill
+    if not distill.teacher:
+        return ""
+    kind = f"soft, T {distill.temperature:g}" if distill.kind == "soft" else "hard"
+    return f", distilled from {distill.teacher}, {kind}, share {distill.alpha:g}"
 
 
 def _rate(config: ConfigDict, global_batch: int) -> list[str]:

@@ -10,6 +10,7 @@ from models.depth import layer_numbers
 from models.dropout import DropRates, Rate, batch_rows, random_layers
 from models.freezing import TRAINABLE, freeze
 from models.imagenet import imagenet_rows
+from models.norms import batch_norms
 from models.registry import MODELS, Head, InputStats
 from models.sources import locate, named_weights, needs_download, stated_input
 from models.weight_files import read_arrays, write_arrays
@@ -26,6 +27,7 @@ __all__ = [
     "Report",
     "assign",
     "assign_all",
+    "batch_norms",
     "batch_rows",
     "build",
     "create",

@@ -14,10 +14,10 @@ from paddle import Tensor, nn
 
 from common.errors import UserError
 from models.multipass import MultiPass
+from models.norms import BATCH_NORMS
 
 TRAINABLE = ("all", "head", "head_and_norm", "attention")
-_BATCH_NORMS = (nn.BatchNorm, nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D)
-_NORMS = (*_BATCH_NORMS, nn.LayerNorm, nn.GroupNorm)
+_NORMS = (*BATCH_NORMS, nn.LayerNorm, nn.GroupNorm)
 
 
 def freeze(model: MultiPass, part: str, image_size: int) -> None:
@@ -40,7 +40,7 @@ def freeze(model: MultiPass, part: str, image_size: int) -> None:
     for layer in model.sublayers():
         if not isinstance(layer, _NORMS) or not all(parameter.stop_gradient for parameter in layer.parameters()):
             continue
-        if isinstance(layer, _BATCH_NORMS):
+        if isinstance(layer, BATCH_NORMS):
             layer._use_global_stats = True  # in training as in evaluation: the statistics are read, not updated
         elif isinstance(layer, nn.LayerNorm):
             layer.forward = functools.partial(_frozen_layer_norm, layer)

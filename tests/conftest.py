@@ -45,20 +45,12 @@ def paint(folder: Path, classes: int, images: int, size: int = 24) -> Path:
     return folder
 
 
-@pytest.fixture
-def painted(tmp_path: Path) -> Path:
-    """A root with `train` and `test`: 3 classes of 12 and 5 images."""
-    paint(tmp_path / "painted" / "train", 3, 12)
-    paint(tmp_path / "painted" / "test", 3, 5)
-    return tmp_path / "painted"
-
-
 def import_timm():
-    """timm, where it is; torchvision has no CPU build whose operators PyTorch would know."""
+    """timm, with torchvision beside it; the test is skipped where they are not."""
     torch = pytest.importorskip("torch")
     register = torch.library.register_fake
 
-    def tolerant(name, *arguments, **fields):
+    def tolerant(name, *arguments, **fields):  # torchvision has no CPU build whose operators PyTorch would know
         if isinstance(name, str) and name.startswith("torchvision::"):
             return lambda function: function
         return register(name, *arguments, **fields)
@@ -68,3 +60,11 @@ def import_timm():
         return pytest.importorskip("timm")
     finally:
         torch.library.register_fake = register
+
+
+@pytest.fixture
+def painted(tmp_path: Path) -> Path:
+    """A root with `train` and `test`: 3 classes of 12 and 5 images."""
+    paint(tmp_path / "painted" / "train", 3, 12)
+    paint(tmp_path / "painted" / "test", 3, 5)
+    return tmp_path / "painted"

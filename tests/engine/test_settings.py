@@ -68,6 +68,21 @@ def test_both_spellings_of_an_override():
         ("optim.lr", float("inf"), "expected 0 or more"),
         ("data.holdout", 1.0, "expected 0 to below 1"),
         ("data.flip", 1.5, "expected 0 to 1"),
+        ("data.vertical_flip", 1.1, "expected 0 to 1"),
+        ("data.crop", "center", "expected one of random_resized, simple, padded, none, test"),
+        ("data.auto_augment", "randaug", "expected one of '', randaugment, autoaugment_imagenet"),
+        ("data.randaugment_layers", 0, "expected 1 or more"),
+        ("data.randaugment_magnitude", 10.5, "expected 0 to 10"),
+        ("data.randaugment_std", -0.5, "expected 0 or more"),
+        ("data.color_jitter", -0.1, "expected 0 or more"),
+        ("data.hue_jitter", 0.6, "expected 0 to 0.5"),
+        ("data.erase_probability", 1.5, "expected 0 to 1"),
+        ("data.erase_mode", "noise", "expected one of const, rand, pixel"),
+        ("data.erase_count", 0, "expected 1 or more"),
+        ("data.mix_mode", "half", "expected one of batch, elem, pair"),
+        ("data.mix_probability", 2.0, "expected 0 to 1"),
+        ("data.mix_switch_probability", 2.0, "expected 0 to 1"),
+        ("data.repeats", 0, "expected 1 or more"),
         ("optim.beta1", 1.0, "expected 0 to below 1"),
         ("seed", 10**20, "below 2"),
         ("data.crop_scale", (0.5, 7.0), "at most 1"),
@@ -115,6 +130,18 @@ def test_options_of_the_optimisation_that_do_not_go_together(fields, message):
     config.update_from_flattened_dict(fields)
     with pytest.raises(UserError, match=message):
         settings.validate(config)
+
+
+def test_colours_are_not_changed_twice():
+    for name in ("randaugment", "autoaugment_imagenet", "autoaugment_cifar10"):
+        for field in ("color_jitter", "hue_jitter"):
+            config = default.get_config()
+            config.data.update({"auto_augment": name, field: 0.1})
+            with pytest.raises(UserError, match=f"auto_augment={name} changes the colours itself"):
+                settings.validate(config)
+    config = default.get_config()
+    config.data.update(auto_augment="three_augment", color_jitter=0.3)  # as DeiT III
+    settings.validate(config)
 
 
 def test_a_length_is_needed():

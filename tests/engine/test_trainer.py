@@ -281,7 +281,7 @@ def test_recompute_needs_blocks(config, tmp_path):
 
 
 def test_dry_run_takes_one_step(config, capsys):
-    assert experiment.dry_run(config) == runtime.EXIT_DONE
+    assert experiment.dry_run({"": config}) == runtime.EXIT_DONE
     text = capsys.readouterr().out
     for part in ("parameters:", "multiply-adds:", "memory a card", "one step on 2 made-up images"):
         assert part in text
