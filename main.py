@@ -12,23 +12,25 @@ from absl import flags
 from engine import runtime, settings
 
 flags.DEFINE_string("workdir", "", "Folder of the run; empty: output/<name of the config file>.")
+flags.DEFINE_string("row", "", "A variant of the experiment: a name that get_rows() of its config file gives.")
 flags.DEFINE_bool("dry_run", False, "Print the plan, take one real step on made-up images, and exit.")
 flags.DEFINE_bool("overwrite", False, "Remove the run that is in the folder and start anew.")
 
 
 def main(argv: list[str]) -> int:
     """Run the experiment of the flags; gives the exit code."""
-    config = settings.FLAGS.config
-    settings.validate(config)
-    settings.validate_length(config)
+    stages = settings.stages(settings.FLAGS.row)
+    for config in stages.values():
+        settings.validate(config)
+        settings.validate_length(config)
     runtime.prepare_environment()
     from engine import experiment  # imports paddle, which reads the environment
 
     if settings.FLAGS.dry_run:
-        return experiment.dry_run(config)
-    name = Path(settings.FLAGS["config"].config_filename).stem
+        return experiment.dry_run(stages)
+    name = "_".join(filter(None, [Path(settings.FLAGS["config"].config_filename).stem, settings.FLAGS.row]))
     folder = Path(settings.FLAGS.workdir or f"output/{name}").expanduser()
-    return experiment.train(config, folder, settings.FLAGS.overwrite)
+    return experiment.train_stages(stages, folder, settings.FLAGS.overwrite)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import numpy as np
 from common.errors import UserError, nearest
 from data import cifar, digits, folder, tiny_imagenet
 from data.dataset import UNREADABLE, ImageDataset
+from data.erasing import Erasing
 from data.loader import Batch, join, load
 from data.mixing import Mixing
 from data.sampler import EvalSampler, TrainSampler
@@ -21,6 +22,7 @@ __all__ = [
     "SPLITS",
     "UNREADABLE",
     "Batch",
+    "Erasing",
     "EvalSampler",
     "ImageDataset",
     "Mixing",
@@ -83,7 +85,7 @@ def build(config, split: str, augment: bool | None = None) -> ImageDataset:
     training = split in ("train", "unlabelled") if augment is None else augment
     size = config.model.image_size
     if training:
-        transform = TrainTransform(config.data, size)
+        transform = TrainTransform(config.data, size, config.model.mean)
     else:
         transform = EvalTransform(size, config.data.eval_crop, config.data.interpolation)
     return ImageDataset(source, transform, training, config.seed, config.data.on_corrupt)
@@ -96,6 +98,7 @@ def facts(config) -> tuple[int, int]:
         dataset = build(config, "train")
         return len(dataset), len(dataset.classes)
     images = entry.train_images - _held_out(entry.train_images, config.data.holdout)
+    images = min(images, config.data.max_images or images)
     labelled = config.data.labels_per_class * entry.num_classes
     if labelled > images:
         raise UserError(f"data.labels_per_class: {labelled} labels of {entry.num_classes} classes, but {images} images")
@@ -118,7 +121,9 @@ def _training_part(source: Source, config, split: str, seed: int) -> Source:
     held_out = _held_out(len(order), config.holdout)
     if split == "val":
         return source.subset(np.sort(order[:held_out]))
-    kept = order[held_out:]
+    kept = order[held_out:][: config.max_images or None]
+    if len(kept) < config.max_images:
+        raise UserError(f"data.max_images is {config.max_images}, but there are only {len(kept)} training images")
     labelled = _few_labels(source, kept, config.labels_per_class, seed) if config.labels_per_class else kept
     return source.subset(np.sort(np.setdiff1d(kept, labelled) if split == "unlabelled" else labelled))
 

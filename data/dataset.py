@@ -1,4 +1,4 @@
-"""Images with their labels, transformed; the augmentation of a sample is a function of (seed, epoch, index)."""
+"""Images with their labels, transformed; the augmentation of a sample is a function of the seed and its key."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ _STREAM = 0x5EED  # tells these random numbers from those of other uses of the s
 class ImageDataset(Dataset):
     """One part of a data set, ready for a loader.
 
-    Items are asked for by `(epoch, index)`, as `data.sampler` gives them: worker processes then need no word of a new
-    epoch. An item is `(image uint8 (3, S, S), label, skipped)`. With `on_corrupt="skip"` a damaged image is replaced by
-    the next readable one in training, and has the label `UNREADABLE` in evaluation; `skipped` is then 1.
+    Items are asked for by `(epoch, index)`, or `(epoch, index, repeat)`, as `data.sampler` gives them: worker processes
+    then need no word of a new epoch. An item is `(image uint8 (3, S, S), label, skipped)`. With `on_corrupt="skip"` a
+    damaged image is replaced by the next readable one in training, and has the label `UNREADABLE` in evaluation;
+    `skipped` is then 1.
     """
 
     def __init__(self, source: Source, transform: Callable, training: bool, seed: int, on_corrupt: str):
@@ -37,10 +38,10 @@ class ImageDataset(Dataset):
     def __len__(self) -> int:
         return len(self.source.labels)
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[np.ndarray, int, int]:
-        epoch, index = key
+    def __getitem__(self, key: tuple[int, ...]) -> tuple[np.ndarray, int, int]:
+        index = key[1]
         try:
-            return self._item(epoch, index, index), int(self.source.labels[index]), 0
+            return self._item(key, index), int(self.source.labels[index]), 0
         except UserError as error:
             if self.on_corrupt == "error":
                 raise
@@ -48,18 +49,18 @@ class ImageDataset(Dataset):
         if not self.training:
             size = self.transform.size
             return np.zeros((3, size, size), np.uint8), UNREADABLE, 1
-        return self._substitute(epoch, index)
+        return self._substitute(key)
 
-    def _item(self, epoch: int, position: int, index: int) -> np.ndarray:
-        rng = np.random.default_rng((_STREAM, self.seed, epoch, index)) if self.training else None
+    def _item(self, key: tuple[int, ...], position: int) -> np.ndarray:
+        rng = np.random.default_rng((_STREAM, self.seed, *key)) if self.training else None
         image = self.transform(self.source.images[position], rng)
         return np.ascontiguousarray(image.transpose(2, 0, 1))  # (3, S, S)
 
-    def _substitute(self, epoch: int, index: int) -> tuple[np.ndarray, int, int]:
+    def _substitute(self, key: tuple[int, ...]) -> tuple[np.ndarray, int, int]:
         for step in range(1, len(self)):
-            position = (index + step) % len(self)
+            position = (key[1] + step) % len(self)
             try:
-                return self._item(epoch, position, index), int(self.source.labels[position]), 1
+                return self._item(key, position), int(self.source.labels[position]), 1
             except UserError:
                 continue
         raise UserError("none of the training images is readable")

@@ -20,12 +20,17 @@ def permutation(seed: int, epoch: int, size: int) -> np.ndarray:
 
 
 class TrainSampler(DistributedBatchSampler):
-    """Micro-batches of keys `(epoch, index)` for one rank, from any step on.
+    """Micro-batches of keys `(epoch, index)`, or `(epoch, index, repeat)`, for one rank, from any step on.
 
     The epochs' permutations are joined into one endless stream, and optimiser step `s` takes its samples
     `s * G ... (s + 1) * G - 1`, where `G = batch_size * ranks * accumulation` is the global batch. So no batch is
     short, padded or dropped, every sample is seen equally often, and the position is the step alone. Of each global
     batch, rank `r` takes the `r`-th part, as `accumulation` micro-batches.
+
+    With `repeats` (repeated augmentation: Hoffer et al., arXiv:1901.09335, as in DeiT) a step takes `G / repeats`
+    samples of the stream, all of them once, then all once more, and so on: the repeats of a sample are far from each
+    other, mostly on different cards. As in DeiT, as many images as the data set has show `1 / repeats` of its samples;
+    changed from it, the stream goes on from there, so that every sample is still seen equally often.
 
     Args:
         dataset: sized.
@@ -34,6 +39,7 @@ class TrainSampler(DistributedBatchSampler):
         steps: optimiser steps of the whole run.
         seed: of the shuffle.
         start: the step to begin with, for a resumed run.
+        repeats: how often a sample comes in its global batch, which must be a multiple.
         rank: of this process; None: Paddle's.
         ranks: number of processes; None: Paddle's.
     """
@@ -46,6 +52,7 @@ class TrainSampler(DistributedBatchSampler):
         steps: int,
         seed: int,
         start: int = 0,
+        repeats: int = 1,
         rank: int | None = None,
         ranks: int | None = None,
     ):
@@ -54,22 +61,31 @@ class TrainSampler(DistributedBatchSampler):
         self.steps = steps
         self.seed = seed
         self.start = start
+        self.repeats = repeats
         self.global_batch = batch_size * self.nranks * accumulation
 
     def __len__(self) -> int:
         return (self.steps - self.start) * self.accumulation
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        size = len(self.dataset)
+    def __iter__(self) -> Iterator[list[tuple[int, ...]]]:
+        size, samples = len(self.dataset), self.global_batch // self.repeats
         orders: dict[int, np.ndarray] = {}
         for step in range(self.start, self.steps):
-            first = step * self.global_batch + self.local_rank * self.accumulation * self.batch_size
+            first = step * samples
+            epochs = range(first // size, (first + samples - 1) // size + 1)
+            orders = {
+                epoch: orders[epoch] if epoch in orders else permutation(self.seed, epoch, size) for epoch in epochs
+            }
             for micro in range(self.accumulation):
-                begin = first + micro * self.batch_size
-                places = [divmod(position, size) for position in range(begin, begin + self.batch_size)]
-                for epoch in sorted({epoch for epoch, _ in places} - orders.keys()):
-                    orders = {epoch - 1: orders.get(epoch - 1, ()), epoch: permutation(self.seed, epoch, size)}
-                yield [(epoch, int(orders[epoch][place])) for epoch, place in places]
+                begin = (self.local_rank * self.accumulation + micro) * self.batch_size
+                yield [self._key(first, place, orders) for place in range(begin, begin + self.batch_size)]
+
+    def _key(self, first: int, place: int, orders: dict[int, np.ndarray]) -> tuple[int, ...]:
+        """What is at a place in the global batch whose first sample is at `first` in the stream."""
+        repeat, offset = divmod(place, self.global_batch // self.repeats)
+        epoch, position = divmod(first + offset, len(self.dataset))
+        index = int(orders[epoch][position])
+        return (epoch, index) if self.repeats == 1 else (epoch, index, repeat)
 
 
 class EvalSampler(DistributedBatchSampler):

@@ -1,21 +1,27 @@
 """Image transforms: uint8 `(H, W, 3)` in, uint8 `(S, S, 3)` out; normalisation is done on the device, by the batch.
 
-Definitions are torchvision's and timm's, on Pillow's resampling: crop first, then resize. Everything random comes from
-the generator that is passed in.
+Definitions are torchvision's and timm's, on Pillow's resampling: crop first, then resize. The order is that of timm's
+`create_transform`: crop, flips, automatic augmentation, colour jitter. Everything random comes from the generator that
+is passed in, and what is off takes no number from it.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
 
 from common.errors import UserError
+from data import auto_augment
+from data.color_jitter import color_jitter
 
 INTERPOLATIONS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 INTERPOLATIONS[""] = INTERPOLATIONS["bicubic"]  # of a config that no weights have filled in
 _ATTEMPTS = 10  # of random_resized_crop, before it falls back to a central crop
+_REFLECTED = 4  # pixels of simple_crop
+_GREY = (0.5, 0.5, 0.5)  # the mean colour of a config that no weights have filled in
 
 
 def resize(image: np.ndarray, height: int, width: int, interpolation: str) -> np.ndarray:
@@ -59,6 +65,19 @@ def padded_crop(image: np.ndarray, padding: int, rng: np.random.Generator) -> np
     return padded[top : top + height, left : left + width]
 
 
+def simple_crop(image: np.ndarray, size: int, interpolation: str, rng: np.random.Generator) -> np.ndarray:
+    """Resize the shorter side to `size` pixels, reflect 4 at each edge, and cut a random square out of `size`.
+
+    The simple random crop of DeiT III (arXiv:2204.07118).
+    """
+    height, width = image.shape[:2]
+    short = min(height, width)
+    image = resize(image, size * height // short, size * width // short, interpolation)
+    image = np.pad(image, ((_REFLECTED, _REFLECTED), (_REFLECTED, _REFLECTED), (0, 0)), mode="reflect")
+    top, left = (int(rng.integers(side - size + 1)) for side in image.shape[:2])
+    return image[top : top + size, left : left + size]
+
+
 def central_crop(image: np.ndarray, size: int, fraction: float, interpolation: str) -> np.ndarray:
     """Resize the shorter side to `size / fraction` pixels and cut the central `size` pixels square."""
     height, width = image.shape[:2]
@@ -70,23 +89,44 @@ def central_crop(image: np.ndarray, size: int, fraction: float, interpolation: s
 
 
 class TrainTransform:
-    """The augmentation of the config; see `configs/default.py` under `data`."""
+    """The augmentation of the config; see `configs/default.py` under `data`.
 
-    def __init__(self, config, size: int):
+    Args:
+        config: the `data` part of a config.
+        size: of the image that comes out, in pixels.
+        mean: the colour, 0 to 1 by channel, that fills what is moved into the image; () for grey.
+    """
+
+    def __init__(self, config, size: int, mean: Sequence[float] = ()):
         self.config = config
         self.size = size
+        colour = tuple(round(255 * value) for value in mean or _GREY)
+        edges = auto_augment.Edges(colour, INTERPOLATIONS[config.interpolation])
+        self.auto_augment = auto_augment.build(config, edges)
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        config, size = self.config, self.size
-        if config.crop == "random_resized":
-            image = random_resized_crop(image, size, config.crop_scale, config.crop_ratio, config.interpolation, rng)
-        else:
-            image = central_crop(image, size, 1.0, config.interpolation)
-            if config.crop == "padded":
-                image = padded_crop(image, config.crop_padding, rng)
+        config = self.config
+        image = self._crop(image, rng)
         if config.flip > 0 and rng.random() < config.flip:
             image = image[:, ::-1]
-        return image
+        if config.vertical_flip > 0 and rng.random() < config.vertical_flip:
+            image = image[::-1]
+        return self._recolour(image, rng) if self.auto_augment or config.color_jitter or config.hue_jitter else image
+
+    def _crop(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        config, size = self.config, self.size
+        if config.crop == "random_resized":
+            return random_resized_crop(image, size, config.crop_scale, config.crop_ratio, config.interpolation, rng)
+        if config.crop == "simple":
+            return simple_crop(image, size, config.interpolation, rng)
+        image = central_crop(image, size, config.eval_crop if config.crop == "test" else 1.0, config.interpolation)
+        return padded_crop(image, config.crop_padding, rng) if config.crop == "padded" else image
+
+    def _recolour(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        picture = Image.fromarray(np.ascontiguousarray(image))
+        if self.auto_augment:
+            picture = self.auto_augment(picture, rng)
+        return np.asarray(color_jitter(picture, self.config.color_jitter, self.config.hue_jitter, rng))
 
 
 class EvalTransform:

@@ -10,7 +10,7 @@ import data
 import models
 from common.errors import UserError
 from common.files import write_json
-from engine import distributed, logs, plan, report, runtime, weights
+from engine import distributed, logs, plan, precision, report, runtime, weights
 from engine.evaluator import evaluate
 
 
@@ -36,6 +36,7 @@ def check(path: str, config: ConfigDict, split: str, expect_top1: float | None =
     config = plan.with_classes(config, len(dataset.classes))
     model = models.build(config.model)
     models.assign_all(model, stored.arrays, path)
+    precision.apply(model, config.train)
     distributed.say(*plan.head_warning(config))
     with logs.progress_bar(len(dataset) // distributed.world_size()) as bar:
         result = evaluate(model, dataset, config, bar.update)

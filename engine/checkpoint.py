@@ -18,7 +18,7 @@ from common.errors import UserError
 from common.files import atomic_folder, sha256
 from common.safe_load import read_safetensors
 
-_MANIFEST = "manifest.json"
+_MANIFEST, _AVERAGES = "manifest.json", "averages.safetensors"
 
 
 class State(NamedTuple):
@@ -27,6 +27,7 @@ class State(NamedTuple):
     model: dict[str, np.ndarray]
     optimizer: dict[str, np.ndarray]
     progress: dict
+    averages: dict[str, np.ndarray]
 
 
 def save(folder: Path, state: State, keep: int) -> Path:
@@ -41,6 +42,8 @@ def save(folder: Path, state: State, keep: int) -> Path:
     with atomic_folder(target) as temporary:
         save_file(state.model, str(temporary / "model.safetensors"))
         save_file(state.optimizer, str(temporary / "optimizer.safetensors"))
+        if state.averages:
+            save_file(state.averages, str(temporary / _AVERAGES))
         (temporary / "progress.json").write_text(json.dumps(state.progress, indent=2), encoding="utf-8")
         manifest = {path.name: sha256(path) for path in sorted(temporary.iterdir())}
         (temporary / _MANIFEST).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
@@ -83,7 +86,8 @@ def load(folder: Path, step: int) -> State:
         raise UserError(f"{path}: not a whole checkpoint ({error})") from None
     model, _ = read_safetensors(path / "model.safetensors")
     optimizer, _ = read_safetensors(path / "optimizer.safetensors")
-    return State(model, optimizer, progress)
+    averages, _ = read_safetensors(path / _AVERAGES) if _AVERAGES in manifest else ({}, None)
+    return State(model, optimizer, progress, averages)
 
 
 def _name(step: int) -> str:

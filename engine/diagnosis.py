@@ -15,6 +15,7 @@ import numpy as np
 
 from engine import start_rules
 from engine.objective import rdrop_loss
+from engine.plan import with_rate
 
 _WINDOW, _HALF = 10, 5  # records of training metrics that are looked at, and those that make a level
 _SETTLED_STEPS = 100  # behind the warm-up, before accuracy must differ from chance
@@ -73,7 +74,8 @@ class Diagnosis:
 
     def start(self) -> list[str]:
         """What the config alone shows, as lines."""
-        found = (rule(self.config, self.plan) for rule in start_rules.RULES)
+        config = with_rate(self.config, self.plan.global_batch)
+        found = (rule(config, self.plan) for rule in start_rules.RULES)
         return [f"warning: {text}" for text in found if text]
 
     def training(self, step: int, values: dict[str, float]) -> list[Finding]:
@@ -81,15 +83,15 @@ class Diagnosis:
 
         Args:
             step: the last of those that the record is of.
-            values: `ce`, `accuracy`, `grad_norm`, and `kl` where the record has steps of R-Drop.
+            values: `ce`, `accuracy`, `grad_norm` where the step was taken, and `kl` where there were steps of R-Drop.
         """
         train, data = self.config.train, self.config.data
         span = step % train.log_every_steps or train.log_every_steps
         images = span * self.plan.global_batch
         mixed = data.mixup_alpha or data.cutmix_alpha  # one share for all images of a micro-batch
         draws = images // train.batch_size if mixed else images
-        kl = values.get("kl")
-        self._records.append(_Record(step, images, draws, values["ce"], kl, values["accuracy"], values["grad_norm"]))
+        kl, norm = values.get("kl"), values.get("grad_norm", 0.0)  # a step that the loss scale skips has none
+        self._records.append(_Record(step, images, draws, values["ce"], kl, values["accuracy"], norm))
         found = self._told_once(
             rising=self._rising,
             bouncing=self._bouncing,

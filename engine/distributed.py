@@ -10,7 +10,7 @@ import paddle
 import paddle.distributed as dist
 from paddle import nn
 
-_BATCH_NORMS = (nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D)
+import models
 
 
 def start() -> None:
@@ -56,9 +56,11 @@ def from_main(value: float) -> float:
 
 
 def average_buffers(model: nn.Layer) -> None:
-    """Average the running statistics of batch norms over all ranks, so that they stay the same everywhere."""
-    norms = [layer for layer in model.sublayers() if isinstance(layer, _BATCH_NORMS)]
-    buffers = [buffer for norm in norms for buffer in (norm._mean, norm._variance)]
+    """Average the running statistics of batch norms over all ranks, so that they stay the same everywhere.
+
+    Those of frozen ones do not change.
+    """
+    buffers = [buffer for norm in models.batch_norms(model) for buffer in (norm._mean, norm._variance)]
     if world_size() == 1 or not buffers:
         return
     joined = paddle.concat([buffer.flatten() for buffer in buffers])

@@ -12,15 +12,53 @@ from ml_collections import ConfigDict
 import data
 import models
 from common.errors import UserError
-from common.files import write_json, write_text
-from engine import distributed, plan, run_folder, runtime
+from common.files import sha256, write_json, write_text
+from engine import distributed, plan, precision, run_folder, runtime, settings
 from engine.diagnosis import Diagnosis
 from engine.noise import noise
-from engine.objective import Objective
+from engine.objective import make_objective
 from engine.optimizers import Optimizer
+from engine.teacher import Teacher, fresh_teacher, load_teacher
 from engine.trainer import Trainer, build_model, load_pretrained
 
 _DRY_IMAGES = 2
+
+
+def train_stages(stages: dict[str, ConfigDict], folder: Path, overwrite: bool = False) -> int:
+    """Train one stage after the other, each from the weights of the one before; gives the exit code.
+
+    Args:
+        stages: configs by the names of their folders below that of the run; the name is empty where there is only one.
+        folder: of the run. It gets the last stage's result.
+        overwrite: see `train`.
+
+    Raises:
+        UserError: also when a stage has begun with other weights than those that the stage before it has now.
+    """
+    before = None
+    for name, config in stages.items():
+        if name:
+            distributed.say(f"stage {list(stages).index(name) + 1} of {len(stages)}: {name}")
+        if before:
+            config = settings.changed(config, {"model.pretrained": str(before), "model.pretrained_head": "auto"})
+            _check_begin(folder / name, before, overwrite)
+        code = train(config, folder / name, overwrite)
+        if code != runtime.EXIT_DONE:
+            return code
+        before = folder / name / run_folder.WEIGHTS
+    if len(stages) > 1 and distributed.is_main():
+        results = {name: run_folder.result(folder / name) for name in stages}
+        accuracies = {name: result["top1"] for name, result in results.items()}
+        write_json(
+            folder / run_folder.RESULT, {**results[name], "weights": f"{name}/{before.name}", "stages": accuracies}
+        )
+    return runtime.EXIT_DONE
+
+
+def _check_begin(folder: Path, weights: Path, overwrite: bool) -> None:
+    begun = run_folder.pretrained(folder)
+    if begun and not overwrite and begun["sha256"] != sha256(weights):
+        raise UserError(f"{folder} began with other weights than {weights} are now; --overwrite trains it anew")
 
 
 def train(config: ConfigDict, folder: Path, overwrite: bool = False) -> int:
@@ -83,29 +121,38 @@ def _announce(trainer: Trainer, step: int) -> None:
     config, folder = trainer.config, trainer.folder
     described = plan.describe_model(trainer.model, config) + plan.describe(config, trainer.plan)
     described += trainer.diagnosis.start()
+    taught = {"teacher": trainer.teacher.provenance} if trainer.teacher else {}
     held_out = f", {len(trainer.val_set)} held out for validation" if trainer.val_set else ""
     unlabelled = f", {len(trainer.unlabelled_set)} without labels" if trainer.unlabelled_set else ""
     distributed.say(
         f"data: {config.data.name}, {len(trainer.train_set)} training images{unlabelled}{held_out}",
         *described,
+        *([trainer.teacher.describe()] if trainer.teacher else []),
         f"folder: {folder}",
         *([f"going on from step {step}"] if step else []),
     )
     if distributed.is_main():
-        write_json(folder / run_folder.ENVIRONMENT, {**runtime.environment(), "seed": config.seed})
+        write_json(folder / run_folder.ENVIRONMENT, {**runtime.environment(), "seed": config.seed, **taught})
         if trainer.pretrained:
             write_json(folder / run_folder.PRETRAINED, trainer.pretrained)
 
 
-def dry_run(config: ConfigDict) -> int:
-    """Print the plan, and take one real step of the real model on two made-up images; gives the exit code.
+def dry_run(stages: dict[str, ConfigDict]) -> int:
+    """Print the plan of each stage, and take one real step of the real model on two made-up images.
 
     The data set is not read where its size is known, and pretrained weights are not downloaded.
     """
     distributed.start()
+    for name, config in stages.items():
+        distributed.say(*([f"\nstage {name}"] if name else []))
+        _try_out(config)
+    return runtime.EXIT_DONE
+
+
+def _try_out(config: ConfigDict) -> None:
     if config.model.pretrained and models.needs_download(config.model.pretrained):
         distributed.say(f"pretrained weights {config.model.pretrained!r} are not here yet: not loaded in a dry run")
-        config.model.pretrained = ""
+        config = settings.changed(config, {"model.pretrained": ""})
     config = plan.with_input(config)
     train_images, num_classes = data.facts(config)
     config = plan.with_classes(config, num_classes)
@@ -113,24 +160,35 @@ def dry_run(config: ConfigDict) -> int:
         data.build(config, "unlabelled")  # a folder that is not there is said now
     model = build_model(config)
     load_pretrained(model, config, classes=())
+    teacher = _dry_teacher(config)
     plan.check_noise(model, config)
     arithmetic = plan.make(config, train_images)
     described = plan.describe_model(model, config) + plan.describe(config, arithmetic)
+    described += [teacher.describe()] if teacher else []
     distributed.say(*described, *Diagnosis(config, arithmetic).start())
-    terms = _one_step(model, config, arithmetic.steps)
+    terms = _one_step(model, teacher, plan.with_rate(config, arithmetic.global_batch), arithmetic.steps)
     if not math.isfinite(terms.total.item()):
         raise UserError(f"the loss of one step on made-up images is {terms.total.item()}: see the fields of the loss")
     values = ", ".join(f"{name} {term.item():.4f}" for name, term in terms._asdict().items())
     distributed.say(f"one step on {_DRY_IMAGES} made-up images: {values}")
-    return runtime.EXIT_DONE
 
 
-def _one_step(model, config: ConfigDict, steps: int):
+def _dry_teacher(config: ConfigDict) -> Teacher | None:
+    """The teacher of a config; one that knows nothing where its weights would have to be downloaded."""
+    source = config.distill.weights
+    if not config.distill.teacher or not source or not models.needs_download(source):
+        return load_teacher(config, classes=())
+    distributed.say(f"the teacher's weights {source!r} are not here yet: fresh ones in their place in a dry run")
+    return fresh_teacher(config)
+
+
+def _one_step(model, teacher: Teacher | None, config: ConfigDict, steps: int):
     """One real step on made-up images, as the trainer takes it."""
-    config = ConfigDict(config.to_dict())
-    config.train.batch_size, config.train.accumulation_steps = _DRY_IMAGES, 1
-    config.rdrop.unlabelled_batch_size = min(config.rdrop.unlabelled_batch_size, _DRY_IMAGES)
-    objective, optimizer = Objective(config), Optimizer(model, config.optim, steps)
+    fewer = {"train.batch_size": _DRY_IMAGES, "train.accumulation_steps": 1}
+    fewer["rdrop.unlabelled_batch_size"] = min(config.rdrop.unlabelled_batch_size, _DRY_IMAGES)
+    config = settings.changed(config, fewer)
+    objective, scaler = make_objective(config, teacher), precision.loss_scaler(config.train)
+    optimizer = Optimizer(model, config.optim, steps, scaler=scaler)
     size, count = config.model.image_size, _DRY_IMAGES + config.rdrop.unlabelled_batch_size
     images = paddle.randint(0, 256, [count, 3, size, size]).astype("uint8")
     batch = data.Batch(images, paddle.randint(0, config.model.num_classes, [_DRY_IMAGES]), 0)

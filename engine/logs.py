@@ -40,8 +40,8 @@ class Silent:
     def step(self, step: int, values: dict[str, float]) -> None:
         """Record training metrics."""
 
-    def validation(self, step: int, result) -> None:
-        """Record a validation."""
+    def validation(self, step: int, result, name: str = "raw") -> None:
+        """Record a validation, of the weights (`raw`) or an average of them."""
 
     def findings(self, step: int, found) -> None:
         """Tell what the diagnosis has found."""
@@ -94,9 +94,11 @@ class RunLog(Silent):
         text = " ".join(f"{name} {values[name]:.3g}" for name in shown if name in values)
         self._bar.set_postfix_str(text, refresh=False)
 
-    def validation(self, step: int, result) -> None:
-        self._record(step, "val", {name: getattr(result, name) for name in ("top1", "top5", "loss", "ece")})
-        text = f"epoch {self._plan.epoch(step):.1f}, step {step}: validation top-1 {100 * result.top1:.2f} %"
+    def validation(self, step: int, result, name: str = "raw") -> None:
+        values = {value: getattr(result, value) for value in ("top1", "top5", "loss", "ece")}
+        self._record(step, "val" if name == "raw" else f"val_{name}", values)
+        average = "" if name == "raw" else f" of the {name.upper()} weights"
+        text = f"epoch {self._plan.epoch(step):.1f}, step {step}: validation top-1{average} {100 * result.top1:.2f} %"
         self._bar.set_description_str(f"val {100 * result.top1:.1f} %", refresh=False)
         if self._bar.disable:
             print(text, flush=True)
@@ -171,6 +173,8 @@ def draw_curve(folder: Path) -> Path:
         (losses, "val", "loss", "cross-entropy, validation"),
         (accuracy, "train", "accuracy", "training"),
         (accuracy, "val", "top1", "validation"),
+        (accuracy, "val_ema", "top1", "validation, EMA weights"),
+        (accuracy, "val_swa", "top1", "validation, SWA weights"),
     ):
         points = [(record["step"], record[name]) for record in records if record["split"] == split and name in record]
         if points:

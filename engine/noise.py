@@ -30,20 +30,25 @@ def noise(config, step: int, micro_batch: int) -> Iterator[None]:
         step: number of optimiser steps before this one.
         micro_batch: number of this card's micro-batches before this one in the step.
     """
-    train, place = config.train, place_in_step(config, micro_batch)
     if paddle.get_device() != "cpu":
-        _seed(config.seed, step, place)
+        _seed(config.seed, step, place_in_step(config, micro_batch))
         yield
         return
     _seed(config.seed, step)
+    with models.batch_rows(*rows_in_step(config, step, micro_batch)):
+        yield
+
+
+def rows_in_step(config, step: int, micro_batch: int) -> list[range]:
+    """The places in the global batch of a micro-batch's images: those with labels, and those without, if they pass."""
+    train, place = config.train, place_in_step(config, micro_batch)
     micro_batches = distributed.world_size() * train.accumulation_steps
     labelled, unlabelled = train.batch_size, config.rdrop.unlabelled_batch_size
     rows = [range(place * labelled, (place + 1) * labelled)]
     if unlabelled and is_rdrop_step(config, step):
         first = micro_batches * labelled + place * unlabelled
         rows.append(range(first, first + unlabelled))
-    with models.batch_rows(*rows):
-        yield
+    return rows
 
 
 def place_in_step(config, micro_batch: int) -> int:

@@ -1,20 +1,26 @@
-"""What a step minimises: cross-entropy and R-Drop's consistency, as the config describes them."""
+"""What a step minimises: cross-entropy, R-Drop's consistency and distillation, as the config describes them."""
 
 from __future__ import annotations
 
+import itertools
+from collections import namedtuple
+from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 import paddle
+import paddle.nn.functional as F
 from paddle import Tensor
 
+import models
 from common.errors import UserError
-from data import Mixing
+from data import Erasing, Mixing
 from engine.evaluator import normalise
-from engine.noise import is_rdrop_step, place_in_step
-from losses import RDropLoss, smooth
+from engine.noise import is_rdrop_step, place_in_step, rows_in_step
+from losses import DistillationLoss, RDropLoss, smooth
 
-_STREAM = 0x314C  # tells these random numbers from those of other uses of the same seed
+_STREAM, _ERASING = 0x314C, 0xE4A5  # tell these random numbers from those of other uses of the same seed
 
 
 class SinglePassTerms(NamedTuple):
@@ -33,6 +39,13 @@ class SemiSupervisedTerms(NamedTuple):
     kl_unlabelled: Tensor
 
 
+class Taught(NamedTuple):
+    """Targets of images with labels, as `Objective.prepare` gives them, and the teacher's logits `(B, C)` for them."""
+
+    labels: Tensor
+    teacher: Tensor
+
+
 class Objective:
     """The loss of a config at each step of its run.
 
@@ -46,7 +59,10 @@ class Objective:
     def __init__(self, config):
         self.config = config
         self.loss = rdrop_loss(config)
-        self.mixing = Mixing(config.data.mixup_alpha, config.data.cutmix_alpha)
+        options = config.data
+        self.erasing = Erasing(options.erase_probability, options.erase_mode, options.erase_count)
+        probabilities = options.mix_probability, options.mix_switch_probability
+        self.mixing = Mixing(options.mixup_alpha, options.cutmix_alpha, options.mix_mode, *probabilities)
 
     def copies(self, step: int) -> int:
         """How many times each image passes in this step."""
@@ -55,7 +71,7 @@ class Objective:
     def prepare(self, batch, step: int, micro_batch: int) -> tuple[Tensor, Tensor]:
         """What goes into the model, and the targets of the images with labels, which come first.
 
-        Mixing is done before the images are copied: all copies of an image share it.
+        Erasing and mixing are done before the images are copied: all copies of an image share them.
 
         Returns:
             Images float32 `(B + U, 3, S, S)`, and labels int64 `(B,)` or targets float32 `(B, C)`.
@@ -63,6 +79,9 @@ class Objective:
         classes, labelled = self.config.model.num_classes, len(batch.labels)
         pixels = batch.images if self.copies(step) > 1 else batch.images[:labelled]
         images = normalise(pixels, self.config.model)
+        if self.erasing.active:
+            rows = itertools.chain(*rows_in_step(self.config, step, micro_batch))
+            images = self.erasing(images, [(_ERASING, self.config.seed, step, row) for row in rows])
         targets = smooth(batch.labels, classes, self.config.loss.label_smoothing)
         if self.mixing.active:
             rng = np.random.default_rng((_STREAM, self.config.seed, step, place_in_step(self.config, micro_batch)))
@@ -98,6 +117,78 @@ class Objective:
         """The share of its full weight that the consistency has: linear from 0 at the first step."""
         warmup = self.config.rdrop.alpha_warmup_steps
         return min(1.0, step / warmup) if warmup else 1.0
+
+
+class DistilledObjective(Objective):
+    """The objective of a student with a teacher; `a` is `distill.alpha`, `alpha` that of R-Drop.
+
+        loss = (1 - a) * (CE + alpha * KL) + a * distillation
+
+    As in DeiT (arXiv:2012.12877), of two heads that are trained each (`model.train_head`), CE is that of the class head
+    and distillation that of the distillation head; KL stays the mean over both, so that each has R-Drop's beside its
+    own term. All other models have one prediction, which all three terms are of. The preset decides what CE and KL
+    weigh in the bracket; images without labels have their consistency there, and no teacher.
+
+    Args:
+        config: as for `Objective`.
+        teacher: gives logits `(B, C)` of images as `prepare` gives them; asked once for all copies.
+
+    Raises:
+        UserError: for options of the loss that do not go together.
+    """
+
+    def __init__(self, config, teacher: Callable[[Tensor], Tensor]):
+        super().__init__(config)
+        self.teacher, self.share = teacher, config.distill.alpha
+        self.distillation = _distillation_loss(config)
+        self.two_heads = models.is_distilled(config.model.name) and config.model.train_head == "each"
+        if self.two_heads and self.share == 1:
+            raise UserError(
+                "config.distill.alpha is 1, which leaves the class head without a loss; lower it, or set "
+                "model.train_head=distillation"
+            )
+
+    def prepare(self, batch, step: int, micro_batch: int) -> tuple[Tensor, Taught]:
+        """What goes into the model, and the targets with the teacher's logits for the same images, mixed or not."""
+        images, labels = super().prepare(batch, step, micro_batch)
+        teacher = self.teacher(images[: len(labels)])
+        return images, Taught(self._for_class_head(labels) if self.two_heads else labels, teacher)
+
+    def __call__(self, logits: Tensor, targets: Taught, step: int) -> NamedTuple:
+        """The loss of one micro-batch; see `Objective`. Its terms have `distillation` behind them."""
+        base = super().__call__(logits, targets.labels, step)
+        copies = logits.unsqueeze(0) if self.copies(step) == 1 else logits
+        student = copies[:, : len(targets.labels)]  # (m, B, C), or (m, B, 2, C)
+        distillation = self.distillation(student[:, :, 1] if self.two_heads else student, targets.teacher)
+        total = (1 - self.share) * base.total + self.share * distillation
+        return _distilled_terms(base._fields)(*base._replace(total=total), distillation)
+
+    def predictions(self, logits: Tensor, targets: Taught, step: int) -> Tensor:
+        """See `Objective`."""
+        return super().predictions(logits, targets.labels, step)
+
+    def _for_class_head(self, labels: Tensor) -> Tensor:
+        """Targets `(B, 2, C)` for the loss of both heads, a mean: the first counts twice, the second not at all."""
+        targets = F.one_hot(labels, self.config.model.num_classes) if labels.ndim == 1 else labels
+        return paddle.stack([2 * targets, paddle.zeros_like(targets)], axis=1)
+
+
+def _distillation_loss(config) -> DistillationLoss:
+    try:
+        return DistillationLoss(config.distill.kind, config.distill.temperature)
+    except ValueError as error:
+        raise UserError(f"config.distill: {error}") from None
+
+
+@cache
+def _distilled_terms(fields: tuple[str, ...]) -> type:
+    """The type of terms with these names and `distillation`."""
+    return namedtuple("DistilledTerms", (*fields, "distillation"))
+
+
+def make_objective(config, teacher: Callable[[Tensor], Tensor] | None) -> Objective:
+    """The objective of a config, with its teacher, if it has one."""
+    return DistilledObjective(config, teacher) if teacher else Objective(config)
 
 
 def rdrop_loss(config) -> RDropLoss:

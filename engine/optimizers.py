@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import paddle
 from paddle import Tensor, nn
 
 from common.errors import UserError
+from engine import lars
+from engine.parameter_groups import Group, parameter_groups
+from engine.precision import LossScaler
 from engine.schedules import learning_rate
 
-
-def _groups(model: nn.Layer, weight_decay: float) -> list[dict]:
-    """Matrices and convolutions decay; biases, norms, tokens and position embeddings do not (as in timm)."""
-    decayed, plain = [], []
-    for name, parameter in model.named_parameters():
-        if parameter.stop_gradient:
-            continue
-        exempt = len(parameter.shape) <= 1 or name.endswith(("pos_embed", "_token"))
-        (plain if exempt else decayed).append(parameter)
-    groups = ((decayed, weight_decay), (plain, 0.0))
-    return [{"params": parameters, "weight_decay": decay} for parameters, decay in groups if parameters]
+_SCALER = "loss_scale/state"
 
 
-def _create(model: nn.Layer, config):
-    groups = _groups(model, config.weight_decay)
+def _create(groups: list[Group], config):
+    """Paddle's optimiser of a config.
+
+    Its LAMB is timm's variant of arXiv:1904.00962: with bias correction, the trust ratio neither clipped nor used for
+    parameters without decay. LARS is momentum on gradients that `engine.lars` has adapted.
+    """
+    decay = "lamb_weight_decay" if config.name == "lamb" else "weight_decay"
+    described = []
+    for group in groups:
+        own = 0.0 if config.name == "lars" else group.weight_decay
+        scale = {} if group.lr_scale == 1 else {"learning_rate": group.lr_scale}  # which Paddle multiplies the rate by
+        described.append({"params": group.parameters, decay: own, **scale})
     if config.name == "adamw":
-        return paddle.optimizer.AdamW(config.lr, config.beta1, config.beta2, parameters=groups)
-    if config.name == "momentum":
-        return paddle.optimizer.Momentum(config.lr, config.momentum, parameters=groups)
-    return paddle.optimizer.SGD(config.lr, parameters=groups)
+        return paddle.optimizer.AdamW(config.lr, config.beta1, config.beta2, parameters=described)
+    if config.name == "lamb":
+        return paddle.optimizer.Lamb(config.lr, 0.0, config.beta1, config.beta2, parameters=described)
+    if config.name == "sgd":
+        return paddle.optimizer.SGD(config.lr, parameters=described)
+    return paddle.optimizer.Momentum(config.lr, config.momentum, described, use_nesterov=config.nesterov)
 
 
 class Optimizer:
@@ -39,17 +46,27 @@ class Optimizer:
         config: the `optim` part of a config.
         total_steps: of the whole run.
         accumulation_steps: micro-batches of one step.
+        scaler: of the loss, for float16.
     """
 
-    def __init__(self, model: nn.Layer, config, total_steps: int, accumulation_steps: int = 1):
+    def __init__(
+        self,
+        model: nn.Layer,
+        config,
+        total_steps: int,
+        accumulation_steps: int = 1,
+        scaler: LossScaler | None = None,
+    ):
         self.config = config
         self.total_steps = total_steps
         self.accumulation_steps = accumulation_steps
         self.steps_done = 0
         self.micro_batches = 0  # gathered since the last step
+        self.scaler = scaler
         self.grad_norm: Tensor | None = None  # of the last step, before clipping
         self._parameters = {name: p for name, p in model.named_parameters() if not p.stop_gradient}
-        self._optimizer = _create(model, config)
+        self._groups = parameter_groups(model, config)
+        self._optimizer = _create(self._groups, config)
 
     @property
     def lr(self) -> float:
@@ -68,35 +85,66 @@ class Optimizer:
 
     def accumulate(self, loss: Tensor) -> None:
         """Add the gradient of one micro-batch's mean loss, divided by the number of micro-batches."""
-        (loss / self.accumulation_steps).backward()
+        loss = loss / self.accumulation_steps
+        (loss * self.scaler.scale if self.scaler else loss).backward()
         self.micro_batches += 1
+
+    @property
+    def skipped(self) -> bool:
+        """Whether the last step was skipped, for a gradient that the loss scale made too large."""
+        return self.scaler is not None and self.scaler.skipped_in_row > 0
 
     def step(self, lr: float | None = None) -> float:
         """Update the parameters with the gathered gradients and forget them; gives the rate that was used.
 
         Args:
             lr: the rate; None: that of the schedule.
+
+        Raises:
+            UserError: when the loss scale had too many steps skipped.
         """
         lr = self.lr if lr is None else lr
-        gradients = [p.grad for p in self._parameters.values() if p.grad is not None]
-        with paddle.no_grad():
-            self.grad_norm = paddle.stack([g.norm() for g in gradients]).norm()
-            if self.config.clip_norm:
-                factor = paddle.clip(self.config.clip_norm / (self.grad_norm + 1e-6), max=1.0)
-                for gradient in gradients:
-                    gradient.multiply_(factor)
-        self._optimizer.set_lr(lr)
-        with paddle.utils.unique_name.guard():  # the moments are named at the first step: alike in every process
-            self._optimizer.step()
+        self._prepare([p.grad for p in self._parameters.values() if p.grad is not None])
+        if self.scaler is None or self.scaler.update(math.isfinite(self.grad_norm.item())):
+            self._update(lr)
         self._optimizer.clear_grad()
         self.micro_batches = 0
         self.steps_done += 1
         return lr
 
+    @paddle.no_grad()
+    def _prepare(self, gradients: list[Tensor]) -> None:
+        """Take the loss scale out of the gradients, measure and clip them."""
+        if self.scaler:
+            for gradient in gradients:
+                gradient.multiply_(paddle.to_tensor(1 / self.scaler.scale, gradient.dtype))
+        self.grad_norm = paddle.stack([g.norm() for g in gradients]).norm()
+        if self.config.clip_norm:
+            factor = paddle.clip(self.config.clip_norm / (self.grad_norm + 1e-6), max=1.0)
+            for gradient in gradients:
+                gradient.multiply_(factor)
+
+    def _update(self, lr: float) -> None:
+        if self.config.name == "lars":
+            lars.adapt(self._groups, self.config.lars_coefficient)
+        self._optimizer.set_lr(lr)
+        with paddle.utils.unique_name.guard():  # the moments are named at the first step: alike in every process
+            self._optimizer.step()
+
+    def metrics(self) -> dict[str, float]:
+        """What there is to log of the last step: the gradient's norm, and how the loss is scaled."""
+        norm = {} if self.skipped else {"grad_norm": self.grad_norm.item()}
+        if self.scaler is None:
+            return norm
+        return {**norm, "loss_scale": self.scaler.scale, "skipped_steps": self.scaler.skipped_steps}
+
     def state(self) -> dict[str, np.ndarray]:
-        """The moments as arrays, named `<parameter>/<moment>` by the model's names, not by Paddle's automatic ones."""
+        """The moments as arrays, named `<parameter>/<moment>` by the model's names, not by Paddle's automatic ones.
+
+        The loss scale is among them, as `_SCALER`.
+        """
         names = {parameter.name: name for name, parameter in self._parameters.items()}
-        state = {}
+        state = {_SCALER: self.scaler.state()} if self.scaler else {}
         for key, value in self._optimizer.state_dict().items():
             if isinstance(value, Tensor):
                 owner = max((name for name in names if key.startswith(name + "_")), key=len)
@@ -110,7 +158,11 @@ class Optimizer:
             UserError: when it belongs to another model.
         """
         tensors = {}
+        if self.scaler and _SCALER in state:  # which a run that began on a CPU does not have
+            self.scaler.load_state(state[_SCALER])
         for key, value in state.items():
+            if key == _SCALER:
+                continue
             name, _, moment = key.rpartition("/")
             if name not in self._parameters:
                 raise UserError(f"the optimiser's state has {name}, which the model lacks: it is of another model")

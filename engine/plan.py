@@ -9,11 +9,12 @@ from paddle import nn
 
 import models
 from common.errors import UserError
-from engine import distributed
+from engine import distributed, precision, settings
 from engine.objective import rdrop_loss
 from models import flops
 
-_MOMENTS = {"adamw": 2, "momentum": 1, "sgd": 0}
+_MOMENTS = {"adamw": 2, "lamb": 2, "momentum": 1, "lars": 1, "sgd": 0}
+_RATES = ("optim.lr", "optim.final_lr", "average.swa_lr", "average.swa_lowest_lr")
 _BYTES = 4  # float32
 
 
@@ -37,14 +38,16 @@ def with_input(config: ConfigDict, weights: str = "") -> ConfigDict:
         config: of which what is set stays as it is.
         weights: their source; empty for those that the config names, if any.
     """
-    config = ConfigDict(config.to_dict())
     stats = models.input_stats(config.model.name, weights or config.model.pretrained)
-    config.model.image_size = config.model.image_size or models.native_size(config.model.name)
-    config.model.mean = config.model.mean or stats.mean
-    config.model.std = config.model.std or stats.std
-    config.data.eval_crop = config.data.eval_crop or stats.crop_fraction
-    config.data.interpolation = config.data.interpolation or stats.interpolation
-    return config.lock()
+    decided = {
+        "model.image_size": models.native_size(config.model.name),
+        "model.mean": stats.mean,
+        "model.std": stats.std,
+        "data.eval_crop": stats.crop_fraction,
+        "data.interpolation": stats.interpolation,
+    }
+    set_already = settings.fields(config)
+    return settings.changed(config, {name: set_already[name] or value for name, value in decided.items()})
 
 
 def with_classes(config: ConfigDict, num_classes: int) -> ConfigDict:
@@ -55,22 +58,37 @@ def with_classes(config: ConfigDict, num_classes: int) -> ConfigDict:
     """
     if config.model.num_classes not in (0, num_classes):
         raise UserError(f"model.num_classes is {config.model.num_classes}, but the data has {num_classes} classes")
-    config = ConfigDict(config.to_dict())
-    config.model.num_classes = num_classes
-    return config.lock()
+    return settings.changed(config, {"model.num_classes": num_classes})
+
+
+def with_rate(config: ConfigDict, global_batch: int) -> ConfigDict:
+    """The config with the learning rates that the optimiser gets: by `optim.scale_lr` in proportion to the batch.
+
+    It is for the optimiser alone: what is written down is the rate that the user chose. Linear scaling: Goyal et al.,
+    arXiv:1706.02677.
+    """
+    if not config.optim.scale_lr:
+        return config
+    share, known = global_batch / config.train.reference_batch_size, settings.fields(config)
+    return settings.changed(config, {name: known[name] * share for name in _RATES})
 
 
 def make(config: ConfigDict, train_images: int) -> Plan:
     """Work out the steps of a run.
 
     Raises:
-        UserError: when the global batch is larger than the data set.
+        UserError: when the global batch is larger than the data set or no multiple of `data.repeats`, or a milestone
+            lies behind the last step.
     """
     train = config.train
     global_batch = train.batch_size * distributed.world_size() * train.accumulation_steps
     if global_batch > train_images:
         raise UserError(f"the global batch is {global_batch}, larger than the {train_images} training images")
+    if global_batch % config.data.repeats:
+        raise UserError(f"the global batch is {global_batch}, not a multiple of data.repeats={config.data.repeats}")
     steps = train.steps or max(1, round(train.epochs * train_images / global_batch))
+    if max(config.optim.milestones, default=0) >= steps:
+        raise UserError(f"optim.milestones is {config.optim.milestones}, but the run has {steps} steps")
     return Plan(train_images, global_batch, steps, config.eval.every_steps or max(1, train_images // global_batch))
 
 
@@ -115,7 +133,9 @@ def describe(config: ConfigDict, plan: Plan) -> list[str]:
     return [
         f"batch: {batch} = {plan.global_batch} images a step",
         f"run: {plan.steps} steps = {plan.epoch(plan.steps):.1f} epochs of {plan.train_images} images",
-        f"objective: {_objective(config)}",
+        f"objective: {_objective(config)}{_distillation(config)}",
+        *precision.describe(train),
+        *_rate(config, plan.global_batch),
         *head_warning(config),
     ]
 
@@ -149,6 +169,22 @@ def _objective(config: ConfigDict) -> str:
     return f"R-Drop, {rdrop.copies} copies, per-sample alpha {alpha:g}{names}{used}"
 
 
+def _distillation(config: ConfigDict) -> str:
+    distill = config.distill
+    if not distill.teacher:
+        return ""
+    kind = f"soft, T {distill.temperature:g}" if distill.kind == "soft" else "hard"
+    return f", distilled from {distill.teacher}, {kind}, share {distill.alpha:g}"
+
+
+def _rate(config: ConfigDict, global_batch: int) -> list[str]:
+    """What the batch makes of the learning rate, where it is scaled."""
+    if not config.optim.scale_lr:
+        return []
+    lr, scaled = config.optim.lr, with_rate(config, global_batch).optim.lr
+    return [f"learning rate: {lr:g} x {global_batch} / {config.train.reference_batch_size} images = {scaled:g}"]
+
+
 def head_warning(config: ConfigDict) -> list[str]:
     """A line where a distilled model is evaluated with other heads than it is trained with."""
     train, evaluation = config.model.train_head, config.model.eval_head
@@ -162,16 +198,20 @@ def head_warning(config: ConfigDict) -> list[str]:
 
 def describe_model(model: nn.Layer, config: ConfigDict) -> list[str]:
     """Parameters, multiply-adds and an estimate of the memory of one card."""
-    count, (multiply_adds, activations) = flops.parameters(model), flops.cost(model, config.model.image_size)
-    states = count * (2 + _MOMENTS[config.optim.name]) * _BYTES  # weights, gradients, moments
+    count, trained = flops.parameters(model), flops.parameters(model, trainable=True)
+    cost = flops.cost(model, config.model.image_size)
+    states = (count + trained * (1 + _MOMENTS[config.optim.name])) * _BYTES  # weights; gradients, moments
+    part = config.model.trainable
     rdrop, images = config.rdrop, config.train.batch_size + config.rdrop.unlabelled_batch_size
     blocks = len(model.stages()) - 1
     shared = rdrop.shared_blocks / blocks if blocks else model.noise_in_heads_only  # part that runs once for all copies
+    activations = cost.boundaries + cost.activations / blocks if config.train.recompute else cost.activations
     kept = round(activations * images * (rdrop.copies - (rdrop.copies - 1) * shared)) * _BYTES
     return [
         f"model: {config.model.name} at {config.model.image_size} px, {config.model.num_classes} classes",
         f"parameters: {count:,}",
-        f"multiply-adds: {multiply_adds / 1e9:.4g} G an image and pass",
+        *([f"trained: {trained:,} of them ({part.replace('_', ' ')})"] if part != "all" else []),
+        f"multiply-adds: {cost.multiply_adds / 1e9:.4g} G an image and pass",
         f"memory a card (estimate, float32): {_gigabytes(states + kept)}, of which activations {_gigabytes(kept)}",
     ]
 

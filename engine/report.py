@@ -22,7 +22,10 @@ def show_result(result: Result, outcome: dict, folder: Path) -> None:
     print(f"\n{table(result, 'test')}")
     if outcome["best_top1"] is not None:
         print(f"best on the held-out images: {100 * outcome['best_top1']:.2f}%")
-    print(f"weights: {folder / outcome['weights']} (step {outcome['step']}, {chosen})")
+    average = "" if outcome["weights_of"] == "raw" else f", {outcome['weights_of'].upper()}"
+    for name, other in outcome["beside"].items():
+        print(f"beside it: {name} weights {100 * other['top1']:.2f}% ({folder / other['weights']})")
+    print(f"weights: {folder / outcome['weights']} (step {outcome['step']}, {chosen}{average})")
     print(f"curve:   {folder / 'curve.png'}")
     print(f"time:    {outcome['seconds']:.0f} s of training", flush=True)
 

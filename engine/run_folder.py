@@ -14,7 +14,11 @@ from engine import settings
 
 CONFIG, ENVIRONMENT, RESULT, WEIGHTS = "config.json", "environment.json", "result.json", "weights.safetensors"
 CHECKPOINTS, PRETRAINED = "checkpoints", "pretrained.json"
-_OURS = (CONFIG, ENVIRONMENT, PRETRAINED, RESULT, WEIGHTS, CHECKPOINTS, "metrics.jsonl", "curve.png")
+BESIDE = "weights_{}.safetensors"  # weights that are evaluated beside those of the result
+_OURS = (
+    *(CONFIG, ENVIRONMENT, PRETRAINED, RESULT, WEIGHTS, CHECKPOINTS, "metrics.jsonl", "curve.png"),
+    *(BESIDE.format(name) for name in ("raw", "ema", "swa")),
+)
 # Fields that do not change what is computed: a run may go on with other ones.
 _FREE = {
     "data.root",
@@ -22,6 +26,7 @@ _FREE = {
     "data.workers",
     "train.batch_size",  # with train.accumulation_steps, as long as the global batch is the same
     "train.accumulation_steps",
+    "train.recompute",
     "train.checkpoint_every_steps",
     "train.keep_checkpoints",
 }
@@ -37,7 +42,7 @@ def clear(folder: Path) -> None:
     if not found:
         return
     try:
-        settings.from_dict(_read_json(folder / CONFIG), str(folder / CONFIG))
+        read_config(folder)
     except (OSError, UserError):
         raise UserError(
             f"--overwrite: {folder} has {found[0].name}, but is not the folder of a run; clear it by hand"
@@ -62,7 +67,7 @@ def claim(folder: Path, config: ConfigDict) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / CONFIG
         if path.is_file():
-            old = settings.fields(settings.from_dict(_read_json(path), str(path)))
+            old = settings.fields(read_config(folder))
             new = settings.fields(config)
             for name in sorted(new.keys() - _FREE):
                 if old[name] != new[name]:
@@ -75,9 +80,27 @@ def claim(folder: Path, config: ConfigDict) -> None:
         raise UserError(f"--workdir: {folder} can't be written ({error.strerror})") from None
 
 
+def read_config(folder: Path) -> ConfigDict:
+    """The config of a run.
+
+    Raises:
+        UserError: when the folder has none, or it is not readable.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        raise UserError(f"{folder} is not the folder of a run: it has no {CONFIG}")
+    return settings.from_dict(_read_json(path), str(path))
+
+
 def result(folder: Path) -> dict | None:
     """The result of a finished run, or None."""
     path = folder / RESULT
+    return _read_json(path) if path.is_file() else None
+
+
+def pretrained(folder: Path) -> dict | None:
+    """What became of the pretrained weights of a run that has begun, or None."""
+    path = folder / PRETRAINED
     return _read_json(path) if path.is_file() else None
 
 

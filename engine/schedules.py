@@ -22,6 +22,8 @@ def learning_rate(step: int, config, total_steps: int) -> float:
     """
     if step < config.warmup_steps:
         return config.lr * (step + 1) / config.warmup_steps
+    if config.schedule == "multi_step":
+        return config.lr * config.gamma ** sum(step >= milestone for milestone in config.milestones)
     progress = min((step - config.warmup_steps) / max(total_steps - config.warmup_steps, 1), 1.0)
     return config.final_lr + (config.lr - config.final_lr) * _remaining(config, progress)
 

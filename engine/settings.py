@@ -20,25 +20,39 @@ from configs import default
 
 FLAGS = flags.FLAGS
 _CHOICES = {
-    "data.crop": ("random_resized", "padded", "none"),
+    "data.auto_augment": ("", "randaugment", "autoaugment_imagenet", "autoaugment_cifar10", "three_augment"),
+    "data.crop": ("random_resized", "simple", "padded", "none", "test"),
+    "data.erase_mode": ("const", "rand", "pixel"),
     "data.interpolation": ("", "bicubic", "bilinear"),
+    "data.mix_mode": ("batch", "elem", "pair"),
     "data.on_corrupt": ("error", "skip"),
+    "distill.head": ("auto", "imagenet"),
+    "distill.kind": ("soft", "hard"),
     "loss.form": ("softmax", "sigmoid"),
     "model.head_init": ("normal", "zero"),
     "model.pretrained_head": ("auto", "new", "imagenet"),
     "model.train_head": ("average", "each", "class", "distillation"),
     "model.eval_head": ("", "average", "class", "distillation"),
-    "optim.name": ("adamw", "momentum", "sgd"),
-    "optim.schedule": ("cosine", "linear", "polynomial", "constant"),
+    "model.trainable": ("all", "head", "head_and_norm", "attention"),
+    "optim.decay": ("matrices", "all"),
+    "optim.name": ("adamw", "momentum", "sgd", "lamb", "lars"),
+    "optim.schedule": ("cosine", "linear", "polynomial", "constant", "multi_step"),
     "rdrop.consistency": ("symmetric_kl", "kl", "js", "mse", "cosine"),
+    "train.amp": ("", "O1", "O2"),
+    "train.amp_dtype": ("float16", "bfloat16"),
     "rdrop.preset": ("per_sample", "paper", "official_code", "paddle_2021"),
 }
 _AT_LEAST_ONE = (
     *("rdrop.copies", "rdrop.every_steps", "train.batch_size", "train.accumulation_steps", "eval.batch_size"),
-    *("train.log_every_steps", "train.checkpoint_every_steps", "train.keep_checkpoints"),
+    *("train.log_every_steps", "train.checkpoint_every_steps", "train.keep_checkpoints", "train.loss_scale"),
+    *("data.randaugment_layers", "data.erase_count", "data.repeats"),
 )
-_SHARES = ("data.flip", "loss.label_smoothing", "data.eval_crop")
-_BELOW_ONE = ("data.holdout", "optim.momentum", "optim.beta1", "optim.beta2")
+_SHARES = (
+    *("data.flip", "data.vertical_flip", "data.erase_probability", "data.mix_probability"),
+    *("data.mix_switch_probability", "loss.label_smoothing", "data.eval_crop", "distill.alpha"),
+    *("optim.layer_decay", "optim.gamma"),
+)
+_BELOW_ONE = ("data.holdout", "optim.momentum", "optim.beta1", "optim.beta2", "average.ema_decay", "average.swa_start")
 _MAY_BE_NEGATIVE = ("model.embed_drop_rate", "model.proj_drop_rate", "model.mlp_drop_rate")
 
 
@@ -91,6 +105,47 @@ def config_of_weights(argv: Sequence[str]) -> ConfigDict:
 
 def load_file(path: str) -> ConfigDict:
     """Run the `get_config` of a config file."""
+    return _call(path, "get_config")
+
+
+def load_table(path: str, function: str) -> dict[str, dict[str, object]]:
+    """Run a function of a config file that gives fields by the name of a stage or a row; {} where there is none.
+
+    Raises:
+        UserError: for a field that does not exist, or a value that does not fit it.
+    """
+    table, known = _call(path, function) or {}, fields(default.get_config())
+    for row, values in table.items():
+        for name, value in values.items():
+            if name not in known:
+                raise UserError(f"{path}: {function}: {row}: {name}: no such field{nearest(name, known)}")
+            if not _fits(value, known[name]):
+                raise UserError(f"{path}: {function}: {row}: {name}={value!r}: expected such as {known[name]!r}")
+    return table
+
+
+def stages(row: str = "") -> dict[str, ConfigDict]:
+    """The configs of the run's stages by their names, in order; a single one without a name where the file has none.
+
+    What counts, in this order: the command line, the fields of the row, those of the stage, those of `get_config`.
+
+    Args:
+        row: a variant of the experiment, a name that the file's `get_rows` gives; empty: as it is.
+
+    Raises:
+        UserError: for a row that the file does not have.
+    """
+    flag = FLAGS["config"]
+    path, given = config_flags.get_config_filename(flag), config_flags.get_override_values(flag)
+    rows = load_table(path, "get_rows") if row else {}
+    if row and row not in rows:
+        raise UserError(f"--row: {path} has no row {row!r}{nearest(row, rows)}")
+    found = load_table(path, "get_stages") or {"": {}}
+    return {name: changed(FLAGS.config, {**own, **rows.get(row, {}), **given}) for name, own in found.items()}
+
+
+def _call(path: str, function: str):
+    """What a function without arguments of a config file gives; None where the file lacks it."""
     if not Path(path).is_file():
         known = [file.stem for file in Path("configs").glob("*.py") if file.stem not in ("__init__", "default")]
         raise UserError(f"--config: {path} is not a file{nearest(Path(path).stem, known)}")
@@ -100,7 +155,7 @@ def load_file(path: str) -> ConfigDict:
     module = importlib.util.module_from_spec(specification)
     try:
         specification.loader.exec_module(module)
-        return module.get_config()
+        return getattr(module, function)() if function == "get_config" or hasattr(module, function) else None
     except Exception as error:  # a config is the user's own code: whatever it raises is theirs to mend
         raise UserError(f"--config: {path}: {type(error).__name__}: {' '.join(str(error).split())}") from None
 
@@ -158,11 +213,20 @@ def _literal(text: str):
 
 
 def _fits(value, default_value) -> bool:
+    if isinstance(default_value, str):
+        return isinstance(value, str)
     if isinstance(default_value, tuple):
         return isinstance(value, tuple) and all(_fits(item, 0.0) for item in value)
     if isinstance(default_value, bool) or isinstance(value, bool):
         return isinstance(value, bool) and isinstance(default_value, bool)
     return isinstance(value, (int, float) if isinstance(default_value, float) else int)
+
+
+def changed(config: ConfigDict, values: dict[str, object]) -> ConfigDict:
+    """A copy of a config with other values for some fields, which are given by their dotted names."""
+    copy = ConfigDict(config.to_dict())
+    copy.update_from_flattened_dict(values)
+    return copy.lock()
 
 
 def fields(config: ConfigDict, prefix: str = "") -> dict[str, object]:
@@ -182,7 +246,7 @@ def validate(config: ConfigDict) -> None:
     """
     for name, expected in fields(default.get_config()).items():
         value = fields(config).get(name)
-        if not _fits(value, expected) and not (isinstance(expected, str) and isinstance(value, str)):
+        if not _fits(value, expected):
             raise UserError(f"config.{name} is {value!r}, expected {_KINDS.get(type(expected), 'text')}")
         if name in _CHOICES and value not in _CHOICES[name]:
             choices = ", ".join(choice or "''" for choice in _CHOICES[name])
@@ -198,7 +262,11 @@ def validate(config: ConfigDict) -> None:
     if config.seed >= 2**63:
         raise UserError(f"config.seed is {config.seed}, expected below 2^63")
     _validate_tuples(config)
+    _validate_augmentation(config.data)
     _validate_copies(config)
+    _validate_optim(config)
+    _validate_averages(config.average)
+    _validate_distillation(config)
 
 
 def validate_length(config: ConfigDict) -> None:
@@ -213,6 +281,17 @@ def validate_length(config: ConfigDict) -> None:
     if steps and epochs:
         raise UserError(
             f"config.train.steps={steps} and config.train.epochs={epochs:g} are both set; set the other to 0"
+        )
+
+
+def _validate_augmentation(options: ConfigDict) -> None:
+    for name, largest in (("randaugment_magnitude", 10), ("hue_jitter", 0.5)):
+        if options[name] > largest:
+            raise UserError(f"config.data.{name} is {options[name]}, expected 0 to {largest}")
+    if (options.color_jitter or options.hue_jitter) and options.auto_augment not in ("", "three_augment"):
+        raise UserError(
+            f"config.data.auto_augment={options.auto_augment} changes the colours itself: set color_jitter and "
+            "hue_jitter to 0"
         )
 
 
@@ -241,6 +320,61 @@ def _validate_copies(config: ConfigDict) -> None:
         raise UserError(
             "config.rdrop.consistency=cosine has no gradient at model.head_init=zero, where all logits are 0"
         )
+
+
+def _validate_optim(config: ConfigDict) -> None:
+    optim, milestones = config.optim, config.optim.milestones
+    if optim.nesterov and not (optim.name == "momentum" and optim.momentum):
+        raise UserError("config.optim.nesterov is for optim.name=momentum, with a momentum above 0")
+    if optim.name in ("lamb", "lars") and not optim.weight_decay:
+        raise UserError(
+            f"config.optim.name={optim.name} adapts the rates of parameters that decay: set optim.weight_decay above 0"
+        )
+    if not optim.layer_decay:
+        raise UserError("config.optim.layer_decay is 0, expected above 0, to 1 for the same rate in all layers")
+    if optim.final_lr and optim.schedule in ("constant", "multi_step"):
+        raise UserError(f"config.optim.final_lr has no use with optim.schedule={optim.schedule}")
+    if (optim.schedule == "multi_step") != bool(milestones):
+        raise UserError("config.optim.milestones and optim.schedule=multi_step go together: set both, or neither")
+    rising = all(earlier < later for earlier, later in zip((optim.warmup_steps, *milestones), milestones))
+    if not rising or not all(isinstance(step, int) for step in milestones):
+        raise UserError(
+            f"config.optim.milestones is {milestones}, expected rising steps, such as (1000, 2000), after the warm-up"
+        )
+    if optim.scale_lr and not config.train.reference_batch_size:
+        raise UserError(
+            "config.optim.scale_lr needs train.reference_batch_size, the global batch that optim.lr was chosen for"
+        )
+
+
+def _validate_averages(average: ConfigDict) -> None:
+    for name in ("swa_every_steps", "swa_lr", "swa_lowest_lr"):
+        if average[name] and not average.swa_start:
+            raise UserError(f"config.average.{name} has no use while average.swa_start is 0")
+    if average.swa_lowest_lr and not average.swa_lr > average.swa_lowest_lr:
+        raise UserError(
+            f"config.average.swa_lowest_lr is {average.swa_lowest_lr:g}, "
+            f"expected below average.swa_lr={average.swa_lr:g}"
+        )
+
+
+def _validate_distillation(config: ConfigDict) -> None:
+    distill = config.distill
+    if not distill.teacher:
+        if distill.weights:
+            raise UserError("config.distill.weights has no use while distill.teacher is empty: name its model")
+        return
+    if not distill.weights:
+        raise UserError(
+            f"config.distill.teacher={distill.teacher} needs distill.weights: a teacher that was not trained teaches "
+            "nothing"
+        )
+    if config.loss.form != "softmax":
+        raise UserError(f"config.distill.teacher needs loss.form=softmax, not {config.loss.form}")
+    if distill.alpha == 0:
+        raise UserError("config.distill.alpha is 0, so the teacher would teach nothing; leave distill.teacher empty")
+    if distill.alpha == 1 and config.rdrop.copies > 1:
+        raise UserError("config.distill.alpha is 1, which leaves nothing of R-Drop; set rdrop.copies=1")
 
 
 def _validate_tuples(config: ConfigDict) -> None:
@@ -274,8 +408,7 @@ def from_dict(stored: object, origin: str) -> ConfigDict:
         if name not in known:
             raise UserError(f"{origin}: its config has the field {name}, which this version does not know")
         value = tuple(value) if isinstance(value, (list, tuple)) else value
-        fits = isinstance(value, str) if isinstance(known[name], str) else _fits(value, known[name])
-        if not fits:
+        if not _fits(value, known[name]):
             raise UserError(f"{origin}: its config has {name} = {value!r}, expected such as {known[name]!r}")
         config.update_from_flattened_dict({name: value})
     return config

@@ -17,7 +17,7 @@ _USUAL_BATCH = 512
 def _other_batch(config, plan) -> str | None:
     """Linear scaling: Goyal et al., arXiv:1706.02677."""
     lr, reference = config.optim.lr, config.train.reference_batch_size
-    if reference in (0, plan.global_batch):
+    if reference in (0, plan.global_batch) or config.optim.scale_lr:
         return None
     return (
         f"optim.lr={lr:g} was chosen for a global batch of {reference}, this is {plan.global_batch}: by linear "
@@ -27,12 +27,15 @@ def _other_batch(config, plan) -> str | None:
 
 
 def _usual_rate(config, plan) -> tuple[float, str] | None:
-    """The highest usual rate of fine-tuning at this batch, and where it is from.
+    """The highest usual rate of fine-tuning at this batch, and where it is from; None where none is known.
 
     For SGD it grows with the batch (arXiv:1706.02677) and with 1 - momentum, for Adam with its root (Malladi et al.,
     arXiv:2205.10287).
     """
     share, optim = plan.global_batch / _USUAL_BATCH, config.optim
+    # New weights, a new head on a frozen body, and falling rates bear more.
+    if not config.model.pretrained or config.model.trainable != "all" or optim.layer_decay < 1:
+        return None
     if optim.name == "adamw":
         return 1e-4 * math.sqrt(share), "1e-5 to 1e-4 for 512 images; DeiT's code has 5e-6 at 384 pixels"
     if optim.name in ("momentum", "sgd"):
@@ -42,7 +45,7 @@ def _usual_rate(config, plan) -> tuple[float, str] | None:
 
 
 def _high_rate(config, plan) -> str | None:
-    usual = _usual_rate(config, plan) if config.model.pretrained else None
+    usual = _usual_rate(config, plan)
     if usual is None or config.optim.lr <= _FAR * usual[0]:
         return None
     return (
@@ -54,7 +57,7 @@ def _high_rate(config, plan) -> str | None:
 
 def _unclipped(config, plan) -> str | None:
     """The ViT paper clips at norm 1 in fine-tuning; without, an outlier among the gradients is a step of its size."""
-    usual = _usual_rate(config, plan) if config.model.pretrained and config.optim.name != "adamw" else None
+    usual = _usual_rate(config, plan) if config.optim.name != "adamw" else None
     if usual is None or config.optim.clip_norm or not usual[0] < config.optim.lr <= _FAR * usual[0]:
         return None
     return (

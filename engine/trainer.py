@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,20 +15,28 @@ import data
 import models
 from common.errors import UserError
 from common.files import sha256, write_json
-from engine import checkpoint, distributed, logs, plan, report, run_folder, weights
+from engine import checkpoint, distributed, logs, plan, precision, report, run_folder, weights
+from engine.averages import RAW, Averages
 from engine.diagnosis import Diagnosis
-from engine.evaluator import evaluate
+from engine.evaluator import Result, evaluate
 from engine.meter import Meter
 from engine.noise import noise
-from engine.objective import Objective
+from engine.objective import make_objective
 from engine.optimizers import Optimizer
+from engine.precise_bn import precise_statistics
 from engine.signals import StopRequest
+from engine.teacher import load_teacher
 
 
 def build_model(config: ConfigDict) -> nn.Layer:
     """Make the model of a resolved config with fresh weights, the same on every rank."""
     paddle.seed(config.seed)
-    return models.build(config.model, config.rdrop.drop_rates, config.rdrop.shared_blocks)
+    model = models.build(config.model, config.rdrop.drop_rates, config.rdrop.shared_blocks)
+    models.freeze(model, config.model.trainable, config.model.image_size)
+    if config.train.recompute:
+        model.recompute()
+    precision.apply(model, config.train)
+    return model
 
 
 def load_pretrained(model: nn.Layer, config: ConfigDict, classes: tuple[str, ...]) -> dict:
@@ -70,11 +79,17 @@ class Trainer:
         self.pretrained = load_pretrained(self.model, config, train_set.classes)
         plan.check_noise(self.model, config)
         plan.check_unlabelled(config, unlabelled_set)
-        self.objective = Objective(config)
+        self.teacher = load_teacher(config, train_set.classes)
+        self.objective = make_objective(config, self.teacher)
+        scaled = plan.with_rate(config, self.plan.global_batch)
+        self.averages = Averages(self.model, scaled.average, self.plan)
+        accumulation, scaler = config.train.accumulation_steps, precision.loss_scaler(config.train)
+        self.optimizer = Optimizer(self.model, scaled.optim, self.plan.steps, accumulation, scaler)
         self.diagnosis = Diagnosis(config, self.plan)
-        self.optimizer = Optimizer(self.model, config.optim, self.plan.steps, config.train.accumulation_steps)
-        self.progress = {"step": 0, "best_top1": -1.0, "best_step": -1, "seconds": 0.0, "skipped": 0}
+        self.progress = {"step": 0, "best_top1": -1.0, "best_step": -1, "best_of": RAW, "seconds": 0.0, "skipped": 0}
         self.progress.update(global_batch=self.plan.global_batch, micro_batch=config.train.batch_size)
+        if self.teacher:
+            self.progress.update(teacher=self.teacher.provenance["sha256"])
 
     def train(self) -> bool:
         """Run the steps that are left. Gives False when a signal stopped it (after saving), True at the end."""
@@ -95,9 +110,10 @@ class Trainer:
                 if not optimizer.step_due:
                     continue
 
-                lr = optimizer.step()
+                lr = optimizer.step(self.averages.rate(step))
                 distributed.average_buffers(self.model)
                 step = optimizer.steps_done
+                self.averages.update(step)
                 last, stopping = step == self.plan.steps, stop.agreed()
                 log.advance(self.plan.global_batch)
                 self.progress.update(step=step, seconds=log.seconds)
@@ -115,9 +131,11 @@ class Trainer:
         state = checkpoint.newest(self.folder / run_folder.CHECKPOINTS)
         if state:
             self._check_split(state.progress)
+            self._check_teacher(state.progress)
             models.assign_all(self.model, state.model, str(self.folder))
+            self.averages.load_state(state.averages)
             self.optimizer.load_state(state.optimizer, state.progress["step"])
-            self.progress = {**state.progress, "micro_batch": self.config.train.batch_size}
+            self.progress = {**self.progress, **state.progress, "micro_batch": self.config.train.batch_size}
         return self.progress["step"]
 
     def _check_split(self, before: dict) -> None:
@@ -143,43 +161,75 @@ class Trainer:
                 "this preset, mixing or images without labels that is another objective"
             )
 
+    def _check_teacher(self, before: dict) -> None:
+        """See that the file of the teacher's weights is still the same: they are not in the checkpoint.
+
+        Raises:
+            UserError: when it is not.
+        """
+        if before.get("teacher") != self.progress.get("teacher"):
+            raise UserError(
+                f"{self.folder}: {self.config.distill.weights} is not the file any more that the run was distilled from"
+            )
+
     def finish(self) -> dict:
         """Evaluate the best weights (the last, where none are held out) on the test images, and write the result."""
         progress, config = self.progress, self.config
+        step, chosen = progress["step"], self.averages.names(progress["step"])[-1]
         if progress["best_step"] >= 0:
-            best = checkpoint.load(self.folder / run_folder.CHECKPOINTS, progress["best_step"])
+            step, chosen = progress["best_step"], progress["best_of"]
+            best = checkpoint.load(self.folder / run_folder.CHECKPOINTS, step)
             models.assign_all(self.model, best.model, str(self.folder))
+            self.averages.load_state(best.averages)
         test_set = data.build(config, "test")
         report.check_classes(test_set.classes, self.train_set.classes, "the training images")
-        result = evaluate(self.model, test_set, config)
+        results = {name: self._test(name, name == chosen, test_set) for name in self.averages.names(step)}
+        result = results.pop(chosen)
         distributed.say(*self.diagnosis.test(result))
         outcome = {
-            **{name: value for name, value in result._asdict().items() if name in ("top1", "top5", "loss", "ece")},
+            **_measured(result),
             "best_top1": progress["best_top1"] if progress["best_step"] >= 0 else None,
-            "step": progress["best_step"] if progress["best_step"] >= 0 else progress["step"],
+            "step": step,
+            "weights_of": chosen,
+            "beside": {
+                name: {**_measured(other), "weights": run_folder.BESIDE.format(name)} for name, other in results.items()
+            },
             "images_seen": progress["step"] * self.plan.global_batch,
             "images_skipped": progress["skipped"] + result.skipped,
             "seconds": round(progress["seconds"], 1),
         }
         if distributed.is_main():
-            path = self.folder / run_folder.WEIGHTS
-            weights.save(path, weights.arrays_of(self.model), config, test_set.classes)
-            outcome.update(weights=run_folder.WEIGHTS, weights_sha256=sha256(path))
+            outcome.update(weights=run_folder.WEIGHTS, weights_sha256=sha256(self.folder / run_folder.WEIGHTS))
             logs.draw_curve(self.folder)
             write_json(self.folder / run_folder.RESULT, outcome)
             report.show_result(result, outcome, self.folder)
         return outcome
 
+    def _test(self, name: str, chosen: bool, test_set) -> Result:
+        """Evaluate the weights or one of their averages on the test images, and write them down."""
+        with self._weights(name):
+            if distributed.is_main():
+                path = self.folder / (run_folder.WEIGHTS if chosen else run_folder.BESIDE.format(name))
+                weights.save(path, weights.arrays_of(self.model), self.config, test_set.classes)
+            return evaluate(self.model, test_set, self.config)
+
+    @contextlib.contextmanager
+    def _weights(self, name: str) -> Iterator[None]:
+        """A context in which the model is as it is evaluated: with its weights or an average, and their statistics."""
+        with self.averages.installed(name), precise_statistics(self.model, self.train_set, self.config):
+            yield
+
     def batches(self) -> Iterator[data.Batch]:
         """The micro-batches of the steps that are left; images without labels come after the others."""
-        labelled = self._load(self.train_set, self.config.train.batch_size)
+        labelled = self._load(self.train_set, self.config.train.batch_size, self.config.data.repeats)
         if self.unlabelled_set is None:
             return labelled
         return data.join(labelled, self._load(self.unlabelled_set, self.config.rdrop.unlabelled_batch_size))
 
-    def _load(self, dataset, batch_size: int) -> Iterator[data.Batch]:
+    def _load(self, dataset, batch_size: int, repeats: int = 1) -> Iterator[data.Batch]:
         accumulation, start = self.config.train.accumulation_steps, self.optimizer.steps_done
-        sampler = data.TrainSampler(dataset, batch_size, accumulation, self.plan.steps, self.config.seed, start)
+        steps, seed = self.plan.steps, self.config.seed
+        sampler = data.TrainSampler(dataset, batch_size, accumulation, steps, seed, start, repeats)
         return data.load(dataset, sampler, self.config.data.workers)
 
     def _log(self):
@@ -191,18 +241,20 @@ class Trainer:
         """Log training metrics."""
         self._check_numbers()
         self.progress["skipped"] += values["skipped"]
-        step, values = self.progress["step"], {**values, "lr": lr, "grad_norm": self.optimizer.grad_norm.item()}
+        step, values = self.progress["step"], {**values, "lr": lr, **self.optimizer.metrics()}
         log.step(step, values)
         log.findings(step, self.diagnosis.training(step, values))
 
     def _check_numbers(self) -> None:
         """Stop where the gradient (the same on all ranks) is no number any more, before anything is written of it.
 
+        A step that the loss scale skips has changed nothing.
+
         Raises:
             UserError: naming the step; the checkpoints stay as they are.
         """
         norm = self.optimizer.grad_norm.item()
-        if not math.isfinite(norm):
+        if not math.isfinite(norm) and not self.optimizer.skipped:
             step = self.progress["step"]
             raise UserError(f"the gradient's norm is {norm} at step {step}: lower optim.lr, or set optim.clip_norm")
 
@@ -211,20 +263,27 @@ class Trainer:
         if self.val_set is None:
             return False
         self._check_numbers()
-        result = evaluate(self.model, self.val_set, self.config)
-        step = self.progress["step"]
-        log.validation(step, result)
-        log.findings(step, self.diagnosis.validation(step, result))
+        step, improved = self.progress["step"], False
+        for name in self.averages.names(step):
+            with self._weights(name):
+                result = evaluate(self.model, self.val_set, self.config)
+            log.validation(step, result, name)
+            log.findings(step, self.diagnosis.validation(step, result) if name == RAW else [])
+            if result.top1 >= self.progress["best_top1"]:
+                self.progress.update(best_top1=result.top1, best_step=step, best_of=name)
+                improved = True
         log.restart_rate()
-        if result.top1 < self.progress["best_top1"]:
-            return False
-        self.progress.update(best_top1=result.top1, best_step=step)
-        return True
+        return improved
 
     def _save(self, log) -> None:
         self._check_numbers()
         if distributed.is_main():
-            state = checkpoint.State(weights.arrays_of(self.model), self.optimizer.state(), self.progress)
+            arrays, averages = weights.arrays_of(self.model), self.averages.state()
+            state = checkpoint.State(arrays, self.optimizer.state(), self.progress, averages)
             checkpoint.save(self.folder / run_folder.CHECKPOINTS, state, self.config.train.keep_checkpoints)
         distributed.barrier()  # the others may read it next
         log.restart_rate()
+
+
+def _measured(result: Result) -> dict[str, float]:
+    return {name: getattr(result, name) for name in ("top1", "top5", "loss", "ece")}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from losses.distillation import KINDS, DistillationLoss
 from losses.rdrop import CONSISTENCY, FORMS, PRESETS, RDropLoss, Terms
 from losses.soft_targets import smooth
 
-__all__ = ["CONSISTENCY", "FORMS", "PRESETS", "RDropLoss", "Terms", "smooth"]
+__all__ = ["CONSISTENCY", "FORMS", "KINDS", "PRESETS", "DistillationLoss", "RDropLoss", "Terms", "smooth"]

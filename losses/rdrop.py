@@ -73,7 +73,7 @@ def symmetric_kl(log_probs: Tensor, stop_gradient: bool) -> Tensor:
     `m`, not with its square.
     """
     if stop_gradient:
-        return _mean_over_pairs(_kl, log_probs, itertools.permutations, stop_gradient)
+        return _mean_over_pairs(kl_divergence, log_probs, itertools.permutations, stop_gradient)
     copies, probs = log_probs.shape[0], log_probs.exp()
     covariance = (probs - probs.mean(axis=0, keepdim=True)) * (log_probs - log_probs.mean(axis=0, keepdim=True))
     return covariance.sum(axis=-1).mean(axis=0) * (copies / (copies - 1))
@@ -81,7 +81,7 @@ def symmetric_kl(log_probs: Tensor, stop_gradient: bool) -> Tensor:
 
 def forward_kl(log_probs: Tensor, stop_gradient: bool) -> Tensor:
     """One direction: the mean over pairs `i < j` of `KL(p_i || p_j)`; an earlier copy is the target of a later one."""
-    return _mean_over_pairs(_kl, log_probs, itertools.combinations, stop_gradient)
+    return _mean_over_pairs(kl_divergence, log_probs, itertools.combinations, stop_gradient)
 
 
 def jensen_shannon(log_probs: Tensor, stop_gradient: bool) -> Tensor:
@@ -91,7 +91,7 @@ def jensen_shannon(log_probs: Tensor, stop_gradient: bool) -> Tensor:
     """
     copies, *places = log_probs.shape
     mixture = paddle.logsumexp(log_probs.flatten(1), axis=0) - math.log(copies)  # flat: it takes four axes at most
-    return _kl(log_probs, mixture.reshape(places)).mean(axis=0)
+    return kl_divergence(log_probs, mixture.reshape(places)).mean(axis=0)
 
 
 def squared_error(logits: Tensor, stop_gradient: bool) -> Tensor:
@@ -111,7 +111,7 @@ def cosine(logits: Tensor, stop_gradient: bool) -> Tensor:
     )
 
 
-def _kl(target: Tensor, other: Tensor) -> Tensor:
+def kl_divergence(target: Tensor, other: Tensor) -> Tensor:
     """`KL(p || q)` of two log-probabilities, over the last axis."""
     return (target.exp() * (target - other)).sum(axis=-1)
 
@@ -245,11 +245,15 @@ class RDropLoss(nn.Layer):
 # The two forms of a prediction. A sigmoid is a softmax of two for each class: log-probabilities (..., C, 2).
 
 
+def log_softmax(logits: Tensor) -> Tensor:
+    """Over the last axis. Not Paddle's own: on a CPU that is never below -64."""
+    shifted = logits - logits.detach().max(axis=-1, keepdim=True)
+    return shifted - shifted.exp().sum(axis=-1, keepdim=True).log()
+
+
 def _log_probs(logits: Tensor, form: str) -> Tensor:
     if form == "softmax":
-        # Not Paddle's log_softmax: on a CPU that is never below -64.
-        shifted = logits - logits.detach().max(axis=-1, keepdim=True)
-        return shifted - shifted.exp().sum(axis=-1, keepdim=True).log()
+        return log_softmax(logits)
     return paddle.stack([F.log_sigmoid(logits), F.log_sigmoid(-logits)], axis=-1)
 
 

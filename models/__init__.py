@@ -6,8 +6,11 @@ import paddle
 from paddle import nn
 
 from common.errors import UserError, nearest
+from models.depth import layer_numbers
 from models.dropout import DropRates, Rate, batch_rows, random_layers
+from models.freezing import TRAINABLE, freeze
 from models.imagenet import imagenet_rows
+from models.norms import batch_norms
 from models.registry import MODELS, Head, InputStats
 from models.sources import locate, named_weights, needs_download, stated_input
 from models.weight_files import read_arrays, write_arrays
@@ -19,17 +22,21 @@ EVAL_HEADS = ("", "average", "class", "distillation")  # and in evaluation; empt
 __all__ = [
     "EVAL_HEADS",
     "MODELS",
+    "TRAINABLE",
     "TRAIN_HEADS",
     "Report",
     "assign",
     "assign_all",
+    "batch_norms",
     "batch_rows",
     "build",
     "create",
     "fit",
+    "freeze",
     "imagenet_rows",
     "input_stats",
     "is_distilled",
+    "layer_numbers",
     "load_weights",
     "locate",
     "named_weights",

@@ -12,7 +12,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import NamedTuple, Union
 
@@ -66,6 +67,26 @@ def batch_rows(*rows: range):
 def batch_copies(copies: range):
     """A context in which a batch holds these copies of the images, one after the other."""
     return _layout(copies=copies)
+
+
+def replay() -> Callable[[], AbstractContextManager]:
+    """A function that gives the context of now again later: what the batch holds, and the same random numbers.
+
+    The numbers that are drawn after such a context are those that would have come without it.
+    """
+    layout, state = _LAYOUT.get(), paddle.get_rng_state()
+
+    @contextlib.contextmanager
+    def again() -> Iterator[None]:
+        later = paddle.get_rng_state()
+        paddle.set_rng_state(state)
+        try:
+            with _layout(**layout._asdict()):
+                yield
+        finally:
+            paddle.set_rng_state(later)
+
+    return again
 
 
 def keep_mask(shape: Sequence[int], rate: Rate, axis: int = 0) -> np.ndarray:

@@ -23,10 +23,14 @@ _LEVIT = (levit.Attention, levit.AttentionSubsample)  # N tokens, of N_ where th
 
 
 class Cost(NamedTuple):
-    """Per image and pass: multiply-adds (attention products included), and values that wait for the gradient."""
+    """Per image and pass: multiply-adds (attention products included), and values that wait for the gradient.
+
+    Nothing waits for it in front of the first layer that is trained.
+    """
 
     multiply_adds: int
     activations: int
+    boundaries: int  # of these values, those that one block hands to the next
 
 
 # What a layer gives out is kept by it and by what follows (dropout, GELU, the residual sum). Measured on the CPU as the
@@ -34,19 +38,27 @@ class Cost(NamedTuple):
 _KEPT_PER_OUTPUT = 3
 
 
-def parameters(model: nn.Layer) -> int:
-    """Number of parameters, frozen ones included; Paddle's also hold the running statistics of batch norms."""
+def parameters(model: nn.Layer, trainable: bool = False) -> int:
+    """Number of parameters, or of those that are not frozen; Paddle's also hold the statistics of batch norms."""
     found = (p for name, p in model.named_parameters() if not name.endswith(("._mean", "._variance")))
-    return sum(int(parameter.size) for parameter in found)
+    return sum(int(parameter.size) for parameter in found if not (trainable and parameter.stop_gradient))
 
 
 def cost(model: nn.Layer, image_size: int) -> Cost:
     """Run one blank image through the model in evaluation mode and count."""
-    counted = [0, 0]
+    counted, trained = [0, 0, 0], False
+    stages = {id(layer) for stage in model.stages() for layer in stage}
 
     def count(layer: nn.Layer, inputs, output) -> None:
+        nonlocal trained
         counted[0] += _multiply_adds(layer, inputs[0], output)
         counted[1] += _values(layer, inputs, output)
+        own = layer.parameters(include_sublayers=False)
+        trained = trained or any(not parameter.stop_gradient for parameter in own)
+        if own and not trained:
+            counted[1] = 0
+        elif id(layer) in stages and trained:
+            counted[2] += int(output.size)
 
     hooks = [layer.register_forward_post_hook(count) for layer in model.sublayers()]
     training = model.training

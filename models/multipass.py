@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import itertools
+
 import numpy as np
 import paddle
 from paddle import Tensor, nn
+from paddle.distributed.fleet.utils import recompute
 
-from models.dropout import batch_copies, random_layers, silence
+from common.errors import UserError
+from models.dropout import batch_copies, random_layers, replay, silence
 
 # Elements of the tokens of all copies up to which they go through together on a CPU. Beyond, one after the other is
 # faster: what a layer leaves behind is still in the cache when the next one reads it.
@@ -22,6 +28,8 @@ class MultiPass(nn.Layer):
 
     heads: tuple[str, ...] = ("head",)  # the layers that depend on the number of classes
     derived: tuple[str, ...] = ()  # endings of the names of buffers that follow from the shape: never read from a file
+    _precision = contextlib.nullcontext  # of the forward pass
+    recomputed = False  # whether blocks run once more in the backward pass
     joined = False  # whether all copies must go through together (batch norm takes its statistics over them)
 
     def embed(self, images: Tensor) -> Tensor:
@@ -66,13 +74,21 @@ class MultiPass(nn.Layer):
         Returns:
             Logits `(copies, B, C)`; `(B, C)` for `copies=1`.
         """
+        with self._precision():
+            logits = self._logits(images, copies)
+        return logits.astype("float32")
+
+    def autocast(self, level: str, dtype: str) -> None:
+        """Compute in half precision: `level` is Paddle's O1 or O2, `dtype` float16 or bfloat16. The weights stay."""
+        self._precision = functools.partial(paddle.amp.auto_cast, level=level, dtype=dtype, use_promote=False)
+
+    def _logits(self, images: Tensor, copies: int) -> Tensor:
         x, layers = self.embed(images), [layer for stage in self.stages() for layer in stage]
         if copies == 1:
             return self._run(x, layers)
         noisy = [self.training and bool(random_layers(layer)) for layer in layers]
         shared = noisy.index(True) if any(noisy) else len(layers)
-        for layer in layers[:shared]:
-            x = layer(x)
+        x = self._through(x, layers[:shared])
         logits = self._passes(x, layers[shared:], copies)
         return logits.reshape([copies, -1, *logits.shape[1:]])
 
@@ -91,9 +107,38 @@ class MultiPass(nn.Layer):
         return paddle.concat(passes)
 
     def _run(self, x: Tensor, layers: list[nn.Layer]) -> Tensor:
+        return self.classify(self._through(x, layers))
+
+    def _through(self, x: Tensor, layers: list[nn.Layer]) -> Tensor:
+        again = self.recomputed and self.training and paddle.is_grad_enabled()
         for layer in layers:
-            x = layer(x)
-        return self.classify(x)
+            x = self._recomputed(layer, x) if again and not x.stop_gradient else layer(x)
+        return x
+
+    def _recomputed(self, layer: nn.Layer, x: Tensor) -> Tensor:
+        """`layer(x)`, which the backward pass computes again with the same masks and precision."""
+        contexts = itertools.chain(
+            [contextlib.nullcontext], itertools.repeat(replay())
+        )  # now, and in the backward pass
+
+        def run(x: Tensor) -> Tensor:
+            with next(contexts)(), self._precision():
+                return layer(x)
+
+        # The other way breaks several cards; its own care for random numbers lacks CPUs in Paddle 2.6.
+        return recompute(run, x, use_reentrant=False, preserve_rng_state=False)
+
+    def recompute(self) -> None:
+        """Keep only what goes into each block for the gradient, and run the block once more in the backward pass.
+
+        Loss and gradients stay the same (Chen et al., arXiv:1604.06174).
+
+        Raises:
+            UserError: for a model that is not made of blocks.
+        """
+        if len(self.stages()) == 1:
+            raise UserError("train.recompute needs a model that is made of blocks (ViT, DeiT, CaiT, Swin)")
+        self.recomputed = True
 
     def share(self, blocks: int) -> None:
         """Switch the noise of the embedding and of the first blocks off: they then run once for all copies.

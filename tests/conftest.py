@@ -45,6 +45,23 @@ def paint(folder: Path, classes: int, images: int, size: int = 24) -> Path:
     return folder
 
 
+def import_timm():
+    """timm, with torchvision beside it; the test is skipped where they are not."""
+    torch = pytest.importorskip("torch")
+    register = torch.library.register_fake
+
+    def tolerant(name, *arguments, **fields):  # torchvision has no CPU build whose operators PyTorch would know
+        if isinstance(name, str) and name.startswith("torchvision::"):
+            return lambda function: function
+        return register(name, *arguments, **fields)
+
+    torch.library.register_fake = tolerant
+    try:
+        return pytest.importorskip("timm")
+    finally:
+        torch.library.register_fake = register
+
+
 @pytest.fixture
 def painted(tmp_path: Path) -> Path:
     """A root with `train` and `test`: 3 classes of 12 and 5 images."""

@@ -2,6 +2,9 @@
 
     python -m tools.sweep --config configs/digits_rdrop.py configs/digits_ce.py --seeds 0 1 2 3 4 --jobs 2
     python -m tools.sweep --config configs/digits_rdrop.py --set optim.lr=1e-3,3e-3 --set rdrop.alpha=0.3,1
+    python -m tools.sweep --config configs/tiny_imagenet_tricks_small.py --rows --seeds 0 1 2
+
+--rows runs the config as it is and each of its rows (its `get_rows`), or those that are named: an ablation.
 
 Each run is a `main.py` of its own in a folder of its own, so a sweep that is started again goes on where it was. Choose
 values by the column of the held-out images; the test images are for the one that was chosen.
@@ -23,22 +26,23 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from common.errors import UserError
+from common.errors import UserError, nearest
 from common.files import write_json
-from engine import runtime
+from engine import runtime, settings
 
 _ROOT = Path(__file__).resolve().parent.parent
 
 
 class Setting(NamedTuple):
-    """One row of the table: a config file and its overrides."""
+    """One row of the table: a config file, one of its rows (empty: as it is) and overrides."""
 
     config: str
     overrides: tuple[str, ...]
+    row: str = ""
 
     @property
     def name(self) -> str:
-        return " ".join([Path(self.config).stem, *self.overrides])
+        return " ".join(filter(None, [Path(self.config).stem, self.row, *self.overrides]))
 
 
 def _arguments() -> argparse.Namespace:
@@ -46,6 +50,7 @@ def _arguments() -> argparse.Namespace:
         prog="tools.sweep", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--config", nargs="+", required=True, help="config files")
+    parser.add_argument("--rows", nargs="*", metavar="ROW", help="rows of the config files; no name: all")
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=V1,V2", help="values of a field to try")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="seeds of each setting")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time; they share the cores")
@@ -54,8 +59,17 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def settings_of(configs: list[str], fields: list[str]) -> list[Setting]:
-    """All combinations of config files and values of fields (`name=value,value`)."""
+def settings_of(configs: list[str], fields: list[str], rows: list[str] | None = None) -> list[Setting]:
+    """All combinations of config files, their rows, and values of fields (`name=value,value`).
+
+    Args:
+        configs: paths.
+        fields: as `--set` has them.
+        rows: names; none: all that the files have; None: the configs as they are only.
+
+    Raises:
+        UserError: for a field without values, or a row that a file does not have.
+    """
     choices = []
     for field in fields:
         name, equals, values = field.partition("=")
@@ -63,14 +77,23 @@ def settings_of(configs: list[str], fields: list[str]) -> list[Setting]:
             raise UserError(f"--set {field}: expected FIELD=value,value")
         values = re.split(r",(?![^(]*\))", values)  # at commas outside of brackets: a tuple is one value
         choices.append([f"{name}={value}" for value in values])
-    return [Setting(config, overrides) for config in configs for overrides in itertools.product(*choices)]
+    found = []
+    for config in configs:
+        known = settings.load_table(config, "get_rows") if rows is not None else {}
+        for row in rows or ():
+            if row not in known:
+                raise UserError(f"--rows: {config} has no row {row!r}{nearest(row, known)}")
+        chosen = rows or known
+        found += [Setting(config, own, row) for row in ("", *chosen) for own in itertools.product(*choices)]
+    return found
 
 
 def run_one(setting: Setting, seed: int, workdir: Path, threads: int) -> dict:
     """Train one setting with one seed, unless it is done; gives its result."""
     folder = workdir / setting.name.replace("/", "_").replace(" ", "__") / f"seed_{seed}"
     overrides = [f"--config.{override}" for override in (*setting.overrides, f"seed={seed}")]
-    command = [sys.executable, str(_ROOT / "main.py"), f"--config={setting.config}", f"--workdir={folder}", *overrides]
+    flags = [f"--config={setting.config}", f"--row={setting.row}", f"--workdir={folder}", *overrides]
+    command = [sys.executable, str(_ROOT / "main.py"), *flags]
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
@@ -109,7 +132,7 @@ def main() -> int:
     arguments = _arguments()
     if arguments.jobs < 1:
         raise UserError(f"--jobs is {arguments.jobs}, expected 1 or more")
-    rows = settings_of(arguments.config, arguments.set)
+    rows = settings_of(arguments.config, arguments.set, arguments.rows)
     threads = max(1, (os.cpu_count() or 1) // arguments.jobs)
     tasks = [(row, seed) for row in rows for seed in arguments.seeds]
     with ThreadPoolExecutor(arguments.jobs) as pool, tqdm(total=len(tasks), unit="run") as bar:

@@ -8,6 +8,7 @@ import pytest
 import data
 from common.errors import UserError
 from configs import default
+from data.transforms import TrainTransform
 
 
 @pytest.fixture
@@ -20,11 +21,26 @@ def config(painted):
 
 def _batches(config, workers: int, start: int = 0):
     dataset = data.build(config, "train")
-    sampler = data.TrainSampler(dataset, 8, 1, 9, config.seed, start, rank=0, ranks=1)
+    sampler = data.TrainSampler(dataset, 8, 1, 9, config.seed, start, config.data.repeats, rank=0, ranks=1)
     return [(batch.images.numpy(), batch.labels.numpy()) for batch in data.load(dataset, sampler, workers)]
 
 
-def test_workers_and_resume_do_not_change_a_bit(config):
+_ALL = {"crop": "simple", "vertical_flip": 0.5, "repeats": 4}  # and one of each kind
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {**_ALL, "auto_augment": "randaugment", "randaugment_std": 1.0},
+        {**_ALL, "auto_augment": "three_augment", "color_jitter": 0.4, "hue_jitter": 0.3},
+        {"auto_augment": "autoaugment_imagenet"},
+        {"auto_augment": "autoaugment_cifar10", "repeats": 2},
+    ],
+    ids=str,
+)
+def test_workers_and_resume_do_not_change_a_bit(config, fields):
+    config.data.update(fields)
     alone = _batches(config, 0)
     for other in (_batches(config, 2), [None] * 4 + _batches(config, 0, start=4)):
         for (images, labels), pair in zip(alone, other):
@@ -39,6 +55,22 @@ def test_seed_and_epoch_change_the_augmentation(config):
     assert (same == again).all()
     assert (same != later).any()
     assert (same != other).any()
+
+
+def test_repeats_are_augmented_anew(config):
+    config.data.auto_augment = "randaugment"
+    dataset = data.build(config, "train")
+    several = np.stack([dataset[0, 3, repeat][0] for repeat in range(6)])
+    assert len({image.tobytes() for image in several}) == 6
+    assert (several == [dataset[0, 3, repeat][0] for repeat in range(6)]).all()
+    assert len({dataset[0, 3, repeat][1] for repeat in range(6)}) == 1
+
+
+def test_a_key_of_two_numbers_has_the_augmentation_it_always_had(config):
+    image = data.build(config, "train").source.images[7]
+    rng = np.random.default_rng((0x5EED, 0, 2, 7))
+    expected = TrainTransform(config.data, 16)(image, rng).transpose(2, 0, 1)
+    assert (data.build(config, "train")[2, 7][0] == expected).all()
 
 
 def test_labels_stay_with_their_images(config):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import collections
+
 import pytest
 
 from data import EvalSampler, TrainSampler
+from data.sampler import permutation
 
 
-def _global_batches(size, ranks, accumulation, batch, steps, seed=0, start=0):
+def _global_batches(size, ranks, accumulation, batch, steps, seed=0, start=0, repeats=1):
     """The keys of each optimiser step, over all ranks and micro-batches, in the order of the stream."""
     samplers = [
-        TrainSampler(range(size), batch, accumulation, steps, seed, start, rank=rank, ranks=ranks)
+        TrainSampler(range(size), batch, accumulation, steps, seed, start, repeats, rank=rank, ranks=ranks)
         for rank in range(ranks)
     ]
     rows = [list(sampler) for sampler in samplers]
@@ -21,9 +24,43 @@ def _global_batches(size, ranks, accumulation, batch, steps, seed=0, start=0):
     ]
 
 
+@pytest.mark.parametrize("repeats", [1, 3])
 @pytest.mark.parametrize(("ranks", "accumulation", "batch"), [(1, 2, 6), (2, 1, 6), (3, 1, 4), (2, 3, 2), (4, 3, 1)])
-def test_any_split_has_the_same_global_batches(ranks, accumulation, batch):
-    assert _global_batches(50, ranks, accumulation, batch, 13) == _global_batches(50, 1, 1, 12, 13)
+def test_any_split_has_the_same_global_batches(ranks, accumulation, batch, repeats):
+    whole = _global_batches(50, 1, 1, 12, 13, repeats=repeats)
+    assert _global_batches(50, ranks, accumulation, batch, 13, repeats=repeats) == whole
+
+
+def test_the_stream_is_that_of_the_permutations():
+    stream = [(epoch, int(index)) for epoch in range(4) for index in permutation(7, epoch, 50)]
+    assert [key for batch in _global_batches(50, 2, 2, 3, 16, seed=7) for key in batch] == stream[:192]
+
+
+@pytest.mark.parametrize("repeats", [2, 3, 4])
+def test_repeats_are_in_the_same_global_batch(repeats):
+    steps = _global_batches(50, 2, 2, 3, 60, repeats=repeats)
+    for batch in steps:
+        seen = collections.Counter(index for _, index, _ in batch)
+        assert len({key[:2] for key in batch}) == 12 // repeats  # an epoch may end here, and an image come again
+        assert all(count % repeats == 0 for count in seen.values())
+        assert len(set(batch)) == 12  # each with an augmentation of its own
+        assert {key[2] for key in batch} == set(range(repeats))
+    once = [key for batch in steps for key in batch if key[2] == 0]
+    assert [key[:2] for key in once] == [key for batch in _global_batches(50, 1, 1, 12 // repeats, 60) for key in batch]
+
+
+def test_an_epoch_of_repeats_shows_a_part_and_in_the_long_run_all_alike():
+    steps = _global_batches(48, 1, 1, 12, 12, repeats=3)
+    assert len({key[:2] for batch in steps[:4] for key in batch}) == 16  # 48 images seen, a third of them different
+    counts = collections.Counter(index for batch in steps for _, index, _ in batch)
+    assert counts == dict.fromkeys(range(48), 3)
+
+
+def test_repeats_go_to_different_cards():
+    samplers = [TrainSampler(range(50), 6, 1, 1, 0, repeats=2, rank=rank, ranks=2) for rank in range(2)]
+    first, second = (next(iter(sampler)) for sampler in samplers)
+    assert [key[:2] for key in first] == [key[:2] for key in second]
+    assert {key[2] for key in first} == {0}
 
 
 def test_every_epoch_has_every_sample_once():
@@ -44,6 +81,8 @@ def test_position_is_resumable_and_seed_matters():
     whole = _global_batches(50, 2, 2, 3, 13)
     assert _global_batches(50, 2, 2, 3, 13, start=9) == whole[9:]
     assert _global_batches(50, 2, 2, 3, 13, seed=1) != whole
+    repeated = _global_batches(50, 2, 2, 3, 13, repeats=2)
+    assert _global_batches(50, 2, 2, 3, 13, start=9, repeats=2) == repeated[9:]
 
 
 @pytest.mark.parametrize(("size", "ranks", "batch"), [(5000, 3, 128), (10, 4, 3), (2, 3, 8), (7, 1, 7)])

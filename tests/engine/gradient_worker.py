@@ -1,10 +1,10 @@
 """Writes loss and gradients of one optimiser step, alone or as one of several processes.
 
-gradient_worker.py OUTPUT BATCH ACCUMULATION SHARED_BLOCKS FAMILY [one_by_one]
+gradient_worker.py OUTPUT BATCH ACCUMULATION SHARED_BLOCKS FAMILY [one_by_one] [recompute] [attention]
 
 With dropout, stochastic depth and images without labels, half as many as others. FAMILY is distilled (DeiT), cait or
 swin, each small. `one_by_one` runs the copies one after
-the other, as large models do.
+the other, as large models do; `recompute` runs blocks again in the backward pass; `attention` trains no more than that.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import numpy as np
 import paddle
 
 import data
+import models
 from configs import default
 from engine import distributed, plan
 from engine.noise import noise
@@ -63,13 +64,17 @@ def make_model(config, family: str):
     return model
 
 
-def main(output: str, batch: int, accumulation: int, shared_blocks: int, family: str, one_by_one: bool) -> None:
+def main(output: str, batch: int, accumulation: int, shared_blocks: int, family: str, how: set[str]) -> None:
     """Take the micro-batches of this process's part of the step."""
     distributed.start()
-    if one_by_one:
+    if "one_by_one" in how:
         multipass._CACHED = 0
     config = step_config(batch, accumulation, shared_blocks)
     model, objective = make_model(config, family), Objective(config)
+    if "recompute" in how:
+        model.recompute()
+    if "attention" in how:
+        models.freeze(model, "attention", config.model.image_size)
     optimizer, wrapped = Optimizer(model, config.optim, 1, accumulation), distributed.wrap(model)
     sets = [(data.build(config, "train"), batch), (data.build(config, "unlabelled"), batch // 2)]
     samplers = [data.TrainSampler(one, size, accumulation, 1, seed=0) for one, size in sets]
@@ -87,9 +92,10 @@ def main(output: str, batch: int, accumulation: int, shared_blocks: int, family:
         loss += terms.total.item() / accumulation / distributed.world_size()
     loss = distributed.sum_over_ranks([loss]).item()
     if distributed.is_main():
-        gradients = {name: parameter.grad.numpy() for name, parameter in model.named_parameters()}
+        trained = {name: parameter for name, parameter in model.named_parameters() if not parameter.stop_gradient}
+        gradients = {name: parameter.grad.numpy() for name, parameter in trained.items()}
         np.savez(output, loss=loss, kl_unlabelled=terms.kl_unlabelled.item(), **gradients)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], *map(int, sys.argv[2:5]), family=sys.argv[5], one_by_one="one_by_one" in sys.argv)
+    main(sys.argv[1], *map(int, sys.argv[2:5]), family=sys.argv[5], how=set(sys.argv[6:]))

@@ -11,7 +11,7 @@ from engine import checkpoint
 
 def _save(folder, step, best=-1, keep=2):
     arrays = {"w": np.full(3, step, "float32")}
-    state = checkpoint.State(arrays, {"w/moment": arrays["w"]}, {"step": step, "best_step": best})
+    state = checkpoint.State(arrays, {"w/moment": arrays["w"]}, {"step": step, "best_step": best}, {})
     return checkpoint.save(folder, state, keep)
 
 

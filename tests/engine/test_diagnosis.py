@@ -81,6 +81,10 @@ def _healthy(records=50, noise=0.03, floor=0.02):
             {"model__pretrained": "x", "optim__name": "momentum", "optim__lr": 0.01, "optim__clip_norm": 0.0},
             "--config.optim.clip_norm=1.0",
         ),
+        (
+            {"model__pretrained": "x", "optim__lr": 1e-4, "optim__scale_lr": True, "train__reference_batch_size": 16},
+            "optim.lr=0.0004 is 11 times",
+        ),
         ({"optim__warmup_steps": 0}, "--config.optim.warmup_steps=100"),
         ({"optim__warmup_steps": 0, "optim__beta2": 0.9}, "--config.optim.warmup_steps=20"),
         ({"optim__warmup_steps": 1000}, "optim.warmup_steps=1000 is no shorter than the run of 1000 steps"),
@@ -108,6 +112,10 @@ def test_start(fields, text):
         {"model__pretrained": "x", "optim__name": "momentum", "optim__lr": 0.037},
         {"model__pretrained": "x", "optim__name": "momentum", "optim__lr": 0.007, "optim__clip_norm": 0.0},
         {"optim__lr": 0.05},  # new weights: no usual range
+        {"model__pretrained": "x", "model__trainable": "head", "optim__lr": 1e-2},
+        {"model__pretrained": "x", "optim__layer_decay": 0.75, "optim__lr": 2e-3},
+        {"train__reference_batch_size": 512, "optim__scale_lr": True},
+        {"model__pretrained": "x", "optim__lr": 1e-3, "optim__scale_lr": True, "train__reference_batch_size": 512},
         {"optim__name": "momentum", "optim__warmup_steps": 0, "optim__lr": 0.1, "optim__clip_norm": 0.0},
         {"optim__warmup_steps": 999},
         {"model__drop_rate": 0.01},

@@ -61,6 +61,28 @@ def test_other_families_on_two_processes(tmp_path, family, how):
     _compare(_step(tmp_path, 2, 6, 2, 2, family, how), _step(tmp_path / "joint", 1, 24, 1, 2, family))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["joined", "one_by_one"])
+@pytest.mark.parametrize("family", ["distilled", "cait", "swin"])
+def test_recomputed_blocks_on_two_processes(tmp_path, family, how):
+    """With accumulation, shared blocks and dropout: the gradients are those of one process that keeps everything."""
+    (tmp_path / "joint").mkdir()
+    recomputed = _step(tmp_path, 2, 6, 2, 2, family, how, "recompute")
+    _compare(recomputed, _step(tmp_path / "joint", 1, 24, 1, 2, family))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["distilled", "swin"])
+def test_a_frozen_part_on_two_processes(tmp_path, family):
+    """What is frozen has no gradient that the others would wait for; what is trained has the one it always has."""
+    (tmp_path / "joint").mkdir()
+    found = _step(tmp_path, 2, 6, 2, 0, family, "attention")
+    whole = _step(tmp_path / "joint", 1, 24, 1, 0, family)
+    assert len(found) < 0.6 * len(whole)
+    assert all(".attn." in name or "head" in name for name in found.keys() - {"loss", "kl_unlabelled", "pos_embed"})
+    _compare(found, {name: whole[name] for name in found})
+
+
 def test_a_run_on_two_processes_and_its_evaluation_on_three(tmp_path):
     """Two processes train; three and one then count the same 500 images and the same hits."""
     overrides = ["--config.train.steps=30", "--config.train.batch_size=16", "--config.data.workers=1"]

@@ -13,7 +13,7 @@ from configs import default
 from engine import experiment, logs, plan, runtime, settings
 from engine.noise import is_rdrop_step
 from engine.objective import Objective
-from losses import CONSISTENCY, FORMS, PRESETS, RDropLoss
+from losses import CONSISTENCY, FORMS, KINDS, PRESETS, RDropLoss
 
 
 def _config(**fields):
@@ -39,6 +39,7 @@ def test_the_fields_offer_what_the_loss_and_the_models_have():
     assert set(choices["rdrop.consistency"]) == set(CONSISTENCY)
     assert set(choices["rdrop.preset"]) == set(PRESETS)
     assert choices["loss.form"] == FORMS
+    assert set(choices["distill.kind"]) == set(KINDS)
     assert set(choices["model.train_head"]) == set(models.TRAIN_HEADS)
     assert set(choices["model.eval_head"]) == set(models.EVAL_HEADS)
 

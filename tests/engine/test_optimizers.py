@@ -60,6 +60,64 @@ def test_adamw_decay_is_decoupled():
     np.testing.assert_allclose(bias, [0.4], rtol=1e-5)
 
 
+def test_nesterov_looks_one_step_ahead():
+    _, bias = _run("momentum", 2, nesterov=True)
+    np.testing.assert_allclose(bias, [0.5 - 0.1 * (1 + 0.9) - 0.1 * (1 + 0.9 * 1.9)], rtol=1e-6)
+
+
+def test_everything_can_decay():
+    _, bias = _run("sgd", 1, weight_decay=0.5, decay="all")
+    np.testing.assert_allclose(bias, [0.5 - 0.1 * (1 + 0.5 * 0.5)], rtol=1e-6)
+
+
+def test_lamb_from_its_definition():
+    """With the trust ratio for the matrix, without for the bias, which is then Adam."""
+    weight, bias, moments = np.array([1.0, 2.0]), 0.5, np.zeros((2, 3))
+    for step in range(1, 4):
+        gradient = np.ones(3)
+        moments[0] = 0.9 * moments[0] + 0.1 * gradient
+        moments[1] = 0.99 * moments[1] + 0.01 * gradient**2
+        first, second = moments[0] / (1 - 0.9**step), moments[1] / (1 - 0.99**step)
+        update = first / (np.sqrt(second) + 1e-6)
+        whole = update[:2] + 0.5 * weight
+        weight = weight - 0.1 * np.linalg.norm(weight) / np.linalg.norm(whole) * whole
+        bias = bias - 0.1 * update[2]
+    found = _run("lamb", 3, weight_decay=0.5, beta2=0.99)
+    np.testing.assert_allclose(found[0], weight, rtol=1e-5)
+    np.testing.assert_allclose(found[1], [bias], rtol=1e-5)
+
+
+def test_lars_from_its_definition():
+    weight, bias, velocity = np.array([1.0, 2.0]), 0.5, np.zeros(3)
+    for _ in range(3):
+        norm = np.linalg.norm(weight)
+        ratio = 0.02 * norm / (2**0.5 + 0.5 * norm)
+        velocity = 0.9 * velocity + np.array([*(ratio * (1 + 0.5 * weight)), 1.0])
+        weight, bias = weight - 0.1 * velocity[:2], bias - 0.1 * velocity[2]
+    found = _run("lars", 3, weight_decay=0.5, lars_coefficient=0.02)
+    np.testing.assert_allclose(found[0], weight, rtol=1e-6)
+    np.testing.assert_allclose(found[1], [bias], rtol=1e-6)
+
+
+def test_lars_leaves_a_layer_without_gradient_or_weights_to_momentum():
+    model = _Toy()
+    model.fc.weight.set_value(np.zeros((2, 1), "float32"))
+    optimizer = _optimizer(model, "lars", weight_decay=0.5)
+    optimizer.accumulate(model(paddle.ones([1, 2])))
+    optimizer.step()
+    np.testing.assert_allclose(model.fc.weight.numpy().ravel(), [-0.1, -0.1], rtol=1e-6)
+
+
+def test_frozen_parameters_stay_and_have_no_moments():
+    model = _Toy()
+    model.fc.weight.stop_gradient = True
+    optimizer = _optimizer(model, "adamw", weight_decay=0.5)
+    optimizer.accumulate(model(paddle.ones([1, 2])))
+    optimizer.step()
+    assert model.fc.weight.numpy().ravel().tolist() == [1.0, 2.0]
+    assert {key.partition("/")[0] for key in optimizer.state()} == {"fc.bias"}
+
+
 def test_clipping_scales_the_whole_gradient():
     weight, bias = _run("sgd", 1, clip_norm=0.5)
     share = 0.5 / 3**0.5
@@ -83,8 +141,18 @@ def test_accumulation_is_a_mean_without_leftovers():
         )
 
 
-@pytest.mark.parametrize("name", ["adamw", "momentum", "sgd"])
-def test_state_goes_to_a_model_made_after_others(name):
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("adamw", {"layer_decay": 0.7}),
+        ("momentum", {}),
+        ("momentum", {"nesterov": True}),
+        ("sgd", {}),
+        ("lamb", {"weight_decay": 0.1, "layer_decay": 0.7}),
+        ("lars", {"weight_decay": 0.1}),
+    ],
+)
+def test_state_goes_to_a_model_made_after_others(name, fields):
     """Paddle's automatic names differ when layers were made before; the state is found all the same."""
     images = paddle.randn([4, 3, 8, 8])
 
@@ -95,7 +163,7 @@ def test_state_goes_to_a_model_made_after_others(name):
 
     paddle.seed(0)
     model = models.create("vit_n_2", num_classes=10)
-    optimizer = _optimizer(model, name)
+    optimizer = _optimizer(model, name, **fields)
     steps(model, optimizer, 2)
     state, weights = optimizer.state(), {key: value.numpy() for key, value in model.state_dict().items()}
     steps(model, optimizer, 2)
@@ -103,7 +171,7 @@ def test_state_goes_to_a_model_made_after_others(name):
     paddle.nn.Linear(3, 3)
     again = models.create("vit_n_2", num_classes=10)
     again.set_state_dict(weights)
-    resumed = _optimizer(again, name)
+    resumed = _optimizer(again, name, **fields)
     resumed.load_state(state, 2)
     steps(again, resumed, 2)
     for key, value in model.state_dict().items():

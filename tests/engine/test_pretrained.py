@@ -124,11 +124,11 @@ def test_a_foreign_file_in_the_accuracy_check(wnid_folder, imagenet_weights, tmp
 
 
 def test_a_dry_run_with_the_weights_at_hand_and_without(wnid_folder, imagenet_weights, capsys):
-    assert experiment.dry_run(_config(wnid_folder, imagenet_weights, pretrained_head="imagenet")) == 0
+    assert experiment.dry_run({"": _config(wnid_folder, imagenet_weights, pretrained_head="imagenet")}) == 0
     assert "dropped head" in capsys.readouterr().out
-    assert experiment.dry_run(_config(wnid_folder, "timm/vit_base_patch16_224.augreg_in21k")) == 0
+    assert experiment.dry_run({"": _config(wnid_folder, "timm/vit_base_patch16_224.augreg_in21k")}) == 0
     assert "are not here yet: not loaded in a dry run" in capsys.readouterr().out
     with pytest.raises(UserError, match="absent.pth: no such weights file"):
-        experiment.dry_run(_config(wnid_folder, "absent.pth"))
+        experiment.dry_run({"": _config(wnid_folder, "absent.pth")})
     with pytest.raises(UserError, match="only https"):
-        experiment.dry_run(_config(wnid_folder, "http://host/weights.pth"))
+        experiment.dry_run({"": _config(wnid_folder, "http://host/weights.pth")})

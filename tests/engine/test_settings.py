@@ -68,6 +68,21 @@ def test_both_spellings_of_an_override():
         ("optim.lr", float("inf"), "expected 0 or more"),
         ("data.holdout", 1.0, "expected 0 to below 1"),
         ("data.flip", 1.5, "expected 0 to 1"),
+        ("data.vertical_flip", 1.1, "expected 0 to 1"),
+        ("data.crop", "center", "expected one of random_resized, simple, padded, none, test"),
+        ("data.auto_augment", "randaug", "expected one of '', randaugment, autoaugment_imagenet"),
+        ("data.randaugment_layers", 0, "expected 1 or more"),
+        ("data.randaugment_magnitude", 10.5, "expected 0 to 10"),
+        ("data.randaugment_std", -0.5, "expected 0 or more"),
+        ("data.color_jitter", -0.1, "expected 0 or more"),
+        ("data.hue_jitter", 0.6, "expected 0 to 0.5"),
+        ("data.erase_probability", 1.5, "expected 0 to 1"),
+        ("data.erase_mode", "noise", "expected one of const, rand, pixel"),
+        ("data.erase_count", 0, "expected 1 or more"),
+        ("data.mix_mode", "half", "expected one of batch, elem, pair"),
+        ("data.mix_probability", 2.0, "expected 0 to 1"),
+        ("data.mix_switch_probability", 2.0, "expected 0 to 1"),
+        ("data.repeats", 0, "expected 1 or more"),
         ("optim.beta1", 1.0, "expected 0 to below 1"),
         ("seed", 10**20, "below 2"),
         ("data.crop_scale", (0.5, 7.0), "at most 1"),
@@ -83,6 +98,50 @@ def test_values_out_of_range(field, value, message):
     config.update_from_flattened_dict({field: value})
     with pytest.raises(UserError, match=message):
         settings.validate(config)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"optim.nesterov": True}, "nesterov is for optim.name=momentum"),
+        ({"optim.nesterov": True, "optim.name": "momentum", "optim.momentum": 0.0}, "momentum above 0"),
+        ({"optim.name": "lamb"}, "set optim.weight_decay above 0"),
+        ({"optim.name": "lars"}, "set optim.weight_decay above 0"),
+        ({"optim.layer_decay": 0.0}, "layer_decay is 0"),
+        ({"optim.layer_decay": 1.1}, "expected 0 to 1"),
+        ({"optim.gamma": 2.0}, "expected 0 to 1"),
+        ({"optim.schedule": "constant", "optim.final_lr": 0.1}, "final_lr has no use"),
+        ({"optim.schedule": "multi_step"}, "go together"),
+        ({"optim.milestones": (10, 20)}, "go together"),
+        ({"optim.schedule": "multi_step", "optim.milestones": (20, 10)}, "expected rising steps"),
+        ({"optim.schedule": "multi_step", "optim.milestones": (10, 10)}, "expected rising steps"),
+        ({"optim.schedule": "multi_step", "optim.milestones": (0, 10)}, "expected rising steps"),
+        ({"optim.schedule": "multi_step", "optim.milestones": (10.5, 20)}, "expected rising steps"),
+        ({"optim.schedule": "multi_step", "optim.milestones": (5,), "optim.warmup_steps": 5}, "after the warm-up"),
+        ({"optim.scale_lr": True}, "needs train.reference_batch_size"),
+        ({"optim.decay": "some"}, "expected one of matrices, all"),
+        ({"model.trainable": "body"}, "expected one of all, head"),
+        ({"train.amp": "O3"}, "expected one of '', O1, O2"),
+        ({"train.loss_scale": 0.5}, "expected 1 or more"),
+    ],
+)
+def test_options_of_the_optimisation_that_do_not_go_together(fields, message):
+    config = default.get_config()
+    config.update_from_flattened_dict(fields)
+    with pytest.raises(UserError, match=message):
+        settings.validate(config)
+
+
+def test_colours_are_not_changed_twice():
+    for name in ("randaugment", "autoaugment_imagenet", "autoaugment_cifar10"):
+        for field in ("color_jitter", "hue_jitter"):
+            config = default.get_config()
+            config.data.update({"auto_augment": name, field: 0.1})
+            with pytest.raises(UserError, match=f"auto_augment={name} changes the colours itself"):
+                settings.validate(config)
+    config = default.get_config()
+    config.data.update(auto_augment="three_augment", color_jitter=0.3)  # as DeiT III
+    settings.validate(config)
 
 
 def test_a_length_is_needed():

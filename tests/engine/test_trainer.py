@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from configs import default
 from engine import checkpoint, experiment, logs, plan, runtime, settings
 from engine.diagnosis import Diagnosis
 from engine.signals import StopRequest
-from engine.trainer import Trainer
+from engine.trainer import Trainer, build_model
+from models import flops
 
 
 @pytest.fixture
@@ -213,8 +215,74 @@ def test_plan_arithmetic_and_warnings(config):
     settings.validate(config)
 
 
+def test_a_scaled_rate_is_the_optimisers_alone(config, tmp_path, monkeypatch, capsys):
+    """Twice the batch, twice the rate; the folder keeps what the user wrote, so the same command goes on."""
+    config.optim.update(scale_lr=True, schedule="linear", warmup_steps=0, final_lr=1e-3, lr=3e-3)
+    config.train.update(reference_batch_size=6, steps=4)
+    steps = iter([False, True, *[False] * 9])
+    monkeypatch.setattr(StopRequest, "agreed", lambda self: next(steps))
+    assert experiment.train(config, tmp_path / "run") == runtime.EXIT_STOPPED
+    assert experiment.train(config, tmp_path / "run") == runtime.EXIT_DONE
+    rates = [record["lr"] for record in logs.read_metrics(tmp_path / "run") if record["split"] == "train"]
+    assert rates == pytest.approx([6e-3, 5e-3, 4e-3, 3e-3])
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["optim"]["lr"] == 3e-3
+    text = capsys.readouterr().out
+    assert "learning rate: 0.003 x 12 / 6 images = 0.006" in text
+    assert "warning: optim.lr" not in text
+
+
+def test_a_run_of_a_frozen_part(config, tmp_path, capsys):
+    """Stopped and gone on with; only the head and the norm in front of it change, only they have moments."""
+    config.model.trainable = "head_and_norm"
+    config.train.update(steps=4, checkpoint_every_steps=1, keep_checkpoints=4, recompute=True, amp="O1")
+    config.optim.update(name="lamb", schedule="multi_step", milestones=(3,), warmup_steps=0)
+    experiment.train(config, tmp_path / "run")
+    text = capsys.readouterr().out
+    assert "trained: 243 of them (head and norm)" in text
+    assert "precision: float32, since train.amp=O1 has no effect on a CPU" in text
+    first, last = (checkpoint.load(tmp_path / "run" / "checkpoints", step) for step in (1, 4))
+    changed = {name for name, value in first.model.items() if (last.model[name] != value).any()}
+    assert changed == {"head.weight", "head.bias", "norm.weight", "norm.bias"}
+    assert {key.partition("/")[0] for key in last.optimizer} == changed
+
+
+def test_memory_follows_what_is_trained_and_kept(config):
+    config = plan.with_classes(plan.with_input(config), 3)
+    config.unlock()
+
+    def sizes(**fields):
+        config.update_from_flattened_dict(fields)
+        line = plan.describe_model(build_model(config), config)[-1]
+        return [float(word.split()[0]) for word in re.split(r": |of which activations ", line)[1:]]
+
+    config.model.update(name="vit_ti_16", image_size=224)
+    parameters = flops.parameters(build_model(config))
+    whole, activations = sizes(**{"optim.name": "adamw"})
+    assert sizes(**{"optim.name": "lamb"})[0] == whole
+    assert sizes(**{"optim.name": "lars"})[0] == sizes(**{"optim.name": "momentum"})[0] < whole
+    recomputed = sizes(**{"train.recompute": True})[1]
+    block, between = 1 / 12, 13 * 197 * 192 * 6 * 2 * 4 / 2**20  # a whole one, and 13 x tokens x width of each pass
+    assert recomputed == pytest.approx(block * activations + between, abs=1)
+    frozen = sizes(**{"train.recompute": False, "model.trainable": "head"})
+    assert frozen[1] < 0.01 * activations
+    assert frozen[0] - frozen[1] == pytest.approx(parameters * 4 / 2**20, abs=1)  # weights without moments
+
+
+def test_milestones_behind_the_end(config, tmp_path):
+    config.optim.update(schedule="multi_step", milestones=(10, 16))
+    with pytest.raises(UserError, match=r"milestones is \(10, 16\), but the run has 16 steps"):
+        experiment.train(config, tmp_path / "run")
+
+
+def test_recompute_needs_blocks(config, tmp_path):
+    config.model.update(name="resnet_18", image_size=32)
+    config.train.recompute = True
+    with pytest.raises(UserError, match="recompute needs a model that is made of blocks"):
+        experiment.train(config, tmp_path / "run")
+
+
 def test_dry_run_takes_one_step(config, capsys):
-    assert experiment.dry_run(config) == runtime.EXIT_DONE
+    assert experiment.dry_run({"": config}) == runtime.EXIT_DONE
     text = capsys.readouterr().out
     for part in ("parameters:", "multiply-adds:", "memory a card", "one step on 2 made-up images"):
         assert part in text

@@ -6,6 +6,7 @@ import golden
 import numpy as np
 import paddle
 import pytest
+from conftest import import_timm
 
 import models
 from models import flops, naming, published, registry
@@ -112,7 +113,7 @@ _PAIRS = [  # our name, timm's, the size of the input, what timm is told of it
 @pytest.mark.parametrize(("ours", "theirs", "size", "fields"), _PAIRS)
 def test_live(ours, theirs, size, fields, tmp_path):
     """A whole model of timm's, saved by PyTorch, read here without it."""
-    torch, timm = pytest.importorskip("torch"), _timm()
+    torch, timm = pytest.importorskip("torch"), import_timm()
     reference = timm.create_model(theirs, num_classes=golden.CLASSES, **fields)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -150,7 +151,7 @@ def test_live(ours, theirs, size, fields, tmp_path):
 )
 def test_live_from_224_to_384(ours, theirs, fields):
     """The models that timm does not resize itself, or in another way; with timm's own bicubic functions."""
-    torch, timm = pytest.importorskip("torch"), _timm()
+    torch, timm = pytest.importorskip("torch"), import_timm()
     from timm.layers import resample_abs_pos_embed
     from timm.layers.pos_embed_rel import resize_rel_pos_bias_table_simple
 
@@ -172,25 +173,9 @@ def test_live_from_224_to_384(ours, theirs, fields):
     assert _error(_logits(model, images).numpy(), expected) < 1e-5
 
 
-def _timm():
-    torch = pytest.importorskip("torch")
-    register = torch.library.register_fake
-
-    def tolerant(name, *arguments, **fields):  # torchvision has no CPU build whose operators PyTorch would know
-        if isinstance(name, str) and name.startswith("torchvision::"):
-            return lambda function: function
-        return register(name, *arguments, **fields)
-
-    torch.library.register_fake = tolerant
-    try:
-        return pytest.importorskip("timm")
-    finally:
-        torch.library.register_fake = register
-
-
 @pytest.mark.slow
 def test_what_is_written_for_timm_is_read_by_torch(tmp_path):
-    torch, timm = pytest.importorskip("torch"), _timm()
+    torch, timm = pytest.importorskip("torch"), import_timm()
     model = models.create("swin_ti", num_classes=golden.CLASSES)
     arrays = naming.to_timm(model, {name: value.numpy() for name, value in model.state_dict().items()})
     models.write_arrays(tmp_path / "ours.pth", arrays, None)
@@ -204,7 +189,7 @@ def test_what_is_written_for_timm_is_read_by_torch(tmp_path):
 @pytest.mark.slow
 def test_published_weights_are_timms_with_as_many_parameters_and_the_same_input():
     """Every row of the list, for models of up to 100 million parameters; timm's are not even allocated."""
-    torch, timm = pytest.importorskip("torch"), _timm()
+    torch, timm = pytest.importorskip("torch"), import_timm()
     for name, row in published._TIMM.items():
         theirs, *tags = row.split()
         known = {pretrained.partition(".")[2] for pretrained in timm.list_pretrained(theirs)}

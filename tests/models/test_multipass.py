@@ -166,3 +166,43 @@ def test_each_copy_can_have_a_rate_of_its_own(family):
 def test_too_many_shared_blocks():
     with pytest.raises(UserError, match="shared_blocks is 5, expected 0 to 4"):
         models.create("vit_n_2", drop_rate=0.1, shared_blocks=5)
+
+
+def _step(model, copies: int, recompute: bool) -> tuple[float, dict[str, np.ndarray], list[int], int]:
+    """Loss and gradients of two micro-batches, random numbers afterwards, and how often the last block ran."""
+    runs = []
+    model.stages()[-1][0].register_forward_pre_hook(lambda *_: runs.append(1))
+    if recompute:
+        model.recompute()
+    images, labels = paddle.randn([6, 3, _SIZE, _SIZE]), paddle.to_tensor([0, 1, 2, 3, 6, 5])
+    total = 0.0
+    for rows in (range(4), range(4, 6)):
+        paddle.seed(9)
+        with models.batch_rows(rows):
+            part = slice(rows.start, rows.stop)
+            logits = model(images[part], copies=copies)
+        terms = RDropLoss(alpha=3.0)(logits if copies > 1 else logits.unsqueeze(0), labels[part])
+        paddle.seed(77)  # the backward pass comes at another time, out of the context of the rows
+        terms.total.backward()
+        total += terms.total.item()
+    return total, _gradients(model), paddle.randint(0, 2**30, [4]).tolist(), len(runs)
+
+
+@pytest.mark.parametrize("limit", [1 << 40, 0])
+@pytest.mark.parametrize(("copies", "shared"), [(1, 0), (2, 0), (2, 2), (3, 3)])
+def test_recomputed_blocks_have_the_same_masks(family, monkeypatch, copies, shared, limit):
+    """The same bits, and the same random numbers afterwards."""
+    monkeypatch.setattr(multipass, "_CACHED", limit)
+    found = []
+    for recompute in (False, True):
+        model = family()
+        model.share(shared)
+        paddle.seed(5)
+        found.append(_step(model, copies, recompute))
+    (total, gradients, drawn, once), (again, others, drawn_again, twice) = found
+    assert twice == 2 * once
+    assert again == total
+    assert drawn_again == drawn
+    assert gradients.keys() == others.keys()
+    for name, gradient in gradients.items():
+        assert (others[name] == gradient).all(), name

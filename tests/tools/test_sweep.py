@@ -20,6 +20,15 @@ def test_combinations():
         sweep.settings_of(["a.py"], ["x.y"])
 
 
+def test_rows(tmp_path):
+    path = tmp_path / "c.py"
+    path.write_text("def get_rows():\n    return {'slow': {'optim.lr': 1e-4}, 'sgd': {'optim.name': 'sgd'}}\n")
+    assert [row.row for row in sweep.settings_of([str(path)], [], [])] == ["", "slow", "sgd"]
+    assert [row.name for row in sweep.settings_of([str(path)], ["seed=1"], ["sgd"])] == ["c seed=1", "c sgd seed=1"]
+    with pytest.raises(UserError, match="no row 'sgs'; did you mean 'sgd'"):
+        sweep.settings_of([str(path)], [], ["sgs"])
+
+
 def test_mean_and_sample_deviation():
     results = [{"best_top1": None, "top1": top1, "ece": 0.1, "seconds": 2.0} for top1 in (0.90, 0.94)]
     row = sweep.summarise(sweep.Setting("a.py", ()), results)

@@ -1,0 +1,122 @@
+"""Several stages as one command: each goes on from the weights of the one before, the whole where it was stopped."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from conftest import run_program
+
+from common.errors import UserError
+from common.files import sha256
+from engine import experiment, logs, runtime, settings
+from engine.signals import StopRequest
+from models import read_arrays
+
+_FILE = """
+from configs import default
+
+def get_config():
+    config = default.get_config()
+    config.data.update(name="folder", root={root!r}, crop_scale=(0.5, 1.0))
+    config.model.update(name="vit_n_8", image_size=16, drop_rate=0.1, mean=(0.4, 0.4, 0.4))
+    config.train.update(steps=3, batch_size=6, log_every_steps=1)
+    return config
+
+def get_stages():
+    return {{"1_few": {{"data.max_images": 9, "optim.lr": 1e-4}}, "2_all": {{"optim.name": "sgd", "optim.lr": {lr}}}}}
+
+def get_rows():
+    return {{"momentum": {{"optim.name": "momentum", "optim.lr": 0.5, "train.steps": 4}}}}
+"""
+
+
+@pytest.fixture
+def path(painted, tmp_path):
+    path = tmp_path / "staged.py"
+    path.write_text(_FILE.format(root=str(painted), lr=0.0))
+    return path
+
+
+def _stages(path, **given):
+    found = {}
+    for name, values in settings.load_table(str(path), "get_stages").items():
+        found[name] = settings.load_file(str(path)).unlock()
+        found[name].update_from_flattened_dict({**values, **given})
+    return found
+
+
+def test_one_command(path, tmp_path):
+    """The second stage has a rate of 0: it ends with the weights of the first. The command line is above both."""
+    words = [f"--config={path}", f"--workdir={tmp_path / 'run'}", "--config.train.steps=2"]
+    done = run_program("main.py", *words)
+    assert done.returncode == 0, done.stderr
+    assert "stage 2 of 2: 2_all" in done.stdout
+    first, last = (tmp_path / "run" / name for name in ("1_few", "2_all"))
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert list(result["stages"]) == ["1_few", "2_all"]
+    assert sha256(tmp_path / "run" / result["weights"]) == result["weights_sha256"]
+    before, after = (read_arrays(folder / "weights.safetensors")[0] for folder in (first, last))
+    assert all((before[name] == after[name]).all() for name in before)
+    for folder, images in ((first, 9), (last, 36)):
+        records = [record for record in logs.read_metrics(folder) if record["split"] == "train"]
+        assert [record["step"] for record in records] == [1, 2]
+        assert records[0]["epoch"] == round(6 / images, 4)
+    again = run_program("main.py", *words)
+    assert (again.returncode, again.stdout.count("holds a finished run")) == (0, 2)
+
+
+def test_goes_on_after_a_stop(path, tmp_path, monkeypatch):
+    path.write_text(path.read_text().replace('"optim.lr": 0.0', '"optim.lr": 0.01'))
+    assert experiment.train_stages(_stages(path), tmp_path / "whole") == runtime.EXIT_DONE
+    steps = iter([False] * 3 + [True] + [False] * 9)
+    monkeypatch.setattr(StopRequest, "agreed", lambda self: next(steps))
+    assert experiment.train_stages(_stages(path), tmp_path / "cut") == runtime.EXIT_STOPPED
+    assert not (tmp_path / "cut" / "result.json").exists()
+    assert experiment.train_stages(_stages(path), tmp_path / "cut") == runtime.EXIT_DONE
+    whole, cut = (json.loads((tmp_path / name / "result.json").read_text()) for name in ("whole", "cut"))
+    # Not the checksum of the file: its metadata holds the path of the stage before.
+    whole, cut = (read_arrays(tmp_path / name / "2_all" / "weights.safetensors")[0] for name in ("whole", "cut"))
+    assert all((whole[name] == cut[name]).all() for name in whole)
+
+
+def test_a_stage_that_began_with_other_weights(path, tmp_path):
+    experiment.train_stages(_stages(path), tmp_path)
+    experiment.train(_stages(path, seed=1)["1_few"], tmp_path / "1_few", overwrite=True)
+    with pytest.raises(UserError, match="2_all began with other weights"):
+        experiment.train_stages(_stages(path, seed=1), tmp_path)
+
+
+def test_dry_run(path):
+    done = run_program("main.py", f"--config={path}", "--dry_run")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("one step on 2 made-up images") == 2
+
+
+def test_a_row(path, tmp_path):
+    """Its fields are above those of the stages, and below the command line."""
+    words = [f"--config={path}", "--row=momentum", f"--workdir={tmp_path}", "--config.train.steps=2"]
+    done = run_program("main.py", *words)
+    assert done.returncode == 0, done.stderr
+    for name in ("1_few", "2_all"):
+        config = json.loads((tmp_path / name / "config.json").read_text())
+        assert (config["optim"]["name"], config["optim"]["lr"], config["train"]["steps"]) == ("momentum", 0.5, 2)
+    done = run_program("main.py", f"--config={path}", "--row=momentun")
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    assert "no row 'momentun'; did you mean 'momentum'?" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('"optim.name"', '"optim.nam"', "get_stages: 2_all: optim.nam: no such field; did you mean 'optim.name'?"),
+        ('"sgd"', "3", "get_stages: 2_all: optim.name=3: expected such as 'adamw'"),
+        ('"sgd"', '"sdg"', "config.optim.name is 'sdg'"),
+        ("9,", "99,", "data.max_images is 99, but there are only 36 training images"),
+    ],
+)
+def test_mistakes(path, tmp_path, old, new, words):
+    path.write_text(path.read_text().replace(old, new))
+    done = run_program("main.py", f"--config={path}", f"--workdir={tmp_path / 'run'}")
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    assert words in done.stderr

@@ -1,0 +1,97 @@
+"""Average the weights of several runs, or of several checkpoints of one.
+
+    python -m tools.average_weights output/a/weights.safetensors output/b/weights.safetensors --output mean.safetensors
+    python -m tools.average_weights output/a/checkpoints/step_* --output mean.safetensors
+
+Config and classes of the result are those of the first. Whether the mean is better, `python val.py --weights` tells
+(--split=val, where images were held out). Weights that were trained from different beginnings have no useful mean.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from common.errors import UserError
+from engine import run_folder, runtime, settings
+
+if TYPE_CHECKING:
+    from engine.weights import Weights
+
+
+def _arguments() -> argparse.Namespace:
+    form = argparse.RawTextHelpFormatter
+    parser = argparse.ArgumentParser(prog="tools.average_weights", description=__doc__, formatter_class=form)
+    parser.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="weights files or folders of checkpoints")
+    parser.add_argument("--output", required=True, type=Path, help="the weights file to write")
+    parser.add_argument(
+        "--bn_batches",
+        type=int,
+        default=0,
+        help="training batches for the statistics of batch norms, which have no mean that is of use",
+    )
+    return parser.parse_args()
+
+
+def read(path: Path) -> Weights:
+    """Arrays, config and classes of a weights file of this project, or of a folder `RUN/checkpoints/step_N`.
+
+    Raises:
+        UserError: when it is neither.
+    """
+    import data
+    from engine import checkpoint, weights
+
+    if not path.is_dir():
+        found = weights.read(path)
+        if found.config is None:
+            raise UserError(f"{path} does not carry its config; only weights of this project can be averaged")
+        return found
+    step, run = path.name.partition("_")[2], path.parent.parent
+    if not step.isdigit():
+        raise UserError(f"{path} is not a checkpoint: expected a folder such as RUN/checkpoints/step_00000500")
+    config = run_folder.read_config(run)
+    return weights.Weights(checkpoint.load(path.parent, int(step)).model, config, data.build(config, "train").classes)
+
+
+def average(paths: list[Path], bn_batches: int) -> Weights:
+    """The mean of the weights in several places, with the config and the classes of the first.
+
+    Raises:
+        UserError: when they are of different models or classes, or have batch norms and `bn_batches` is 0.
+    """
+    import data
+    import models
+    from engine import averages, report, weights
+    from engine.precise_bn import precise_statistics
+
+    members = [read(path) for path in paths]
+    arrays = averages.mean([member.arrays for member in members], list(map(str, paths)))
+    for path, member in zip(paths, members):
+        report.check_classes(member.classes, members[0].classes, str(path))
+    config, model = members[0].config, models.build(members[0].config.model)
+    models.assign_all(model, arrays, str(paths[0]))
+    if not models.batch_norms(model):
+        return weights.Weights(arrays, config, members[0].classes)
+    if bn_batches < 1:
+        raise UserError("the model has batch norms, whose statistics have no mean that is of use: set --bn_batches")
+    changed = settings.changed(config, {"average.precise_bn_batches": bn_batches})
+    with precise_statistics(model, data.build(changed, "train"), changed):
+        return weights.Weights(weights.arrays_of(model), config, members[0].classes)
+
+
+def main() -> int:
+    """Average what the command line names; gives the exit code."""
+    arguments = _arguments()
+    runtime.prepare_environment()
+    from engine import weights
+
+    mean = average(arguments.inputs, arguments.bn_batches)
+    weights.save(arguments.output, *mean)
+    print(f"{arguments.output}: the mean of {len(arguments.inputs)}")
+    return runtime.EXIT_DONE
+
+
+if __name__ == "__main__":
+    runtime.run_tool(main)

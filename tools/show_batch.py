@@ -1,0 +1,120 @@
+"""Draw what the model sees in a step of training: cropped, augmented, normalised, erased and mixed.
+
+    python -m tools.show_batch --config=configs/NAME.py [--config.group.field=value ...] --output grid.png
+
+Shows the first images of the first micro-batch of `--step`, as a run on one card takes them, with their targets; images
+without labels are left out. What is shown is what goes into the model, with its mean and standard deviation undone.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from absl import flags
+
+from common.errors import UserError
+from common.files import atomic_path
+from engine import runtime, settings
+
+_DEFAULT = Path(__file__).resolve().parent.parent / "configs" / "digits_rdrop.py"
+_COLUMNS = 4
+_NAMED = 0.01  # the smallest part of a target that is worth naming
+
+
+def _parse(argv: list[str]) -> list[str]:
+    """Define and read the flags; not done by an import."""
+    flags.DEFINE_string("output", None, "The picture to write (png, jpg, pdf).", required=True)
+    flags.DEFINE_integer("step", 0, "The optimiser step, from 0.", lower_bound=0)
+    flags.DEFINE_integer("images", 16, "How many images to show, at most those of a micro-batch.", lower_bound=1)
+    return settings.parse(argv, str(_DEFAULT))
+
+
+def seen(config, step: int):
+    """What the model sees in the first micro-batch of a step.
+
+    Args:
+        config: as `settings.validate` accepts it.
+        step: number of optimiser steps before it.
+
+    Returns:
+        Images uint8 `(B, 3, S, S)` with the normalisation undone, targets float32 `(B, C)`, and the classes' names.
+    """
+    import numpy as np
+    import paddle.nn.functional as F
+
+    import data
+    from engine import plan
+    from engine.objective import Objective
+
+    config = plan.with_input(config)
+    dataset = data.build(config, "train")
+    config = plan.with_classes(config, len(dataset.classes))
+    plan.make(config, len(dataset))  # refuses what can't be trained
+    train = config.train
+    sampler = data.TrainSampler(
+        dataset, train.batch_size, train.accumulation_steps, step + 1, config.seed, step, config.data.repeats
+    )
+    batch = next(iter(data.load(dataset, sampler, workers=0)))
+    config.rdrop.unlabelled_batch_size = 0
+    images, targets = Objective(config).prepare(batch, step, micro_batch=0)
+    mean, std = (np.reshape(values, (1, 3, 1, 1)) * 255 for values in (config.model.mean, config.model.std))
+    pixels = np.clip(np.rint(images.numpy() * std + mean), 0, 255).astype(np.uint8)
+    targets = F.one_hot(targets, len(dataset.classes)) if targets.ndim == 1 else targets
+    return pixels, targets.numpy(), dataset.classes
+
+
+def describe(target, classes: tuple[str, ...]) -> str:
+    """A target `(C,)` in words: its classes from the largest part down, and how the rest is spread.
+
+    Smoothing gives every class the same small part: what is no larger than that is summed up.
+    """
+    even = target.min()
+    named = [label for label in (-target).argsort(kind="stable") if target[label] > even + _NAMED]
+    parts = [f"{classes[label]} {target[label]:.2f}" for label in named]
+    rest = 1 - sum(target[label] for label in named)
+    return ", ".join([*parts, f"others {rest:.2f}"] if rest > _NAMED or not parts else parts)
+
+
+def draw(pixels, captions: list[str], path: Path) -> None:
+    """Draw images, uint8 `(B, 3, S, S)`, with a caption above each.
+
+    Raises:
+        UserError: when the picture can't be written.
+    """
+    from matplotlib.figure import Figure  # half a second to import
+
+    rows = -(-len(pixels) // _COLUMNS)
+    figure = Figure(figsize=(2.4 * _COLUMNS, 2.6 * rows), layout="constrained")
+    cells = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
+    for cell in cells:
+        cell.axis("off")
+    for cell, image, caption in zip(cells, pixels, captions):
+        cell.imshow(image.transpose(1, 2, 0), interpolation="nearest")
+        cell.set_title(caption, fontsize=7, parse_math=False)
+    try:
+        with atomic_path(path) as temporary:
+            figure.savefig(temporary, dpi=120)
+    except OSError as error:
+        raise UserError(f"--output: {path}: {error.strerror}") from None
+
+
+def main(argv: list[str]) -> int:
+    """Draw the batch of the flags; gives the exit code."""
+    values = settings.FLAGS
+    settings.validate(values.config)
+    path = Path(values.output)
+    if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".pdf"):
+        raise UserError(f"--output: {path} ends in none of .png, .jpg, .pdf")
+    runtime.prepare_environment()
+    pixels, targets, classes = seen(values.config, values.step)
+    shown = pixels[: values.images]
+    captions = [describe(target, classes) for target in targets[: values.images]]
+    draw(shown, captions, path)
+    for number, caption in enumerate(captions, start=1):
+        print(f"{number}: {caption}")
+    print(f"{path}: {len(shown)} of the {len(pixels)} images of step {values.step}")
+    return runtime.EXIT_DONE
+
+
+if __name__ == "__main__":
+    runtime.run(main, _parse)
