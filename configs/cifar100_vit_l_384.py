@@ -8,6 +8,8 @@ Published: 93.85 % (arXiv:2106.14448), without R-Drop 93.44 %; quoted from memor
 
 from configs import cifar100_vit_b_384
 
+get_rows = cifar100_vit_b_384.get_rows
+
 
 def get_config():
     config = cifar100_vit_b_384.get_config()

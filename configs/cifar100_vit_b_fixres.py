@@ -1,0 +1,35 @@
+"""FixRes with R-Drop: ViT-B/16 trained on CIFAR-100 at 224 pixels, then its classifier and last norm tuned at 384.
+
+Command:   python -m paddle.distributed.launch --gpus 0,1,2,3 main.py --config=configs/cifar100_vit_b_fixres.py
+           on one card: --row=one_card; without R-Drop: --row=cross_entropy
+Hardware:  4 cards with 128 images each. A step at 224 pixels has about a third of the work of one at 384.
+Published: nothing for these models; the method is arXiv:1906.06423, which gives 79.1 % for ResNet-50 on ImageNet, trained
+           at 224 and tested at 384 (77.0 % tested at 224; both quoted from memory). Not re-run here.
+
+Random resized crops make objects look larger in training than in testing. A higher resolution in the test makes up for
+it; the second stage fits the last layers to it, on images that are transformed as in the test.
+"""
+
+from configs import cifar100_vit_b_384
+
+get_rows = cifar100_vit_b_384.get_rows
+
+
+def get_config():
+    config = cifar100_vit_b_384.get_config()
+    config.model.name = "vit_b_16"
+    config.model.image_size = 224
+    config.data.crop_scale = (0.08, 1.0)
+    return config
+
+
+def get_stages():
+    tune = {
+        "model.image_size": 384,
+        "model.trainable": "head_and_norm",
+        "data.crop": "test",
+        "optim.lr": 1e-3,
+        "optim.warmup_steps": 0,
+        "train.steps": 1_000,
+    }
+    return {"1_at_224": {}, "2_fixres_at_384": tune}

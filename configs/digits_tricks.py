@@ -1,0 +1,16 @@
+"""The published ablation of Tiny ImageNet on handwritten digits: a nano ViT from scratch, for a CPU.
+
+Command:   python -m tools.sweep --config configs/digits_tricks.py --rows --seeds 0 1 2
+Hardware:  2 CPU cores.
+Result:    docs/results.md, with its spread over seeds.
+
+The rows are those of configs/tiny_imagenet_tricks_small.py.
+"""
+
+from configs import digits_ce, tiny_imagenet_tricks_small
+
+get_rows = tiny_imagenet_tricks_small.get_rows
+
+
+def get_config():
+    return tiny_imagenet_tricks_small.with_tricks(digits_ce.get_config())

@@ -1,0 +1,39 @@
+"""The published ablation of Tiny ImageNet in small: a nano ViT or ResNet-18 from scratch, for a CPU.
+
+Command:   python -m tools.sweep --config configs/tiny_imagenet_tricks_small.py --rows --seeds 0 1 2
+           with ResNet-18: --set model.name=resnet_18 --set model.drop_path_rate=0.0
+Hardware:  2 CPU cores.
+Result:    docs/results.md, with its spread over seeds.
+
+The rows are those of configs/tiny_imagenet_swin_l_384.py, as far as they make sense for weights from scratch.
+"""
+
+from configs import tiny_imagenet_small, tiny_imagenet_swin_l_384
+
+_ROWS = ("randaugment", "no_erasing", "simple_crop", "no_stochastic_depth", "no_label_smoothing", "autoaugment")
+_ROWS += ("no_mixup", "random_resized_crop", "no_cutmix", "rdrop")
+
+
+def get_config():
+    return with_tricks(tiny_imagenet_small.get_config())
+
+
+def with_tricks(config):
+    """The tricks of the published run in a config of another size."""
+    published = tiny_imagenet_swin_l_384.get_config()
+    config.data.crop = published.data.crop
+    config.data.mixup_alpha = published.data.mixup_alpha
+    config.data.cutmix_alpha = published.data.cutmix_alpha
+    config.data.erase_probability = published.data.erase_probability
+    config.model.drop_rate = 0.0
+    config.model.drop_path_rate = 0.1
+    config.rdrop.copies = 1
+    config.loss.label_smoothing = 0.1
+    return config
+
+
+def get_rows():
+    rows = tiny_imagenet_swin_l_384.get_rows()
+    nesterov, sgd = (dict(rows[name], **{"optim.lr": 0.05}) for name in ("nesterov", "sgd"))
+    ema = {"average.ema_decay": 0.99}
+    return {**{name: rows[name] for name in _ROWS}, "ema": ema, "nesterov": nesterov, "sgd": sgd}
