@@ -1,8 +1,8 @@
-"""R-Drop fine-tuning of PPIM's distilled DeiT-B at 384 pixels on CIFAR-100 in stages, the two heads averaged as in PPIM.
+"""R-Drop fine-tuning of PPIM's distilled DeiT-B at 384 pixels on CIFAR-100, in stages, its two heads averaged.
 
 Command:   python -m paddle.distributed.launch --gpus 0,1,2,3 main.py --config=configs/cifar100_deit_b_distilled_384.py
-Hardware:  4 cards with 128 images each; on one card --row=one_card. PPIM's weights are downloaded once. Hours: not known;
-           at the 52 image passes a second of one V100 an epoch of 50,000 images, twice each, takes half an hour.
+Hardware:  4 cards with 128 images each; on one card --row=one_card. PPIM's weights are downloaded once. Hours: not
+           known; at the 52 image passes a second of one V100 an epoch of 50,000 images, twice each, takes half an hour.
 Published: a Paddle reproduction of R-Drop with alpha 5 and dropout 0.3; its first run, with AdamW at ten times the rate
            of the first stage here, did not learn. It gives no accuracy for this model, and no length of its stages: the
            epochs are this project's choice. Not re-run here.

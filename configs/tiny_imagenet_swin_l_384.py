@@ -1,7 +1,7 @@
 """Swin-L on Tiny ImageNet at 384 pixels: a published run with its ablation, optimisers and batch sizes as rows.
 
 Command:   python main.py --config=configs/tiny_imagenet_swin_l_384.py --config.data.root=tiny-imagenet-200.zip
-           with --row=ROW for a row; with R-Drop: --row=rdrop; every weight trained: --row=finetune, --row=finetune_rdrop
+           with --row=ROW for a row; with R-Drop: --row=rdrop; every weight trained: finetune, finetune_rdrop
 Hardware:  one card, 32 images at a time. An RTX 3090 trains 42 images of Swin-L a second (timm's measurement, AMP): 30
            epochs of 100,000 images take 20 h where every weight is trained, less where the head alone is.
 Published: 91.35 % (arXiv:2205.10660, recipe and figures as its repository has them). Its ablation, by row:
@@ -10,8 +10,8 @@ Published: 91.35 % (arXiv:2205.10660, recipe and figures as its repository has t
            sgd 91.1. Batches of 32 and 64 were compared, too. None of them re-run here.
 
 The published code freezes everything but the head, though it speaks of fine-tuning; so does this config. `finetune`
-trains every weight at a rate that is usual for that. That the images are not cropped at random follows from the row that
-adds it. The published weights are those of ImageNet-22k, then ImageNet-1k.
+trains every weight at a rate that is usual for that. That the images are not cropped at random follows from the row
+that adds it. The published weights are those of ImageNet-22k, then ImageNet-1k.
 """
 
 from configs import default

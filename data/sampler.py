@@ -28,9 +28,10 @@ class TrainSampler(DistributedBatchSampler):
     batch, rank `r` takes the `r`-th part, as `accumulation` micro-batches.
 
     With `repeats` (repeated augmentation: Hoffer et al., arXiv:1901.09335, as in DeiT) a step takes `G / repeats`
-    samples of the stream, all of them once, then all once more, and so on: the repeats of a sample are far from each
-    other, mostly on different cards. As in DeiT, as many images as the data set has show `1 / repeats` of its samples;
-    changed from it, the stream goes on from there, so that every sample is still seen equally often.
+    samples of the stream, rounded up, all of them once, then all once more, and so on until the batch is full: the
+    repeats of a sample are far from each other, mostly on different cards. As in DeiT, as many images as the data set
+    has show `1 / repeats` of its samples; changed from it, the stream goes on from there, so that every sample is still
+    seen equally often (where G is a multiple of the repeats; else some come once less).
 
     Args:
         dataset: sized.
@@ -39,7 +40,7 @@ class TrainSampler(DistributedBatchSampler):
         steps: optimiser steps of the whole run.
         seed: of the shuffle.
         start: the step to begin with, for a resumed run.
-        repeats: how often a sample comes in its global batch, which must be a multiple.
+        repeats: how often a sample comes in its global batch.
         rank: of this process; None: Paddle's.
         ranks: number of processes; None: Paddle's.
     """
@@ -63,12 +64,13 @@ class TrainSampler(DistributedBatchSampler):
         self.start = start
         self.repeats = repeats
         self.global_batch = batch_size * self.nranks * accumulation
+        self.samples = -(-self.global_batch // repeats)  # different ones in a global batch
 
     def __len__(self) -> int:
         return (self.steps - self.start) * self.accumulation
 
     def __iter__(self) -> Iterator[list[tuple[int, ...]]]:
-        size, samples = len(self.dataset), self.global_batch // self.repeats
+        size, samples = len(self.dataset), self.samples
         orders: dict[int, np.ndarray] = {}
         for step in range(self.start, self.steps):
             first = step * samples
@@ -82,7 +84,7 @@ class TrainSampler(DistributedBatchSampler):
 
     def _key(self, first: int, place: int, orders: dict[int, np.ndarray]) -> tuple[int, ...]:
         """What is at a place in the global batch whose first sample is at `first` in the stream."""
-        repeat, offset = divmod(place, self.global_batch // self.repeats)
+        repeat, offset = divmod(place, self.samples)
         epoch, position = divmod(first + offset, len(self.dataset))
         index = int(orders[epoch][position])
         return (epoch, index) if self.repeats == 1 else (epoch, index, repeat)

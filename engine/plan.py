@@ -77,15 +77,12 @@ def make(config: ConfigDict, train_images: int) -> Plan:
     """Work out the steps of a run.
 
     Raises:
-        UserError: when the global batch is larger than the data set or no multiple of `data.repeats`, or a milestone
-            lies behind the last step.
+        UserError: when the global batch is larger than the data set, or a milestone lies behind the last step.
     """
     train = config.train
     global_batch = train.batch_size * distributed.world_size() * train.accumulation_steps
     if global_batch > train_images:
         raise UserError(f"the global batch is {global_batch}, larger than the {train_images} training images")
-    if global_batch % config.data.repeats:
-        raise UserError(f"the global batch is {global_batch}, not a multiple of data.repeats={config.data.repeats}")
     steps = train.steps or max(1, round(train.epochs * train_images / global_batch))
     if max(config.optim.milestones, default=0) >= steps:
         raise UserError(f"optim.milestones is {config.optim.milestones}, but the run has {steps} steps")

@@ -7,7 +7,7 @@ from conftest import ROOT, run_program
 
 import data
 import models
-from engine import settings
+from engine import experiment, settings
 
 _CONFIGS = sorted(path.stem for path in (ROOT / "configs").glob("*.py") if path.stem not in ("__init__", "default"))
 
@@ -31,6 +31,58 @@ def test_config_starts_at_full_size(name, painted):
     done = run_program("main.py", *words)
     assert done.returncode == 0, done.stderr
     assert "one step on 2 made-up images" in done.stdout
+
+
+def _variants(name):
+    """`(label, fields)` of a config as it is, each of its stages, and each of its rows."""
+    path = str(ROOT / "configs" / f"{name}.py")
+    stages, rows = (settings.load_table(path, function) for function in ("get_stages", "get_rows"))
+    return [("as it is", {}), *stages.items(), *rows.items()]
+
+
+@pytest.mark.parametrize("name", [name for name in _CONFIGS if not name.startswith("folder")])
+def test_every_stage_and_row_takes_a_step(name, capsys):
+    """With a small model in place of the real one, and of the teacher."""
+    for label, fields in _variants(name):
+        config = settings.changed(settings.load_file(str(ROOT / "configs" / f"{name}.py")), fields)
+        small = {"model.name": "vit_n_8", "model.image_size": 32, "model.pretrained": "", "model.train_head": "each"}
+        small.update({"distill.teacher": "vit_n_8", "distill.image_size": 32} if config.distill.teacher else {})
+        config = settings.changed(config, small)
+        settings.validate(config)
+        settings.validate_length(config)
+        assert experiment.dry_run({label: config}) == 0
+        assert "one step on 2 made-up images" in capsys.readouterr().out, label
+
+
+@pytest.mark.parametrize("name", _CONFIGS)
+def test_rows_differ(name):
+    """A row that changes nothing is a typing error."""
+    before = settings.fields(settings.load_file(str(ROOT / "configs" / f"{name}.py")))
+    for label, fields in _variants(name)[1:]:
+        assert any(before[field] != value for field, value in fields.items()) or name.endswith("fixres"), label
+
+
+@pytest.mark.parametrize("name", ["cifar100_vit_b_384", "imagenet_vit_b_384", "cifar100_deit_b_distilled_384"])
+def test_a_single_card_has_the_same_objective(name):
+    """Four cards of 128, or one with accumulation: the same images a step, and nothing that counts by micro-batch."""
+    config = settings.load_file(str(ROOT / "configs" / f"{name}.py"))
+    row = dict(_variants(name))["one_card"]
+    assert row.keys() == {"train.batch_size", "train.accumulation_steps"}
+    assert row["train.batch_size"] * row["train.accumulation_steps"] == 4 * config.train.batch_size
+    assert config.rdrop.preset == "per_sample"
+    assert not config.data.mixup_alpha + config.data.cutmix_alpha
+
+
+def test_the_published_recipe():
+    """CIFAR-100 with ViT-B/16, and the stages of the distilled DeiT-B."""
+    config = settings.load_file(str(ROOT / "configs" / "cifar100_vit_b_384.py"))
+    optim = config.optim
+    assert (optim.name, optim.momentum, optim.lr, optim.clip_norm) == ("momentum", 0.9, 0.01, 1.0)
+    assert (optim.schedule, optim.warmup_steps, config.train.steps) == ("cosine", 500, 10_000)
+    assert (config.model.drop_rate, config.model.head_init, config.data.crop_scale) == (0.1, "zero", (0.05, 1.0))
+    stages = settings.load_table(str(ROOT / "configs" / "cifar100_deit_b_distilled_384.py"), "get_stages")
+    assert [stage.get("optim.lr") for stage in stages.values()] == [None, None, 1e-3, 3e-4]
+    assert next(iter(stages.values()))["data.max_images"] == 1000
 
 
 def test_published_batches():

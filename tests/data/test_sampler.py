@@ -49,6 +49,16 @@ def test_repeats_are_in_the_same_global_batch(repeats):
     assert [key[:2] for key in once] == [key for batch in _global_batches(50, 1, 1, 12 // repeats, 60) for key in batch]
 
 
+def test_a_batch_that_is_no_multiple_of_the_repeats():
+    """As DeiT's 1024 images of three repeats: the last samples come once less, and the next batch has others."""
+    first, second = _global_batches(50, 1, 1, 10, 2, repeats=3)
+    assert collections.Counter(key[:2] for key in first) == {
+        key[:2]: 3 - (place > 1) for place, key in enumerate(first[:4])
+    }
+    assert not {key[:2] for key in first} & {key[:2] for key in second}
+    assert len(set(first)) == 10
+
+
 def test_an_epoch_of_repeats_shows_a_part_and_in_the_long_run_all_alike():
     steps = _global_batches(48, 1, 1, 12, 12, repeats=3)
     assert len({key[:2] for batch in steps[:4] for key in batch}) == 16  # 48 images seen, a third of them different

@@ -9,7 +9,6 @@ from conftest import launch
 
 import data
 import models
-from common.errors import UserError
 from common.safe_load import read_safetensors
 from configs import default
 from engine import experiment, logs, plan, runtime, settings
@@ -181,8 +180,3 @@ def test_two_processes_see_the_same(painted, tmp_path):
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert _losses(tmp_path / "two") == pytest.approx(_losses(tmp_path / "one"), rel=1e-4)
-
-
-def test_a_global_batch_that_is_no_multiple_of_the_repeats(painted):
-    with pytest.raises(UserError, match="the global batch is 8, not a multiple of data.repeats=3"):
-        plan.make(_run_config(painted, 8, 1), 36)
