@@ -9,10 +9,10 @@ from pathlib import Path
 
 from absl import flags
 
-from engine import runtime, settings
+from engine import runtime, settings, validation
 
 flags.DEFINE_string("workdir", "", "Folder of the run; empty: output/<name of the config file>.")
-flags.DEFINE_string("row", "", "A variant of the experiment: a name that get_rows() of its config file gives.")
+settings.define_row()
 flags.DEFINE_bool("dry_run", False, "Print the plan, take one real step on made-up images, and exit.")
 flags.DEFINE_bool("overwrite", False, "Remove the run that is in the folder and start anew.")
 
@@ -21,8 +21,8 @@ def main(argv: list[str]) -> int:
     """Run the experiment of the flags; gives the exit code."""
     stages = settings.stages(settings.FLAGS.row)
     for config in stages.values():
-        settings.validate(config)
-        settings.validate_length(config)
+        validation.validate(config)
+        validation.validate_length(config)
     runtime.prepare_environment()
     from engine import experiment  # imports paddle, which reads the environment
 

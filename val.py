@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from absl import flags
 
-from engine import runtime, settings
+from engine import runtime, settings, validation
 
 flags.DEFINE_string(
     "weights", None, "The weights: a file, an https address, or a name (see docs/models.md).", required=True
@@ -23,7 +23,7 @@ def main(argv: list[str]) -> int:
     runtime.prepare_environment()
     from engine import accuracy  # imports paddle, which reads the environment
 
-    settings.validate(values.config)
+    validation.validate(values.config)
     return accuracy.check(values.weights, values.config, values.split, values.expect_top1, values.json)
 
 

@@ -19,7 +19,7 @@ def check(path: str, config: ConfigDict, split: str, expect_top1: float | None =
 
     Args:
         path: of the weights, or a name that `models.sources` knows.
-        config: says which model and which data; `settings.validate` has seen it.
+        config: says which model and which data; `validation.validate` has seen it.
         split: `train` (without augmentation), `val` or `test`.
         expect_top1: the least accuracy that is accepted, a fraction.
         json_path: where to write the result as JSON, if anywhere.

@@ -65,7 +65,7 @@ def train(config: ConfigDict, folder: Path, overwrite: bool = False) -> int:
     """Train, or go on with a run that was stopped; gives the exit code.
 
     Args:
-        config: checked by `settings.validate`.
+        config: checked by `validation.validate`.
         folder: of the run.
         overwrite: remove an earlier run there and start anew.
     """

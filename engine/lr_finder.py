@@ -123,7 +123,7 @@ def find(config: ConfigDict, rates: Sequence[float], folder: Path) -> list[str]:
     the test's, and R-Drop has its full weight from the first step: a weight that grows would change the loss, too.
 
     Args:
-        config: checked by `settings.validate`; its length and schedule are not used.
+        config: checked by `validation.validate`; its length and schedule are not used.
         rates: of the steps.
         folder: for the two files; made where it is not there.
 

@@ -19,41 +19,6 @@ from common.safe_load import own_metadata, read_metadata
 from configs import default
 
 FLAGS = flags.FLAGS
-_CHOICES = {
-    "data.auto_augment": ("", "randaugment", "autoaugment_imagenet", "autoaugment_cifar10", "three_augment"),
-    "data.crop": ("random_resized", "simple", "padded", "none", "test"),
-    "data.erase_mode": ("const", "rand", "pixel"),
-    "data.interpolation": ("", "bicubic", "bilinear"),
-    "data.mix_mode": ("batch", "elem", "pair"),
-    "data.on_corrupt": ("error", "skip"),
-    "distill.head": ("auto", "imagenet"),
-    "distill.kind": ("soft", "hard"),
-    "loss.form": ("softmax", "sigmoid"),
-    "model.head_init": ("normal", "zero"),
-    "model.pretrained_head": ("auto", "new", "imagenet"),
-    "model.train_head": ("average", "each", "class", "distillation"),
-    "model.eval_head": ("", "average", "class", "distillation"),
-    "model.trainable": ("all", "head", "head_and_norm", "attention"),
-    "optim.decay": ("matrices", "all"),
-    "optim.name": ("adamw", "momentum", "sgd", "lamb", "lars"),
-    "optim.schedule": ("cosine", "linear", "polynomial", "constant", "multi_step"),
-    "rdrop.consistency": ("symmetric_kl", "kl", "js", "mse", "cosine"),
-    "train.amp": ("", "O1", "O2"),
-    "train.amp_dtype": ("float16", "bfloat16"),
-    "rdrop.preset": ("per_sample", "paper", "official_code", "paddle_2021"),
-}
-_AT_LEAST_ONE = (
-    *("rdrop.copies", "rdrop.every_steps", "train.batch_size", "train.accumulation_steps", "eval.batch_size"),
-    *("train.log_every_steps", "train.checkpoint_every_steps", "train.keep_checkpoints", "train.loss_scale"),
-    *("data.randaugment_layers", "data.erase_count", "data.repeats"),
-)
-_SHARES = (
-    *("data.flip", "data.vertical_flip", "data.erase_probability", "data.mix_probability"),
-    *("data.mix_switch_probability", "loss.label_smoothing", "data.eval_crop", "distill.alpha"),
-    *("optim.layer_decay", "optim.gamma"),
-)
-_BELOW_ONE = ("data.holdout", "optim.momentum", "optim.beta1", "optim.beta2", "average.ema_decay", "average.swa_start")
-_MAY_BE_NEGATIVE = ("model.embed_drop_rate", "model.proj_drop_rate", "model.mlp_drop_rate")
 
 
 def define_config(argv: Sequence[str], fallback: str | ConfigDict) -> None:
@@ -119,9 +84,14 @@ def load_table(path: str, function: str) -> dict[str, dict[str, object]]:
         for name, value in values.items():
             if name not in known:
                 raise UserError(f"{path}: {function}: {row}: {name}: no such field{nearest(name, known)}")
-            if not _fits(value, known[name]):
+            if not fits(value, known[name]):
                 raise UserError(f"{path}: {function}: {row}: {name}={value!r}: expected such as {known[name]!r}")
     return table
+
+
+def define_row() -> None:
+    """Define `--row`, whose value `stages` takes."""
+    flags.DEFINE_string("row", "", "A variant of the experiment: a name that get_rows() of its config file gives.")
 
 
 def stages(row: str = "") -> dict[str, ConfigDict]:
@@ -194,12 +164,12 @@ def _check_override(config: ConfigDict, name: str, text: str) -> None:
             raise UserError(f"--config.{name} is text and can't be None; leave it empty for none")
         return
     value = _literal(text)
-    if not _fits(value, default_value):
-        kind = _KINDS[type(default_value)]
+    if not fits(value, default_value):
+        kind = KINDS[type(default_value)]
         raise UserError(f"--config.{name}={text}: expected {kind}, such as {default_value!r}")
 
 
-_KINDS = {bool: "true or false", int: "an integer", float: "a number", tuple: "a tuple of numbers"}
+KINDS = {bool: "true or false", int: "an integer", float: "a number", tuple: "a tuple of numbers"}
 
 
 def _literal(text: str):
@@ -212,11 +182,12 @@ def _literal(text: str):
         return text
 
 
-def _fits(value, default_value) -> bool:
+def fits(value, default_value) -> bool:
+    """Whether a value is of the type of a field's default: integers are numbers, booleans are not."""
     if isinstance(default_value, str):
         return isinstance(value, str)
     if isinstance(default_value, tuple):
-        return isinstance(value, tuple) and all(_fits(item, 0.0) for item in value)
+        return isinstance(value, tuple) and all(fits(item, 0.0) for item in value)
     if isinstance(default_value, bool) or isinstance(value, bool):
         return isinstance(value, bool) and isinstance(default_value, bool)
     return isinstance(value, (int, float) if isinstance(default_value, float) else int)
@@ -238,158 +209,6 @@ def fields(config: ConfigDict, prefix: str = "") -> dict[str, object]:
     return flat
 
 
-def validate(config: ConfigDict) -> None:
-    """Check the values that no type can.
-
-    Raises:
-        UserError: naming the first field that is out of its range.
-    """
-    for name, expected in fields(default.get_config()).items():
-        value = fields(config).get(name)
-        if not _fits(value, expected):
-            raise UserError(f"config.{name} is {value!r}, expected {_KINDS.get(type(expected), 'text')}")
-        if name in _CHOICES and value not in _CHOICES[name]:
-            choices = ", ".join(choice or "''" for choice in _CHOICES[name])
-            raise UserError(f"config.{name} is {value!r}, expected one of {choices}")
-        if isinstance(value, (int, float)) and name not in _MAY_BE_NEGATIVE and not 0 <= value < float("inf"):
-            raise UserError(f"config.{name} is {value}, expected 0 or more")
-        if name in _AT_LEAST_ONE and value < 1:
-            raise UserError(f"config.{name} is {value}, expected 1 or more")
-        if name in _SHARES and value > 1:
-            raise UserError(f"config.{name} is {value}, expected 0 to 1")
-        if name in _BELOW_ONE and value >= 1:
-            raise UserError(f"config.{name} is {value}, expected 0 to below 1")
-    if config.seed >= 2**63:
-        raise UserError(f"config.seed is {config.seed}, expected below 2^63")
-    _validate_tuples(config)
-    _validate_augmentation(config.data)
-    _validate_copies(config)
-    _validate_optim(config)
-    _validate_averages(config.average)
-    _validate_distillation(config)
-
-
-def validate_length(config: ConfigDict) -> None:
-    """Check that the length of the run is given, and once.
-
-    Raises:
-        UserError: when both steps and epochs are 0, or both are set.
-    """
-    steps, epochs = config.train.steps, config.train.epochs
-    if not steps and not epochs:
-        raise UserError("config.train.steps and config.train.epochs are both 0; set one of them")
-    if steps and epochs:
-        raise UserError(
-            f"config.train.steps={steps} and config.train.epochs={epochs:g} are both set; set the other to 0"
-        )
-
-
-def _validate_augmentation(options: ConfigDict) -> None:
-    for name, largest in (("randaugment_magnitude", 10), ("hue_jitter", 0.5)):
-        if options[name] > largest:
-            raise UserError(f"config.data.{name} is {options[name]}, expected 0 to {largest}")
-    if (options.color_jitter or options.hue_jitter) and options.auto_augment not in ("", "three_augment"):
-        raise UserError(
-            f"config.data.auto_augment={options.auto_augment} changes the colours itself: set color_jitter and "
-            "hue_jitter to 0"
-        )
-
-
-def _validate_copies(config: ConfigDict) -> None:
-    copies, rates = config.rdrop.copies, config.rdrop.drop_rates
-    if len(rates) not in (0, copies) or not all(0 <= rate < 1 for rate in rates):
-        raise UserError(
-            f"config.rdrop.drop_rates is {rates}, expected one rate below 1 for each of rdrop.copies, or ()"
-        )
-    if config.rdrop.unlabelled_batch_size and copies == 1:
-        raise UserError(
-            "config.rdrop.unlabelled_batch_size needs rdrop.copies of 2 or more: one copy has no consistency"
-        )
-    sources = config.data.unlabelled_root or config.data.labels_per_class
-    if config.rdrop.unlabelled_batch_size and not sources:
-        raise UserError(
-            "config.rdrop.unlabelled_batch_size needs images without labels: set data.unlabelled_root to a folder of "
-            "them, or data.labels_per_class, which leaves some out"
-        )
-    if config.data.unlabelled_root and not config.rdrop.unlabelled_batch_size:
-        raise UserError("config.data.unlabelled_root has no use while rdrop.unlabelled_batch_size is 0")
-    own = (config.model[name] for name in ("embed_drop_rate", "proj_drop_rate", "mlp_drop_rate"))
-    if rates and all(rate >= 0 for rate in own):
-        raise UserError("config.rdrop.drop_rates has no use while model.embed_, proj_ and mlp_drop_rate are all set")
-    if config.rdrop.consistency == "cosine" and config.model.head_init == "zero":
-        raise UserError(
-            "config.rdrop.consistency=cosine has no gradient at model.head_init=zero, where all logits are 0"
-        )
-
-
-def _validate_optim(config: ConfigDict) -> None:
-    optim, milestones = config.optim, config.optim.milestones
-    if optim.nesterov and not (optim.name == "momentum" and optim.momentum):
-        raise UserError("config.optim.nesterov is for optim.name=momentum, with a momentum above 0")
-    if optim.name in ("lamb", "lars") and not optim.weight_decay:
-        raise UserError(
-            f"config.optim.name={optim.name} adapts the rates of parameters that decay: set optim.weight_decay above 0"
-        )
-    if not optim.layer_decay:
-        raise UserError("config.optim.layer_decay is 0, expected above 0, to 1 for the same rate in all layers")
-    if optim.final_lr and optim.schedule in ("constant", "multi_step"):
-        raise UserError(f"config.optim.final_lr has no use with optim.schedule={optim.schedule}")
-    if (optim.schedule == "multi_step") != bool(milestones):
-        raise UserError("config.optim.milestones and optim.schedule=multi_step go together: set both, or neither")
-    rising = all(earlier < later for earlier, later in zip((optim.warmup_steps, *milestones), milestones))
-    if not rising or not all(isinstance(step, int) for step in milestones):
-        raise UserError(
-            f"config.optim.milestones is {milestones}, expected rising steps, such as (1000, 2000), after the warm-up"
-        )
-    if optim.scale_lr and not config.train.reference_batch_size:
-        raise UserError(
-            "config.optim.scale_lr needs train.reference_batch_size, the global batch that optim.lr was chosen for"
-        )
-
-
-def _validate_averages(average: ConfigDict) -> None:
-    for name in ("swa_every_steps", "swa_lr", "swa_lowest_lr"):
-        if average[name] and not average.swa_start:
-            raise UserError(f"config.average.{name} has no use while average.swa_start is 0")
-    if average.swa_lowest_lr and not average.swa_lr > average.swa_lowest_lr:
-        raise UserError(
-            f"config.average.swa_lowest_lr is {average.swa_lowest_lr:g}, "
-            f"expected below average.swa_lr={average.swa_lr:g}"
-        )
-
-
-def _validate_distillation(config: ConfigDict) -> None:
-    distill = config.distill
-    if not distill.teacher:
-        if distill.weights:
-            raise UserError("config.distill.weights has no use while distill.teacher is empty: name its model")
-        return
-    if not distill.weights:
-        raise UserError(
-            f"config.distill.teacher={distill.teacher} needs distill.weights: a teacher that was not trained teaches "
-            "nothing"
-        )
-    if config.loss.form != "softmax":
-        raise UserError(f"config.distill.teacher needs loss.form=softmax, not {config.loss.form}")
-    if distill.alpha == 0:
-        raise UserError("config.distill.alpha is 0, so the teacher would teach nothing; leave distill.teacher empty")
-    if distill.alpha == 1 and config.rdrop.copies > 1:
-        raise UserError("config.distill.alpha is 1, which leaves nothing of R-Drop; set rdrop.copies=1")
-
-
-def _validate_tuples(config: ConfigDict) -> None:
-    for name in ("crop_scale", "crop_ratio"):
-        value = config.data[name]
-        if len(value) != 2 or not 0 < value[0] <= value[1]:
-            raise UserError(f"config.data.{name} is {value}, expected (smallest, largest), both above 0")
-    if config.data.crop_scale[1] > 1:
-        raise UserError(f"config.data.crop_scale is {config.data.crop_scale}, expected at most 1: a share of the area")
-    for name in ("mean", "std"):
-        value = config.model[name]
-        if len(value) not in (0, 3) or (name == "std" and min(value, default=1) <= 0):
-            raise UserError(f"config.model.{name} is {value}, expected three numbers, or () for the weights' own")
-
-
 def from_dict(stored: object, origin: str) -> ConfigDict:
     """A config from what JSON made of it; nothing in it is executed. Fields that it lacks keep their defaults.
 
@@ -408,7 +227,7 @@ def from_dict(stored: object, origin: str) -> ConfigDict:
         if name not in known:
             raise UserError(f"{origin}: its config has the field {name}, which this version does not know")
         value = tuple(value) if isinstance(value, (list, tuple)) else value
-        if not _fits(value, known[name]):
+        if not fits(value, known[name]):
             raise UserError(f"{origin}: its config has {name} = {value!r}, expected such as {known[name]!r}")
         config.update_from_flattened_dict({name: value})
     return config

@@ -7,7 +7,7 @@ from conftest import ROOT, run_program
 
 import data
 import models
-from engine import experiment, settings
+from engine import experiment, settings, validation
 
 _CONFIGS = sorted(path.stem for path in (ROOT / "configs").glob("*.py") if path.stem not in ("__init__", "default"))
 
@@ -16,7 +16,7 @@ _CONFIGS = sorted(path.stem for path in (ROOT / "configs").glob("*.py") if path.
 def test_config_is_valid_and_explained(name):
     path = ROOT / "configs" / f"{name}.py"
     config = settings.load_file(str(path))
-    settings.validate(config)
+    validation.validate(config)
     assert config.model.name in models.MODELS
     assert config.data.name in data.DATASETS
     assert "python" in path.read_text().split('"""')[1], "the docstring gives the command"
@@ -48,8 +48,8 @@ def test_every_stage_and_row_takes_a_step(name, capsys):
         small = {"model.name": "vit_n_8", "model.image_size": 32, "model.pretrained": "", "model.train_head": "each"}
         small.update({"distill.teacher": "vit_n_8", "distill.image_size": 32} if config.distill.teacher else {})
         config = settings.changed(config, small)
-        settings.validate(config)
-        settings.validate_length(config)
+        validation.validate(config)
+        validation.validate_length(config)
         assert experiment.dry_run({label: config}) == 0
         assert "one step on 2 made-up images" in capsys.readouterr().out, label
 

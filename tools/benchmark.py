@@ -18,7 +18,7 @@ from pathlib import Path
 
 from common.errors import UserError
 from common.files import write_json
-from engine import runtime
+from engine import runtime, validation
 
 
 def _arguments() -> argparse.Namespace:
@@ -39,14 +39,14 @@ def _arguments() -> argparse.Namespace:
 
 def _config(arguments: argparse.Namespace, copies: int, shared_blocks: int):
     from configs import default
-    from engine import plan, settings
+    from engine import plan
 
     config = default.get_config()
     config.model.update(name=arguments.model, image_size=arguments.image_size, drop_rate=arguments.drop_rate)
     config.rdrop.update(copies=copies, shared_blocks=shared_blocks)
     config.optim.name = arguments.optimizer
     config.train.update(batch_size=arguments.batch, steps=10**6)
-    settings.validate(config)
+    validation.validate(config)
     return plan.with_classes(plan.with_input(config), 1000)
 
 

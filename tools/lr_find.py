@@ -1,9 +1,10 @@
 """Find a learning rate: a range test of the config as it is, its data, model, weights and objective.
 
-    python -m tools.lr_find --config=configs/digits_rdrop.py [--config.group.field=value ...] [--steps=100]
+    python -m tools.lr_find --config=configs/digits_rdrop.py [--config.group.field=value ...] [--row=ROW] [--steps=100]
 
 The rate grows from --lowest to --highest; the loss then tells from where it learns, and from where it gets away. Writes
-lr_find.json and lr_find.png to --output, and trains nothing that is kept. The answer is for the global batch it prints.
+lr_find.json and lr_find.png to --output, and trains nothing that is kept. The answer is for the global batch it prints,
+and of a config with stages for the first one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from absl import flags
 
 from common.errors import UserError
-from engine import runtime, settings
+from engine import runtime, settings, validation
 
 
 def _parse(argv: Sequence[str]) -> list[str]:
@@ -22,6 +23,7 @@ def _parse(argv: Sequence[str]) -> list[str]:
     flags.DEFINE_float("lowest", 1e-6, "Rate of the first step.")
     flags.DEFINE_float("highest", 1.0, "Rate of the last step.")
     flags.DEFINE_string("output", "", "Folder of the two files; empty: output/<name of the config file>_lr_find.")
+    settings.define_row()
     return settings.parse(argv, str(Path(__file__).resolve().parent.parent / "configs" / "digits_rdrop.py"))
 
 
@@ -30,7 +32,8 @@ def main(argv: list[str]) -> int:
     values = settings.FLAGS
     if not 0 < values.lowest < values.highest < float("inf"):
         raise UserError(f"--lowest={values.lowest:g} and --highest={values.highest:g}: expected 0 < lowest < highest")
-    settings.validate(values.config)
+    config = next(iter(settings.stages(values.row).values()))
+    validation.validate(config)
     runtime.prepare_environment()
     from engine import lr_finder  # imports paddle, which reads the environment
 
@@ -39,7 +42,7 @@ def main(argv: list[str]) -> int:
     name = Path(values["config"].config_filename).stem
     folder = Path(values.output or f"output/{name}_lr_find").expanduser()
     rates = lr_finder.growing_rates(values.lowest, values.highest, values.steps)
-    print(*lr_finder.find(values.config, rates, folder), sep="\n")
+    print(*lr_finder.find(config, rates, folder), sep="\n")
     return runtime.EXIT_DONE
 
 

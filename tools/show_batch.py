@@ -1,6 +1,6 @@
 """Draw what the model sees in a step of training: cropped, augmented, normalised, erased and mixed.
 
-    python -m tools.show_batch --config=configs/NAME.py [--config.group.field=value ...] --output grid.png
+    python -m tools.show_batch --config=configs/NAME.py [--config.group.field=value ...] [--row=ROW] --output grid.png
 
 Shows the first images of the first micro-batch of `--step`, as a run on one card takes them, with their targets; images
 without labels are left out. What is shown is what goes into the model, with its mean and standard deviation undone.
@@ -14,7 +14,7 @@ from absl import flags
 
 from common.errors import UserError
 from common.files import atomic_path
-from engine import runtime, settings
+from engine import runtime, settings, validation
 
 _DEFAULT = Path(__file__).resolve().parent.parent / "configs" / "digits_rdrop.py"
 _COLUMNS = 4
@@ -26,6 +26,7 @@ def _parse(argv: list[str]) -> list[str]:
     flags.DEFINE_string("output", None, "The picture to write (png, jpg, pdf).", required=True)
     flags.DEFINE_integer("step", 0, "The optimiser step, from 0.", lower_bound=0)
     flags.DEFINE_integer("images", 16, "How many images to show, at most those of a micro-batch.", lower_bound=1)
+    settings.define_row()
     return settings.parse(argv, str(_DEFAULT))
 
 
@@ -33,7 +34,7 @@ def seen(config, step: int):
     """What the model sees in the first micro-batch of a step.
 
     Args:
-        config: as `settings.validate` accepts it.
+        config: as `validation.validate` accepts it.
         step: number of optimiser steps before it.
 
     Returns:
@@ -101,12 +102,13 @@ def draw(pixels, captions: list[str], path: Path) -> None:
 def main(argv: list[str]) -> int:
     """Draw the batch of the flags; gives the exit code."""
     values = settings.FLAGS
-    settings.validate(values.config)
+    config = next(iter(settings.stages(values.row).values()))
+    validation.validate(config)
     path = Path(values.output)
     if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".pdf"):
         raise UserError(f"--output: {path} ends in none of .png, .jpg, .pdf")
     runtime.prepare_environment()
-    pixels, targets, classes = seen(values.config, values.step)
+    pixels, targets, classes = seen(config, values.step)
     shown = pixels[: values.images]
     captions = [describe(target, classes) for target in targets[: values.images]]
     draw(shown, captions, path)

@@ -20,7 +20,7 @@ from data.transforms import (
     random_resized_crop,
     simple_crop,
 )
-from engine import settings
+from engine import validation
 
 
 def test_crop_box_statistics():
@@ -102,7 +102,7 @@ def _config(**fields):
     config = default.get_config()
     config.data.update(crop="none", flip=0.0, eval_crop=0.875)
     config.data.update(fields)
-    settings.validate(config)
+    validation.validate(config)
     return config.data
 
 

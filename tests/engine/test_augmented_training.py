@@ -11,7 +11,7 @@ import data
 import models
 from common.safe_load import read_safetensors
 from configs import default
-from engine import experiment, logs, plan, runtime, settings
+from engine import experiment, logs, plan, runtime, validation
 from engine.evaluator import normalise
 from engine.objective import Objective
 from engine.signals import StopRequest
@@ -34,7 +34,7 @@ def _config(batch: int = 8, accumulation: int = 1, **fields):
     config.model.update(name="vit_n_2", image_size=8, num_classes=5, mean=(0.5,) * 3, std=(0.25,) * 3, drop_rate=0.2)
     config.train.update(batch_size=batch, accumulation_steps=accumulation)
     config.update_from_flattened_dict(fields)
-    settings.validate(config)
+    validation.validate(config)
     return config
 
 
@@ -124,7 +124,7 @@ def _run_config(painted, batch: int, accumulation: int, **fields):
     config.train.update(steps=6, batch_size=batch, accumulation_steps=accumulation, log_every_steps=1)
     config.train.checkpoint_every_steps = 4
     config.update_from_flattened_dict({**_EVERYTHING, **fields})
-    settings.validate(config)
+    validation.validate(config)
     return config
 
 

@@ -11,7 +11,7 @@ from paddle import nn
 
 from common.errors import UserError
 from configs import default
-from engine import experiment, logs, plan, runtime, settings
+from engine import experiment, logs, plan, runtime, validation
 from engine.averages import EMA, RAW, SWA, Averages, Swa, ema_share
 from engine.signals import StopRequest
 from models import read_arrays
@@ -98,7 +98,7 @@ def test_fields(fields, words):
     config = default.get_config()
     config.average.update(**fields)
     with pytest.raises(UserError, match=words):
-        settings.validate(config)
+        validation.validate(config)
 
 
 def test_installed_and_back():

@@ -10,7 +10,7 @@ import data
 import models
 from common.errors import UserError
 from configs import default
-from engine import experiment, logs, plan, runtime, settings
+from engine import experiment, logs, plan, runtime, settings, validation
 from engine.noise import is_rdrop_step
 from engine.objective import Objective
 from losses import CONSISTENCY, FORMS, KINDS, PRESETS, RDropLoss
@@ -20,7 +20,7 @@ def _config(**fields):
     config = default.get_config()
     config.model.update(name="vit_n_2", image_size=8, num_classes=5, mean=(0.5,) * 3, std=(0.5,) * 3, drop_rate=0.2)
     config.update_from_flattened_dict(fields)
-    settings.validate(config)
+    validation.validate(config)
     return config
 
 
@@ -236,7 +236,7 @@ def test_each_variant_trains_from_start_to_end(painted, tmp_path, fields):
     config.model.update(name="vit_n_8", image_size=16, drop_rate=0.2)
     config.train.update(steps=4, batch_size=4, log_every_steps=1)
     config.update_from_flattened_dict(fields)
-    settings.validate(config)
+    validation.validate(config)
     assert experiment.train(config, tmp_path / "run") == runtime.EXIT_DONE
     records = [record for record in logs.read_metrics(tmp_path / "run") if record["split"] == "train"]
     assert all(np.isfinite(record["loss"]) for record in records)

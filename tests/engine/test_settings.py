@@ -8,7 +8,7 @@ import pytest
 
 from common.errors import UserError
 from configs import default
-from engine import settings
+from engine import settings, validation
 
 
 def _check(override: str) -> None:
@@ -48,9 +48,9 @@ def test_good_overrides(override):
 
 
 def test_booleans_are_not_integers():
-    assert settings._fits(True, False)
-    assert not settings._fits(1, False)
-    assert not settings._fits(True, 1)
+    assert settings.fits(True, False)
+    assert not settings.fits(1, False)
+    assert not settings.fits(True, 1)
 
 
 def test_both_spellings_of_an_override():
@@ -97,7 +97,7 @@ def test_values_out_of_range(field, value, message):
     config.train.steps = 1
     config.update_from_flattened_dict({field: value})
     with pytest.raises(UserError, match=message):
-        settings.validate(config)
+        validation.validate(config)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_options_of_the_optimisation_that_do_not_go_together(fields, message):
     config = default.get_config()
     config.update_from_flattened_dict(fields)
     with pytest.raises(UserError, match=message):
-        settings.validate(config)
+        validation.validate(config)
 
 
 def test_colours_are_not_changed_twice():
@@ -138,19 +138,19 @@ def test_colours_are_not_changed_twice():
             config = default.get_config()
             config.data.update({"auto_augment": name, field: 0.1})
             with pytest.raises(UserError, match=f"auto_augment={name} changes the colours itself"):
-                settings.validate(config)
+                validation.validate(config)
     config = default.get_config()
     config.data.update(auto_augment="three_augment", color_jitter=0.3)  # as DeiT III
-    settings.validate(config)
+    validation.validate(config)
 
 
 def test_a_length_is_needed():
     config = default.get_config()
     with pytest.raises(UserError, match="both 0"):
-        settings.validate_length(config)
+        validation.validate_length(config)
     config.train.update(steps=10, epochs=1.0)
     with pytest.raises(UserError, match="both set; set the other to 0"):
-        settings.validate_length(config)
+        validation.validate_length(config)
 
 
 def test_json_round_trip():

@@ -15,7 +15,7 @@ from common.errors import UserError
 from common.files import sha256
 from common.safe_load import read_safetensors
 from configs import default
-from engine import experiment, logs, plan, runtime, settings, weights
+from engine import experiment, logs, plan, runtime, settings, validation, weights
 from engine.meter import Meter
 from engine.objective import DistilledObjective, Objective, make_objective
 from engine.signals import StopRequest
@@ -27,7 +27,7 @@ def _config(**fields):
     config.model.update(name="vit_n_2", image_size=8, num_classes=5, mean=(0.5,) * 3, std=(0.5,) * 3, drop_rate=0.2)
     config.distill.update(teacher="vit_n_8", weights="teacher.safetensors", alpha=0.3)
     config.update_from_flattened_dict(fields)
-    settings.validate(config)
+    validation.validate(config)
     return config
 
 
@@ -257,7 +257,7 @@ def test_a_student_by_the_command_line(images, trained, tmp_path):
 )
 def test_students_come_closer_to_their_teacher(images, trained, tmp_path, fields):
     config = _student(images, trained, **fields)
-    settings.validate(config)
+    validation.validate(config)
     assert experiment.train(config, tmp_path / "run") == runtime.EXIT_DONE
     values = _distillation(tmp_path / "run")
     assert np.mean(values[-3:]) < 0.7 * values[0]

@@ -11,7 +11,7 @@ import pytest
 from common.errors import UserError
 from common.safe_load import read_safetensors
 from configs import default
-from engine import checkpoint, experiment, logs, plan, runtime, settings
+from engine import checkpoint, experiment, logs, plan, runtime, validation
 from engine.diagnosis import Diagnosis
 from engine.signals import StopRequest
 from engine.trainer import Trainer, build_model
@@ -212,7 +212,7 @@ def test_plan_arithmetic_and_warnings(config):
     )
     with pytest.raises(UserError, match="num_classes is 3"):
         plan.with_classes(config, 4)
-    settings.validate(config)
+    validation.validate(config)
 
 
 def test_a_scaled_rate_is_the_optimisers_alone(config, tmp_path, monkeypatch, capsys):

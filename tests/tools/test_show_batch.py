@@ -85,7 +85,7 @@ def test_mistakes_are_one_line(tmp_path):
     for words, message in (
         (["--output=x.txt"], "ends in none of"),
         (["--output=x.png", "--config.data.erase_mod=x"], "no such field"),
-        ([f"--output={tmp_path}/x.png", "--config.data.repeats=7"], "not a multiple of data.repeats=7"),
+        ([f"--output={tmp_path}/x.png", "--config.data.repeats=0"], "expected 1 or more"),
     ):
         done = run_program("-m", "tools.show_batch", *words)
         assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
