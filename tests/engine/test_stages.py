@@ -7,9 +7,11 @@ import json
 import pytest
 from conftest import run_program
 
+import data
 from common.errors import UserError
 from common.files import sha256
-from engine import experiment, logs, runtime, settings
+from configs import default
+from engine import experiment, logs, plan, runtime, settings
 from engine.signals import StopRequest
 from models import read_arrays
 
@@ -64,6 +66,23 @@ def test_one_command(path, tmp_path):
         assert records[0]["epoch"] == round(6 / images, 4)
     again = run_program("main.py", *words)
     assert (again.returncode, again.stdout.count("holds a finished run")) == (0, 2)
+
+
+def test_fixres(painted, tmp_path):
+    """Classifier and last norm are tuned at another size, on images as in the test; the rest stays as it was."""
+    config = default.get_config()
+    config.data.update(name="folder", root=str(painted))
+    config.model.update(name="vit_n_8", image_size=16, drop_rate=0.1)
+    config.train.update(steps=3, batch_size=6)
+    tune = {"model.image_size": 32, "model.trainable": "head_and_norm", "data.crop": "test", "data.flip": 0.0}
+    assert experiment.train_stages({"1": config, "2": settings.changed(config, tune)}, tmp_path) == runtime.EXIT_DONE
+    before, after = (read_arrays(tmp_path / name / "weights.safetensors")[0] for name in "12")
+    assert after["pos_embed"].shape[1] == before["pos_embed"].shape[1] + 12  # a grid of 2 x 2, then one of 4 x 4
+    changed = {name for name in before if name != "pos_embed" and (before[name] != after[name]).any()}
+    assert changed == {"head.weight", "head.bias", "norm.weight", "norm.bias"}
+    final = plan.with_input(settings.changed(config, tune))
+    train, test = (data.build(final, "train"), data.build(final, "train", augment=False))
+    assert all((train[0, index][0] == test[0, index][0]).all() for index in range(len(train)))
 
 
 def test_goes_on_after_a_stop(path, tmp_path, monkeypatch):
