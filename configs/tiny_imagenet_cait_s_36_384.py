@@ -2,7 +2,7 @@
 
 Command:   python main.py --config=configs/tiny_imagenet_cait_s_36_384.py --config.data.root=tiny-imagenet-200.zip
            with --row=ROW for a row (see configs/tiny_imagenet_swin_l_384.py), such as --row=finetune_rdrop
-Hardware:  one card, 32 images at a time. An RTX 3090 trains 32 images of CaiT-S36 a second (timm's measurement, AMP): 30
+Hardware:  one card, 32 images at a time. An RTX 3090 trains 32 images of CaiT-S36 a second (timm, AMP): 30
            epochs take 26 h where every weight is trained, less where the head alone is.
 Published: 86.74 % (arXiv:2205.10660), without R-Drop and with the head alone trained. Not re-run here.
 """
