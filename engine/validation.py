@@ -8,7 +8,7 @@ from common.errors import UserError
 from configs import default
 from engine.settings import KINDS, fields, fits
 
-_CHOICES = {
+CHOICES = {
     "data.auto_augment": ("", "randaugment", "autoaugment_imagenet", "autoaugment_cifar10", "three_augment"),
     "data.crop": ("random_resized", "simple", "padded", "none", "test"),
     "data.erase_mode": ("const", "rand", "pixel"),
@@ -55,8 +55,8 @@ def validate(config: ConfigDict) -> None:
         value = fields(config).get(name)
         if not fits(value, expected):
             raise UserError(f"config.{name} is {value!r}, expected {KINDS.get(type(expected), 'text')}")
-        if name in _CHOICES and value not in _CHOICES[name]:
-            choices = ", ".join(choice or "''" for choice in _CHOICES[name])
+        if name in CHOICES and value not in CHOICES[name]:
+            choices = ", ".join(choice or "''" for choice in CHOICES[name])
             raise UserError(f"config.{name} is {value!r}, expected one of {choices}")
         if isinstance(value, (int, float)) and name not in _MAY_BE_NEGATIVE and not 0 <= value < float("inf"):
             raise UserError(f"config.{name} is {value}, expected 0 or more")

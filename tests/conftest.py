@@ -18,6 +18,10 @@ from engine import runtime  # noqa: E402
 
 runtime.prepare_environment()
 
+import paddle  # noqa: E402
+
+import data  # noqa: E402
+
 SHARED_DATA = ROOT.parent / "shared" / "data"  # real images, where there are any
 
 
@@ -43,6 +47,18 @@ def paint(folder: Path, classes: int, images: int, size: int = 24) -> Path:
             pixels[..., label % 3] += 40 + 90 * (label // 3 + 1) // classes
             Image.fromarray(pixels.astype(np.uint8)).save(folder / f"class_{label}" / f"{number:03d}.png")
     return folder
+
+
+def random_batch(labelled: int = 6, unlabelled: int = 0):
+    """Images of 8 pixels of 5 classes, the same at every call."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (labelled + unlabelled, 3, 8, 8), dtype=np.uint8)
+    return data.Batch(paddle.to_tensor(pixels), paddle.to_tensor(rng.integers(0, 5, labelled)), 0)
+
+
+def random_logits(*shape: int):
+    """The same at every call; a gradient reaches them."""
+    return paddle.to_tensor(np.random.default_rng(1).normal(0, 2, shape).astype("float32"), stop_gradient=False)
 
 
 def import_timm():

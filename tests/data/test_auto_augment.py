@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from configs import default
 from data import auto_augment
 from data.auto_augment import CIFAR10, IMAGENET, OPERATIONS, RANDAUGMENT, AutoAugment, RandAugment, operate
-from engine import settings
+from engine import validation
 
 _GOLDEN = golden.read()
 
@@ -136,7 +136,7 @@ def test_off_is_nothing():
 
 
 def test_the_field_offers_what_there_is():
-    for name in settings._CHOICES["data.auto_augment"]:
+    for name in validation.CHOICES["data.auto_augment"]:
         config = default.get_config().data
         config.auto_augment = name
         assert (auto_augment.build(config, golden.EDGES) is None) == (name == "")

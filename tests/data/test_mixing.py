@@ -9,7 +9,7 @@ from conftest import import_timm
 
 from data import Mixing
 from data.mixing import MODES, Mix
-from engine import settings
+from engine import validation
 from losses import smooth
 
 
@@ -128,7 +128,7 @@ def test_off_is_off():
 
 
 def test_the_field_offers_what_there_is():
-    assert settings._CHOICES["data.mix_mode"] == MODES
+    assert validation.CHOICES["data.mix_mode"] == MODES
 
 
 def _bounds(places: slice) -> tuple[int, int]:

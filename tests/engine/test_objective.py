@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import paddle
 import pytest
+from conftest import random_batch, random_logits
 
-import data
 import models
 from common.errors import UserError
 from configs import default
-from engine import experiment, logs, plan, runtime, settings, validation
+from engine import experiment, logs, plan, runtime, validation
 from engine.noise import is_rdrop_step
 from engine.objective import Objective
 from losses import CONSISTENCY, FORMS, KINDS, PRESETS, RDropLoss
@@ -24,18 +24,8 @@ def _config(**fields):
     return config
 
 
-def _batch(labelled: int = 6, unlabelled: int = 0) -> data.Batch:
-    rng = np.random.default_rng(0)
-    pixels = rng.integers(0, 256, (labelled + unlabelled, 3, 8, 8), dtype=np.uint8)
-    return data.Batch(paddle.to_tensor(pixels), paddle.to_tensor(rng.integers(0, 5, labelled)), 0)
-
-
-def _logits(*shape: int):
-    return paddle.to_tensor(np.random.default_rng(1).normal(0, 2, shape).astype("float32"), stop_gradient=False)
-
-
 def test_the_fields_offer_what_the_loss_and_the_models_have():
-    choices = settings._CHOICES
+    choices = validation.CHOICES
     assert set(choices["rdrop.consistency"]) == set(CONSISTENCY)
     assert set(choices["rdrop.preset"]) == set(PRESETS)
     assert choices["loss.form"] == FORMS
@@ -55,7 +45,7 @@ def test_the_fields_offer_what_the_loss_and_the_models_have():
     ],
 )
 def test_each_field_reaches_the_loss(fields):
-    config, batch, logits = _config(**fields), _batch(), _logits(2, 6, 5)
+    config, batch, logits = _config(**fields), random_batch(), random_logits(2, 6, 5)
     options = {name.split(".")[1]: value for name, value in fields.items()}
     expected = RDropLoss(config.rdrop.alpha, **options)(logits, batch.labels)
     expected.total.backward()
@@ -69,11 +59,11 @@ def test_each_field_reaches_the_loss(fields):
 
 def test_rdrop_in_every_third_step():
     config = _config(**{"rdrop.every_steps": 3, "rdrop.alpha": 2.0})
-    objective, batch = Objective(config), _batch()
+    objective, batch = Objective(config), random_batch()
     assert [objective.copies(step) for step in range(5)] == [2, 1, 1, 2, 1]
     assert [is_rdrop_step(config, step) for step in range(4)] == [True, False, False, True]
-    single = objective(_logits(6, 5), batch.labels, step=1)
-    reference = paddle.nn.functional.cross_entropy(_logits(6, 5), batch.labels)
+    single = objective(random_logits(6, 5), batch.labels, step=1)
+    reference = paddle.nn.functional.cross_entropy(random_logits(6, 5), batch.labels)
     assert single.total.item() == pytest.approx(reference.item(), rel=1e-6)
     assert "kl" not in single._fields  # nothing was measured
 
@@ -81,13 +71,15 @@ def test_rdrop_in_every_third_step():
 @pytest.mark.parametrize("preset", sorted(PRESETS))
 def test_one_copy_is_plain_cross_entropy_in_every_preset(preset):
     objective = Objective(_config(**{"rdrop.copies": 1, "rdrop.preset": preset}))
-    reference = paddle.nn.functional.cross_entropy(_logits(6, 5), _batch().labels)
-    assert objective(_logits(6, 5), _batch().labels, 0).total.item() == pytest.approx(reference.item(), rel=1e-6)
+    reference = paddle.nn.functional.cross_entropy(random_logits(6, 5), random_batch().labels)
+    assert objective(random_logits(6, 5), random_batch().labels, 0).total.item() == pytest.approx(
+        reference.item(), rel=1e-6
+    )
 
 
 def test_alpha_grows_linearly_from_nothing():
     objective = Objective(_config(**{"rdrop.alpha_warmup_steps": 4, "rdrop.alpha": 2.0}))
-    logits, labels = _logits(2, 6, 5), _batch().labels
+    logits, labels = random_logits(2, 6, 5), random_batch().labels
     weights = []
     for step in (0, 1, 2, 4, 9):
         terms = objective(logits, labels, step)
@@ -104,7 +96,7 @@ def test_images_without_labels_have_consistency_alone():
             "rdrop.alpha": 2.0,
         }
     )
-    objective, batch, logits = Objective(config), _batch(6, 3), _logits(2, 9, 5)
+    objective, batch, logits = Objective(config), random_batch(6, 3), random_logits(2, 9, 5)
     images, targets = objective.prepare(batch, 0, 0)
     assert images.shape[0] == 9
     assert targets.shape == [6]
@@ -118,13 +110,13 @@ def test_images_without_labels_have_consistency_alone():
 
 def test_images_without_labels_stay_out_of_a_single_pass():
     config = _config(**{"data.labels_per_class": 9, "rdrop.unlabelled_batch_size": 3, "rdrop.every_steps": 2})
-    assert Objective(config).prepare(_batch(6, 3), step=1, micro_batch=0)[0].shape[0] == 6
+    assert Objective(config).prepare(random_batch(6, 3), step=1, micro_batch=0)[0].shape[0] == 6
 
 
 def test_the_copies_share_the_mix():
     """Images are mixed before they are copied: without noise every copy has the same logits, and one soft label."""
     fields = {"data.mixup_alpha": 1.0, "data.cutmix_alpha": 1.0, "loss.label_smoothing": 0.1}
-    objective, batch = Objective(_config(**fields)), _batch(6, 2)
+    objective, batch = Objective(_config(**fields)), random_batch(6, 2)
     images, targets = objective.prepare(batch, 3, 0)
     plain = Objective(_config()).prepare(batch, 3, 0)[0]
     assert not np.allclose(images[:6].numpy(), plain[:6].numpy())
@@ -145,7 +137,7 @@ def test_the_copies_share_the_mix():
 @pytest.mark.parametrize("copies", [1, 2])
 def test_two_heads_are_two_losses_and_one_prediction(copies):
     config = _config(**{"model.name": "vit_n_2_distilled", "rdrop.copies": copies})
-    objective, batch = Objective(config), _batch()
+    objective, batch = Objective(config), random_batch()
     model = models.build(config.model)
     logits = model(objective.prepare(batch, 0, 0)[0], copies=copies)
     several = logits if copies > 1 else logits.unsqueeze(0)

@@ -7,9 +7,8 @@ import json
 import numpy as np
 import paddle
 import pytest
-from conftest import launch, paint, run_program
+from conftest import launch, paint, random_batch, random_logits, run_program
 
-import data
 import models
 from common.errors import UserError
 from common.files import sha256
@@ -29,16 +28,6 @@ def _config(**fields):
     config.update_from_flattened_dict(fields)
     validation.validate(config)
     return config
-
-
-def _batch(labelled: int = 6, unlabelled: int = 0) -> data.Batch:
-    rng = np.random.default_rng(0)
-    pixels = rng.integers(0, 256, (labelled + unlabelled, 3, 8, 8), dtype=np.uint8)
-    return data.Batch(paddle.to_tensor(pixels), paddle.to_tensor(rng.integers(0, 5, labelled)), 0)
-
-
-def _logits(*shape: int):
-    return paddle.to_tensor(np.random.default_rng(1).normal(0, 2, shape).astype("float32"), stop_gradient=False)
 
 
 class _Stub:
@@ -62,7 +51,7 @@ def _gradient(total, logits) -> np.ndarray:
 @pytest.mark.parametrize("preset", sorted(PRESETS))
 def test_shares_of_the_objective_and_the_distillation(preset, kind):
     config = _config(**{"rdrop.preset": preset, "rdrop.alpha": 2.0, "distill.kind": kind, "distill.temperature": 2.0})
-    objective, batch, logits, stub = make_objective(config, _Stub()), _batch(), _logits(2, 6, 5), _Stub()
+    objective, batch, logits, stub = make_objective(config, _Stub()), random_batch(), random_logits(2, 6, 5), _Stub()
     images, targets = objective.prepare(batch, 0, 0)
     terms = objective(logits, targets, 0)
     base = RDropLoss(2.0, preset)(logits, batch.labels)
@@ -77,7 +66,7 @@ def test_shares_of_the_objective_and_the_distillation(preset, kind):
 
 @pytest.mark.parametrize("fields", [{"rdrop.copies": 1}, {"rdrop.every_steps": 2}], ids=str)
 def test_one_copy(fields):
-    objective, batch, logits = make_objective(_config(**fields), _Stub()), _batch(), _logits(6, 5)
+    objective, batch, logits = make_objective(_config(**fields), _Stub()), random_batch(), random_logits(6, 5)
     terms = objective(logits, objective.prepare(batch, 1, 0)[1], 1)
     ce = paddle.nn.functional.cross_entropy(logits, batch.labels)
     expected = 0.7 * ce + 0.3 * DistillationLoss()(logits, _Stub()(batch.images))
@@ -90,8 +79,8 @@ def test_one_copy(fields):
 def test_two_heads_have_a_teacher_and_labels(copies, smoothing):
     """The class head has the labels, the distillation head the teacher; KL is the mean over both."""
     config = _config(**{"model.name": "vit_n_2_distilled", "rdrop.copies": copies, "loss.label_smoothing": smoothing})
-    objective, batch = make_objective(config, _Stub()), _batch()
-    logits = _logits(2, 6, 2, 5) if copies == 2 else _logits(6, 2, 5)
+    objective, batch = make_objective(config, _Stub()), random_batch()
+    logits = random_logits(2, 6, 2, 5) if copies == 2 else random_logits(6, 2, 5)
     targets = objective.prepare(batch, 0, 0)[1]
     terms = objective(logits, targets, 0)
     both = logits if copies == 2 else logits.unsqueeze(0)
@@ -109,7 +98,7 @@ def test_two_heads_have_a_teacher_and_labels(copies, smoothing):
 @pytest.mark.parametrize("head", ["average", "class", "distillation"])
 def test_one_prediction_of_a_distilled_model_has_both(head):
     config = _config(**{"model.name": "vit_n_2_distilled", "model.train_head": head})
-    objective, batch = make_objective(config, _Stub()), _batch()
+    objective, batch = make_objective(config, _Stub()), random_batch()
     images, targets = objective.prepare(batch, 0, 0)
     logits = models.build(config.model)(images, copies=2)
     expected = 0.7 * RDropLoss()(logits, batch.labels).total + 0.3 * DistillationLoss()(logits, targets.teacher)
@@ -118,7 +107,7 @@ def test_one_prediction_of_a_distilled_model_has_both(head):
 
 def test_images_without_labels_have_no_teacher():
     config = _config(**{"data.labels_per_class": 9, "rdrop.unlabelled_batch_size": 3})
-    objective, batch, logits = make_objective(config, _Stub()), _batch(6, 3), _logits(2, 9, 5)
+    objective, batch, logits = make_objective(config, _Stub()), random_batch(6, 3), random_logits(2, 9, 5)
     images, targets = objective.prepare(batch, 0, 0)
     assert (images.shape[0], targets.teacher.shape) == (9, [6, 5])
     terms = objective(logits, targets, 0)
@@ -131,8 +120,8 @@ def test_images_without_labels_have_no_teacher():
 def test_the_teacher_is_asked_once_for_the_images_that_the_student_sees():
     """Mixed and normalised: those that `prepare` gives, not one for each copy."""
     config, teacher = _config(**{"data.mixup_alpha": 1.0, "rdrop.copies": 3}), _Stub()
-    images, targets = make_objective(config, teacher).prepare(_batch(), 3, 0)
-    plain = Objective(config).prepare(_batch(), 3, 0)
+    images, targets = make_objective(config, teacher).prepare(random_batch(), 3, 0)
+    plain = Objective(config).prepare(random_batch(), 3, 0)
     assert (images == plain[0]).all()
     assert (targets.labels == plain[1]).all()
     assert [(seen == images).all().item() for seen in teacher.seen] == [True]
@@ -140,7 +129,7 @@ def test_the_teacher_is_asked_once_for_the_images_that_the_student_sees():
 
 def test_the_meter_and_the_start_line_name_it():
     config = _config(**{"distill.temperature": 4.0})
-    objective, meter, batch, logits = make_objective(config, _Stub()), Meter(), _batch(), _logits(2, 6, 5)
+    objective, meter, batch, logits = make_objective(config, _Stub()), Meter(), random_batch(), random_logits(2, 6, 5)
     targets = objective.prepare(batch, 0, 0)[1]
     terms = objective(logits, targets, 0)
     meter.add(terms, objective.predictions(logits, targets, 0), batch.labels)
