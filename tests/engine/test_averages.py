@@ -11,7 +11,7 @@ from paddle import nn
 
 from common.errors import UserError
 from configs import default
-from engine import experiment, logs, plan, runtime, validation
+from engine import checkpoint, experiment, logs, plan, runtime, trainer, validation
 from engine.averages import EMA, RAW, SWA, Averages, Swa, ema_share
 from engine.signals import StopRequest
 from models import read_arrays
@@ -177,6 +177,34 @@ def test_the_best_of_all_is_chosen(config, tmp_path):
     best = max(found.values())
     assert outcome["best_top1"] == best
     assert found[outcome["step"], outcome["weights_of"]] == best
+
+
+def test_an_average_of_an_earlier_step_may_be_the_best(config, tmp_path, monkeypatch):
+    """The validations say that EMA was best at the second of four: the result is that average, as it was then."""
+    evaluate, calls = trainer.evaluate, []
+
+    def told(model, dataset, config):
+        calls.append(1)
+        result = evaluate(model, dataset, config)
+        return result._replace(top1=0.99 if len(calls) == 4 else 0.1)  # raw and EMA at step 4, raw and EMA at step 8
+
+    monkeypatch.setattr(trainer, "evaluate", told)
+    experiment.train(config, tmp_path)
+    outcome = json.loads((tmp_path / "result.json").read_text())
+    assert (outcome["weights_of"], outcome["step"], outcome["best_top1"]) == (EMA, 8, 0.99)
+    then = checkpoint.load(tmp_path / "checkpoints", 8)
+    found = read_arrays(tmp_path / "weights.safetensors")[0]
+    assert all((found[key.partition("/")[2]] == value).all() for key, value in then.averages.items() if key[0] == "e")
+    raw = read_arrays(tmp_path / "weights_raw.safetensors")[0]
+    assert all((raw[name] == value).all() for name, value in then.model.items())
+
+
+def test_linear_scaling_is_for_the_rates_of_swa_too(config):
+    config.optim.update(scale_lr=True, final_lr=1e-5)
+    config.train.reference_batch_size = 48
+    scaled = plan.with_rate(config, 12)
+    rates = (scaled.optim.lr, scaled.optim.final_lr, scaled.average.swa_lr, scaled.average.swa_lowest_lr)
+    np.testing.assert_allclose(rates, (7.5e-4, 2.5e-6, 2.5e-4, 2.5e-5))
 
 
 def test_nothing_is_averaged_by_default():

@@ -8,9 +8,11 @@ import pytest
 from conftest import ROOT, launch
 from paddle import nn
 
+import data
 import models
 from configs import default
-from engine import experiment
+from engine import experiment, plan
+from engine.evaluator import normalise
 from engine.precise_bn import estimate, precise_statistics
 from models import read_arrays
 
@@ -112,11 +114,29 @@ def config(painted):
 def test_a_run_evaluates_and_saves_exact_statistics(config, tmp_path):
     """A network with batch norm: the weights of SWA have statistics of their own, and so have the raw ones."""
     experiment.train(config, tmp_path)
+    full = plan.with_classes(plan.with_input(config), 3)
+    dataset = data.build(full, "train")
+    sampler = data.TrainSampler(dataset, 12, 1, 3, config.seed)
+    batches = [normalise(batch.images, full.model) for batch in data.load(dataset, sampler, 0)]
     for name in ("weights", "weights_raw"):
         arrays, _ = read_arrays(tmp_path / f"{name}.safetensors")
-        assert arrays["bn1._variance"].min() > 0
-    raw = read_arrays(tmp_path / "weights_raw.safetensors")[0]
-    assert (arrays["bn1._mean"] == raw["bn1._mean"]).all()
+        model = models.build(full.model)
+        models.assign_all(model, arrays, name)
+        estimate(model, batches)
+        for norm, key in ((model.net.bn1, "bn1"), (model.net.layer4[1].bn2, "layer4.1.bn2")):
+            assert (norm._mean.numpy() == arrays[f"{key}._mean"]).all(), name
+            assert (norm._variance.numpy() == arrays[f"{key}._variance"]).all(), name
+
+
+def test_the_running_ones_come_back(config):
+    """Training goes on with its own."""
+    full = plan.with_classes(plan.with_input(config), 3)
+    model, dataset = models.build(full.model), data.build(full, "train")
+    before = model.net.bn1._mean.numpy(), model.net.bn1._variance.numpy()
+    with precise_statistics(model, dataset, full):
+        assert (model.net.bn1._mean.numpy() != before[0]).any()
+    assert (model.net.bn1._mean.numpy() == before[0]).all()
+    assert (model.net.bn1._variance.numpy() == before[1]).all()
 
 
 def test_off_means_off(config):

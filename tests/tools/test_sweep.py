@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from conftest import run_program
 
@@ -27,6 +29,22 @@ def test_rows(tmp_path):
     assert [row.name for row in sweep.settings_of([str(path)], ["seed=1"], ["sgd"])] == ["c seed=1", "c sgd seed=1"]
     with pytest.raises(UserError, match="no row 'sgs'; did you mean 'sgd'"):
         sweep.settings_of([str(path)], [], ["sgs"])
+
+
+def test_the_rows_are_run(tmp_path):
+    path = tmp_path / "rows.py"
+    path.write_text(
+        "from configs import digits_ce\n\n\n"
+        "def get_config():\n    config = digits_ce.get_config()\n    config.train.steps = 2\n    return config\n\n\n"
+        "def get_rows():\n    return {'sgd': {'optim.name': 'sgd'}}\n"
+    )
+    done = run_program("-m", "tools.sweep", "--config", path, "--rows", "--workdir", tmp_path / "runs")
+    assert done.returncode == 0, done.stderr
+    names = {
+        folder.name: json.loads((folder / "seed_0" / "config.json").read_text())["optim"]["name"]
+        for folder in (tmp_path / "runs").iterdir()
+    }
+    assert names == {"rows": "adamw", "rows__sgd": "sgd"}
 
 
 def test_mean_and_sample_deviation():
