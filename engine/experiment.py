@@ -40,6 +40,10 @@ def train_stages(stages: dict[str, ConfigDict], folder: Path, overwrite: bool = 
         if name:
             distributed.say(f"stage {list(stages).index(name) + 1} of {len(stages)}: {name}")
         if before:
+            if not before.is_file():
+                raise UserError(
+                    f"{before} is not there any more, and {name} begins with it; --overwrite trains it anew"
+                )
             config = settings.changed(config, {"model.pretrained": str(before), "model.pretrained_head": "auto"})
             _check_begin(folder / name, before, overwrite)
         code = train(config, folder / name, overwrite)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -77,13 +78,18 @@ def load_table(path: str, function: str) -> dict[str, dict[str, object]]:
     """Run a function of a config file that gives fields by the name of a stage or a row; {} where there is none.
 
     Raises:
-        UserError: for a field that does not exist, or a value that does not fit it.
+        UserError: for a field that does not exist, a value that does not fit it, or what is no such table.
     """
     table, known = _call(path, function) or {}, fields(default.get_config())
+    rows = table.values() if isinstance(table, dict) else [table]
+    if not all(isinstance(row, dict) for row in rows) or not all(
+        isinstance(name, str) and re.fullmatch(r"\w[\w.-]*", name) for name in table
+    ):
+        raise UserError(f"{path}: {function} gives {table!r}, expected names with fields, {{name: {{field: value}}}}")
     for row, values in table.items():
         for name, value in values.items():
             if name not in known:
-                raise UserError(f"{path}: {function}: {row}: {name}: no such field{nearest(name, known)}")
+                raise UserError(f"{path}: {function}: {row}: {name}: no such field{nearest(str(name), known)}")
             if not fits(value, known[name]):
                 raise UserError(f"{path}: {function}: {row}: {name}={value!r}: expected such as {known[name]!r}")
     return table
@@ -109,7 +115,7 @@ def stages(row: str = "") -> dict[str, ConfigDict]:
     path, given = config_flags.get_config_filename(flag), config_flags.get_override_values(flag)
     rows = load_table(path, "get_rows") if row else {}
     if row and row not in rows:
-        raise UserError(f"--row: {path} has no row {row!r}{nearest(row, rows)}")
+        raise UserError(f"--row: {path} has no row {row!r}{nearest(row, rows) if rows else '; it has no rows'}")
     found = load_table(path, "get_stages") or {"": {}}
     return {name: changed(FLAGS.config, {**own, **rows.get(row, {}), **given}) for name, own in found.items()}
 

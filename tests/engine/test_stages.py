@@ -104,6 +104,17 @@ def test_a_stage_that_began_with_other_weights(path, tmp_path):
     experiment.train(_stages(path, seed=1)["1_few"], tmp_path / "1_few", overwrite=True)
     with pytest.raises(UserError, match="2_all began with other weights"):
         experiment.train_stages(_stages(path, seed=1), tmp_path)
+    (tmp_path / "1_few" / "weights.safetensors").unlink()
+    with pytest.raises(UserError, match="is not there any more, and 2_all begins with it"):
+        experiment.train_stages(_stages(path, seed=1), tmp_path)
+
+
+@pytest.mark.parametrize("table", ["['a']", "{'a': 3}", "{1: {}}", "{'': {}}", "{'../a': {}}", "7", "{'a': {2: 3}}"])
+def test_tables_that_are_none(tmp_path, table):
+    path = tmp_path / "table.py"
+    path.write_text(f"def get_rows():\n    return {table}\n")
+    with pytest.raises(UserError, match="table.py: get_rows"):
+        settings.load_table(str(path), "get_rows")
 
 
 def test_dry_run(path):
