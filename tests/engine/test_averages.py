@@ -7,6 +7,7 @@ import json
 import numpy as np
 import paddle
 import pytest
+from conftest import ROOT, launch, run_program
 from paddle import nn
 
 from common.errors import UserError
@@ -197,6 +198,23 @@ def test_an_average_of_an_earlier_step_may_be_the_best(config, tmp_path, monkeyp
     assert all((found[key.partition("/")[2]] == value).all() for key, value in then.averages.items() if key[0] == "e")
     raw = read_arrays(tmp_path / "weights_raw.safetensors")[0]
     assert all((raw[name] == value).all() for name, value in then.model.items())
+
+
+@pytest.mark.slow
+def test_two_processes(painted, tmp_path):
+    """The averages are those of one process with accumulation."""
+    words = ["main.py", f"--config={ROOT / 'configs' / 'folder_small.py'}", f"--config.data.root={painted}"]
+    fields = ("model.name=vit_n_8", "model.image_size=16", "train.steps=6", "train.epochs=0.0", "train.batch_size=6")
+    fields += ("average.ema_decay=0.9", "average.swa_start=0.4", "average.swa_every_steps=2", "data.holdout=0.0")
+    words += [f"--config.{field}" for field in fields]
+    one = run_program(*words, "--config.train.accumulation_steps=2", f"--workdir={tmp_path / 'one'}")
+    assert one.returncode == 0, one.stderr
+    two = launch(2, tmp_path / "log", *words, f"--workdir={tmp_path / 'two'}")
+    assert two.returncode == 0, two.stderr
+    for name in ("weights", "weights_ema", "weights_raw"):
+        mine, theirs = (read_arrays(tmp_path / run / f"{name}.safetensors")[0] for run in ("one", "two"))
+        for key, value in mine.items():
+            np.testing.assert_allclose(theirs[key], value, rtol=1e-4, atol=1e-5)
 
 
 def test_linear_scaling_is_for_the_rates_of_swa_too(config):
