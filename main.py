@@ -11,7 +11,7 @@ from absl import flags
 
 from engine import runtime, settings, validation
 
-flags.DEFINE_string("workdir", "", "Folder of the run; empty: output/<name of the config file>.")
+flags.DEFINE_string("workdir", "", "Folder of the run; empty: output/<name of the config file>, with _<row> for a row.")
 settings.define_row()
 flags.DEFINE_bool("dry_run", False, "Print the plan, take one real step on made-up images, and exit.")
 flags.DEFINE_bool("overwrite", False, "Remove the run that is in the folder and start anew.")
@@ -19,18 +19,17 @@ flags.DEFINE_bool("overwrite", False, "Remove the run that is in the folder and 
 
 def main(argv: list[str]) -> int:
     """Run the experiment of the flags; gives the exit code."""
-    stages = settings.stages(settings.FLAGS.row)
-    for config in stages.values():
+    configs = settings.stages(settings.FLAGS.row)
+    for config in configs.values():
         validation.validate(config)
         validation.validate_length(config)
     runtime.prepare_environment()
-    from engine import experiment  # imports paddle, which reads the environment
+    from engine import experiment, stages  # import paddle, which reads the environment
 
     if settings.FLAGS.dry_run:
-        return experiment.dry_run(stages)
-    name = "_".join(filter(None, [Path(settings.FLAGS["config"].config_filename).stem, settings.FLAGS.row]))
-    folder = Path(settings.FLAGS.workdir or f"output/{name}").expanduser()
-    return experiment.train_stages(stages, folder, settings.FLAGS.overwrite)
+        return experiment.dry_run(configs)
+    folder = Path(settings.FLAGS.workdir or f"output/{settings.run_name()}").expanduser()
+    return stages.train(configs, folder, settings.FLAGS.overwrite)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def get_config():
 
 def get_stages():
     return {
-        "1_subset": {"data.max_images": 1000, "train.epochs": 20.0},
+        "1_subset": {"data.max_images": 1000, "train.epochs": 20.0, "eval.every_steps": 10},
         "2_adamw": {"optim.warmup_steps": 100},
         "3_momentum": {**_MOMENTUM, "optim.lr": 1e-3},
         "4_more_flips": {**_MOMENTUM, "optim.lr": 3e-4, "data.vertical_flip": 0.5},

@@ -1,7 +1,6 @@
-"""The published ablation of Tiny ImageNet in small: a nano ViT or ResNet-18 from scratch, for a CPU.
+"""The published ablation of Tiny ImageNet in small: a nano ViT from scratch, for a CPU.
 
 Command:   python -m tools.sweep --config configs/tiny_imagenet_tricks_small.py --rows --seeds 0 1 2
-           with ResNet-18: --set model.name=resnet_18 --set model.drop_path_rate=0.0
 Hardware:  2 CPU cores.
 Result:    docs/results.md, with its spread over seeds.
 

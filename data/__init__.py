@@ -98,7 +98,7 @@ def facts(config) -> tuple[int, int]:
         dataset = build(config, "train")
         return len(dataset), len(dataset.classes)
     images = entry.train_images - _held_out(entry.train_images, config.data.holdout)
-    images = min(images, config.data.max_images or images)
+    images = _at_most(config.data.max_images, images)
     labelled = config.data.labels_per_class * entry.num_classes
     if labelled > images:
         raise UserError(f"data.labels_per_class: {labelled} labels of {entry.num_classes} classes, but {images} images")
@@ -115,15 +115,19 @@ def _held_out(images: int, holdout: float) -> int:
     return round(images * holdout)
 
 
+def _at_most(max_images: int, images: int) -> int:
+    if max_images > images:
+        raise UserError(f"data.max_images is {max_images}, but there are only {images} training images")
+    return max_images or images
+
+
 def _training_part(source: Source, config, split: str, seed: int) -> Source:
     """The held-out images, or the others: of those `labels_per_class` of each class, if set, or the unlabelled rest."""
     order = np.random.default_rng(_SPLIT_SEED).permutation(len(source.labels))
     held_out = _held_out(len(order), config.holdout)
     if split == "val":
         return source.subset(np.sort(order[:held_out]))
-    kept = order[held_out:][: config.max_images or None]
-    if len(kept) < config.max_images:
-        raise UserError(f"data.max_images is {config.max_images}, but there are only {len(kept)} training images")
+    kept = order[held_out:][: _at_most(config.max_images, len(order) - held_out)]
     labelled = _few_labels(source, kept, config.labels_per_class, seed) if config.labels_per_class else kept
     return source.subset(np.sort(np.setdiff1d(kept, labelled) if split == "unlabelled" else labelled))
 

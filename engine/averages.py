@@ -74,7 +74,8 @@ class Averages:
         plan: of the run.
 
     Raises:
-        UserError: when SWA would take no weights, or would leave batch norms with statistics of other weights.
+        UserError: when SWA would take no weights, or would leave batch norms with statistics of other weights; for
+            statistics of batch norms that are not there.
     """
 
     def __init__(self, model: nn.Layer, config, plan):
@@ -85,6 +86,8 @@ class Averages:
                 "average.swa_start: the model has batch norms, whose statistics are not those of averaged weights: "
                 "set average.precise_bn_batches, such as 200"
             )
+        if config.precise_bn_batches and not models.batch_norms(model):
+            raise UserError("average.precise_bn_batches: the model has no batch norms that are trained; set it to 0")
         running = [value for norm in models.batch_norms(model) for value in (norm._mean, norm._variance)]
         frozen = {id(parameter) for parameter in model.parameters() if parameter.stop_gradient} - set(map(id, running))
         self._sources = {

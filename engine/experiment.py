@@ -12,8 +12,9 @@ from ml_collections import ConfigDict
 import data
 import models
 from common.errors import UserError
-from common.files import sha256, write_json, write_text
+from common.files import write_json, write_text
 from engine import distributed, plan, precision, run_folder, runtime, settings
+from engine.averages import Averages
 from engine.diagnosis import Diagnosis
 from engine.noise import noise
 from engine.objective import make_objective
@@ -24,54 +25,14 @@ from engine.trainer import Trainer, build_model, load_pretrained
 _DRY_IMAGES = 2
 
 
-def train_stages(stages: dict[str, ConfigDict], folder: Path, overwrite: bool = False) -> int:
-    """Train one stage after the other, each from the weights of the one before; gives the exit code.
-
-    Args:
-        stages: configs by the names of their folders below that of the run; the name is empty where there is only one.
-        folder: of the run. It gets the last stage's result.
-        overwrite: see `train`.
-
-    Raises:
-        UserError: also when a stage has begun with other weights than those that the stage before it has now.
-    """
-    before = None
-    for name, config in stages.items():
-        if name:
-            distributed.say(f"stage {list(stages).index(name) + 1} of {len(stages)}: {name}")
-        if before:
-            if not before.is_file():
-                raise UserError(
-                    f"{before} is not there any more, and {name} begins with it; --overwrite trains it anew"
-                )
-            config = settings.changed(config, {"model.pretrained": str(before), "model.pretrained_head": "auto"})
-            _check_begin(folder / name, before, overwrite)
-        code = train(config, folder / name, overwrite)
-        if code != runtime.EXIT_DONE:
-            return code
-        before = folder / name / run_folder.WEIGHTS
-    if len(stages) > 1 and distributed.is_main():
-        results = {name: run_folder.result(folder / name) for name in stages}
-        accuracies = {name: result["top1"] for name, result in results.items()}
-        write_json(
-            folder / run_folder.RESULT, {**results[name], "weights": f"{name}/{before.name}", "stages": accuracies}
-        )
-    return runtime.EXIT_DONE
-
-
-def _check_begin(folder: Path, weights: Path, overwrite: bool) -> None:
-    begun = run_folder.pretrained(folder)
-    if begun and not overwrite and begun["sha256"] != sha256(weights):
-        raise UserError(f"{folder} began with other weights than {weights} are now; --overwrite trains it anew")
-
-
-def train(config: ConfigDict, folder: Path, overwrite: bool = False) -> int:
+def train(config: ConfigDict, folder: Path, overwrite: bool = False, free: tuple[str, ...] = ()) -> int:
     """Train, or go on with a run that was stopped; gives the exit code.
 
     Args:
         config: checked by `validation.validate`.
         folder: of the run.
         overwrite: remove an earlier run there and start anew.
+        free: fields that may differ from those of the run that is there, beside those that always may.
     """
     distributed.start()
     config = plan.with_input(config)
@@ -83,7 +44,7 @@ def train(config: ConfigDict, folder: Path, overwrite: bool = False) -> int:
     if distributed.is_main():
         if overwrite:
             run_folder.clear(folder)
-        run_folder.claim(folder, config)
+        run_folder.claim(folder, config, free)
     finished = run_folder.result(folder) if distributed.is_main() else None
     if distributed.from_main(finished is not None):
         distributed.say(f"{folder} holds a finished run ({_accuracy(finished)}); --overwrite starts it anew")
@@ -167,6 +128,7 @@ def _try_out(config: ConfigDict) -> None:
     teacher = _dry_teacher(config)
     plan.check_noise(model, config)
     arithmetic = plan.make(config, train_images)
+    Averages(model, config.average, arithmetic)  # refuses what it can't average
     described = plan.describe_model(model, config) + plan.describe(config, arithmetic)
     described += [teacher.describe()] if teacher else []
     distributed.say(*described, *Diagnosis(config, arithmetic).start())

@@ -19,7 +19,8 @@ from ml_collections import ConfigDict
 import data
 from common.errors import UserError
 from common.files import atomic_path, write_json
-from engine import logs, plan, run_folder
+from configs import default
+from engine import logs, plan, run_folder, settings
 from engine.noise import noise
 from engine.trainer import Trainer
 
@@ -123,7 +124,7 @@ def find(config: ConfigDict, rates: Sequence[float], folder: Path) -> list[str]:
     the test's, and R-Drop has its full weight from the first step: a weight that grows would change the loss, too.
 
     Args:
-        config: checked by `validation.validate`; its length and schedule are not used.
+        config: checked by `validation.validate`; its length, its schedule and its averages are not used.
         rates: of the steps.
         folder: for the two files; made where it is not there.
 
@@ -162,9 +163,15 @@ def _claim(folder: Path) -> None:
 
 
 def _trainer(config: ConfigDict, steps: int, folder: Path) -> Trainer:
-    config = plan.with_input(config)
-    config.train.update(steps=steps, epochs=0.0)
-    config.rdrop.alpha_warmup_steps = 0
+    fixed = {"train.steps": steps, "train.epochs": 0.0, "rdrop.alpha_warmup_steps": 0, "optim.schedule": "constant"}
+    unused = (
+        "optim.warmup_steps",
+        "optim.milestones",
+        "optim.final_lr",
+        *(f"average.{name}" for name in config.average),
+    )
+    defaults = settings.fields(default.get_config())
+    config = plan.with_input(settings.changed(config, {**{name: defaults[name] for name in unused}, **fixed}))
     train_set = data.build(config, "train")
     unlabelled_set = data.build(config, "unlabelled") if config.rdrop.unlabelled_batch_size else None
     config = plan.with_classes(config, len(train_set.classes))

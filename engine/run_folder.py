@@ -13,7 +13,7 @@ from common.files import write_json
 from engine import settings
 
 CONFIG, ENVIRONMENT, RESULT, WEIGHTS = "config.json", "environment.json", "result.json", "weights.safetensors"
-CHECKPOINTS, PRETRAINED = "checkpoints", "pretrained.json"
+CHECKPOINTS, PRETRAINED, STAGES = "checkpoints", "pretrained.json", "stages.json"
 BESIDE = "weights_{}.safetensors"  # weights that are evaluated beside those of the result
 _OURS = (
     *(CONFIG, ENVIRONMENT, PRETRAINED, RESULT, WEIGHTS, CHECKPOINTS, "metrics.jsonl", "curve.png"),
@@ -57,19 +57,26 @@ def clear(folder: Path) -> None:
         raise UserError(f"--overwrite: {folder} can't be cleared ({error})") from None
 
 
-def claim(folder: Path, config: ConfigDict) -> None:
+def claim(folder: Path, config: ConfigDict, free: tuple[str, ...] = ()) -> None:
     """Write the config into a new folder, or check that it is the same in an old one.
 
+    Args:
+        folder: of the run.
+        config: a resolved one.
+        free: fields that may differ, beside those that do not change what is computed.
+
     Raises:
-        UserError: when the folder holds a run of another config, or can't be written.
+        UserError: when the folder holds a run of another config, or one in stages, or can't be written.
     """
+    if (folder / STAGES).is_file():
+        raise UserError(f"{folder} holds a run in stages; give another --workdir, or clear it by hand")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / CONFIG
         if path.is_file():
             old = settings.fields(read_config(folder))
             new = settings.fields(config)
-            for name in sorted(new.keys() - _FREE):
+            for name in sorted(new.keys() - _FREE.union(free)):
                 if old[name] != new[name]:
                     raise UserError(
                         f"{folder} holds a run with {name} = {old[name]!r}, not {new[name]!r}; "
@@ -101,6 +108,13 @@ def result(folder: Path) -> dict | None:
 def pretrained(folder: Path) -> dict | None:
     """What became of the pretrained weights of a run that has begun, or None."""
     path = folder / PRETRAINED
+    found = _read_json(path) if path.is_file() else None
+    return found if isinstance(found, dict) else None
+
+
+def stages(folder: Path) -> list[str] | None:
+    """The names of a run's stages, or None."""
+    path = folder / STAGES
     return _read_json(path) if path.is_file() else None
 
 

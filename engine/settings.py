@@ -100,6 +100,11 @@ def define_row() -> None:
     flags.DEFINE_string("row", "", "A variant of the experiment: a name that get_rows() of its config file gives.")
 
 
+def run_name() -> str:
+    """What a run of the flags is called: its config file, and its row."""
+    return "_".join(filter(None, [Path(FLAGS["config"].config_filename).stem, FLAGS.row]))
+
+
 def stages(row: str = "") -> dict[str, ConfigDict]:
     """The configs of the run's stages by their names, in order; a single one without a name where the file has none.
 

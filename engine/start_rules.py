@@ -48,10 +48,11 @@ def _high_rate(config, plan) -> str | None:
     usual = _usual_rate(config, plan)
     if usual is None or config.optim.lr <= _FAR * usual[0]:
         return None
+    scale = plan.global_batch / config.train.reference_batch_size if config.optim.scale_lr else 1
     return (
-        f"optim.lr={config.optim.lr:g} is {config.optim.lr / usual[0]:.0f} times the highest that is usual for "
-        f"fine-tuning with {config.optim.name} and {plan.global_batch} images a step ({usual[1]}), and may destroy the "
-        f"pretrained weights; use --config.optim.lr={usual[0]:.2g} or lower"
+        f"the learning rate of {config.optim.lr:g} is {config.optim.lr / usual[0]:.0f} times the highest that is usual "
+        f"for fine-tuning with {config.optim.name} and {plan.global_batch} images a step ({usual[1]}), and may destroy "
+        f"the pretrained weights; use --config.optim.lr={usual[0] / scale:.2g} or lower"
     )
 
 
@@ -61,8 +62,9 @@ def _unclipped(config, plan) -> str | None:
     if usual is None or config.optim.clip_norm or not usual[0] < config.optim.lr <= _FAR * usual[0]:
         return None
     return (
-        f"optim.lr={config.optim.lr:g} is above what is usual for {config.optim.name} and {plan.global_batch} images "
-        "a step, and the gradient is not clipped; use --config.optim.clip_norm=1.0 (as ViT, arXiv:2010.11929)"
+        f"the learning rate of {config.optim.lr:g} is above what is usual for {config.optim.name} and "
+        f"{plan.global_batch} images a step, and the gradient is not clipped; use --config.optim.clip_norm=1.0 (as ViT, "
+        "arXiv:2010.11929)"
     )
 
 

@@ -142,7 +142,7 @@ class Trainer:
         """Go on with another split into cards and accumulation only where it changes nothing.
 
         A step is a position in the data as long as the global batch is the same. What is counted by micro-batch (images
-        without labels, pairs that are mixed, KL as a sum) needs the same micro-batch, too.
+        without labels, pairs that are mixed, batch norms, KL as a sum) needs the same micro-batch, too.
 
         Raises:
             UserError: when it was another one before the run was stopped.
@@ -155,10 +155,11 @@ class Trainer:
             )
         config, micro_batch = self.config, self.config.train.batch_size
         by_micro_batch = config.rdrop.unlabelled_batch_size or self.objective.mixing.active
+        by_micro_batch = by_micro_batch or models.batch_norms(self.model)
         if before.get("micro_batch", micro_batch) != micro_batch and (by_micro_batch or self.objective.loss.sums_kl):
             raise UserError(
                 f"{self.folder}: the run had train.batch_size={before['micro_batch']}, now it is {micro_batch}; with "
-                "this preset, mixing or images without labels that is another objective"
+                "this preset, mixing, images without labels or batch norms that is another objective"
             )
 
     def _check_teacher(self, before: dict) -> None:

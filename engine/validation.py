@@ -69,7 +69,7 @@ def validate(config: ConfigDict) -> None:
     if config.seed >= 2**63:
         raise UserError(f"config.seed is {config.seed}, expected below 2^63")
     _validate_tuples(config)
-    _validate_augmentation(config.data)
+    _validate_augmentation(config.data, config.train.batch_size)
     _validate_copies(config)
     _validate_optim(config)
     _validate_averages(config.average)
@@ -91,7 +91,9 @@ def validate_length(config: ConfigDict) -> None:
         )
 
 
-def _validate_augmentation(options: ConfigDict) -> None:
+def _validate_augmentation(options: ConfigDict, batch_size: int) -> None:
+    if (options.mixup_alpha or options.cutmix_alpha) and batch_size == 1:
+        raise UserError("config.data.mixup_alpha and cutmix_alpha mix images of a micro-batch: train.batch_size is 1")
     for name, largest in (("randaugment_magnitude", 10), ("hue_jitter", 0.5)):
         if options[name] > largest:
             raise UserError(f"config.data.{name} is {options[name]}, expected 0 to {largest}")
@@ -148,6 +150,9 @@ def _validate_optim(config: ConfigDict) -> None:
         raise UserError(
             f"config.optim.milestones is {milestones}, expected rising steps, such as (1000, 2000), after the warm-up"
         )
+    for name, used in (("optim.layer_decay", optim.layer_decay != 1), ("train.recompute", config.train.recompute)):
+        if used and config.model.trainable == "head":
+            raise UserError(f"config.{name} has no use with model.trainable=head, below which nothing is trained")
     if optim.scale_lr and not config.train.reference_batch_size:
         raise UserError(
             "config.optim.scale_lr needs train.reference_batch_size, the global batch that optim.lr was chosen for"
@@ -168,8 +173,9 @@ def _validate_averages(average: ConfigDict) -> None:
 def _validate_distillation(config: ConfigDict) -> None:
     distill = config.distill
     if not distill.teacher:
-        if distill.weights:
-            raise UserError("config.distill.weights has no use while distill.teacher is empty: name its model")
+        for name, unused in default.get_config().distill.items():
+            if distill[name] != unused:
+                raise UserError(f"config.distill.{name} has no use while distill.teacher is empty: name its model")
         return
     if not distill.weights:
         raise UserError(

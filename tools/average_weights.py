@@ -43,6 +43,7 @@ def read(path: Path) -> Weights:
     import data
     from engine import checkpoint, weights
 
+    path = path.resolve()
     if not path.is_dir():
         found = weights.read(path)
         if found.config is None:

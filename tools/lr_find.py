@@ -22,7 +22,7 @@ def _parse(argv: Sequence[str]) -> list[str]:
     flags.DEFINE_integer("steps", 100, "Optimiser steps of the test, at most.")
     flags.DEFINE_float("lowest", 1e-6, "Rate of the first step.")
     flags.DEFINE_float("highest", 1.0, "Rate of the last step.")
-    flags.DEFINE_string("output", "", "Folder of the two files; empty: output/<name of the config file>_lr_find.")
+    flags.DEFINE_string("output", "", "Folder of the two files; empty: output/<name of the run>_lr_find.")
     settings.define_row()
     return settings.parse(argv, str(Path(__file__).resolve().parent.parent / "configs" / "digits_rdrop.py"))
 
@@ -39,8 +39,7 @@ def main(argv: list[str]) -> int:
 
     if values.steps < lr_finder.LEAST_STEPS:
         raise UserError(f"--steps is {values.steps}, expected {lr_finder.LEAST_STEPS} or more")
-    name = Path(values["config"].config_filename).stem
-    folder = Path(values.output or f"output/{name}_lr_find").expanduser()
+    folder = Path(values.output or f"output/{settings.run_name()}_lr_find").expanduser()
     rates = lr_finder.growing_rates(values.lowest, values.highest, values.steps)
     print(*lr_finder.find(config, rates, folder), sep="\n")
     return runtime.EXIT_DONE

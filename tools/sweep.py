@@ -4,7 +4,8 @@
     python -m tools.sweep --config configs/digits_rdrop.py --set optim.lr=1e-3,3e-3 --set rdrop.alpha=0.3,1
     python -m tools.sweep --config configs/tiny_imagenet_tricks_small.py --rows --seeds 0 1 2
 
---rows runs the config as it is and each of its rows (its `get_rows`), or those that are named: an ablation.
+--rows runs the config as it is and each of its rows (its `get_rows`), or those that are named: an ablation. What --set
+gives counts above a row.
 
 Each run is a `main.py` of its own in a folder of its own, so a sweep that is started again goes on where it was. Choose
 values by the column of the held-out images; the test images are for the one that was chosen.
@@ -77,13 +78,16 @@ def settings_of(configs: list[str], fields: list[str], rows: list[str] | None = 
             raise UserError(f"--set {field}: expected FIELD=value,value")
         values = re.split(r",(?![^(]*\))", values)  # at commas outside of brackets: a tuple is one value
         choices.append([f"{name}={value}" for value in values])
-    found = []
+    found, fixed = [], {field.partition("=")[0] for field in fields}
     for config in configs:
         known = settings.load_table(config, "get_rows") if rows is not None else {}
         for row in rows or ():
             if row not in known:
                 raise UserError(f"--rows: {config} has no row {row!r}{nearest(row, known)}")
         chosen = rows or known
+        for row in chosen:
+            if known[row].keys() <= fixed:
+                raise UserError(f"--set decides all fields of the row {row}, which would be the config as it is")
         found += [Setting(config, own, row) for row in ("", *chosen) for own in itertools.product(*choices)]
     return found
 

@@ -79,7 +79,8 @@ def test_an_epoch_is_the_default():
     ("fields", "words"),
     [
         ({"swa_start": 0.9, "swa_every_steps": 2}, "average.swa_start=0.9 is step 9 of 10"),
-        ({"swa_start": 0.5, "model": nn.BatchNorm2D(3)}, "average.precise_bn_batches"),
+        ({"swa_start": 0.5, "model": nn.BatchNorm2D(3)}, "set average.precise_bn_batches"),
+        ({"precise_bn_batches": 5}, "the model has no batch norms that are trained"),
     ],
 )
 def test_what_can_not_be_averaged(fields, words):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import paddle
+import pytest
 from conftest import ROOT, launch
 from paddle import nn
 
+from common.errors import UserError
 from configs import default
 from engine import distributed, experiment, runtime
 from engine.signals import StopRequest
@@ -58,6 +60,10 @@ def test_a_stopped_run_goes_on_with_the_same_bits(painted, tmp_path, monkeypatch
     steps = iter([False, True, False, False])
     monkeypatch.setattr(StopRequest, "agreed", lambda self: next(steps))
     assert experiment.train(config, tmp_path / "cut") == runtime.EXIT_STOPPED
+    config.train.update(batch_size=2, accumulation_steps=4)  # other batches have other statistics
+    with pytest.raises(UserError, match="the run had train.batch_size=4, now it is 2"):
+        experiment.train(config, tmp_path / "cut")
+    config.train.update(batch_size=4, accumulation_steps=2)
     assert experiment.train(config, tmp_path / "cut") == runtime.EXIT_DONE
     assert len(calls) == 8
     for folder in ("whole", "cut"):

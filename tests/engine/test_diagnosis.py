@@ -83,7 +83,11 @@ def _healthy(records=50, noise=0.03, floor=0.02):
         ),
         (
             {"model__pretrained": "x", "optim__lr": 1e-4, "optim__scale_lr": True, "train__reference_batch_size": 16},
-            "optim.lr=0.0004 is 11 times",
+            "the learning rate of 0.0004 is 11 times",
+        ),
+        (
+            {"model__pretrained": "x", "optim__lr": 1e-4, "optim__scale_lr": True, "train__reference_batch_size": 16},
+            "use --config.optim.lr=8.8e-06 or lower",  # which times 64 / 16 is 3.5e-5
         ),
         ({"optim__warmup_steps": 0}, "--config.optim.warmup_steps=100"),
         ({"optim__warmup_steps": 0, "optim__beta2": 0.9}, "--config.optim.warmup_steps=20"),

@@ -11,7 +11,7 @@ import data
 from common.errors import UserError
 from common.files import sha256
 from configs import default
-from engine import experiment, logs, plan, runtime, settings
+from engine import experiment, logs, plan, runtime, settings, stages
 from engine.signals import StopRequest
 from models import read_arrays
 
@@ -75,7 +75,7 @@ def test_fixres(painted, tmp_path):
     config.model.update(name="vit_n_8", image_size=16, drop_rate=0.1)
     config.train.update(steps=3, batch_size=6)
     tune = {"model.image_size": 32, "model.trainable": "head_and_norm", "data.crop": "test", "data.flip": 0.0}
-    assert experiment.train_stages({"1": config, "2": settings.changed(config, tune)}, tmp_path) == runtime.EXIT_DONE
+    assert stages.train({"1": config, "2": settings.changed(config, tune)}, tmp_path) == runtime.EXIT_DONE
     before, after = (read_arrays(tmp_path / name / "weights.safetensors")[0] for name in "12")
     assert after["pos_embed"].shape[1] == before["pos_embed"].shape[1] + 12  # a grid of 2 x 2, then one of 4 x 4
     changed = {name for name in before if name != "pos_embed" and (before[name] != after[name]).any()}
@@ -87,12 +87,12 @@ def test_fixres(painted, tmp_path):
 
 def test_goes_on_after_a_stop(path, tmp_path, monkeypatch):
     path.write_text(path.read_text().replace('"optim.lr": 0.0', '"optim.lr": 0.01'))
-    assert experiment.train_stages(_stages(path), tmp_path / "whole") == runtime.EXIT_DONE
+    assert stages.train(_stages(path), tmp_path / "whole") == runtime.EXIT_DONE
     steps = iter([False] * 3 + [True] + [False] * 9)
     monkeypatch.setattr(StopRequest, "agreed", lambda self: next(steps))
-    assert experiment.train_stages(_stages(path), tmp_path / "cut") == runtime.EXIT_STOPPED
+    assert stages.train(_stages(path), tmp_path / "cut") == runtime.EXIT_STOPPED
     assert not (tmp_path / "cut" / "result.json").exists()
-    assert experiment.train_stages(_stages(path), tmp_path / "cut") == runtime.EXIT_DONE
+    assert stages.train(_stages(path), tmp_path / "cut") == runtime.EXIT_DONE
     whole, cut = (json.loads((tmp_path / name / "result.json").read_text()) for name in ("whole", "cut"))
     # Not the checksum of the file: its metadata holds the path of the stage before.
     whole, cut = (read_arrays(tmp_path / name / "2_all" / "weights.safetensors")[0] for name in ("whole", "cut"))
@@ -100,13 +100,52 @@ def test_goes_on_after_a_stop(path, tmp_path, monkeypatch):
 
 
 def test_a_stage_that_began_with_other_weights(path, tmp_path):
-    experiment.train_stages(_stages(path), tmp_path)
+    stages.train(_stages(path), tmp_path)
     experiment.train(_stages(path, seed=1)["1_few"], tmp_path / "1_few", overwrite=True)
     with pytest.raises(UserError, match="2_all began with other weights"):
-        experiment.train_stages(_stages(path, seed=1), tmp_path)
+        stages.train(_stages(path, seed=1), tmp_path)
     (tmp_path / "1_few" / "weights.safetensors").unlink()
     with pytest.raises(UserError, match="is not there any more, and 2_all begins with it"):
-        experiment.train_stages(_stages(path, seed=1), tmp_path)
+        stages.train(_stages(path, seed=1), tmp_path)
+
+
+def test_two_kinds_of_runs_do_not_share_a_folder(path, tmp_path):
+    config = _stages(path)["1_few"]
+    stages.train(_stages(path), tmp_path / "staged")
+    for overwrite in (False, True):
+        with pytest.raises(UserError, match=r"holds a run in stages|is not the folder of a run"):
+            experiment.train(config, tmp_path / "staged", overwrite)
+    with pytest.raises(UserError, match="holds a run with the stages"):
+        stages.train({"1_few": config}, tmp_path / "staged")
+    experiment.train(config, tmp_path / "plain")
+    with pytest.raises(UserError, match="holds a run without stages"):
+        stages.train(_stages(path), tmp_path / "plain", overwrite=True)
+
+
+def test_overwriting_takes_all_stages_at_once(path, tmp_path, monkeypatch):
+    """What was is gone before the first stage begins; moved elsewhere, a run goes on."""
+    stages.train(_stages(path), tmp_path / "run")
+    (tmp_path / "run").rename(tmp_path / "moved")
+    (tmp_path / "moved" / "result.json").unlink()
+    (tmp_path / "moved" / "2_all" / "result.json").unlink()
+    assert stages.train(_stages(path), tmp_path / "moved") == runtime.EXIT_DONE
+    monkeypatch.setattr(StopRequest, "agreed", lambda self: True)
+    assert stages.train(_stages(path), tmp_path / "moved", overwrite=True) == runtime.EXIT_STOPPED
+    assert not (tmp_path / "moved" / "result.json").exists()
+    assert not (tmp_path / "moved" / "2_all" / "config.json").exists()
+
+
+def test_the_result_of_all_stages(path, tmp_path):
+    """Paths from the folder of the run; images and time of all of them. A single stage is a run in stages, too."""
+    few = _stages(path, **{"average.ema_decay": 0.5})
+    stages.train(few, tmp_path / "two")
+    result = json.loads((tmp_path / "two" / "result.json").read_text())
+    assert result["images_seen"] == 2 * 3 * 6
+    for one in (result, *result["beside"].values()):
+        assert (tmp_path / "two" / one["weights"]).is_file()
+    assert result["beside"]
+    stages.train({"only": few["1_few"]}, tmp_path / "one")
+    assert json.loads((tmp_path / "one" / "result.json").read_text())["weights"] == "only/weights.safetensors"
 
 
 @pytest.mark.parametrize("table", ["['a']", "{'a': 3}", "{1: {}}", "{'': {}}", "{'../a': {}}", "7", "{'a': {2: 3}}"])

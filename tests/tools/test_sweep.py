@@ -27,6 +27,8 @@ def test_rows(tmp_path):
     path.write_text("def get_rows():\n    return {'slow': {'optim.lr': 1e-4}, 'sgd': {'optim.name': 'sgd'}}\n")
     assert [row.row for row in sweep.settings_of([str(path)], [], [])] == ["", "slow", "sgd"]
     assert [row.name for row in sweep.settings_of([str(path)], ["seed=1"], ["sgd"])] == ["c seed=1", "c sgd seed=1"]
+    with pytest.raises(UserError, match="--set decides all fields of the row slow"):
+        sweep.settings_of([str(path)], ["optim.lr=1"], ["slow"])
     with pytest.raises(UserError, match="no row 'sgs'; did you mean 'sgd'"):
         sweep.settings_of([str(path)], [], ["sgs"])
 

@@ -1,0 +1,23 @@
+"""The published ablation of Tiny ImageNet in small: ResNet-18 from scratch at 32 pixels, for a CPU.
+
+Command:   python -m tools.sweep --config configs/tiny_imagenet_tricks_resnet_18.py --rows --seeds 0 1 2
+Hardware:  2 CPU cores.
+Result:    docs/results.md, with its spread over seeds.
+
+The rows are those of configs/tiny_imagenet_tricks_small.py but stochastic depth, which the network has not.
+"""
+
+from configs import tiny_imagenet_tricks_small
+
+
+def get_config():
+    config = tiny_imagenet_tricks_small.get_config()
+    config.model.name = "resnet_18"
+    config.model.image_size = 32
+    config.model.drop_path_rate = 0.0
+    return config
+
+
+def get_rows():
+    rows = tiny_imagenet_tricks_small.get_rows()
+    return {name: fields for name, fields in rows.items() if name != "no_stochastic_depth"}
