@@ -63,7 +63,7 @@ def _unclipped(config, plan) -> str | None:
         return None
     return (
         f"the learning rate of {config.optim.lr:g} is above what is usual for {config.optim.name} and "
-        f"{plan.global_batch} images a step, and the gradient is not clipped; use --config.optim.clip_norm=1.0 (as ViT, "
+        f"{plan.global_batch} images a step, and the gradient is not clipped; use --config.optim.clip_norm=1.0 (ViT, "
         "arXiv:2010.11929)"
     )
 
