@@ -33,6 +33,7 @@ def with_tricks(config):
 
 def get_rows():
     rows = tiny_imagenet_swin_l_384.get_rows()
-    nesterov, sgd = (dict(rows[name], **{"optim.lr": 0.05}) for name in ("nesterov", "sgd"))
+    # From scratch SGD wants another rate, and a decay that is added to the gradient must be smaller than AdamW's.
+    nesterov, sgd = ({**rows[name], "optim.lr": 0.05, "optim.weight_decay": 5e-4} for name in ("nesterov", "sgd"))
     ema = {"average.ema_decay": 0.99}
     return {**{name: rows[name] for name in _ROWS}, "ema": ema, "nesterov": nesterov, "sgd": sgd}
