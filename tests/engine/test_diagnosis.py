@@ -94,6 +94,11 @@ def _healthy(records=50, noise=0.03, floor=0.02):
         ({"optim__warmup_steps": 1000}, "optim.warmup_steps=1000 is no shorter than the run of 1000 steps"),
         ({"model__drop_rate": 0.009}, "the highest drop rate is 0.009"),
         ({"model__drop_rate": 0.5, "rdrop__drop_rates": (0.0, 0.001)}, "the highest drop rate is 0.001"),
+        (
+            {"optim__name": "momentum", "optim__lr": 0.05, "optim__weight_decay": 0.05},
+            "takes 2.5 % of the weights away in each step",
+        ),
+        ({"optim__lr": 0.1, "optim__weight_decay": 0.1}, "use --config.optim.weight_decay=0.005"),
         ({"rdrop__alpha": 51.0}, "--config.rdrop.alpha=5 (5 a sample)"),
         ({"rdrop__alpha": 1.0, "rdrop__preset": "official_code"}, "--config.rdrop.alpha=0.078 (5 a sample)"),
     ],
@@ -128,6 +133,10 @@ def test_start(fields, text):
         {"model__drop_rate": 0.001, "rdrop__copies": 1},
         {"model__drop_rate": 0.0, "rdrop__alpha": 0.0},  # without noise on purpose
         {"rdrop__alpha": 50.0},
+        {"optim__name": "momentum", "optim__lr": 0.1, "optim__weight_decay": 5e-4},
+        {"optim__name": "momentum", "optim__lr": 0.0099, "optim__weight_decay": 0.05},  # below 0.5 %
+        {"optim__name": "lars", "optim__lr": 5.0, "optim__weight_decay": 0.05},
+        {"optim__lr": 1e-3, "optim__weight_decay": 0.3},
         {"rdrop__alpha": 0.7, "rdrop__preset": "official_code"},
         {"rdrop__alpha": 99.0, "rdrop__copies": 1},
     ],
