@@ -2,7 +2,6 @@
 
 Command:   python -m tools.sweep --config configs/tiny_imagenet_tricks_small.py --rows --seeds 0 1 2
 Hardware:  2 CPU cores.
-Result:    docs/results.md, with its spread over seeds.
 
 The rows are those of configs/tiny_imagenet_swin_l_384.py, as far as they make sense for weights from scratch.
 """
