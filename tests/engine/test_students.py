@@ -145,7 +145,7 @@ def test_the_meter_and_the_start_line_name_it():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"distill.teacher": ""}, "distill.weights has no use"),
+        ({"distill.teacher": ""}, "has no use while distill.teacher is empty: name its model"),
         ({"distill.weights": ""}, "needs distill.weights"),
         ({"distill.alpha": 0.0}, "the teacher would teach nothing"),
         ({"distill.alpha": 1.5}, "expected 0 to 1"),
