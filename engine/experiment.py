@@ -123,8 +123,9 @@ def dry_run(stages: dict[str, ConfigDict]) -> int:
 
 
 def _try_out(config: ConfigDict) -> None:
-    if config.model.pretrained and models.needs_download(config.model.pretrained):
-        distributed.say(f"pretrained weights {config.model.pretrained!r} are not here yet: not loaded in a dry run")
+    pretrained = config.model.pretrained
+    if pretrained and models.needs_download(pretrained):
+        distributed.say(f"pretrained weights {pretrained!r} are not here yet: not loaded in a dry run")
         config = settings.changed(config, {"model.pretrained": ""})
     config = plan.with_input(config)
     train_images, num_classes = data.facts(config)
@@ -139,7 +140,8 @@ def _try_out(config: ConfigDict) -> None:
     Averages(model, config.average, arithmetic)  # refuses what it can't average
     described = plan.describe_model(model, config) + plan.describe(config, arithmetic)
     described += [teacher.describe()] if teacher else []
-    distributed.say(*described, *Diagnosis(config, arithmetic).start())
+    trained_as = settings.changed(config, {"model.pretrained": pretrained})
+    distributed.say(*described, *Diagnosis(trained_as, arithmetic).start())
     terms = _one_step(model, teacher, plan.with_rate(config, arithmetic.global_batch), arithmetic.steps)
     if not math.isfinite(terms.total.item()):
         raise UserError(f"the loss of one step on made-up images is {terms.total.item()}: see the fields of the loss")
