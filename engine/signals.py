@@ -122,6 +122,7 @@ class StopRequest:
         if self._asked_at is not None:
             self._longest_step = max(self._longest_step, now - self._asked_at)
         self._asked_at = now
-        if now + self._longest_step + self._longest_save >= self._end:
+        # Not before there is something to save: however short the time, a run gets on by a step.
+        if self._deferred and now + self._longest_step + self._longest_save >= self._end:
             self._note = self._note or f"--max_hours={self._max_hours:g}"
         return distributed.sum_over_ranks([bool(self._note)]).item() > 0
