@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import io
 import os
 import platform
@@ -23,6 +24,7 @@ from common.errors import UserError
 from engine.signals import Stopped
 
 EXIT_DONE, EXIT_FAILED_EXPECTATION, EXIT_BAD_INPUT, EXIT_FAULT, EXIT_STOPPED = 0, 1, 2, 70, 75
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # what a disk or a quota answers, anywhere in a run
 _PACKAGES = ("paddlepaddle", "paddlepaddle-gpu", "ppim", "ml_collections", "visualdl", "numpy", "pillow", "safetensors")
 
 
@@ -83,15 +85,24 @@ def run_tool(main: Callable[[], int]) -> None:
     except Stopped as stop:
         print(f"stopped ({stop}) before the first step; the same command goes on", file=sys.stderr, flush=True)
         sys.exit(EXIT_STOPPED)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr, flush=True)
-        sys.exit(128 + signal.SIGINT)
     except BrokenPipeError:  # the reader of a pipe, such as head, has left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
-    except Exception:  # a fault of the program, or of the machine: told from a failed expectation
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr, flush=True)
+        sys.exit(128 + signal.SIGINT)
+    except Exception as error:
+        sys.exit(_tell_fault(error))
+
+
+def _tell_fault(error: Exception) -> int:
+    """A full disk is one line; any other fault shows where it is, and has a code of its own."""
+    if not isinstance(error, OSError) or error.errno not in _FULL:
         traceback.print_exc()
-        sys.exit(EXIT_FAULT)
+        return EXIT_FAULT
+    place = f" ({error.filename})" if error.filename else ""
+    print(f"error: {error.strerror}{place}: make room, and the same command goes on", file=sys.stderr, flush=True)
+    return EXIT_BAD_INPUT
 
 
 def environment() -> dict[str, object]:
