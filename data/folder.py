@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import UserError
+from common.files import read_text
 from data.images import ImageFiles
 from data.source import Source
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 _TEST_EVERY = 10
+_LARGEST_LIST = 64 << 20  # bytes of a list of labels; the largest official one has 10 million
 
 
 def load_folder(config, part: str) -> Source:
@@ -123,7 +125,7 @@ def _flat_validation(root: Path, folder: Path, classes: list[str]) -> Source:
     paths = sorted(path for path in folder.iterdir() if _is_image(path, folder))
     try:
         known = _validation_labels(root, paths, {name: label for label, name in enumerate(classes)})
-    except (KeyError, ValueError, IndexError, OSError) as error:
+    except (KeyError, ValueError, IndexError, TypeError, AttributeError, OSError, csv.Error) as error:
         raise UserError(
             f"{root}: the labels of val/ are not readable, or of other classes than train/'s "
             f"({type(error).__name__}: {error})"
@@ -142,15 +144,13 @@ def _validation_labels(root: Path, paths: list[Path], ranks: dict[str, int]) -> 
     for name in ("val_list.txt", "val.txt"):
         if (root / name).is_file():
             rows = [
-                line.rsplit(maxsplit=1)
-                for line in (root / name).read_text(encoding="utf-8").splitlines()
-                if line.strip()
+                line.rsplit(maxsplit=1) for line in read_text(root / name, _LARGEST_LIST).splitlines() if line.strip()
             ]
             return {Path(file).stem: int(label) for file, label in rows}
     solution = root / "LOC_val_solution.csv"
     if solution.is_file():
-        with open(solution, newline="", encoding="utf-8") as file:
-            return {row["ImageId"]: ranks[row["PredictionString"].split()[0]] for row in csv.DictReader(file)}
+        rows = csv.DictReader(read_text(solution, _LARGEST_LIST).splitlines())
+        return {row["ImageId"]: ranks[row["PredictionString"].split()[0]] for row in rows}
     kits = sorted(root.glob("**/ILSVRC2012_validation_ground_truth.txt"))
     if kits:
         return _devkit_labels(kits[0], paths, ranks)

@@ -15,8 +15,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from common.errors import UserError
-from common.files import atomic_folder, sha256
-from common.safe_load import read_safetensors
+from common.files import atomic_folder, read_safetensors, sha256
 
 _MANIFEST, _AVERAGES = "manifest.json", "averages.safetensors"
 

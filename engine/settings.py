@@ -16,7 +16,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from common.errors import UserError, nearest
-from common.safe_load import own_metadata, read_metadata
+from common.files import own_metadata, read_metadata
 from configs import default
 
 FLAGS = flags.FLAGS

@@ -11,7 +11,7 @@ from paddle import nn
 
 import models
 from common.errors import UserError
-from common.safe_load import own_metadata
+from common.files import own_metadata
 from engine import settings
 
 _FORMAT = 1  # of the metadata
