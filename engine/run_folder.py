@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
 from ml_collections import ConfigDict
 
 from common.errors import UserError
-from common.files import write_json
+from common.files import read_json, write_json
 from engine import settings
 
 CONFIG, ENVIRONMENT, RESULT, WEIGHTS = "config.json", "environment.json", "result.json", "weights.safetensors"
@@ -19,6 +18,7 @@ _OURS = (
     *(CONFIG, ENVIRONMENT, PRETRAINED, RESULT, WEIGHTS, CHECKPOINTS, "metrics.jsonl", "curve.png"),
     *(BESIDE.format(name) for name in ("raw", "ema", "swa")),
 )
+_MEASURED = ("top1", "top5", "loss", "ece", "step", "images_seen", "images_skipped", "seconds")  # numbers of a result
 # Fields that do not change what is computed: a run may go on with other ones.
 _FREE = {
     "data.root",
@@ -70,6 +70,7 @@ def claim(folder: Path, config: ConfigDict, free: tuple[str, ...] = ()) -> None:
     """
     if (folder / STAGES).is_file():
         raise UserError(f"{folder} holds a run in stages; give another --workdir, or clear it by hand")
+    check_links(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / CONFIG
@@ -87,6 +88,17 @@ def claim(folder: Path, config: ConfigDict, free: tuple[str, ...] = ()) -> None:
         raise UserError(f"--workdir: {folder} can't be written ({error.strerror})") from None
 
 
+def check_links(folder: Path) -> None:
+    """See that a run will write into its own folder: somebody else's may hold links that lead out of it.
+
+    Raises:
+        UserError: when one does; the folder itself may be a link.
+    """
+    for path in (folder / CHECKPOINTS, *(folder / CHECKPOINTS).glob("step_*")):
+        if path.is_symlink():
+            raise UserError(f"{path} is a link, and a run writes into its own folder only; give another --workdir")
+
+
 def read_config(folder: Path) -> ConfigDict:
     """The config of a run.
 
@@ -96,30 +108,33 @@ def read_config(folder: Path) -> ConfigDict:
     path = folder / CONFIG
     if not path.is_file():
         raise UserError(f"{folder} is not the folder of a run: it has no {CONFIG}")
-    return settings.from_dict(_read_json(path), str(path))
+    return settings.from_dict(read_json(path), str(path))
 
 
 def result(folder: Path) -> dict | None:
-    """The result of a finished run, or None."""
+    """The result of a finished run, or None.
+
+    Raises:
+        UserError: when it is none.
+    """
     path = folder / RESULT
-    return _read_json(path) if path.is_file() else None
+    if not path.is_file():
+        return None
+    found = read_json(path)
+    numbers = isinstance(found, dict) and all(type(found.get(name)) in (int, float) for name in _MEASURED)
+    if not numbers or not isinstance(found.get("weights"), str) or not isinstance(found.get("beside"), dict):
+        raise UserError(f"{path} is not the result of a run; give another --workdir")
+    return found
 
 
 def pretrained(folder: Path) -> dict | None:
     """What became of the pretrained weights of a run that has begun, or None."""
     path = folder / PRETRAINED
-    found = _read_json(path) if path.is_file() else None
+    found = read_json(path) if path.is_file() else None
     return found if isinstance(found, dict) else None
 
 
 def stages(folder: Path) -> list[str] | None:
     """The names of a run's stages, or None."""
     path = folder / STAGES
-    return _read_json(path) if path.is_file() else None
-
-
-def _read_json(path: Path):
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path} is not readable ({error}); give another --workdir") from None
+    return read_json(path) if path.is_file() else None

@@ -147,11 +147,11 @@ class Trainer:
         Raises:
             UserError: when it was another one before the run was stopped.
         """
-        if before["global_batch"] != self.plan.global_batch:
+        global_batch = before.get("global_batch")
+        if global_batch != self.plan.global_batch:
             raise UserError(
-                f"{self.folder}: the run had a global batch of {before['global_batch']}, with this number of cards it "
-                f"is {self.plan.global_batch}; set train.batch_size and train.accumulation_steps to make it "
-                f"{before['global_batch']}"
+                f"{self.folder}: the run had a global batch of {global_batch}, with this number of cards it is "
+                f"{self.plan.global_batch}; set train.batch_size and train.accumulation_steps to make it {global_batch}"
             )
         config, micro_batch = self.config, self.config.train.batch_size
         by_micro_batch = config.rdrop.unlabelled_batch_size or self.objective.mixing.active

@@ -72,7 +72,7 @@ def stated_input(source: str) -> dict | None:
         return dict(_GOOGLE_INPUT)
     if address and source.startswith("timm/"):
         url = plain.rpartition("/")[0] + f"/{_TIMM_CONFIG}"
-        return _timm_input(fetch(url, _kept(url)))
+        return _timm_input(fetch(url, _kept(url), most=1 << 20))
     if address and not plain.endswith(".safetensors"):  # no other format has room for it
         return None
     path = locate(source)

@@ -35,7 +35,7 @@ def server(monkeypatch):
             raise answer
         return answer
 
-    monkeypatch.setattr(download.urllib.request, "urlopen", urlopen)
+    monkeypatch.setattr(download, "open_address", urlopen)
     monkeypatch.setattr(download.time, "sleep", lambda seconds: None)
     return answers, asked
 
@@ -66,7 +66,7 @@ def test_failures_are_tried_again(server, tmp_path):
 
 
 def test_it_goes_on_where_it_was_cut_off(server, tmp_path):
-    rest = _Answer(_CONTENT[50:], 206, Content_Length="50", ETag='"v1"')
+    rest = _Answer(_CONTENT[50:], 206, Content_Length="50", ETag='"v1"', Content_Range="bytes 50-99/100")
     server[0].extend([_half(ETag='"v1"'), urllib.error.URLError("refused"), urllib.error.URLError("refused")])
     with pytest.raises(UserError, match="download failed"):
         download.fetch(_URL, tmp_path / "file")
