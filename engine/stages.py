@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from ml_collections import ConfigDict
@@ -27,9 +28,14 @@ def train(stages: dict[str, ConfigDict], folder: Path, overwrite: bool = False) 
     if "" in stages:
         return experiment.train(stages[""], folder, overwrite)
     distributed.start()
-    if distributed.is_main():
-        _claim(folder, list(stages), overwrite)
-    distributed.barrier()
+    with run_folder.lock(folder) if distributed.is_main() else contextlib.nullcontext():
+        if distributed.is_main():
+            _claim(folder, list(stages), overwrite)
+        distributed.barrier()
+        return _train(stages, folder)
+
+
+def _train(stages: dict[str, ConfigDict], folder: Path) -> int:
     before, free = None, ()
     for number, (name, config) in enumerate(stages.items(), start=1):
         distributed.say(f"stage {number} of {len(stages)}: {name}")
@@ -50,6 +56,9 @@ def _claim(folder: Path, names: list[str], overwrite: bool) -> None:
     """Make the folder that of a run with these stages, or see that it is."""
     if (folder / run_folder.CONFIG).is_file():
         raise UserError(f"{folder} holds a run without stages; give another --workdir, or clear it by hand")
+    for name in names:
+        if (folder / name).is_symlink():
+            raise UserError(f"{folder / name} is a link, and a run writes into its own folder only")
     held = run_folder.stages(folder)
     if held not in (None, names):
         raise UserError(f"{folder} holds a run with the stages {held}, not {names}; give another --workdir")
