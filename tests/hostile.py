@@ -65,7 +65,7 @@ def _run(function: Callable[[], object]) -> tuple[str, str, int]:
     limit = (_status("VmSize") << 10) + _ROOM
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     try:
-        kind, text = "returned", repr(function())[:200]
+        kind, text = "returned", str(function())
     except BaseException as error:
         kind, text = type(error).__name__, str(error)
     return kind, text, (_status("VmHWM") - before) >> 10
