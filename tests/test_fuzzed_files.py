@@ -1,6 +1,6 @@
 """Every reader, given valid files that were damaged at random: it returns or raises `UserError`, and nothing else.
 
-The slow suite reads 22,000 files in processes whose memory is measured.
+The slow suite reads 24,000 files in processes whose memory is measured.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from common.errors import UserError
 
-_FEW, _MANY = 25, 1000  # files of each reader
+_FEW, _MANY = 12, 1000  # files of each reader
+_IMAGE, _OTHER = 2000, 200  # megabytes; an image of 89 million pixels with transparency takes 1,600
 _INTERESTING = [b"\xff" * 8, b"\x00" * 8, b"\x7f" + b"\xff" * 3, b"\x00\x00\x00\x80", b"[" * 3000, b"1e999", b"../../x"]
 _CHANGE = st.tuples(
     st.sampled_from(["flip", "set", "cut", "insert", "repeat", "splice", "write"]),
@@ -86,4 +87,4 @@ def test_many_damaged_files(whole, name):
     found = in_a_cage(lambda: _fuzz(name, whole[name], _MANY))
     print(name, found)
     assert found.kind == "returned", found
-    assert found.megabytes < 500, found
+    assert found.megabytes < (_IMAGE if name.startswith("image") else _OTHER), found
