@@ -33,7 +33,7 @@ def _pickle(body: bytes) -> bytes:
 
 _A = _text("a")
 _ZEROS = b"B" + struct.pack("<I", _MB) + bytes(_MB)  # a megabyte of bytes
-_LIST = b"]q\x01(" + b"K\x00" * 300_000 + b"e0"  # a list of 300,000, in memo 1
+_LIST = b"]q\x01(" + b"K\x00" * 100_000 + b"e0"  # a list of 100,000, in memo 1
 _TUPLE, _ORDERED = b"c__builtin__\ntuple\nq\x02", b"ccollections\nOrderedDict\nq\x02"
 _RECONSTRUCT = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85C\x01b\x87R"
 _BIG = b"cnumpy\ndtype\n" + _text("f4") + b"\x85R(K\x03" + _text(">") + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
