@@ -7,6 +7,7 @@ can be read, and takes no more memory than it should.
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import pickle
 import struct
@@ -17,6 +18,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 from hostile import cifar_members, stored_config, tar_of, tiny_members, zip_of
+from PIL import Image
 
 _MB = 1 << 20
 
@@ -217,6 +219,9 @@ def _images() -> Iterator[tuple[str, str, bytes, str]]:
     tags += [(277, 3, 1, 1), (278, 4, 1, 60_000), (279, 4, 2**31 - 1, 8)]
     table = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *tag) for tag in tags)
     yield "tags of gigabytes", "image.tif", b"II*\0\x08\0\0\0" + table + bytes(4), "not a readable image"
+    other = io.BytesIO()
+    Image.new("RGB", (9, 9)).save(other, "PCX")
+    yield "a format that data sets do not have", "image.png", other.getvalue(), "not a readable image"
     yield "nothing", "image.jpg", b"", "not a readable image"
 
 
