@@ -152,8 +152,7 @@ class Trainer:
                 self.optimizer.load_state(state.optimizer, state.progress["step"])
                 self.meter.load_state(state.progress.pop("meter"))
             except (KeyError, TypeError, ValueError, IndexError, AssertionError, RuntimeError) as error:
-                problem = f"{type(error).__name__}: {error}"
-                raise UserError(f"{self.folder}: the newest checkpoint is not one of this run ({problem})") from None
+                raise UserError(f"{self.folder}: the newest checkpoint is not one of this run ({error!r})") from None
             self.progress = {**self.progress, **state.progress, "micro_batch": self.config.train.batch_size}
         return self.progress["step"]
 
@@ -174,8 +173,7 @@ class Trainer:
         Raises:
             UserError: when it was another one before the run was stopped.
         """
-        global_batch = before.get("global_batch")
-        if global_batch != self.plan.global_batch:
+        if (global_batch := before.get("global_batch")) != self.plan.global_batch:
             raise UserError(
                 f"{self.folder}: the run had a global batch of {global_batch}, with this number of cards it is "
                 f"{self.plan.global_batch}; set train.batch_size and train.accumulation_steps to make it {global_batch}"
