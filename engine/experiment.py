@@ -13,7 +13,7 @@ import data
 import models
 from common.errors import UserError
 from common.files import write_json, write_text
-from engine import distributed, plan, precision, run_folder, runtime, settings
+from engine import distributed, nonfinite, plan, precision, run_folder, runtime, settings
 from engine.averages import Averages
 from engine.diagnosis import Diagnosis
 from engine.noise import noise
@@ -52,7 +52,8 @@ def train(config: ConfigDict, folder: Path, overwrite: bool = False, free: tuple
     _check_shared(folder)
     step = trainer.resume()
     _announce(trainer, step)
-    if not trainer.train():
+    trainer, finished = nonfinite.train(trainer)
+    if not finished:
         distributed.say(f"stopped after step {trainer.progress['step']}, saved; the same command goes on from there")
         return runtime.EXIT_STOPPED
     trainer.finish()

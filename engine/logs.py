@@ -14,6 +14,7 @@ from visualdl import LogWriter
 from common.files import atomic_path, write_text
 
 METRICS, VISUALDL, CURVE = "metrics.jsonl", "vdlrecords.main.log", "curve.png"
+INCIDENT = "nonfinite"  # the split of their records
 _PICTURES = 32
 
 
@@ -46,6 +47,9 @@ class Silent:
     def findings(self, step: int, found) -> None:
         """Tell what the diagnosis has found."""
 
+    def incident(self, incident: dict) -> None:
+        """Tell of a step that was left out."""
+
     def restart_rate(self) -> None:
         """Leave what came since the last step (validation, writing) out of images per second."""
 
@@ -60,13 +64,14 @@ class RunLog(Silent):
         folder: of the run.
         plan: its arithmetic.
         step: where the run goes on; events after it are of steps that will be repeated, and are removed.
-        seconds: time of the run so far.
+        progress: of the run so far: its time in `seconds`, and its `incidents`, each a record too.
     """
 
-    def __init__(self, folder: Path, plan, step: int, seconds: float):
-        super().__init__(seconds)
+    def __init__(self, folder: Path, plan, step: int, progress: dict):
+        super().__init__(progress["seconds"])
         self._plan = plan
-        kept = [record for record in read_metrics(folder) if record["step"] <= step]
+        kept = [record for record in read_metrics(folder) if record["step"] <= step and record["split"] != INCIDENT]
+        kept = sorted([*kept, *map(self._incident, progress["incidents"])], key=_place)
         write_text(folder / METRICS, "".join(json.dumps(record) + "\n" for record in kept))
         self._metrics = open(folder / METRICS, "a", encoding="utf-8")  # noqa: SIM115 (open as long as the run)
         # VisualDL's server shows the newest file of a folder only: there is one, written again after a resume.
@@ -109,6 +114,11 @@ class RunLog(Silent):
             self._bar.write(finding.text)
             sys.stdout.flush()
 
+    def incident(self, incident: dict) -> None:
+        self._write(self._incident(incident))
+        self._bar.write(f"left out: {incident['text']}")
+        sys.stdout.flush()
+
     def restart_rate(self) -> None:
         self._rate_images, self._rate_since = 0, self.seconds
 
@@ -117,8 +127,15 @@ class RunLog(Silent):
         self._visualdl.add_image(tag, image_grid(np.stack(images)), 0)
 
     def _record(self, step: int, split: str, values: dict[str, float]) -> None:
-        place = {"step": step, "epoch": round(self._plan.epoch(step), 4), "split": split}
-        record = {**place, **values, "seconds": round(self.seconds, 3)}
+        self._write({**self._head(step, split), **values, "seconds": round(self.seconds, 3)})
+
+    def _incident(self, incident: dict) -> dict:
+        return {**self._head(incident["step"], INCIDENT), **incident}
+
+    def _head(self, step: int, split: str) -> dict:
+        return {"step": step, "epoch": round(self._plan.epoch(step), 4), "split": split}
+
+    def _write(self, record: dict) -> None:
         self._metrics.write(json.dumps(record) + "\n")
         self._metrics.flush()
         self._show(record)
@@ -127,9 +144,19 @@ class RunLog(Silent):
         if record["split"] == "diagnosis":
             self._visualdl.add_text(f"diagnosis/{record['kind']}", record["text"], record["step"])
             return
+        if record["split"] == INCIDENT:
+            self._visualdl.add_text(f"{INCIDENT}/{record['action']}", record["text"], record["step"])
+            return
         for name, value in record.items():
             if name not in ("step", "split", "epoch", "seconds"):
                 self._visualdl.add_scalar(f"{record['split']}/{name}", value, record["step"])
+
+
+def _place(record: dict) -> tuple[int, int]:
+    """What records are in the order of: an incident is told before its step is, or where the run went back to."""
+    if record["split"] != INCIDENT:
+        return record["step"], 1
+    return (record["back_to"], 2) if "back_to" in record else (record["step"], 0)
 
 
 def read_metrics(folder: Path) -> list[dict]:

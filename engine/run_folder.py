@@ -29,6 +29,9 @@ _FREE = {
     "train.recompute",
     "train.checkpoint_every_steps",
     "train.keep_checkpoints",
+    "train.nonfinite",  # decides only about steps at which the run would stop
+    "train.nonfinite_limit",
+    "train.check_ranks_every_steps",
 }
 
 

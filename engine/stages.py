@@ -10,6 +10,8 @@ from common.errors import UserError
 from common.files import sha256, write_json
 from engine import distributed, experiment, run_folder, runtime, settings
 
+_SUMMED = ("images_seen", "images_skipped", "steps_skipped", "rollbacks", "seconds")  # over the stages
+
 
 def train(stages: dict[str, ConfigDict], folder: Path, overwrite: bool = False) -> int:
     """Train the stages that are not finished; gives the exit code.
@@ -80,8 +82,6 @@ def _together(results: dict[str, dict]) -> dict:
         **last,
         "weights": f"{name}/{last['weights']}",
         "beside": {key: {**one, "weights": f"{name}/{one['weights']}"} for key, one in last["beside"].items()},
-        **{
-            key: sum(result[key] for result in results.values()) for key in ("images_seen", "images_skipped", "seconds")
-        },
+        **{key: sum(result.get(key, 0) for result in results.values()) for key in _SUMMED},
         "stages": {stage: result["top1"] for stage, result in results.items()},
     }
