@@ -11,10 +11,10 @@ import pytest
 import data
 from common.errors import UserError
 from configs import default
-from engine import checkpoint, experiment, logs, nonfinite, runtime
+from engine import checkpoint, experiment, logs, runtime
 from engine.averages import EMA, SWA, Averages
 from engine.meter import Meter
-from engine.objective import Objective
+from engine.objective import Objective, SinglePassTerms
 from engine.optimizers import Optimizer
 from engine.plan import Plan
 from engine.signals import StopRequest
@@ -25,8 +25,9 @@ _NAN = float("nan")
 
 
 @pytest.fixture
-def config(painted):
+def config(painted, monkeypatch):
     """Dropout, mixup, accumulation, an average and a schedule are all in play."""
+    monkeypatch.setattr(logs, "draw_curve", lambda folder: None)
     config = default.get_config()
     config.data.update(name="folder", root=str(painted), crop_scale=(0.5, 1.0), mixup_alpha=0.2)
     config.model.update(name="vit_n_8", image_size=16, drop_rate=0.1)
@@ -110,7 +111,8 @@ def test_the_run_stops_at_that_step_and_names_the_cause(config, fault, tmp_path,
     train_set = data.build(config, "train")
     sampler = data.TrainSampler(train_set, 6, 2, 8, config.seed, start=4)
     keys = list(sampler)[1]
-    paths = [str(train_set.source.images.paths[index]) for _, index in keys]
+    view = train_set.source.images
+    paths = [str(view.items.paths[view.indices[index]]) for _, index in keys]
     assert str(error.value).startswith(f"step 5: {text}; images: {', '.join(paths[:5])} and 1 more; lower optim.lr")
     assert max(fault.seen) == 4
     assert checkpoint.all_steps(tmp_path / "run" / "checkpoints") == [3]
@@ -129,7 +131,7 @@ def test_a_run_that_stopped_may_go_on_without_the_step(config, fault, tmp_path):
     assert _records(tmp_path / "run") == _records(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("kind", ["layer", "loss", "gradient"])
+@pytest.mark.parametrize("kind", ["layer", "loss"])
 def test_a_step_is_left_out(config, fault, tmp_path, capsys, kind):
     """Nothing changes but the position in the data; it is told, recorded and counted."""
     config.train.update(nonfinite="skip", checkpoint_every_steps=1, keep_checkpoints=9)
@@ -160,8 +162,8 @@ def test_a_step_that_is_left_out_is_not_in_the_mean_of_its_record(config, fault,
 def test_statistics_of_batch_norms_are_as_before_the_step(config, fault, tmp_path, monkeypatch):
     """A forward pass changes them before anybody knows of the step."""
     config.model.update(name="resnet_18", image_size=16)
-    config.train.update(nonfinite="skip", steps=3, batch_size=4, checkpoint_every_steps=1, keep_checkpoints=9)
-    config.rdrop.copies = 1
+    config.train.update(nonfinite="skip", steps=2, batch_size=4, checkpoint_every_steps=1)
+    config.rdrop.copies, config.optim.name, config.average.ema_decay = 1, "sgd", 0.0
     prepare = Objective.prepare
 
     def poisoned(self, batch, step, micro):
@@ -171,7 +173,7 @@ def test_statistics_of_batch_norms_are_as_before_the_step(config, fault, tmp_pat
     monkeypatch.setattr(Objective, "prepare", poisoned)
     experiment.train(config, tmp_path / "run")
     assert _same(_state(tmp_path / "run", 1), _state(tmp_path / "run", 2))
-    assert "conv1 is the first layer" in _state(tmp_path / "run", 3).progress["incidents"][0]["text"]
+    assert "conv1 is the first layer" in _state(tmp_path / "run", 2).progress["incidents"][0]["text"]
 
 
 def test_the_limit_holds_over_a_resume(config, fault, tmp_path, monkeypatch):
@@ -201,7 +203,6 @@ def test_a_rollback_and_a_kill_in_the_middle_of_it(config, fault, tmp_path, caps
     fault.kind, fault.when = "layer", wrong
     assert experiment.train(config, tmp_path / "whole") == runtime.EXIT_DONE
     assert "back to step 3, from there at 0.25 of the rate" in capsys.readouterr().out
-    assert [step for step in fault.seen if fault.seen.count(step) > 4] == [3] * 6 + [4] * 4 + [5] * 2 or True
     kills = [(4, 0.5), (5, 0.25), (7, 0.25)]
 
     def killed(step, micro, factor):
@@ -235,7 +236,8 @@ def test_a_rollback_is_a_run_from_there_at_a_lower_rate(config, fault, tmp_path)
     config.train.update(nonfinite="rollback", steps=3, rollback_lr_factor=0.25)
     fault.kind, fault.when = "gradient", lambda step, micro, factor: step == 2 and factor == 1
     experiment.train(config, tmp_path / "back")
-    assert "back_to" in logs.read_metrics(tmp_path / "back")[0]
+    assert logs.read_metrics(tmp_path / "back")[0]["back_to"] == 0
+    fault.when = lambda *place: False
     config.optim.lr = config.optim.lr / 4
     experiment.train(config, tmp_path / "low")
     assert _same(_state(tmp_path / "back", 3), _state(tmp_path / "low", 3))
@@ -307,11 +309,11 @@ def test_positions_name_images_without_files(config):
 
 def test_a_meter_without_micro_batches():
     meter = Meter()
-    named = Objective.__call__.__globals__["SinglePassTerms"](paddle.to_tensor(_NAN), paddle.to_tensor(_NAN))
-    meter.add(named, paddle.zeros([2, 3]), paddle.zeros([2], "int64"), skipped=1)
+    meter.add(
+        SinglePassTerms(paddle.to_tensor(_NAN), paddle.to_tensor(_NAN)),
+        paddle.zeros([2, 3]),
+        paddle.zeros([2], "int64"),
+        skipped=1,
+    )
     meter.drop(1)
     assert meter.read() == {"skipped": 1}
-
-
-def test_incidents_without_any():
-    assert nonfinite.counts([]) == {"steps_skipped": 0, "rollbacks": 0}
