@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from pathlib import Path
@@ -41,10 +42,17 @@ def train(config: ConfigDict, folder: Path, overwrite: bool = False, free: tuple
     unlabelled_set = data.build(config, "unlabelled") if config.rdrop.unlabelled_batch_size else None
     config = plan.with_classes(config, len(train_set.classes))
     trainer = Trainer(config, train_set, val_set, unlabelled_set, folder)  # what is refused leaves the folder as it is
+    with run_folder.lock(folder) if distributed.is_main() else contextlib.nullcontext():
+        return _run(trainer, overwrite, free)
+
+
+def _run(trainer: Trainer, overwrite: bool, free: tuple[str, ...]) -> int:
+    """Begin in the folder, which is locked, or go on there; gives the exit code."""
+    folder = trainer.folder
     if distributed.is_main():
         if overwrite:
             run_folder.clear(folder)
-        run_folder.claim(folder, config, free)
+        run_folder.claim(folder, trainer.config, free)
     finished = run_folder.result(folder) if distributed.is_main() else None
     if distributed.from_main(finished is not None):
         distributed.say(f"{folder} holds a finished run ({_accuracy(finished)}); --overwrite starts it anew")

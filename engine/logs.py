@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,8 @@ _PICTURES = 32
 
 class Silent:
     """The log of the processes that write nothing."""
+
+    records: Sequence[dict] = ()  # of the steps before a resume
 
     def __init__(self, seconds: float = 0.0):
         self._before, self._started = seconds, time.perf_counter()
@@ -50,6 +54,9 @@ class Silent:
     def incident(self, incident: dict) -> None:
         """Tell of a step that was left out."""
 
+    def sync(self) -> None:
+        """Have the records so far on the disk, before a checkpoint that goes on after them."""
+
     def restart_rate(self) -> None:
         """Leave what came since the last step (validation, writing) out of images per second."""
 
@@ -71,13 +78,13 @@ class RunLog(Silent):
         super().__init__(progress["seconds"])
         self._plan = plan
         kept = [record for record in read_metrics(folder) if record["step"] <= step and record["split"] != INCIDENT]
-        kept = sorted([*kept, *map(self._incident, progress["incidents"])], key=_place)
-        write_text(folder / METRICS, "".join(json.dumps(record) + "\n" for record in kept))
+        self.records = sorted([*kept, *map(self._incident, progress["incidents"])], key=_place)
+        write_text(folder / METRICS, "".join(json.dumps(record) + "\n" for record in self.records))
         self._metrics = open(folder / METRICS, "a", encoding="utf-8")  # noqa: SIM115 (open as long as the run)
         # VisualDL's server shows the newest file of a folder only: there is one, written again after a resume.
         (folder / VISUALDL).unlink(missing_ok=True)
         self._visualdl = LogWriter(logdir=str(folder), file_name=VISUALDL)
-        for record in kept:
+        for record in self.records:
             self._show(record)
         self._bar = progress_bar(plan.steps * plan.global_batch, step * plan.global_batch)
         self.restart_rate()
@@ -118,6 +125,9 @@ class RunLog(Silent):
         self._write(self._incident(incident))
         self._bar.write(f"left out: {incident['text']}")
         sys.stdout.flush()
+
+    def sync(self) -> None:
+        os.fsync(self._metrics.fileno())
 
     def restart_rate(self) -> None:
         self._rate_images, self._rate_since = 0, self.seconds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from ml_collections import ConfigDict
@@ -29,9 +30,14 @@ def train(stages: dict[str, ConfigDict], folder: Path, overwrite: bool = False) 
     if "" in stages:
         return experiment.train(stages[""], folder, overwrite)
     distributed.start()
-    if distributed.is_main():
-        _claim(folder, list(stages), overwrite)
-    distributed.barrier()
+    with run_folder.lock(folder) if distributed.is_main() else contextlib.nullcontext():
+        if distributed.is_main():
+            _claim(folder, list(stages), overwrite)
+        distributed.barrier()
+        return _train(stages, folder)
+
+
+def _train(stages: dict[str, ConfigDict], folder: Path) -> int:
     before, free = None, ()
     for number, (name, config) in enumerate(stages.items(), start=1):
         distributed.say(f"stage {number} of {len(stages)}: {name}")

@@ -87,7 +87,7 @@ class Trainer:
         accumulation, scaler = config.train.accumulation_steps, precision.loss_scaler(config.train)
         self.optimizer = Optimizer(self.model, scaled.optim, self.plan.steps, accumulation, scaler)
         self.guard = nonfinite.Guard(config, self.model, self.objective, self.optimizer, self.sets)
-        self.diagnosis = Diagnosis(config, self.plan)
+        self.diagnosis, self.meter = Diagnosis(config, self.plan), Meter()
         self.progress = {"step": 0, "best_top1": -1.0, "best_step": -1, "best_of": RAW, "seconds": 0.0, "skipped": 0}
         self.progress["incidents"] = []  # steps that were left out or went back; see `engine/nonfinite.py`
         self.progress.update(global_batch=self.plan.global_batch, micro_batch=config.train.batch_size)
@@ -96,11 +96,12 @@ class Trainer:
 
     def train(self) -> bool:
         """Run the steps that are left. Gives False when a signal stopped it (after saving), True at the end."""
-        config, objective, optimizer = self.config, self.objective, self.optimizer
-        model, meter = distributed.wrap(self.model), Meter()
+        config, objective, optimizer, meter = self.config, self.objective, self.optimizer, self.meter
+        model = distributed.wrap(self.model)
         model.train()
-        with self._log() as log, StopRequest() as stop:
+        with self._log() as log, StopRequest() as stop, self._writer() as writer:
             log.pictures("train/images", self.train_set)
+            self.diagnosis.replay(log.records, len(self.val_set or ()))
             self.guard.begin(optimizer.steps_done)
             for batch in self.batches():
                 step, micro = optimizer.steps_done, optimizer.micro_batches
@@ -126,9 +127,10 @@ class Trainer:
                 self.progress.update(step=step, seconds=log.seconds)
                 if last or step % config.train.log_every_steps == 0:
                     self._record(log, meter.read(), lr)
+                    writer.check()
                 improved = self._validate(log) if last or step % self.plan.eval_every == 0 else False
                 if improved or last or stopping or step % config.train.checkpoint_every_steps == 0:
-                    self._save(log)
+                    self._save(log, writer)
                 if stopping and not last:
                     return False
         return True
@@ -143,18 +145,27 @@ class Trainer:
         Args:
             incidents: after a rollback, all of the run, the last of which the checkpoint does not know.
         """
-        state = checkpoint.newest(self.folder / run_folder.CHECKPOINTS)
+        state = self._newest()
         if state:
             self._check_split(state.progress)
             self._check_teacher(state.progress)
             models.assign_all(self.model, state.model, str(self.folder))
             self.averages.load_state(state.averages)
             self.optimizer.load_state(state.optimizer, state.progress["step"])
+            self.meter.load_state(state.progress.pop("meter"))
             self.progress = {**self.progress, **state.progress, "micro_batch": self.config.train.batch_size}
         if incidents:
             self.progress["incidents"] = [*incidents[:-1], {**incidents[-1], "back_to": self.progress["step"]}]
         self.optimizer.lr_factor = self.guard.lr_factor(self.progress["incidents"])
         return self.progress["step"]
+
+    def _newest(self) -> checkpoint.State | None:
+        """The newest good checkpoint, the same on all ranks: the main one chooses it."""
+        folder, state = self.folder / run_folder.CHECKPOINTS, None
+        if distributed.is_main():
+            state = checkpoint.newest(folder, distributed.say)
+        step = int(distributed.from_main(state.progress["step"] if state else -1))
+        return state if distributed.is_main() or step < 0 else checkpoint.load(folder, step)
 
     def _check_split(self, before: dict) -> None:
         """Go on with another split into cards and accumulation only where it changes nothing.
@@ -195,9 +206,9 @@ class Trainer:
         """Evaluate the best weights (the last, where none are held out) on the test images, and write the result."""
         progress, config = self.progress, self.config
         step, chosen = progress["step"], self.averages.names(progress["step"])[-1]
-        if progress["best_step"] >= 0:
+        best = self._best()
+        if best:
             step, chosen = progress["best_step"], progress["best_of"]
-            best = checkpoint.load(self.folder / run_folder.CHECKPOINTS, step)
             models.assign_all(self.model, best.model, str(self.folder))
             self.averages.load_state(best.averages)
         test_set = data.build(config, "test")
@@ -207,7 +218,7 @@ class Trainer:
         distributed.say(*self.diagnosis.test(result))
         outcome = {
             **_measured(result),
-            "best_top1": progress["best_top1"] if progress["best_step"] >= 0 else None,
+            "best_top1": progress["best_top1"] if best else None,
             "step": step,
             "weights_of": chosen,
             "beside": {
@@ -224,6 +235,20 @@ class Trainer:
             write_json(self.folder / run_folder.RESULT, outcome)
             report.show_result(result, outcome, self.folder)
         return outcome
+
+    def _best(self) -> checkpoint.State | None:
+        """The state with the best score; None where no images are held out, or it is lost: the last stands in."""
+        step, folder, best = self.progress["best_step"], self.folder / run_folder.CHECKPOINTS, None
+        if step < 0:
+            return None
+        if distributed.is_main():
+            try:
+                best = checkpoint.load(folder, step)
+            except UserError as error:
+                distributed.say(f"warning: the best weights, of step {step}, are lost, the last are used: {error}")
+        if not distributed.from_main(best is not None):
+            return None
+        return best or checkpoint.load(folder, step)
 
     def _test(self, name: str, chosen: bool, test_set) -> Result:
         """Evaluate the weights or one of their averages on the test images, and write them down."""
@@ -253,7 +278,7 @@ class Trainer:
         self.progress["skipped"] += values["skipped"]
         step, values = self.progress["step"], {**values, "lr": lr, **self.optimizer.metrics()}
         log.step(step, values)
-        log.findings(step, self.diagnosis.training(step, values) if "ce" in values else [])
+        log.findings(step, self.diagnosis.training(step, values))
 
     def _validate(self, log) -> bool:
         """Evaluate on the held-out images, if there are any; gives whether it was the best so far (or as good)."""
@@ -272,13 +297,18 @@ class Trainer:
         log.restart_rate()
         return improved
 
-    def _save(self, log) -> None:
+    def _writer(self) -> checkpoint.Writer:
+        train = self.config.train
+        folder = self.folder / run_folder.CHECKPOINTS
+        return checkpoint.Writer(folder, train.keep_checkpoints, train.stop_unless_saved, distributed.say)
+
+    def _save(self, log, writer: checkpoint.Writer) -> None:
         self.guard.check_state(self.progress, log)
+        progress = {**self.progress, "meter": self.meter.state()}
         if distributed.is_main():
+            log.sync()
             arrays, averages = weights.arrays_of(self.model), self.averages.state()
-            state = checkpoint.State(arrays, self.optimizer.state(), self.progress, averages)
-            checkpoint.save(self.folder / run_folder.CHECKPOINTS, state, self.config.train.keep_checkpoints)
-        distributed.barrier()  # the others may read it next
+            writer.save(checkpoint.State(arrays, self.optimizer.state(), progress, averages))
         log.restart_rate()
 
 
