@@ -201,12 +201,12 @@ def _validate_distillation(config: ConfigDict) -> None:
 
 
 def _validate_nonfinite(train: ConfigDict) -> None:
+    if not train.rollback_lr_factor:
+        raise UserError("config.train.rollback_lr_factor is 0, expected above 0: nothing would be learned any more")
     defaults, chosen = default.get_config().train, train.nonfinite
     for name, users in (("nonfinite_limit", ("skip", "rollback")), ("rollback_lr_factor", ("rollback",))):
         if train[name] != defaults[name] and chosen not in users:
             raise UserError(f"config.train.{name} has no use with train.nonfinite={chosen}; set {' or '.join(users)}")
-    if not train.rollback_lr_factor:
-        raise UserError("config.train.rollback_lr_factor is 0, expected above 0: nothing would be learned any more")
 
 
 def _validate_tuples(config: ConfigDict) -> None:

@@ -1,7 +1,8 @@
 """A run on several processes in which rank 1 has trouble: faulty_worker.py FOLDER WHAT...
 
 Each WHAT is KIND:STEP with the step counted from 0. `layer` and `gradient` put NaN into the second micro-batch of that
-rank there; `weight` flips the lowest bit of one of its weights behind it. POLICY=skip leaves steps out; else it stops.
+rank there, at the full rate; `weight` flips the lowest bit of one of its weights behind it. The environment's POLICY is
+train.nonfinite.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from configs import default
 from engine import distributed, experiment
 from engine.objective import Objective
 from engine.optimizers import Optimizer
+from engine.trainer import Trainer
 
 
 def faulty_config():
@@ -29,14 +31,14 @@ def faulty_config():
     config = default.get_config()
     config.data.update(name="digits", crop="none", flip=0.0)
     config.model.update(name="vit_n_2", drop_rate=0.1)
-    config.train.update(steps=8, batch_size=4, accumulation_steps=2, log_every_steps=4, checkpoint_every_steps=100)
+    config.train.update(steps=8, batch_size=4, accumulation_steps=2, log_every_steps=1, checkpoint_every_steps=4)
     config.train.update(nonfinite=os.environ.get("POLICY", "stop"), check_ranks_every_steps=3)
     return config
 
 
 def break_rank(faults: set[tuple[str, int]]) -> None:
     """Have this process go wrong."""
-    call, prepare, step_up = Objective.__call__, Objective.prepare, Optimizer._update
+    call, prepare, update, train = Objective.__call__, Objective.prepare, Optimizer._update, Trainer.train
 
     def prepared(self, batch, step, micro):
         images, targets = prepare(self, batch, step, micro)
@@ -49,14 +51,19 @@ def break_rank(faults: set[tuple[str, int]]) -> None:
         return call(self, logits, targets, step)
 
     def updated(self, lr):
-        step_up(self, lr)
+        update(self, lr)
         if ("weight", self.steps_done) in faults:
             weight = self._parameters["blocks.1.norm1.bias"]
             bits = weight.numpy().view(np.int32)
             bits[3] ^= 1
             weight.set_value(bits.view(np.float32))
 
-    Objective.__call__, Objective.prepare, Optimizer._update = called, prepared, updated
+    def trained(self):
+        if self.optimizer.lr_factor < 1:
+            faults.clear()
+        return train(self)
+
+    Objective.__call__, Objective.prepare, Optimizer._update, Trainer.train = called, prepared, updated, trained
 
 
 def main() -> int:

@@ -10,7 +10,7 @@ import pytest
 from conftest import launch
 
 import data
-from engine import logs
+from engine import checkpoint, logs
 from engine.rank_check import checksums
 
 _WORKER = Path(__file__).with_name("faulty_worker.py")
@@ -24,23 +24,23 @@ def _errors(folder: Path) -> list[str]:
 
 
 def test_a_layer_a_gradient_and_a_weight_of_one_rank(tmp_path):
-    """Two steps are left out, everywhere; one bit of a weight shows at the next comparison, in the sixth step."""
+    """Two steps are left out, everywhere; one bit of a weight shows at the next comparison, at once."""
     from faulty_worker import faulty_config
 
-    done = launch(2, tmp_path / "log", _WORKER, tmp_path / "run", "layer:1", "gradient:2", "weight:3", POLICY="skip")
+    done = launch(2, tmp_path / "log", _WORKER, tmp_path / "run", "layer:0", "gradient:1", "weight:2", POLICY="skip")
     assert done.returncode != 0
     first, second = (record["text"] for record in logs.read_metrics(tmp_path / "run") if record["split"] == "nonfinite")
-    sampler = data.TrainSampler(range(1297), 4, 2, 8, faulty_config().seed, start=1, rank=1, ranks=2)
+    sampler = data.TrainSampler(range(1297), 4, 2, 8, faulty_config().seed, start=0, rank=1, ranks=2)
     positions = ", ".join(str(index) for _, index in list(sampler)[1])
     named = "is the first layer whose output is not finite on rank 1"
-    assert first == f"step 2: patch_embed.proj {named}; images: {positions}"
-    assert second.startswith("step 3: the gradient of head.bias is not finite, while")
+    assert first == f"step 1: patch_embed.proj {named}; images: {positions}"
+    assert second.startswith("step 2: the gradient of head.bias is not finite, while")
     assert " on rank 1; images: " in second
     errors = _errors(tmp_path / "log")
     assert len(errors) == 2
     assert len(set(errors)) == 1
-    assert errors[0].startswith("error: step 6: weights or moments of rank 1 are not those of the other ranks any more")
-    assert not list((tmp_path / "run").glob("checkpoints/*"))
+    assert errors[0].startswith("error: step 3: weights or moments of rank 1 are not those of the other ranks any more")
+    assert checkpoint.all_steps(tmp_path / "run" / "checkpoints") == []
 
 
 @pytest.mark.slow
@@ -53,6 +53,17 @@ def test_all_ranks_stop_for_the_trouble_of_one(tmp_path):
     assert errors[0].startswith(
         "error: step 5: patch_embed.proj is the first layer whose output is not finite on rank 1"
     )
+
+
+@pytest.mark.slow
+def test_all_ranks_go_back_for_the_trouble_of_one(tmp_path):
+    """They stay the same, which is looked at every three steps."""
+    done = launch(2, tmp_path / "log", _WORKER, tmp_path / "run", "layer:6", POLICY="rollback")
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert "not finite on rank 1; images: " in done.stdout
+    assert "back to step 4, from there at 0.5 of the rate" in done.stdout
+    steps = [record["step"] for record in logs.read_metrics(tmp_path / "run") if record["split"] == "train"]
+    assert steps == list(range(1, 9))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "bfloat16"])
