@@ -42,6 +42,7 @@ class _Fault:
 
     def __init__(self):
         self.when, self.kind, self.active, self.factor, self.seen = lambda *place: False, "", False, 1.0, []
+        self.logits = []  # of the passes that go wrong
 
 
 @pytest.fixture
@@ -56,6 +57,8 @@ def fault(monkeypatch):
         return prepare(self, batch, step, micro)
 
     def called(self, logits, targets, step):
+        if fault.active:
+            fault.logits.append(logits.numpy())
         if fault.active and fault.kind == "gradient":
             logits.register_hook(lambda gradient: gradient * _NAN)
         terms = call(self, logits, targets, step)
@@ -115,6 +118,8 @@ def test_the_run_stops_at_that_step_and_names_the_cause(config, fault, tmp_path,
     paths = [str(view.items.paths[view.indices[index]]) for _, index in keys]
     assert str(error.value).startswith(f"step 5: {text}; images: {', '.join(paths[:5])} and 1 more; lower optim.lr")
     assert max(fault.seen) == 4
+    first, again = fault.logits
+    np.testing.assert_array_equal(first, again)  # the same images, with the same noise
     assert checkpoint.all_steps(tmp_path / "run" / "checkpoints") == [3]
     assert all(np.isfinite(array).all() for array in _state(tmp_path / "run", 3).model.values())
 
