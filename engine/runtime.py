@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import io
 import os
 import platform
@@ -21,6 +22,7 @@ from absl import app, logging
 from common.errors import UserError
 
 EXIT_DONE, EXIT_FAILED_EXPECTATION, EXIT_BAD_INPUT, EXIT_STOPPED = 0, 1, 2, 75
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # what a disk or a quota answers, anywhere in a run
 _PACKAGES = ("paddlepaddle", "paddlepaddle-gpu", "ppim", "ml_collections", "visualdl", "numpy", "pillow", "safetensors")
 
 
@@ -78,12 +80,18 @@ def run_tool(main: Callable[[], int]) -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         sys.exit(EXIT_BAD_INPUT)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr, flush=True)
-        sys.exit(128 + signal.SIGINT)
     except BrokenPipeError:  # the reader of a pipe, such as head, has left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        place = f" ({error.filename})" if error.filename else ""
+        print(f"error: {error.strerror}{place}: make room, and the same command goes on", file=sys.stderr, flush=True)
+        sys.exit(EXIT_BAD_INPUT)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr, flush=True)
+        sys.exit(128 + signal.SIGINT)
 
 
 def environment() -> dict[str, object]:
