@@ -87,7 +87,7 @@ class Trainer:
         accumulation, scaler = config.train.accumulation_steps, precision.loss_scaler(config.train)
         self.optimizer = Optimizer(self.model, scaled.optim, self.plan.steps, accumulation, scaler)
         self.guard = nonfinite.Guard(config, self.model, self.objective, self.optimizer, self.sets)
-        self.diagnosis, self.meter = Diagnosis(config, self.plan), Meter()
+        self.diagnosis, self.meter, self.stop = Diagnosis(config, self.plan), Meter(), StopRequest()
         self.progress = {"step": 0, "best_top1": -1.0, "best_step": -1, "best_of": RAW, "seconds": 0.0, "skipped": 0}
         self.progress["incidents"] = []  # steps that were left out or went back; see `engine/nonfinite.py`
         self.progress.update(global_batch=self.plan.global_batch, micro_batch=config.train.batch_size)
@@ -99,7 +99,7 @@ class Trainer:
         config, objective, optimizer, meter = self.config, self.objective, self.optimizer, self.meter
         model = distributed.wrap(self.model)
         model.train()
-        with self._log() as log, StopRequest() as stop, self._writer() as writer:
+        with self._log() as log, self.stop as stop, self._writer() as writer:
             log.pictures("train/images", self.train_set)
             self.diagnosis.replay(log.records, len(self.val_set or ()))
             self.guard.begin(optimizer.steps_done)
@@ -136,8 +136,10 @@ class Trainer:
         return True
 
     def renewed(self) -> Trainer:
-        """The same run, not begun."""
-        return Trainer(self.config, self.train_set, self.val_set, self.unlabelled_set, self.folder)
+        """The same run, not begun; a request to stop still holds."""
+        trainer = Trainer(self.config, self.train_set, self.val_set, self.unlabelled_set, self.folder)
+        trainer.stop = self.stop
+        return trainer
 
     def resume(self, incidents: list[dict] | None = None) -> int:
         """Take the newest good checkpoint, if there is one; gives the step to go on from.

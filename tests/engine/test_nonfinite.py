@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 
 import numpy as np
 import paddle
@@ -234,6 +236,22 @@ def test_a_rollback_and_a_kill_in_the_middle_of_it(config, fault, tmp_path, caps
     assert rates[3] == pytest.approx(3e-3)
     assert rates[4] == pytest.approx(rates[3] / 4, rel=0.1)  # of a schedule that falls slowly at first
     assert json.loads((tmp_path / "cut" / "result.json").read_text())["rollbacks"] == 2
+
+
+def test_a_signal_in_a_step_that_goes_back(config, fault, tmp_path):
+    """It is not forgotten: the run stops behind the first step that follows, and goes on from there."""
+    config.train.update(nonfinite="rollback", steps=6)
+
+    def wrong(step, micro, factor):
+        if (step, factor, len(fault.seen)) == (4, 1.0, 9):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step == 4 and factor == 1
+
+    fault.kind, fault.when = "layer", wrong
+    assert experiment.train(config, tmp_path / "run") == runtime.EXIT_STOPPED
+    assert checkpoint.all_steps(tmp_path / "run" / "checkpoints") == [4, 3]
+    assert experiment.train(config, tmp_path / "run") == runtime.EXIT_DONE
+    assert fault.factor == 0.5
 
 
 def test_a_rollback_is_a_run_from_there_at_a_lower_rate(config, fault, tmp_path):
