@@ -60,8 +60,7 @@ def _run(trainer: Trainer, overwrite: bool, free: tuple[str, ...]) -> int:
     _check_shared(folder)
     step = trainer.resume()
     _announce(trainer, step)
-    trainer, finished = nonfinite.train(trainer)
-    if not finished:
+    if not nonfinite.train(trainer):
         distributed.say(f"stopped after step {trainer.progress['step']}, saved; the same command goes on from there")
         return runtime.EXIT_STOPPED
     trainer.finish()

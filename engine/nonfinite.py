@@ -72,7 +72,7 @@ class Guard:
         """
         norm, done = self.optimizer.grad_norm.item(), progress["step"]
         cause = find_cause(self.config, self.model, self.objective, self.sets, done)
-        text = cause or f"the gradient's norm is {norm}, while each number in it, the loss and all layers are finite"
+        text = cause or f"the gradient's norm is {norm}, though the loss, all layers and all gradients are finite"
         self._decide(done + 1, text, progress, log)
         meter.drop(self.config.train.accumulation_steps)
         for value, kept in zip(self._statistics, self._kept):
@@ -111,24 +111,24 @@ class Guard:
         log.incident(incidents[-1])
 
 
-def train(trainer) -> tuple[object, bool]:
+def train(trainer) -> bool:
     """Run the steps that are left, in as many goes as there are rollbacks.
 
-    A rollback is what a kill would be: a new trainer goes on from the newest checkpoint. It knows one incident more,
-    which lowers its rate. A kill in the middle changes nothing, for it brings the run to the same incident again.
+    A rollback is what a kill would be: the trainer goes on from the newest checkpoint with nothing else left. It knows
+    one incident more, which lowers its rate. A kill in the middle changes nothing: the run comes to the incident again.
 
     Args:
         trainer: of a run, after its `resume`.
 
     Returns:
-        The trainer of the last go, and what its `train` gave.
+        What its `train` gave in the last go.
     """
     while True:
         try:
-            return trainer, trainer.train()
+            return trainer.train()
         except Rollback as rollback:
             incidents = rollback.incidents
-        trainer = trainer.renewed()
+        trainer.restart()
         step = trainer.resume(incidents)
         share = trainer.optimizer.lr_factor
         distributed.say(f"{incidents[-1]['text']}; back to step {step}, from there at {share:g} of the rate")

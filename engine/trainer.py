@@ -135,11 +135,11 @@ class Trainer:
                     return False
         return True
 
-    def renewed(self) -> Trainer:
-        """The same run, not begun; a request to stop still holds."""
-        trainer = Trainer(self.config, self.train_set, self.val_set, self.unlabelled_set, self.folder)
-        trainer.stop = self.stop
-        return trainer
+    def restart(self) -> None:
+        """Become what a new process would have, ready to `resume`; a request to stop still holds."""
+        stop = self.stop
+        self.__init__(self.config, self.train_set, self.val_set, self.unlabelled_set, self.folder)
+        self.stop = stop
 
     def resume(self, incidents: list[dict] | None = None) -> int:
         """Take the newest good checkpoint, if there is one; gives the step to go on from.
