@@ -71,14 +71,15 @@ class RunLog(Silent):
         folder: of the run.
         plan: its arithmetic.
         step: where the run goes on; events after it are of steps that will be repeated, and are removed.
-        progress: of the run so far: its time in `seconds`, and its `incidents`, each a record too.
+        seconds: time of the run so far.
+        incidents: of the run so far, each of which is a record, too.
     """
 
-    def __init__(self, folder: Path, plan, step: int, progress: dict):
-        super().__init__(progress["seconds"])
+    def __init__(self, folder: Path, plan, step: int, seconds: float, incidents: Sequence[dict] = ()):
+        super().__init__(seconds)
         self._plan = plan
         kept = [record for record in read_metrics(folder) if record["step"] <= step and record["split"] != INCIDENT]
-        self.records = sorted([*kept, *map(self._incident, progress["incidents"])], key=_place)
+        self.records = sorted([*kept, *map(self._incident, incidents)], key=_place)
         write_text(folder / METRICS, "".join(json.dumps(record) + "\n" for record in self.records))
         self._metrics = open(folder / METRICS, "a", encoding="utf-8")  # noqa: SIM115 (open as long as the run)
         # VisualDL's server shows the newest file of a folder only: there is one, written again after a resume.

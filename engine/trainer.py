@@ -273,7 +273,8 @@ class Trainer:
     def _log(self):
         if not distributed.is_main():
             return logs.Silent()
-        return logs.RunLog(self.folder, self.plan, self.optimizer.steps_done, self.progress)
+        progress, step = self.progress, self.optimizer.steps_done
+        return logs.RunLog(self.folder, self.plan, step, progress["seconds"], progress["incidents"])
 
     def _record(self, log, values: dict[str, float], lr: float) -> None:
         """Log training metrics."""
