@@ -20,13 +20,20 @@ from engine.diagnosis import Diagnosis
 from engine.noise import noise
 from engine.objective import make_objective
 from engine.optimizers import Optimizer
+from engine.signals import Stopped, StopRequest
 from engine.teacher import Teacher, fresh_teacher, load_teacher
 from engine.trainer import Trainer, build_model, load_pretrained
 
 _DRY_IMAGES = 2
 
 
-def train(config: ConfigDict, folder: Path, overwrite: bool = False, free: tuple[str, ...] = ()) -> int:
+def train(
+    config: ConfigDict,
+    folder: Path,
+    overwrite: bool = False,
+    free: tuple[str, ...] = (),
+    stop: StopRequest | None = None,
+) -> int:
     """Train, or go on with a run that was stopped; gives the exit code.
 
     Args:
@@ -34,15 +41,21 @@ def train(config: ConfigDict, folder: Path, overwrite: bool = False, free: tuple
         folder: of the run.
         overwrite: remove an earlier run there and start anew.
         free: fields that may differ from those of the run that is there, beside those that always may.
+        stop: what may ask the run to stop; None: nothing.
+
+    Raises:
+        Stopped: when it was asked to before there was anything to save.
     """
     distributed.start()
+    stop = stop or StopRequest()
+    stop.check()
     config = plan.with_input(config)
     train_set = data.build(config, "train")
     val_set = data.build(config, "val") if config.data.holdout else None
     unlabelled_set = data.build(config, "unlabelled") if config.rdrop.unlabelled_batch_size else None
     config = plan.with_classes(config, len(train_set.classes))
-    trainer = Trainer(config, train_set, val_set, unlabelled_set, folder)  # what is refused leaves the folder as it is
-    with run_folder.lock(folder) if distributed.is_main() else contextlib.nullcontext():
+    trainer = Trainer(config, train_set, val_set, unlabelled_set, folder, stop)  # refused: the folder is as before
+    with stop.deferred(), run_folder.lock(folder) if distributed.is_main() else contextlib.nullcontext():
         return _run(trainer, overwrite, free)
 
 
@@ -60,11 +73,15 @@ def _run(trainer: Trainer, overwrite: bool, free: tuple[str, ...]) -> int:
     _check_shared(folder)
     step = trainer.resume()
     _announce(trainer, step)
-    if not nonfinite.train(trainer):
-        distributed.say(f"stopped after step {trainer.progress['step']}, saved; the same command goes on from there")
-        return runtime.EXIT_STOPPED
-    trainer.finish()
-    return runtime.EXIT_DONE
+    try:
+        if nonfinite.train(trainer):
+            trainer.finish()
+            return runtime.EXIT_DONE
+    except Stopped:  # in an evaluation behind the last step that was saved
+        pass
+    step, reason = trainer.progress["step"], trainer.stop.reason
+    distributed.say(f"stopped after step {step} ({reason}), saved; the same command goes on from there")
+    return runtime.EXIT_STOPPED
 
 
 def _check_shared(folder: Path) -> None:
@@ -123,8 +140,9 @@ def dry_run(stages: dict[str, ConfigDict]) -> int:
 
 
 def _try_out(config: ConfigDict) -> None:
-    if config.model.pretrained and models.needs_download(config.model.pretrained):
-        distributed.say(f"pretrained weights {config.model.pretrained!r} are not here yet: not loaded in a dry run")
+    pretrained = config.model.pretrained
+    if pretrained and models.needs_download(pretrained):
+        distributed.say(f"pretrained weights {pretrained!r} are not here yet: not loaded in a dry run")
         config = settings.changed(config, {"model.pretrained": ""})
     config = plan.with_input(config)
     train_images, num_classes = data.facts(config)
@@ -139,7 +157,8 @@ def _try_out(config: ConfigDict) -> None:
     Averages(model, config.average, arithmetic)  # refuses what it can't average
     described = plan.describe_model(model, config) + plan.describe(config, arithmetic)
     described += [teacher.describe()] if teacher else []
-    distributed.say(*described, *Diagnosis(config, arithmetic).start())
+    trained_as = settings.changed(config, {"model.pretrained": pretrained})
+    distributed.say(*described, *Diagnosis(trained_as, arithmetic).start())
     terms = _one_step(model, teacher, plan.with_rate(config, arithmetic.global_batch), arithmetic.steps)
     if not math.isfinite(terms.total.item()):
         raise UserError(f"the loss of one step on made-up images is {terms.total.item()}: see the fields of the loss")

@@ -72,13 +72,22 @@ class RunLog(Silent):
         plan: its arithmetic.
         step: where the run goes on; events after it are of steps that will be repeated, and are removed.
         seconds: time of the run so far.
+        validated: whether the validation of that step, if any, is part of what was before; else it will be repeated.
         incidents: of the run so far, each of which is a record, too.
     """
 
-    def __init__(self, folder: Path, plan, step: int, seconds: float, incidents: Sequence[dict] = ()):
+    def __init__(
+        self,
+        folder: Path,
+        plan,
+        step: int,
+        seconds: float,
+        validated: bool = True,
+        incidents: Sequence[dict] = (),
+    ):
         super().__init__(seconds)
         self._plan = plan
-        kept = [record for record in read_metrics(folder) if record["step"] <= step and record["split"] != INCIDENT]
+        kept = [record for record in _until(read_metrics(folder), step, validated) if record["split"] != INCIDENT]
         self.records = sorted([*kept, *map(self._incident, incidents)], key=_place)
         write_text(folder / METRICS, "".join(json.dumps(record) + "\n" for record in self.records))
         self._metrics = open(folder / METRICS, "a", encoding="utf-8")  # noqa: SIM115 (open as long as the run)
@@ -168,6 +177,13 @@ def _place(record: dict) -> tuple[int, int]:
     if record["split"] != INCIDENT:
         return record["step"], 1
     return (record["back_to"], 2) if "back_to" in record else (record["step"], 0)
+
+
+def _until(records: list[dict], step: int, validated: bool) -> list[dict]:
+    """The records up to a step, or up to its validation, which comes last."""
+    kept = [record for record in records if record["step"] <= step]
+    repeated = (record["step"] == step and record["split"].startswith("val") for record in kept)
+    return kept if validated else kept[: next((place for place, found in enumerate(repeated) if found), len(kept))]
 
 
 def read_metrics(folder: Path) -> list[dict]:

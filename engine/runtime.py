@@ -12,6 +12,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from importlib import metadata
@@ -20,8 +21,9 @@ from pathlib import Path
 from absl import app, logging
 
 from common.errors import UserError
+from engine.signals import Stopped
 
-EXIT_DONE, EXIT_FAILED_EXPECTATION, EXIT_BAD_INPUT, EXIT_STOPPED = 0, 1, 2, 75
+EXIT_DONE, EXIT_FAILED_EXPECTATION, EXIT_BAD_INPUT, EXIT_FAULT, EXIT_STOPPED = 0, 1, 2, 70, 75
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # what a disk or a quota answers, anywhere in a run
 _PACKAGES = ("paddlepaddle", "paddlepaddle-gpu", "ppim", "ml_collections", "visualdl", "numpy", "pillow", "safetensors")
 
@@ -74,24 +76,33 @@ def run(main: Callable[[Sequence[str]], int], parser: Callable[[Sequence[str]], 
 
 
 def run_tool(main: Callable[[], int]) -> None:
-    """Run a tool that reads its own command line; a `UserError` becomes one line."""
+    """Run a tool that reads its own command line; a `UserError` becomes one line, a fault has a code of its own."""
     try:
         sys.exit(main())
     except UserError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         sys.exit(EXIT_BAD_INPUT)
+    except Stopped as stop:
+        print(f"stopped ({stop}) before the first step; the same command goes on", file=sys.stderr, flush=True)
+        sys.exit(EXIT_STOPPED)
     except BrokenPipeError:  # the reader of a pipe, such as head, has left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
-    except OSError as error:
-        if error.errno not in _FULL:
-            raise
-        place = f" ({error.filename})" if error.filename else ""
-        print(f"error: {error.strerror}{place}: make room, and the same command goes on", file=sys.stderr, flush=True)
-        sys.exit(EXIT_BAD_INPUT)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr, flush=True)
         sys.exit(128 + signal.SIGINT)
+    except Exception as error:
+        sys.exit(_tell_fault(error))
+
+
+def _tell_fault(error: Exception) -> int:
+    """A full disk is one line; any other fault shows where it is, and has a code of its own."""
+    if not isinstance(error, OSError) or error.errno not in _FULL:
+        traceback.print_exc()
+        return EXIT_FAULT
+    place = f" ({error.filename})" if error.filename else ""
+    print(f"error: {error.strerror}{place}: make room, and the same command goes on", file=sys.stderr, flush=True)
+    return EXIT_BAD_INPUT
 
 
 def environment() -> dict[str, object]:

@@ -24,7 +24,7 @@ from engine.noise import noise
 from engine.objective import make_objective
 from engine.optimizers import Optimizer
 from engine.precise_bn import precise_statistics
-from engine.signals import StopRequest
+from engine.signals import Stopped, StopRequest
 from engine.teacher import load_teacher
 
 
@@ -69,10 +69,13 @@ class Trainer:
         val_set: likewise for `val`; None where no images are held out.
         unlabelled_set: likewise for `unlabelled`; None where there are none.
         folder: of the run; not touched before `resume` and `train`.
+        stop: what may ask the run to stop; None: nothing.
     """
 
-    def __init__(self, config: ConfigDict, train_set, val_set, unlabelled_set, folder: Path):
-        self.config, self.folder = config, folder
+    def __init__(
+        self, config: ConfigDict, train_set, val_set, unlabelled_set, folder: Path, stop: StopRequest | None = None
+    ):
+        self.config, self.folder, self.stop = config, folder, stop or StopRequest()
         self.train_set, self.val_set, self.unlabelled_set = train_set, val_set, unlabelled_set
         self.sets = TrainingSets(train_set, unlabelled_set)
         self.plan = plan.make(config, len(train_set))
@@ -87,21 +90,29 @@ class Trainer:
         accumulation, scaler = config.train.accumulation_steps, precision.loss_scaler(config.train)
         self.optimizer = Optimizer(self.model, scaled.optim, self.plan.steps, accumulation, scaler)
         self.guard = nonfinite.Guard(config, self.model, self.objective, self.optimizer, self.sets)
-        self.diagnosis, self.meter, self.stop = Diagnosis(config, self.plan), Meter(), StopRequest()
+        self.diagnosis, self.meter = Diagnosis(config, self.plan), Meter()
         self.progress = {"step": 0, "best_top1": -1.0, "best_step": -1, "best_of": RAW, "seconds": 0.0, "skipped": 0}
         self.progress["incidents"] = []  # steps that were left out or went back; see `engine/nonfinite.py`
         self.progress.update(global_batch=self.plan.global_batch, micro_batch=config.train.batch_size)
+        self.progress.update(validation_due=False)  # of the step that was saved: a stop came before or in it
         if self.teacher:
             self.progress.update(teacher=self.teacher.provenance["sha256"])
 
     def train(self) -> bool:
-        """Run the steps that are left. Gives False when a signal stopped it (after saving), True at the end."""
+        """Run the steps that are left. Gives False when it was asked to stop (after saving), True at the end.
+
+        Raises:
+            Stopped: when it was asked to before a new state was to be saved.
+        """
         config, objective, optimizer, meter = self.config, self.objective, self.optimizer, self.meter
         model = distributed.wrap(self.model)
         model.train()
-        with self._log() as log, self.stop as stop, self._writer() as writer:
+        with self._log() as log, self._writer() as writer:
             log.pictures("train/images", self.train_set)
             self.diagnosis.replay(log.records, len(self.val_set or ()))
+            if self.progress["validation_due"]:
+                self._validate(log)
+                self.stop.check()
             self.guard.begin(optimizer.steps_done)
             for batch in self.batches():
                 step, micro = optimizer.steps_done, optimizer.micro_batches
@@ -122,24 +133,23 @@ class Trainer:
                 step = optimizer.steps_done
                 self.averages.update(step, stepped=not optimizer.refused)
                 self.guard.begin(step)
-                last, stopping = step == self.plan.steps, stop.agreed()
+                last = step == self.plan.steps
                 log.advance(self.plan.global_batch)
                 self.progress.update(step=step, seconds=log.seconds)
                 if last or step % config.train.log_every_steps == 0:
                     self._record(log, meter.read(), lr)
                     writer.check()
                 improved = self._validate(log) if last or step % self.plan.eval_every == 0 else False
+                stopping = self.stop.agreed()
                 if improved or last or stopping or step % config.train.checkpoint_every_steps == 0:
                     self._save(log, writer)
-                if stopping and not last:
+                if stopping:
                     return False
         return True
 
     def restart(self) -> None:
         """Become what a new process would have, ready to `resume`; a request to stop still holds."""
-        stop = self.stop
-        self.__init__(self.config, self.train_set, self.val_set, self.unlabelled_set, self.folder)
-        self.stop = stop
+        self.__init__(self.config, self.train_set, self.val_set, self.unlabelled_set, self.folder, self.stop)
 
     def resume(self, incidents: list[dict] | None = None) -> int:
         """Take the newest good checkpoint, if there is one; gives the step to go on from.
@@ -258,12 +268,13 @@ class Trainer:
             if distributed.is_main():
                 path = self.folder / (run_folder.WEIGHTS if chosen else run_folder.BESIDE.format(name))
                 weights.save(path, weights.arrays_of(self.model), self.config, test_set.classes)
-            return evaluate(self.model, test_set, self.config)
+            return evaluate(self.model, test_set, self.config, check=self.stop.check)
 
     @contextlib.contextmanager
     def _weights(self, name: str) -> Iterator[None]:
         """A context in which the model is as it is evaluated: with its weights or an average, and their statistics."""
-        with self.averages.installed(name), precise_statistics(self.model, self.train_set, self.config):
+        check = self.stop.check
+        with self.averages.installed(name), precise_statistics(self.model, self.train_set, self.config, check):
             yield
 
     def batches(self) -> Iterator[data.Batch]:
@@ -273,8 +284,9 @@ class Trainer:
     def _log(self):
         if not distributed.is_main():
             return logs.Silent()
-        progress, step = self.progress, self.optimizer.steps_done
-        return logs.RunLog(self.folder, self.plan, step, progress["seconds"], progress["incidents"])
+        step, progress = self.optimizer.steps_done, self.progress
+        validated = not progress["validation_due"]
+        return logs.RunLog(self.folder, self.plan, step, progress["seconds"], validated, progress["incidents"])
 
     def _record(self, log, values: dict[str, float], lr: float) -> None:
         """Log training metrics."""
@@ -289,9 +301,13 @@ class Trainer:
             return False
         self.guard.check_state(self.progress, log)
         step, improved = self.progress["step"], False
-        for name in self.averages.names(step):
-            with self._weights(name):
-                result = evaluate(self.model, self.val_set, self.config)
+        self.progress.update(validation_due=True)
+        try:
+            results = {name: self._evaluate(name) for name in self.averages.names(step)}
+        except Stopped:  # what is saved is as it was before, and the resumed run begins with this validation
+            return False
+        self.progress.update(validation_due=False)
+        for name, result in results.items():
             log.validation(step, result, name)
             log.findings(step, self.diagnosis.validation(step, result) if name == RAW else [])
             if result.top1 >= self.progress["best_top1"]:
@@ -300,10 +316,17 @@ class Trainer:
         log.restart_rate()
         return improved
 
+    def _evaluate(self, name: str) -> Result:
+        """Evaluate the weights or one of their averages on the held-out images."""
+        with self._weights(name):
+            return evaluate(self.model, self.val_set, self.config, check=self.stop.check)
+
     def _writer(self) -> checkpoint.Writer:
         train = self.config.train
         folder = self.folder / run_folder.CHECKPOINTS
-        return checkpoint.Writer(folder, train.keep_checkpoints, train.stop_unless_saved, distributed.say)
+        return checkpoint.Writer(
+            folder, train.keep_checkpoints, train.stop_unless_saved, distributed.say, self.stop.saving
+        )
 
     def _save(self, log, writer: checkpoint.Writer) -> None:
         self.guard.check_state(self.progress, log)

@@ -37,7 +37,7 @@ def test_incidents_are_those_of_the_run_that_goes_on(tmp_path):
         for step in range(1, 9):
             log.step(step, _VALUES)
     for _ in range(2):
-        with logs.RunLog(tmp_path, _PLAN, 6, 0.0, [skipped, back]):
+        with logs.RunLog(tmp_path, _PLAN, 6, 0.0, incidents=[skipped, back]):
             pass
     steps = [(record["step"], record["split"]) for record in logs.read_metrics(tmp_path)]
     expected = [(step, "train") for step in range(1, 7)]
