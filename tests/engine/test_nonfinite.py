@@ -248,7 +248,8 @@ def test_a_signal_in_a_step_that_goes_back(config, fault, tmp_path):
         return step == 4 and factor == 1
 
     fault.kind, fault.when = "layer", wrong
-    assert experiment.train(config, tmp_path / "run") == runtime.EXIT_STOPPED
+    with StopRequest() as stop:
+        assert experiment.train(config, tmp_path / "run", stop=stop) == runtime.EXIT_STOPPED
     assert checkpoint.all_steps(tmp_path / "run" / "checkpoints") == [4, 3]
     assert experiment.train(config, tmp_path / "run") == runtime.EXIT_DONE
     assert fault.factor == 0.5
