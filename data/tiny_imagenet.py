@@ -16,13 +16,16 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import UserError
-from common.files import atomic_folder
+from common.files import atomic_folder, open_zip, read_bytes, read_json
 from data.images import decode
 from data.source import Source
 
 SIZE = 64
 _FORMAT = 1  # of the cache; raise it when what is written there changes
 _LARGEST_FILE = 4 << 20  # bytes; the official images have a few thousand
+_MOST_MEMBERS = 200_000  # of the zip; the official one has 120,609
+_LARGEST_FACTS = 16 << 20  # bytes
+_MOST_IMAGES = 100_000  # of a part
 
 
 class _Archive:
@@ -31,12 +34,9 @@ class _Archive:
     def __init__(self, root: Path):
         self.root = root
         if root.is_file():
-            try:
-                self._zip = zipfile.ZipFile(root)
-            except zipfile.BadZipFile as error:
-                raise UserError(f"{root}: not a readable zip archive ({error})") from None
+            self._zip = open_zip(root, _MOST_MEMBERS)
             prefix = "tiny-imagenet-200/"
-            self.names = sorted(name[len(prefix) :] for name in self._zip.namelist() if name.startswith(prefix))
+            self.names = sorted({name[len(prefix) :] for name in self._zip.namelist() if name.startswith(prefix)})
             self._prefix = prefix
         else:
             self._zip = None
@@ -45,25 +45,39 @@ class _Archive:
     def read(self, name: str) -> bytes:
         try:
             if self._zip is None:
-                return (self.root / name).read_bytes()
+                if ".." in name.split("/") or name.startswith("/"):
+                    raise UserError(f"{self.root}: {name} is outside of the folder: it is refused")
+                return read_bytes(self.root / name, _LARGEST_FILE)
             if self._zip.getinfo(self._prefix + name).file_size > _LARGEST_FILE:
                 raise UserError(f"{self.root}: {name} is too large for Tiny ImageNet")
             return self._zip.read(self._prefix + name)
-        except (KeyError, OSError, zipfile.BadZipFile, zlib.error) as error:
+        except (KeyError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
             raise UserError(f"{self.root}: can't read {name} ({error}); is it Tiny ImageNet?") from None
 
 
 def load(config, part: str) -> Source:
     """Load `train`, or as `test` the official validation part; `config.root` is the zip or the folder."""
     folder = _cached(_root(config.root), Path(config.cache_dir or "~/.cache/rdrop").expanduser(), config.on_corrupt)
-    facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
-    if facts["skipped"]:
+    try:
+        source, skipped = _read(folder, part)
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        raise UserError(f"{folder}: the decoded images are damaged ({error}); delete it") from None
+    if skipped:
         print(
-            f"{config.root}: {len(facts['skipped'])} damaged images are left out, first {facts['skipped'][0]}",
+            f"{config.root}: {len(skipped)} damaged images are left out, first {skipped[0]}",
             flush=True,
         )
-    images = np.load(folder / f"{part}_images.npy", mmap_mode="r")
-    return Source(images, np.load(folder / f"{part}_labels.npy"), tuple(facts["classes"]))
+    return source
+
+
+def _read(folder: Path, part: str) -> tuple[Source, list[str]]:
+    """One part of what was decoded, and the names of the damaged images."""
+    facts = read_json(folder / "facts.json", _LARGEST_FACTS)
+    images, labels = (np.load(folder / f"{part}_{name}.npy", mmap_mode="r") for name in ("images", "labels"))
+    right = images.dtype == np.uint8 and images.shape == (len(labels), SIZE, SIZE, 3) and labels.dtype == np.int64
+    if not right or (len(labels) and not 0 <= labels.min() <= labels.max() < len(facts["classes"])):
+        raise ValueError("images and labels do not belong together")
+    return Source(images, np.array(labels), tuple(facts["classes"])), facts["skipped"]
 
 
 def _root(root: str) -> Path:
@@ -99,19 +113,22 @@ def _cached(root: Path, cache: Path, on_corrupt: str) -> Path:
 
 
 def _decode_all(archive: _Archive, folder: Path, on_corrupt: str) -> None:
-    classes = sorted(archive.read("wnids.txt").decode().split())
+    try:
+        classes = sorted(set(archive.read("wnids.txt").decode().split()))
+        rows = [line.split("\t") for line in archive.read("val/val_annotations.txt").decode().splitlines() if line]
+        annotated = sorted((f"val/images/{row[0]}", row[1]) for row in rows)
+    except (UnicodeDecodeError, IndexError) as error:
+        raise UserError(f"{archive.root}: wnids.txt or val/val_annotations.txt is not readable ({error})") from None
     rank = {name: label for label, name in enumerate(classes)}
-    rows = [line.split("\t") for line in archive.read("val/val_annotations.txt").decode().splitlines() if line]
-    parts = {
-        "train": [(name, name.split("/")[1]) for name in archive.names if _is_training_image(name)],
-        "test": sorted((f"val/images/{row[0]}", row[1]) for row in rows),
-    }
+    training = [(name, name.split("/")[1]) for name in archive.names if _is_training_image(name)]
+    parts = {"train": training, "test": annotated}
     skipped = []
     for part, files in parts.items():
         unknown = sorted({wnid for _, wnid in files} - rank.keys())
-        if unknown or not files:
+        if unknown or not 0 < len(files) <= _MOST_IMAGES:
             raise UserError(
-                f"{archive.root}: {part} has no images, or a class {unknown[:1]} that wnids.txt does not list"
+                f"{archive.root}: {part} has {len(files)} images, expected up to {_MOST_IMAGES:,}, or a class "
+                f"{unknown[:1]} that wnids.txt does not list"
             )
         skipped += _decode_part(archive, files, rank, folder, part, on_corrupt)
     (folder / "facts.json").write_text(json.dumps({"classes": classes, "skipped": skipped}), encoding="utf-8")

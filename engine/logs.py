@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -13,11 +14,13 @@ import numpy as np
 from tqdm import tqdm
 from visualdl import LogWriter
 
-from common.files import atomic_path, write_text
+from common.files import atomic_path, read_text, write_text
 
 METRICS, VISUALDL, CURVE = "metrics.jsonl", "vdlrecords.main.log", "curve.png"
 INCIDENT = "nonfinite"  # the split of their records
 _PICTURES = 32
+_LARGEST_METRICS = 64 << 20  # bytes: a quarter of a million events
+_NAME = re.compile(r"[\w/.-]{1,100}")  # of a split or a value
 
 
 class Silent:
@@ -162,12 +165,12 @@ class RunLog(Silent):
 
     def _show(self, record: dict) -> None:
         if record["split"] == "diagnosis":
-            self._visualdl.add_text(f"diagnosis/{record['kind']}", record["text"], record["step"])
+            self._visualdl.add_text(f"diagnosis/{record.get('kind')}", str(record.get("text")), record["step"])
             return
         if record["split"] == INCIDENT:
             self._visualdl.add_text(f"{INCIDENT}/{record['action']}", record["text"], record["step"])
             return
-        for name, value in record.items():
+        for name, value in _numbers(record).items():
             if name not in ("step", "split", "epoch", "seconds"):
                 self._visualdl.add_scalar(f"{record['split']}/{name}", value, record["step"])
 
@@ -187,15 +190,33 @@ def _until(records: list[dict], step: int, validated: bool) -> list[dict]:
 
 
 def read_metrics(folder: Path) -> list[dict]:
-    """The logged events; a last line that a crash has cut short is left out."""
+    """The logged events; what comes behind a line that is none, as a crash cuts the last one short, is left out."""
     path = folder / METRICS
     records = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+    for line in read_text(path, _LARGEST_METRICS).splitlines() if path.is_file() else ():
         try:
-            records.append(json.loads(line))
-        except ValueError:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
             break
+        if not _is_record(record):
+            break
+        records.append(record)
     return records
+
+
+def _is_record(record: object) -> bool:
+    """Whether it has what all events have; a stranger's file may hold anything."""
+    right = isinstance(record, dict) and type(record.get("step")) is int and isinstance(record.get("split"), str)
+    return right and 0 <= record["step"] < 1 << 63 and bool(_NAME.fullmatch(record["split"]))
+
+
+def _numbers(record: dict) -> dict[str, float]:
+    """The values of an event that can be drawn."""
+    return {
+        name: value
+        for name, value in record.items()
+        if _NAME.fullmatch(name) and (isinstance(value, float) or (isinstance(value, int) and abs(value) < 1 << 63))
+    }
 
 
 def progress_bar(total_images: int, done: int = 0):
@@ -230,7 +251,8 @@ def draw_curve(folder: Path) -> Path:
         (accuracy, "val_ema", "top1", "validation, EMA weights"),
         (accuracy, "val_swa", "top1", "validation, SWA weights"),
     ):
-        points = [(record["step"], record[name]) for record in records if record["split"] == split and name in record]
+        values = [(record["step"], _numbers(record).get(name)) for record in records if record["split"] == split]
+        points = [(step, value) for step, value in values if value is not None]
         if points:
             axes.plot(*zip(*points), label=label)
     losses.set(title=f"{folder.name}: loss in nats", xlabel="optimiser step", yscale="log")

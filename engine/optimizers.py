@@ -181,6 +181,10 @@ class Optimizer:
             name, _, moment = key.rpartition("/")
             if name not in self._parameters:
                 raise UserError(f"the optimiser's state has {name}, which the model lacks: it is of another model")
+            if value.size != 1 and list(value.shape) != self._parameters[name].shape:
+                raise UserError(
+                    f"the optimiser's state has another shape of {name} than the model: it is of another one"
+                )
             tensors[f"{self._parameters[name].name}_{moment}"] = paddle.to_tensor(value)
         self._optimizer.set_state_dict(tensors)
         self.steps_done = steps_done

@@ -62,6 +62,9 @@ def _claim(folder: Path, names: list[str], overwrite: bool) -> None:
     """Make the folder that of a run with these stages, or see that it is."""
     if (folder / run_folder.CONFIG).is_file():
         raise UserError(f"{folder} holds a run without stages; give another --workdir, or clear it by hand")
+    for name in names:
+        if (folder / name).is_symlink():
+            raise UserError(f"{folder / name} is a link, and a run writes into its own folder only")
     held = run_folder.stages(folder)
     if held not in (None, names):
         raise UserError(f"{folder} holds a run with the stages {held}, not {names}; give another --workdir")

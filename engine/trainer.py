@@ -163,8 +163,11 @@ class Trainer:
             self._check_teacher(state.progress)
             models.assign_all(self.model, state.model, str(self.folder))
             self.averages.load_state(state.averages)
-            self.optimizer.load_state(state.optimizer, state.progress["step"])
-            self.meter.load_state(state.progress.pop("meter"))
+            try:
+                self.optimizer.load_state(state.optimizer, state.progress["step"])
+                self.meter.load_state(state.progress.pop("meter"))
+            except (KeyError, TypeError, ValueError, IndexError, AssertionError, RuntimeError) as error:
+                raise UserError(f"{self.folder}: the newest checkpoint is not one of this run ({error!r})") from None
             self.progress = {**self.progress, **state.progress, "micro_batch": self.config.train.batch_size}
         if incidents:
             self.progress["incidents"] = [*incidents[:-1], {**incidents[-1], "back_to": self.progress["step"]}]
@@ -188,11 +191,10 @@ class Trainer:
         Raises:
             UserError: when it was another one before the run was stopped.
         """
-        if before["global_batch"] != self.plan.global_batch:
+        if (global_batch := before.get("global_batch")) != self.plan.global_batch:
             raise UserError(
-                f"{self.folder}: the run had a global batch of {before['global_batch']}, with this number of cards it "
-                f"is {self.plan.global_batch}; set train.batch_size and train.accumulation_steps to make it "
-                f"{before['global_batch']}"
+                f"{self.folder}: the run had a global batch of {global_batch}, with this number of cards it is "
+                f"{self.plan.global_batch}; set train.batch_size and train.accumulation_steps to make it {global_batch}"
             )
         config, micro_batch = self.config, self.config.train.batch_size
         by_micro_batch = config.rdrop.unlabelled_batch_size or self.objective.mixing.active

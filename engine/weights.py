@@ -11,10 +11,11 @@ from paddle import nn
 
 import models
 from common.errors import UserError
-from common.safe_load import own_metadata
+from common.files import own_metadata
 from engine import settings
 
 _FORMAT = 1  # of the metadata
+_LARGEST_IMAGE = 2048  # side in pixels: a config of a billion would take all memory before the arrays are looked at
 
 
 class Weights(NamedTuple):
@@ -56,4 +57,10 @@ def read(path: str | Path) -> Weights:
     classes = content.get("classes")
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
         raise UserError(f"{path}: the names of its classes are not a list of names")
-    return Weights(arrays, settings.from_dict(content["config"], str(path)), tuple(classes))
+    config = settings.from_dict(content["config"], str(path))
+    if config.model.num_classes not in (0, len(classes)) or config.model.image_size > _LARGEST_IMAGE:
+        raise UserError(
+            f"{path}: its config is of {config.model.num_classes} classes at {config.model.image_size} pixels, "
+            f"expected the {len(classes)} classes that it names, and at most {_LARGEST_IMAGE} pixels"
+        )
+    return Weights(arrays, config, tuple(classes))

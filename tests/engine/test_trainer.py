@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from common.errors import UserError
-from common.safe_load import read_safetensors
+from common.files import read_safetensors
 from configs import default
 from engine import checkpoint, experiment, logs, plan, runtime, validation
 from engine.diagnosis import Diagnosis
