@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from data.images import ImageFiles
+
 
 class Source(NamedTuple):
     """One part (`train` or `test`) of a data set.
@@ -22,6 +24,13 @@ class Source(NamedTuple):
     def subset(self, indices: np.ndarray) -> Source:
         """The same images in another order, or some of them."""
         return Source(Indexed(self.images, indices), self.labels[indices], self.classes)
+
+    def name(self, position: int) -> str:
+        """What people find an image by: its path, else its position in the whole part of the data set."""
+        images = self.images
+        while isinstance(images, Indexed):
+            images, position = images.items, int(images.indices[position])
+        return str(images.paths[position]) if isinstance(images, ImageFiles) else str(position)
 
 
 class Indexed(Sequence):

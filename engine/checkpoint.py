@@ -182,11 +182,21 @@ def _check_manifest(path: Path, manifest: object) -> None:
             raise UserError(f"{path}: not a whole checkpoint ({name} is missing)")
 
 
+def _is_incident(found: object) -> bool:
+    """Whether it is one of those of `engine.nonfinite`, as far as others rely on it."""
+    if not isinstance(found, dict) or found.get("action") not in ("skip", "rollback"):
+        return False
+    steps = [found.get("step"), found.get("back_to", 0)]
+    return all(type(step) is int and 0 <= step < 1 << 63 for step in steps) and isinstance(found.get("text"), str)
+
+
 def _check_progress(path: Path, progress: object, step: int) -> None:
     """See that the counts of a state are numbers; what else is in it is compared with the run's own."""
     right = isinstance(progress, dict) and progress.get("step") == step
+    right = right and isinstance(progress.get("incidents", []), list)
     right = right and progress.get("best_of", "raw") in ("raw", "ema", "swa")
     right = right and all(type(progress.get(name, 0)) in (int, float) for name in _NUMBERS)
+    right = right and all(map(_is_incident, progress.get("incidents", [])))
     if not right or not all(math.isfinite(progress.get(name, 0)) for name in _NUMBERS):
         raise UserError(f"{path}: not a whole checkpoint (progress.json is not that of step {step})")
 

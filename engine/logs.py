@@ -17,6 +17,7 @@ from visualdl import LogWriter
 from common.files import atomic_path, read_text, write_text
 
 METRICS, VISUALDL, CURVE = "metrics.jsonl", "vdlrecords.main.log", "curve.png"
+INCIDENT = "nonfinite"  # the split of their records
 _PICTURES = 32
 _LARGEST_METRICS = 64 << 20  # bytes: a quarter of a million events
 _NAME = re.compile(r"[\w/.-]{1,100}")  # of a split or a value
@@ -53,6 +54,9 @@ class Silent:
     def findings(self, step: int, found) -> None:
         """Tell what the diagnosis has found."""
 
+    def incident(self, incident: dict) -> None:
+        """Tell of a step that was left out."""
+
     def sync(self) -> None:
         """Have the records so far on the disk, before a checkpoint that goes on after them."""
 
@@ -72,12 +76,22 @@ class RunLog(Silent):
         step: where the run goes on; events after it are of steps that will be repeated, and are removed.
         seconds: time of the run so far.
         validated: whether the validation of that step, if any, is part of what was before; else it will be repeated.
+        incidents: of the run so far, each of which is a record, too.
     """
 
-    def __init__(self, folder: Path, plan, step: int, seconds: float, validated: bool = True):
+    def __init__(
+        self,
+        folder: Path,
+        plan,
+        step: int,
+        seconds: float,
+        validated: bool = True,
+        incidents: Sequence[dict] = (),
+    ):
         super().__init__(seconds)
         self._plan = plan
-        self.records = _until(read_metrics(folder), step, validated)
+        kept = [record for record in _until(read_metrics(folder), step, validated) if record["split"] != INCIDENT]
+        self.records = sorted([*kept, *map(self._incident, incidents)], key=_place)
         write_text(folder / METRICS, "".join(json.dumps(record) + "\n" for record in self.records))
         self._metrics = open(folder / METRICS, "a", encoding="utf-8")  # noqa: SIM115 (open as long as the run)
         # VisualDL's server shows the newest file of a folder only: there is one, written again after a resume.
@@ -120,6 +134,11 @@ class RunLog(Silent):
             self._bar.write(finding.text)
             sys.stdout.flush()
 
+    def incident(self, incident: dict) -> None:
+        self._write(self._incident(incident))
+        self._bar.write(f"left out: {incident['text']}")
+        sys.stdout.flush()
+
     def sync(self) -> None:
         os.fsync(self._metrics.fileno())
 
@@ -131,8 +150,15 @@ class RunLog(Silent):
         self._visualdl.add_image(tag, image_grid(np.stack(images)), 0)
 
     def _record(self, step: int, split: str, values: dict[str, float]) -> None:
-        place = {"step": step, "epoch": round(self._plan.epoch(step), 4), "split": split}
-        record = {**place, **values, "seconds": round(self.seconds, 3)}
+        self._write({**self._head(step, split), **values, "seconds": round(self.seconds, 3)})
+
+    def _incident(self, incident: dict) -> dict:
+        return {**self._head(incident["step"], INCIDENT), **incident}
+
+    def _head(self, step: int, split: str) -> dict:
+        return {"step": step, "epoch": round(self._plan.epoch(step), 4), "split": split}
+
+    def _write(self, record: dict) -> None:
         self._metrics.write(json.dumps(record) + "\n")
         self._metrics.flush()
         self._show(record)
@@ -141,9 +167,19 @@ class RunLog(Silent):
         if record["split"] == "diagnosis":
             self._visualdl.add_text(f"diagnosis/{record.get('kind')}", str(record.get("text")), record["step"])
             return
+        if record["split"] == INCIDENT:
+            self._visualdl.add_text(f"{INCIDENT}/{record['action']}", record["text"], record["step"])
+            return
         for name, value in _numbers(record).items():
             if name not in ("step", "split", "epoch", "seconds"):
                 self._visualdl.add_scalar(f"{record['split']}/{name}", value, record["step"])
+
+
+def _place(record: dict) -> tuple[int, int]:
+    """What records are in the order of: an incident is told before its step is, or where the run went back to."""
+    if record["split"] != INCIDENT:
+        return record["step"], 1
+    return (record["back_to"], 2) if "back_to" in record else (record["step"], 0)
 
 
 def _until(records: list[dict], step: int, validated: bool) -> list[dict]:

@@ -36,6 +36,9 @@ _FREE = {
     "train.checkpoint_every_steps",
     "train.keep_checkpoints",
     "train.stop_unless_saved",
+    "train.nonfinite",  # decides only about steps at which the run would stop
+    "train.nonfinite_limit",
+    "train.check_ranks_every_steps",
 }
 
 

@@ -12,6 +12,8 @@ from common.files import sha256, write_json
 from engine import distributed, experiment, run_folder, runtime, settings
 from engine.signals import StopRequest
 
+_SUMMED = ("images_seen", "images_skipped", "steps_skipped", "rollbacks", "seconds")  # over the stages
+
 
 def train(stages: dict[str, ConfigDict], folder: Path, overwrite: bool = False, stop: StopRequest | None = None) -> int:
     """Train the stages that are not finished; gives the exit code.
@@ -93,8 +95,6 @@ def _together(results: dict[str, dict]) -> dict:
         **last,
         "weights": f"{name}/{last['weights']}",
         "beside": {key: {**one, "weights": f"{name}/{one['weights']}"} for key, one in last["beside"].items()},
-        **{
-            key: sum(result[key] for result in results.values()) for key in ("images_seen", "images_skipped", "seconds")
-        },
+        **{key: sum(result.get(key, 0) for result in results.values()) for key in _SUMMED},
         "stages": {stage: result["top1"] for stage, result in results.items()},
     }
