@@ -1,7 +1,7 @@
 """A whole training state on the disk: written beside the old ones, flushed, checksummed, then renamed.
 
 A state needs no random generators: the order of the data, its augmentation and the dropout of a step are functions of
-the seed and the step (see `data/sampler.py`, `data/dataset.py` and `trainer.seed_noise`).
+the seed and the step (see `data/sampler.py`, `data/dataset.py` and `engine/noise.py`).
 """
 
 from __future__ import annotations

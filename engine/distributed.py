@@ -31,6 +31,11 @@ def is_main() -> bool:
     return rank() == 0
 
 
+def on_main(context: contextlib.AbstractContextManager) -> contextlib.AbstractContextManager:
+    """A context for the main process; the others enter none."""
+    return context if is_main() else contextlib.nullcontext()
+
+
 def say(*lines: str) -> None:
     """Print lines, if there are any, once for all processes."""
     if lines and is_main():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
 from pathlib import Path
@@ -55,7 +54,7 @@ def train(
     unlabelled_set = data.build(config, "unlabelled") if config.rdrop.unlabelled_batch_size else None
     config = plan.with_classes(config, len(train_set.classes))
     trainer = Trainer(config, train_set, val_set, unlabelled_set, folder, stop)  # refused: the folder is as before
-    with stop.deferred(), run_folder.lock(folder) if distributed.is_main() else contextlib.nullcontext():
+    with stop.deferred(), distributed.on_main(run_folder.lock(folder)):
         return _run(trainer, overwrite, free)
 
 

@@ -239,7 +239,7 @@ def from_dict(stored: object, origin: str) -> ConfigDict:
     config = default.get_config()
     known = fields(config)
     groups = {name.partition(".")[0] for name in known if "." in name}
-    for name, value in _flat(stored, groups):
+    for name, value in _flat(stored, groups, origin):
         if name not in known:
             raise UserError(f"{origin}: its config has the field {name}, which this version does not know")
         value = tuple(value[:_MOST_VALUES]) if isinstance(value, (list, tuple)) else value
@@ -249,13 +249,13 @@ def from_dict(stored: object, origin: str) -> ConfigDict:
     return config
 
 
-def _flat(stored: dict, groups: set[str]) -> Iterator[tuple[str, object]]:
+def _flat(stored: dict, groups: set[str], origin: str) -> Iterator[tuple[str, object]]:
     """Fields by their dotted names; only what is a group of fields is entered, however deep the rest goes."""
     for name, value in stored.items():
         if name in groups and isinstance(value, dict):
             yield from ((f"{name}.{field}", one) for field, one in value.items())
         elif "." in name:
-            raise UserError(f"its config is not readable (a field is called {name})")
+            raise UserError(f"{origin}: its config is not readable (a field is called {name})")
         else:
             yield name, value
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 
 from ml_collections import ConfigDict
@@ -33,7 +32,7 @@ def train(stages: dict[str, ConfigDict], folder: Path, overwrite: bool = False, 
         return experiment.train(stages[""], folder, overwrite, stop=stop)
     distributed.start()
     stop = stop or StopRequest()
-    with run_folder.lock(folder) if distributed.is_main() else contextlib.nullcontext():
+    with distributed.on_main(run_folder.lock(folder)):
         if distributed.is_main():
             with stop.deferred():
                 _claim(folder, list(stages), overwrite)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import paddle
@@ -157,7 +157,7 @@ class Trainer:
         Args:
             incidents: after a rollback, all of the run, the last of which the checkpoint does not know.
         """
-        state = self._newest()
+        state = self._agreed(lambda folder: checkpoint.newest(folder, distributed.say))
         if state:
             self._check_split(state.progress)
             self._check_teacher(state.progress)
@@ -174,11 +174,10 @@ class Trainer:
         self.optimizer.lr_factor = self.guard.lr_factor(self.progress["incidents"])
         return self.progress["step"]
 
-    def _newest(self) -> checkpoint.State | None:
-        """The newest good checkpoint, the same on all ranks: the main one chooses it."""
-        folder, state = self.folder / run_folder.CHECKPOINTS, None
-        if distributed.is_main():
-            state = checkpoint.newest(folder, distributed.say)
+    def _agreed(self, read: Callable[[Path], checkpoint.State | None]) -> checkpoint.State | None:
+        """A checkpoint that the main process chooses out of their folder, the same on all ranks; None for none."""
+        folder = self.folder / run_folder.CHECKPOINTS
+        state = read(folder) if distributed.is_main() else None
         step = int(distributed.from_main(state.progress["step"] if state else -1))
         return state if distributed.is_main() or step < 0 else checkpoint.load(folder, step)
 
@@ -220,7 +219,7 @@ class Trainer:
         """Evaluate the best weights (the last, where none are held out) on the test images, and write the result."""
         progress, config = self.progress, self.config
         step, chosen = progress["step"], self.averages.names(progress["step"])[-1]
-        best = self._best()
+        best = self._agreed(self._best) if progress["best_step"] >= 0 else None
         if best:
             step, chosen = progress["best_step"], progress["best_of"]
             models.assign_all(self.model, best.model, str(self.folder))
@@ -250,19 +249,14 @@ class Trainer:
             report.show_result(result, outcome, self.folder)
         return outcome
 
-    def _best(self) -> checkpoint.State | None:
-        """The state with the best score; None where no images are held out, or it is lost: the last stands in."""
-        step, folder, best = self.progress["best_step"], self.folder / run_folder.CHECKPOINTS, None
-        if step < 0:
+    def _best(self, folder: Path) -> checkpoint.State | None:
+        """The state with the best score; None where it is lost: the last stands in."""
+        step = self.progress["best_step"]
+        try:
+            return checkpoint.load(folder, step)
+        except UserError as error:
+            distributed.say(f"warning: the best weights, of step {step}, are lost, the last are used: {error}")
             return None
-        if distributed.is_main():
-            try:
-                best = checkpoint.load(folder, step)
-            except UserError as error:
-                distributed.say(f"warning: the best weights, of step {step}, are lost, the last are used: {error}")
-        if not distributed.from_main(best is not None):
-            return None
-        return best or checkpoint.load(folder, step)
 
     def _test(self, name: str, chosen: bool, test_set) -> Result:
         """Evaluate the weights or one of their averages on the test images, and write them down."""

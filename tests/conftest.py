@@ -61,6 +61,13 @@ def random_logits(*shape: int):
     return paddle.to_tensor(np.random.default_rng(1).normal(0, 2, shape).astype("float32"), stop_gradient=False)
 
 
+def labelled_logits(copies: int, batch: int, classes: int):
+    """Logits `(copies, batch, classes)`, which a gradient reaches, and labels; the same at every call."""
+    rng = np.random.default_rng(0)
+    logits = paddle.to_tensor(rng.normal(0, 2, (copies, batch, classes)).astype("float32"), stop_gradient=False)
+    return logits, paddle.to_tensor(rng.integers(0, classes, batch))
+
+
 def import_timm():
     """timm, with torchvision beside it; the test is skipped where they are not."""
     torch = pytest.importorskip("torch")

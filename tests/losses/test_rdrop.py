@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import numpy as np
 import paddle
 import pytest
+from conftest import labelled_logits
 
-from losses import CONSISTENCY, FORMS, PRESETS, RDropLoss
-
-
-def _random(copies: int, batch: int, classes: int, seed: int = 0):
-    rng = np.random.default_rng(seed)
-    logits = paddle.to_tensor(rng.normal(0, 2, (copies, batch, classes)).astype("float32"), stop_gradient=False)
-    return logits, paddle.to_tensor(rng.integers(0, classes, batch))
+from losses import PRESETS, RDropLoss
 
 
 def test_hand_computed():
@@ -31,7 +25,7 @@ def test_hand_computed():
 
 @pytest.mark.parametrize("copies", [2, 3, 4])
 def test_kl_is_the_mean_over_ordered_pairs(copies):
-    logits, labels = _random(copies, 5, 7)
+    logits, labels = labelled_logits(copies, 5, 7)
     exact = logits.numpy().astype(np.float64)
     log_p = exact - np.log(np.exp(exact).sum(-1, keepdims=True))
     pairs = [
@@ -45,7 +39,7 @@ def test_kl_is_the_mean_over_ordered_pairs(copies):
 
 def test_gradient_in_closed_form():
     """d CE / d z_i = (p_i - y) / (m B); d KL / d z_i = p_i (d - E_p[d]) / 2B + (p_i - p_j) / 2B, with d = l_i - l_j."""
-    logits, labels = _random(2, 6, 5)
+    logits, labels = labelled_logits(2, 6, 5)
     RDropLoss(alpha=0.7)(logits, labels).total.backward()
     z = logits.detach().numpy().astype(np.float64)
     p = np.exp(z) / np.exp(z).sum(-1, keepdims=True)
@@ -67,7 +61,7 @@ def test_presets_are_ours_at_the_converted_alpha(preset, batch):
     ours = RDropLoss(alpha=published.per_sample_alpha(batch))
     gradients = []
     for loss in (published, ours):
-        logits, labels = _random(2, batch, 10)
+        logits, labels = labelled_logits(2, batch, 10)
         terms = loss(logits, labels)
         terms.total.backward()
         gradients.append((terms.total.item(), logits.grad.numpy()))
@@ -82,13 +76,13 @@ def test_published_defaults_as_per_sample_alpha():
 
 
 def test_soft_labels_agree_with_hard_ones():
-    logits, labels = _random(2, 4, 3)
+    logits, labels = labelled_logits(2, 4, 3)
     soft = paddle.nn.functional.one_hot(labels, 3)
     assert RDropLoss()(logits, labels).total.item() == pytest.approx(RDropLoss()(logits, soft).total.item(), rel=1e-6)
 
 
 def test_one_copy_is_cross_entropy():
-    logits, labels = _random(1, 4, 3)
+    logits, labels = labelled_logits(1, 4, 3)
     terms = RDropLoss(alpha=5.0)(logits[0], labels)
     reference = paddle.nn.functional.cross_entropy(logits[0], labels)
     assert terms.kl.item() == 0
@@ -105,248 +99,16 @@ def test_exact_for_large_logits(precision):
 
 
 def test_never_negative_for_nearly_equal_logits():
-    logits, labels = _random(1, 64, 100)
+    logits, labels = labelled_logits(1, 64, 100)
     near = paddle.concat([logits, logits + 1e-4 * paddle.randn(logits.shape)])
     assert RDropLoss()(near, labels).kl.item() >= 0
 
 
 def test_bad_arguments():
-    logits, labels = _random(2, 4, 3)
+    logits, labels = labelled_logits(2, 4, 3)
     with pytest.raises(ValueError, match="expected one of per_sample"):
         RDropLoss(preset="sum")
     with pytest.raises(ValueError, match="alpha"):
         RDropLoss(alpha=-1.0)
     with pytest.raises(ValueError, match="labels"):
         RDropLoss()(logits, labels[:3])
-
-
-# The variants. Numbers by hand are of p = (1/2, 1/2) and q = (3/4, 1/4), as above.
-
-_HALVES = [[[0.0, 0.0]], [[math.log(3), 0.0]]]
-_KL_PQ = 0.5 * math.log(2 / 3) + 0.5 * math.log(2)
-_KL_QP = 0.75 * math.log(3 / 2) + 0.25 * math.log(1 / 2)
-
-
-def _kl(values, **options) -> float:
-    return RDropLoss(**options)(paddle.to_tensor(values), paddle.to_tensor([0])).kl.item()
-
-
-def test_consistency_terms_by_hand():
-    mixed = (5 / 8, 3 / 8)
-    js = sum(0.5 * sum(a * math.log(a / b) for a, b in zip(one, mixed)) for one in ((1 / 2, 1 / 2), (3 / 4, 1 / 4)))
-    assert _kl(_HALVES, consistency="symmetric_kl") == pytest.approx((_KL_PQ + _KL_QP) / 2, rel=1e-6)
-    assert _kl(_HALVES, consistency="kl") == pytest.approx(_KL_PQ, rel=1e-6)
-    assert _kl(_HALVES[::-1], consistency="kl") == pytest.approx(_KL_QP, rel=1e-6)
-    assert _kl(_HALVES, consistency="js") == pytest.approx(js, rel=1e-5)
-    assert _kl(_HALVES, consistency="mse") == pytest.approx(math.log(3) ** 2 / 2, rel=1e-6)
-    assert _kl([[[1.0, 1.0]], [[1.0, 0.0]]], consistency="cosine") == pytest.approx(1 - 0.5**0.5, rel=1e-6)
-
-
-def test_a_temperature_by_hand():
-    """Logits of twice the size at temperature 2 are the same predictions; the term is multiplied by 2^2."""
-    double = [[[0.0, 0.0]], [[2 * math.log(3), 0.0]]]
-    assert _kl(double, temperature=2.0) == pytest.approx(4 * (_KL_PQ + _KL_QP) / 2, rel=1e-6)
-
-
-@pytest.mark.parametrize("copies", [2, 3, 4])
-@pytest.mark.parametrize("consistency", sorted(CONSISTENCY))
-def test_consistency_of_several_copies(consistency, copies):
-    """Against the definitions in float64; copies that agree have none."""
-    logits, labels = _random(copies, 5, 7)
-    z = logits.numpy().astype(np.float64)
-    p = np.exp(z) / np.exp(z).sum(-1, keepdims=True)
-    divergence = lambda a, b: (a * np.log(a / b)).sum(-1)  # noqa: E731
-    ordered = list(itertools.permutations(range(copies), 2))
-    norm = np.linalg.norm(z, axis=-1)
-    expected = {
-        "symmetric_kl": lambda: [divergence(p[i], p[j]) for i, j in ordered],
-        "kl": lambda: [divergence(p[i], p[j]) for i, j in ordered if i < j],
-        "js": lambda: [divergence(one, p.mean(0)) for one in p],
-        "mse": lambda: [((z[i] - z[j]) ** 2).mean(-1) for i, j in ordered],
-        "cosine": lambda: [1 - (z[i] * z[j]).sum(-1) / (norm[i] * norm[j]) for i, j in ordered],
-    }[consistency]()
-    loss = RDropLoss(consistency=consistency)
-    assert loss(logits, labels).kl.item() == pytest.approx(np.mean(expected), rel=5e-6)
-    same = paddle.concat([logits[:1]] * copies)
-    assert loss(same, labels).kl.item() == pytest.approx(0, abs=1e-6)
-
-
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("stop_gradient", [False, True])
-@pytest.mark.parametrize("consistency", sorted(CONSISTENCY))
-def test_gradients_by_finite_differences(consistency, stop_gradient, form):
-    """In the direction of one copy: a stopped target must not contribute, an unstopped one must."""
-    if stop_gradient and consistency == "js":
-        pytest.skip("refused")
-    loss = RDropLoss(1.0, consistency=consistency, stop_gradient=stop_gradient, form=form)
-    logits, _ = _random(3, 4, 5)
-    z = logits.detach().numpy().astype(np.float64)
-    loss.unlabelled(logits).backward()
-    direction = np.random.default_rng(1).normal(size=z.shape)
-    step = 1e-5
-
-    def value(moved: np.ndarray, target: np.ndarray) -> float:
-        """The term in float64, of targets and predictions that may be different arrays."""
-        return _reference(consistency, form, target, moved)
-
-    fixed = z if stop_gradient else None
-    up, down = z + step * direction, z - step * direction
-    slope = (value(up, up if fixed is None else fixed) - value(down, down if fixed is None else fixed)) / (2 * step)
-    assert (logits.grad.numpy() * direction).sum() == pytest.approx(slope, rel=1e-4, abs=1e-6)
-
-
-def _reference(consistency: str, form: str, target: np.ndarray, other: np.ndarray) -> float:
-    def probabilities(z):
-        if form == "softmax":
-            return np.exp(z) / np.exp(z).sum(-1, keepdims=True)
-        return np.stack([1 / (1 + np.exp(-z)), 1 / (1 + np.exp(z))], -1)
-
-    p, q = probabilities(target), probabilities(other)
-    pairs = list((itertools.combinations if consistency == "kl" else itertools.permutations)(range(len(p)), 2))
-    if consistency == "js":
-        return float(np.mean([(one * np.log(one / q.mean(0))).sum(-1) for one in p]))
-    if consistency == "mse":
-        return float(np.mean([(target[i] - other[j]) ** 2 for i, j in pairs]))
-    if consistency == "cosine":
-        unit = [z / np.linalg.norm(z, axis=-1, keepdims=True) for z in (target, other)]
-        return float(np.mean([1 - (unit[0][i] * unit[1][j]).sum(-1) for i, j in pairs]))
-    return float(np.mean([(p[i] * np.log(p[i] / q[j])).sum(-1) for i, j in pairs]))
-
-
-def test_cosub():
-    """Its code: a quarter of each BCE with the labels and of each BCE with the other copy's stopped sigmoid."""
-    logits, labels = _random(2, 6, 5)
-    targets = paddle.nn.functional.one_hot(labels, 5)
-    bce = paddle.nn.functional.binary_cross_entropy_with_logits
-    first, second = logits[0], logits[1]
-    cosub = 0.25 * (
-        bce(first, targets)
-        + bce(second, targets)
-        + bce(first, paddle.nn.functional.sigmoid(second.detach()))
-        + bce(second, paddle.nn.functional.sigmoid(first.detach()))
-    )
-    cosub.backward()
-    expected = logits.grad.numpy()
-    logits.clear_gradient()
-    (RDropLoss(1.0, stop_gradient=True, form="sigmoid")(logits, labels).total / 2).backward()
-    np.testing.assert_allclose(logits.grad.numpy(), expected, atol=1e-6 * np.abs(expected).max())
-
-
-def test_soft_labels_by_hand():
-    """Label smoothing, mixup and CutMix: the cross-entropy with a distribution, the same for every copy."""
-    targets = paddle.to_tensor([[0.75, 0.25]])
-    ce = RDropLoss()(paddle.to_tensor(_HALVES), targets).ce.item()
-    first = math.log(2)
-    second = -0.75 * math.log(3 / 4) - 0.25 * math.log(1 / 4)
-    assert ce == pytest.approx((first + second) / 2, rel=1e-6)
-
-
-def test_binary_cross_entropy_by_hand():
-    ce = RDropLoss(form="sigmoid")(paddle.to_tensor([[[math.log(3), 0.0]]]), paddle.to_tensor([0])).ce.item()
-    assert ce == pytest.approx((-math.log(3 / 4) + math.log(2)) / 2, rel=1e-6)
-
-
-@pytest.mark.parametrize("preset", sorted(PRESETS))
-def test_a_mask_hides_samples(preset):
-    """Also from what the published sums count."""
-    logits, labels = _random(2, 4, 3)
-    loss, mask = RDropLoss(0.3, preset), paddle.to_tensor([True, False, True, False])
-    expected = loss(logits[:, ::2], labels[::2]).total.item()
-    assert loss(logits, labels, mask=mask).total.item() == pytest.approx(expected, rel=1e-6)
-    numbers = mask.astype("float32")
-    assert loss.unlabelled(logits, numbers).item() == pytest.approx(loss.unlabelled(logits[:, ::2]).item(), rel=1e-6)
-
-
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("consistency", sorted(CONSISTENCY))
-def test_a_mask_hides_padding(consistency, form):
-    """The loss of sequences `(m, B, T, C)` is that of their valid places alone, whatever stands in the others."""
-    logits, labels = _random(2, 12, 5)
-    valid = np.array([[1, 1, 1, 0], [1, 0, 0, 0], [1, 1, 1, 1]], bool)
-    values = logits.detach().numpy().reshape(2, 3, 4, 5)
-    values[:, ~valid] = np.nan
-    padded = np.where(valid, labels.numpy().reshape(3, 4), -100)
-    sequence = paddle.to_tensor(values, stop_gradient=False)
-    loss = RDropLoss(2.0, consistency=consistency, form=form)
-    terms = loss(sequence, paddle.to_tensor(padded), mask=paddle.to_tensor(valid))
-    flat = paddle.to_tensor(values[:, valid], stop_gradient=False)
-    expected = loss(flat, paddle.to_tensor(padded[valid]))
-    for found, wanted in zip(terms, expected):
-        assert found.item() == pytest.approx(wanted.item(), rel=1e-5)
-    terms.total.backward()
-    expected.total.backward()
-    gradient = sequence.grad.numpy()
-    assert (gradient[:, ~valid] == 0).all()
-    np.testing.assert_allclose(gradient[:, valid], flat.grad.numpy(), rtol=1e-4, atol=1e-7)
-
-
-def test_a_mask_with_soft_labels_of_samples_and_one_that_hides_everything():
-    logits, _ = _random(2, 4, 3)
-    targets = paddle.nn.functional.softmax(paddle.randn([4, 3]))
-    mask = paddle.to_tensor([True, False, True, False])
-    found = RDropLoss()(logits, targets, mask=mask)
-    expected = RDropLoss()(logits[:, ::2], targets[::2])
-    assert found.total.item() == pytest.approx(expected.total.item(), rel=1e-6)
-    assert RDropLoss()(logits, targets, mask=paddle.zeros([4], "bool")).total.item() == 0
-
-
-def test_heads_are_averaged_over_and_share_their_label():
-    logits, labels = _random(2, 4, 3)
-    heads = paddle.stack([logits, 2 * logits], axis=2)  # (m, B, 2, C)
-    found = RDropLoss(3.0)(heads, labels)
-    each = [RDropLoss(3.0)(one, labels) for one in (logits, 2 * logits)]
-    for name in found._fields:
-        expected = sum(getattr(terms, name).item() for terms in each) / 2
-        assert getattr(found, name).item() == pytest.approx(expected, rel=1e-6)
-
-
-def test_labels_in_a_column():
-    logits, labels = _random(2, 4, 3)
-    assert RDropLoss()(logits, labels.unsqueeze(1)).total.item() == RDropLoss()(logits, labels).total.item()
-
-
-def test_other_integers_are_labels_too():
-    logits, labels = _random(2, 4, 3)
-    for dtype in ("uint8", "int16", "int32"):
-        assert RDropLoss()(logits, labels.astype(dtype)).total.item() == RDropLoss()(logits, labels).total.item()
-
-
-def test_no_labels():
-    with pytest.raises(ValueError, match=r"logits have shape \[4, 3\], expected \(m, B, C\)"):
-        RDropLoss().unlabelled(paddle.randn([4, 3]))
-    logits, labels = _random(3, 4, 5)
-    assert RDropLoss().unlabelled(logits).item() == RDropLoss()(logits, labels).kl.item()
-
-
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_half_precision_is_taken_up_before_the_softmax(dtype):
-    logits, labels = _random(2, 16, 50)
-    half = logits.detach().astype(dtype)
-    assert RDropLoss()(half, labels).total.item() == RDropLoss()(half.astype("float32"), labels).total.item()
-    large = paddle.to_tensor([[[60.0, 0.0]], [[-60.0, 0.0]]]).astype(dtype)
-    assert RDropLoss()(large, paddle.to_tensor([0])).total.item() == pytest.approx(30 + 60, rel=1e-2)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"consistency": "l1"}, "consistency is 'l1', expected one of symmetric_kl"),
-        ({"precision": "float16"}, "precision is 'float16', expected one of float64"),
-        ({"form": "hinge"}, "form is 'hinge', expected one of softmax"),
-        ({"temperature": 0.0}, "temperature is 0.0, expected 0.001 to 1000"),
-        ({"temperature": 1e200}, "expected 0.001 to 1000"),
-        ({"alpha": math.nan}, "alpha is nan, expected 0 or more"),
-        ({"temperature": 2.0, "consistency": "mse"}, "consistency=mse has none"),
-        ({"stop_gradient": True, "consistency": "js"}, "changes nothing"),
-    ],
-)
-def test_options_that_make_no_sense(options, message):
-    with pytest.raises(ValueError, match=message):
-        RDropLoss(**options)
-
-
-@pytest.mark.parametrize("shape", [(), (3,), (4, 2), (2, 4)])
-def test_labels_that_do_not_fit(shape):
-    logits, _ = _random(2, 4, 3)
-    with pytest.raises(ValueError, match=r"expected \(m, B, C\) with"):
-        RDropLoss()(logits, paddle.zeros(list(shape), "int64"))
