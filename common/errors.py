@@ -6,13 +6,15 @@ import difflib
 from collections.abc import Iterable, Sequence
 
 _LISTED = 5
+_LONGEST = 2000  # characters of a message
 
 
 class UserError(Exception):
     """Bad usage or bad input. The message says what was wrong, where, and what to do, in one line."""
 
     def __init__(self, message: str):
-        super().__init__(" ".join(message.split()))  # what it quotes may have several
+        line = " ".join(message.split())  # what it quotes may have several
+        super().__init__(line if len(line) <= _LONGEST else f"{line[:_LONGEST]} ...")
 
 
 def listed(names: Sequence[str]) -> str:

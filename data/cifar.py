@@ -6,6 +6,7 @@ https://www.cs.toronto.edu/~kriz/cifar.html. The archives hold pickles: they are
 
 from __future__ import annotations
 
+import os
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -84,12 +85,17 @@ def _load(archive: Archive, root: str, part: str) -> Source:
     try:
         classes = tuple(name.decode() for name in batches[archive.names_file][archive.names_key])
         images = np.concatenate([row[b"data"] for row in rows]).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-        labels = np.concatenate([np.asarray(row[archive.label_key], np.int64) for row in rows])
+        labels = np.concatenate([np.asarray(row[archive.label_key]) for row in rows])
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: not in CIFAR's official format ({type(error).__name__}: {error})") from None
-    if images.dtype != np.uint8 or len(images) != len(labels) or not (0 <= labels.min() <= labels.max() < len(classes)):
-        raise UserError(f"{path}: images and labels of {part} do not belong together")
-    return _sorted_classes(Source(images, labels, classes))
+    if images.dtype != np.uint8 or labels.shape != (len(images),) or not len(images):
+        raise UserError(f"{path}: {part} has {len(images)} images, and labels of shape {list(labels.shape)}")
+    if len(set(classes)) != len(classes) or len(classes) < 2:
+        raise UserError(f"{path}: {len(classes)} classes, of which {len(set(classes))} differ; is it the official one?")
+    if labels.dtype.kind not in "iu" or not 0 <= labels.min() <= labels.max() < len(classes):
+        span = f"{labels.min()} to {labels.max()}"
+        raise UserError(f"{path}: the labels of {part} are {span}, expected integers from 0 to {len(classes) - 1}")
+    return _sorted_classes(Source(images, labels.astype(np.int64), classes))
 
 
 def _sorted_classes(source: Source) -> Source:
@@ -114,7 +120,7 @@ def _members(path: Path, archive: Archive, wanted: set[str]) -> Iterator[tuple[s
                     raise UserError(f"{path}: {member.name} has {member.size} bytes, too many for CIFAR")
                 yield name, tar.extractfile(member).read()
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise UserError(f"{path}: not a readable tar archive ({error})") from None
+        raise UserError(f"{path}: not a readable tar archive, or cut short ({error}); get it again") from None
 
 
 def _holds(path: Path, archive: Archive) -> bool:
@@ -123,7 +129,7 @@ def _holds(path: Path, archive: Archive) -> bool:
 
 def _find(archive: Archive, root: str) -> Path:
     if root:
-        path = Path(root).expanduser()
+        path = Path(os.path.expanduser(root))
         found = [place for place in (path / archive.file, path / archive.folder, path) if _holds(place, archive)]
         if not found:
             raise UserError(f"data.root: {path} is not {archive.file}, and neither that nor {archive.folder}/ is in it")

@@ -11,7 +11,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from common.errors import UserError
 
@@ -57,8 +57,19 @@ def decode(content: bytes | Path, name: str) -> np.ndarray:
     try:
         with Image.open(BytesIO(content) if isinstance(content, bytes) else content) as image:
             return to_rgb(image)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UserError(f"{name}: not a readable image ({error}); mend it, or set data.on_corrupt=skip") from None
+    except UnidentifiedImageError:
+        empty = not (len(content) if isinstance(content, bytes) else content.stat().st_size)
+        raise _unreadable(name, "the file is empty" if empty else "its content is of no known format") from None
+    except Image.DecompressionBombError:
+        raise _unreadable(name, f"it has more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels") from None
+    except OSError as error:
+        raise _unreadable(name, error.strerror or str(error)) from None
+    except (ValueError, SyntaxError, MemoryError) as error:
+        raise _unreadable(name, str(error)) from None
+
+
+def _unreadable(name: str, reason: str) -> UserError:
+    return UserError(f"{name}: not a readable image ({reason}); mend or remove it, or set data.on_corrupt=skip")
 
 
 class ImageFiles(Sequence):
@@ -66,6 +77,11 @@ class ImageFiles(Sequence):
 
     def __init__(self, paths: list[Path]):
         self.paths = paths
+
+    @property
+    def names(self) -> list[str]:
+        """Without the folders, which may be others on another machine."""
+        return [path.name for path in self.paths]
 
     def __len__(self) -> int:
         return len(self.paths)

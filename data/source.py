@@ -23,6 +23,17 @@ class Source(NamedTuple):
         """The same images in another order, or some of them."""
         return Source(Indexed(self.images, indices), self.labels[indices], self.classes)
 
+    def names(self) -> list[str]:
+        """The names of the image files in their order; none where images are no files."""
+        return _names(self.images)
+
+
+def _names(images: Sequence) -> list[str]:
+    if isinstance(images, Indexed):
+        inner = _names(images.items)
+        return [inner[position] for position in images.indices] if inner else []
+    return list(getattr(images, "names", ()))
+
 
 class Indexed(Sequence):
     """A view of a sequence by positions, without a copy."""

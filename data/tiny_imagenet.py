@@ -9,13 +9,14 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
 import zipfile
 import zlib
 from pathlib import Path
 
 import numpy as np
 
-from common.errors import UserError
+from common.errors import UserError, listed
 from common.files import atomic_folder
 from data.images import decode
 from data.source import Source
@@ -55,19 +56,24 @@ class _Archive:
 
 def load(config, part: str) -> Source:
     """Load `train`, or as `test` the official validation part; `config.root` is the zip or the folder."""
-    folder = _cached(_root(config.root), Path(config.cache_dir or "~/.cache/rdrop").expanduser(), config.on_corrupt)
-    facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
-    if facts["skipped"]:
-        print(
-            f"{config.root}: {len(facts['skipped'])} damaged images are left out, first {facts['skipped'][0]}",
-            flush=True,
-        )
-    images = np.load(folder / f"{part}_images.npy", mmap_mode="r")
-    return Source(images, np.load(folder / f"{part}_labels.npy"), tuple(facts["classes"]))
+    cache = Path(os.path.expanduser(config.cache_dir or "~/.cache/rdrop"))
+    folder = _cached(_root(config.root), cache, config.on_corrupt)
+    try:
+        facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+        classes, skipped = tuple(facts["classes"]), list(facts["skipped"])
+        images = np.load(folder / f"{part}_images.npy", mmap_mode="r")
+        labels = np.load(folder / f"{part}_labels.npy")
+        if images.shape != (len(labels), SIZE, SIZE, 3):
+            raise ValueError(f"{len(labels)} labels, images of shape {images.shape}")
+    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{folder}: the cache is damaged ({error}); remove that folder to have it made anew") from None
+    if skipped:
+        print(f"{config.root}: {len(skipped)} damaged images are left out, first {skipped[0]}", flush=True)
+    return Source(images, labels, classes)
 
 
 def _root(root: str) -> Path:
-    path = Path(root).expanduser()
+    path = Path(os.path.expanduser(root))
     if not root:
         raise UserError("data.root is empty; give tiny-imagenet-200.zip or its unpacked folder")
     if path.is_dir() and not (path / "wnids.txt").is_file():
@@ -99,22 +105,33 @@ def _cached(root: Path, cache: Path, on_corrupt: str) -> Path:
 
 
 def _decode_all(archive: _Archive, folder: Path, on_corrupt: str) -> None:
-    classes = sorted(archive.read("wnids.txt").decode().split())
-    rank = {name: label for label, name in enumerate(classes)}
-    rows = [line.split("\t") for line in archive.read("val/val_annotations.txt").decode().splitlines() if line]
-    parts = {
-        "train": [(name, name.split("/")[1]) for name in archive.names if _is_training_image(name)],
-        "test": sorted((f"val/images/{row[0]}", row[1]) for row in rows),
-    }
-    skipped = []
+    classes, parts = _lists(archive)
+    rank, skipped = {name: label for label, name in enumerate(classes)}, []
     for part, files in parts.items():
         unknown = sorted({wnid for _, wnid in files} - rank.keys())
-        if unknown or not files:
-            raise UserError(
-                f"{archive.root}: {part} has no images, or a class {unknown[:1]} that wnids.txt does not list"
-            )
+        if unknown:
+            raise UserError(f"{archive.root}: {part} has the class {unknown[0]}, which wnids.txt does not list")
+        without = sorted(rank.keys() - {wnid for _, wnid in files}) if part == "train" else []
+        if without or not files:
+            whose = f" of {listed(without)}" if files else ""
+            raise UserError(f"{archive.root}: {part} has no images{whose}; is it the whole archive?")
         skipped += _decode_part(archive, files, rank, folder, part, on_corrupt)
     (folder / "facts.json").write_text(json.dumps({"classes": classes, "skipped": skipped}), encoding="utf-8")
+
+
+def _lists(archive: _Archive) -> tuple[list[str], dict[str, list[tuple[str, str]]]]:
+    """The classes, and the files of `train` and `test` with theirs."""
+    try:
+        classes = sorted(archive.read("wnids.txt").decode().split())
+        rows = [line.split("\t")[:2] for line in archive.read("val/val_annotations.txt").decode().splitlines() if line]
+        annotated = sorted((f"val/images/{name}", wnid) for name, wnid in rows)
+    except ValueError as error:
+        raise UserError(f"{archive.root}: wnids.txt or val_annotations.txt is not readable ({error})") from None
+    different = len(set(classes))
+    if different < 2 or different < len(classes):
+        raise UserError(f"{archive.root}: wnids.txt lists {len(classes)} classes, of which {different} differ")
+    training = [(name, name.split("/")[1]) for name in archive.names if _is_training_image(name)]
+    return classes, {"train": training, "test": annotated}
 
 
 def _is_training_image(name: str) -> bool:

@@ -3,20 +3,99 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import json
 import math
+import os
+from collections.abc import Iterator
 
 import numpy as np
 import paddle
 import paddle.distributed as dist
 from paddle import nn
+from paddle.base import core
 
 import models
+from common.errors import UserError
+
+_exchanges = itertools.count()  # each has keys of its own in the store
 
 
 def start() -> None:
-    """Join the other processes of a launch, if there are any."""
+    """Join the other processes of a launch, if there are any.
+
+    Raises:
+        UserError: when they can't be joined.
+    """
     if dist.get_world_size() > 1 and not dist.is_initialized():
-        dist.init_parallel_env()
+        try:
+            dist.init_parallel_env()
+        except (RuntimeError, SystemError, ValueError, OSError) as error:  # what Paddle's store throws in C++
+            meeting = os.environ.get("MASTER_ADDR") or os.environ.get("PADDLE_MASTER") or "its first process"
+            reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+            raise UserError(
+                f"process {rank()} of {world_size()} can't join the others at {meeting} ({reason}); is the port in "
+                "use, or another process gone? Start them again, with another port in --master"
+            ) from None
+
+
+def exchange(text: str) -> list[str]:
+    """One text of each process, in the order of the ranks, on all of them; as slow as the slowest.
+
+    It goes through the store where the processes have met, which waits for minutes where a collective of gloo gives up
+    after 30 seconds.
+    """
+    if world_size() == 1:
+        return [text]
+    store, number = core.create_or_get_global_tcp_store(), next(_exchanges)
+    store.set(f"rdrop/{number}/{rank()}", text.encode())
+    keys = [f"rdrop/{number}/{other}" for other in range(world_size())]
+    for key in keys:
+        store.wait(key)
+    return [bytes(store.get(key)).decode() for key in keys]
+
+
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+    """A block that ends well on all processes, or on none: what one of them refuses, stops the others, too.
+
+    The block must not use collectives.
+
+    Raises:
+        UserError: its own, or where this process has none, that of the first that has one.
+    """
+    own = None
+    try:
+        yield
+    except UserError as error:
+        own = error
+    said = exchange(str(own) if own else "")
+    if own:
+        raise own
+    for other, message in enumerate(said):
+        if message:
+            raise UserError(f"process {other} stopped: {message}")
+
+
+def check_same(own: dict[str, str], what: str) -> None:
+    """See that all processes have the same values.
+
+    Args:
+        own: values by name.
+        what: they are, for the message.
+
+    Raises:
+        UserError: on all of them, naming the first value that differs, and two processes that have others.
+    """
+    rows = [json.loads(text) for text in exchange(json.dumps(own))]
+    for name in sorted(set().union(*rows)):
+        for other, row in enumerate(rows):
+            if row.get(name) != rows[0].get(name):
+                first, second = (str(values.get(name, "missing"))[:200] for values in (rows[0], row))
+                raise UserError(
+                    f"the processes have different {what}: {name} is {first} on process 0, {second} on process {other};"
+                    " start all of them with the same command, code and data"
+                )
 
 
 def rank() -> int:

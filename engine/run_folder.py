@@ -73,6 +73,8 @@ def claim(folder: Path, config: ConfigDict, free: tuple[str, ...] = ()) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / CONFIG
+        if not path.is_file() and ((folder / RESULT).exists() or (folder / CHECKPOINTS).exists()):
+            raise UserError(f"{folder} holds a run that has lost its {CONFIG}; give another --workdir")
         if path.is_file():
             old = settings.fields(read_config(folder))
             new = settings.fields(config)
@@ -102,7 +104,12 @@ def read_config(folder: Path) -> ConfigDict:
 def result(folder: Path) -> dict | None:
     """The result of a finished run, or None."""
     path = folder / RESULT
-    return _read_json(path) if path.is_file() else None
+    if not path.is_file():
+        return None
+    found = _read_json(path)
+    if not isinstance(found, dict) or not isinstance(found.get("top1"), float):
+        raise UserError(f"{path} is not the result of a run; give another --workdir, or --overwrite to start anew")
+    return found
 
 
 def pretrained(folder: Path) -> dict | None:
@@ -121,5 +128,5 @@ def stages(folder: Path) -> list[str] | None:
 def _read_json(path: Path):
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError, OSError) as error:
         raise UserError(f"{path} is not readable ({error}); give another --workdir") from None

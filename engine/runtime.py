@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import ctypes
 import io
@@ -15,6 +16,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import NoReturn
 
 from absl import app, logging
 
@@ -38,6 +40,7 @@ def prepare_environment() -> None:
     os.environ.setdefault("GLOG_minloglevel", "2")
     _keep_freed_memory()
     warnings.filterwarnings("ignore", message="No ccache found")
+    warnings.filterwarnings("ignore", module="PIL")  # what can't be read is an error that names the file
     with contextlib.redirect_stderr(io.StringIO()):  # it warns of any thread count but 1
         import paddle  # noqa: F401
 
@@ -72,18 +75,70 @@ def run(main: Callable[[Sequence[str]], int], parser: Callable[[Sequence[str]], 
 
 
 def run_tool(main: Callable[[], int]) -> None:
-    """Run a tool that reads its own command line; a `UserError` becomes one line."""
+    """Run a tool that reads its own command line; a `UserError` becomes one line.
+
+    So do a file that the system refuses where nobody looked for it (a name that is too long, a folder without
+    permission, a full disk), and memory that is not there.
+    """
     try:
         sys.exit(main())
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        sys.exit(EXIT_BAD_INPUT)
+        _refuse(str(error))
+    except MemoryError:
+        _refuse("the memory is not enough: set a smaller batch size, image size or model")
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr, flush=True)
         sys.exit(128 + signal.SIGINT)
     except BrokenPipeError:  # the reader of a pipe, such as head, has left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _refuse(f"{error.filename}: {error.strerror}")
+
+
+def _refuse(message: str) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr, flush=True)
+    sys.exit(EXIT_BAD_INPUT)
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """Of a tool: its help is the text of its file, and a mistake is a `UserError`.
+
+    Args:
+        module: the tool's `__spec__` name, such as `tools.predict`.
+        text: its docstring.
+    """
+
+    def __init__(self, module: str, text: str | None):
+        super().__init__(prog=module, description=text, formatter_class=argparse.RawTextHelpFormatter)
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message} (python -m {self.prog} --help)")
+
+
+def check_output(flag: str, path: str | Path, inputs: Sequence[str | Path] = ()) -> None:
+    """See before the work that its result can be written, and over none of its inputs.
+
+    Args:
+        flag: that gives the path, for the message.
+        path: of a file to be written; empty: none.
+        inputs: files that are read, or names of other things.
+
+    Raises:
+        UserError: when it can't.
+    """
+    if not str(path):
+        return
+    target = Path(path)
+    if target.is_dir():
+        raise UserError(f"{flag}: {target} is a folder; give the name of a file")
+    if target.exists() and any(Path(one).exists() and target.samefile(one) for one in inputs):
+        raise UserError(f"{flag}: {target} is an input, which would be lost; give another file")
+    above = next((folder for folder in target.absolute().parents if folder.exists()), target)
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise UserError(f"{flag}: {target} can't be written: {above} is no folder, or not writable")
 
 
 def environment() -> dict[str, object]:

@@ -27,9 +27,9 @@ def train(stages: dict[str, ConfigDict], folder: Path, overwrite: bool = False) 
     if "" in stages:
         return experiment.train(stages[""], folder, overwrite)
     distributed.start()
-    if distributed.is_main():
-        _claim(folder, list(stages), overwrite)
-    distributed.barrier()
+    with distributed.together():
+        if distributed.is_main():
+            _claim(folder, list(stages), overwrite)
     before, free = None, ()
     for number, (name, config) in enumerate(stages.items(), start=1):
         distributed.say(f"stage {number} of {len(stages)}: {name}")

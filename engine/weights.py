@@ -12,7 +12,7 @@ from paddle import nn
 import models
 from common.errors import UserError
 from common.safe_load import own_metadata
-from engine import settings
+from engine import settings, validation
 
 _FORMAT = 1  # of the metadata
 
@@ -53,7 +53,24 @@ def read(path: str | Path) -> Weights:
     content = own_metadata(metadata, str(path)) or {}
     if "config" not in content:
         return Weights(arrays, None, None)
+    if content.get("format") != _FORMAT:
+        raise UserError(f"{path}: its format is {content.get('format')!r}, this version reads {_FORMAT}")
     classes = content.get("classes")
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
         raise UserError(f"{path}: the names of its classes are not a list of names")
-    return Weights(arrays, settings.from_dict(content["config"], str(path)), tuple(classes))
+    config = settings.from_dict(content["config"], str(path))
+    return Weights(arrays, _resolved(config, len(classes), path), tuple(classes))
+
+
+def _resolved(config: ConfigDict, num_classes: int, path: str | Path) -> ConfigDict:
+    """The config of a file, after a look whether it is whole and makes sense."""
+    try:
+        validation.validate(config)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    model = config.model
+    if model.num_classes != num_classes:
+        raise UserError(f"{path}: names {num_classes} classes, but its config has {model.num_classes}")
+    if not (model.image_size and len(model.mean) and len(model.std) and config.data.eval_crop):
+        raise UserError(f"{path}: its config lacks the size of the images, or what they are normalised with")
+    return config

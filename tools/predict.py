@@ -16,8 +16,7 @@ from engine import runtime
 
 
 def _arguments() -> argparse.Namespace:
-    form = argparse.RawTextHelpFormatter
-    parser = argparse.ArgumentParser(prog="tools.predict", description=__doc__, formatter_class=form)
+    parser = runtime.ArgumentParser("tools.predict", __doc__)
     parser.add_argument("--weights", required=True, help="a weights file that this project wrote")
     parser.add_argument("--json", type=Path, help="write all predictions there, with every class's probability")
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="image files of any size")
@@ -67,6 +66,7 @@ def predict(weights_path: str, paths: list[Path]) -> list[dict]:
 def main() -> int:
     """Classify the images of the command line; gives the exit code."""
     arguments = _arguments()
+    runtime.check_output("--json", arguments.json or "", [arguments.weights, *arguments.images])
     runtime.prepare_environment()
     predictions = predict(arguments.weights, arguments.images)
     for row in predictions:

@@ -47,9 +47,7 @@ class Setting(NamedTuple):
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="tools.sweep", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = runtime.ArgumentParser("tools.sweep", __doc__)
     parser.add_argument("--config", nargs="+", required=True, help="config files")
     parser.add_argument("--rows", nargs="*", metavar="ROW", help="rows of the config files; no name: all")
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=V1,V2", help="values of a field to try")
@@ -78,8 +76,12 @@ def settings_of(configs: list[str], fields: list[str], rows: list[str] | None = 
             raise UserError(f"--set {field}: expected FIELD=value,value")
         values = re.split(r",(?![^(]*\))", values)  # at commas outside of brackets: a tuple is one value
         choices.append([f"{name}={value}" for value in values])
+        for config in configs:
+            for value in values:
+                settings.check_override(settings.load_file(config), name, value)
     found, fixed = [], {field.partition("=")[0] for field in fields}
     for config in configs:
+        settings.load_file(config)  # refuses one that is none
         known = settings.load_table(config, "get_rows") if rows is not None else {}
         for row in rows or ():
             if row not in known:
@@ -136,10 +138,14 @@ def main() -> int:
     arguments = _arguments()
     if arguments.jobs < 1:
         raise UserError(f"--jobs is {arguments.jobs}, expected 1 or more")
+    if min(arguments.seeds) < 0:
+        raise UserError(f"--seeds has {min(arguments.seeds)}, expected 0 or more")
+    runtime.check_output("--json", arguments.json or "")
+    runtime.check_output("--workdir", arguments.workdir / "anything")
     rows = settings_of(arguments.config, arguments.set, arguments.rows)
     threads = max(1, (os.cpu_count() or 1) // arguments.jobs)
     tasks = [(row, seed) for row in rows for seed in arguments.seeds]
-    with ThreadPoolExecutor(arguments.jobs) as pool, tqdm(total=len(tasks), unit="run") as bar:
+    with ThreadPoolExecutor(arguments.jobs) as pool, tqdm(total=len(tasks), unit="run", disable=None) as bar:
 
         def work(task: tuple[Setting, int]) -> dict:
             result = run_one(*task, arguments.workdir, threads)
