@@ -11,6 +11,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+_PARTIAL = ".partial-"  # begins the name of what is being written or removed
+
 
 def sync_folder(folder: Path) -> None:
     """Flush a folder's list of names to the disk, so that a rename inside it survives a power cut."""
@@ -26,7 +28,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
     """Give a temporary path beside `target`; when the block ends well, flush and rename it to `target`."""
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.stem}.", suffix=target.suffix, dir=target.parent)
+    descriptor, name = tempfile.mkstemp(prefix=f"{_PARTIAL}{target.stem}.", suffix=target.suffix, dir=target.parent)
     os.close(descriptor)
     temporary = Path(name)
     try:
@@ -53,7 +55,7 @@ def atomic_folder(target: Path) -> Iterator[Path]:
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    temporary = Path(tempfile.mkdtemp(prefix=f"{_PARTIAL}{target.name}.", dir=target.parent))
     try:
         yield temporary
         for path in temporary.iterdir():
@@ -62,11 +64,27 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         sync_folder(temporary)
         temporary.chmod(0o755)
         if target.exists():
-            shutil.rmtree(target)
+            remove_folder(target)
         temporary.replace(target)
         sync_folder(target.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder so that a crash leaves all of it or nothing under its name."""
+    doomed = Path(tempfile.mkdtemp(prefix=f"{_PARTIAL}{folder.name}.", dir=folder.parent))
+    folder.replace(doomed)
+    shutil.rmtree(doomed)
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove what writers that were killed have left in a folder; nobody may be writing there."""
+    for path in folder.glob(f"{_PARTIAL}*"):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -143,6 +143,9 @@ def get_config() -> ConfigDict:
     train.log_every_steps = 20  # between two records of the training metrics
     train.checkpoint_every_steps = 500  # between two checkpoints (a new best score is always kept)
     train.keep_checkpoints = 2  # how many of the newest are kept beside the best
+    train.stop_unless_saved = (
+        True  # a checkpoint that can't be written (disk full) stops the run; or it goes on and says so
+    )
 
     config.eval = evaluation = ConfigDict()
     evaluation.batch_size = 128  # images a card

@@ -7,22 +7,24 @@ the seed and the step (see `data/sampler.py`, `data/dataset.py` and `trainer.see
 from __future__ import annotations
 
 import json
-import shutil
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from common.errors import UserError
-from common.files import atomic_folder, sha256
+from common.files import atomic_folder, remove_folder, sha256
 from common.safe_load import read_safetensors
 
 _MANIFEST, _AVERAGES = "manifest.json", "averages.safetensors"
 
 
 class State(NamedTuple):
-    """What a run goes on from. `progress` is JSON: step, best score and its step, seconds, images skipped."""
+    """What a run goes on from. `progress` is JSON: step, best score and its step, metrics since the last record, ..."""
 
     model: dict[str, np.ndarray]
     optimizer: dict[str, np.ndarray]
@@ -30,15 +32,81 @@ class State(NamedTuple):
     averages: dict[str, np.ndarray]
 
 
+class Writer:
+    """Writes states in a thread of its own, one at a time: training goes on meanwhile.
+
+    At the end of its `with` block the last one is on the disk, unless a second Ctrl-C ends it.
+
+    Args:
+        folder: the run's `checkpoints`.
+        keep: how many of the newest to keep, at least 1.
+        stop: whether a state that can't be written ends the run; else that is told, and training goes on without it.
+        say: tells a line.
+    """
+
+    def __init__(self, folder: Path, keep: int, stop: bool = True, say: Callable[[str], None] = print):
+        self._folder, self._keep, self._stop, self._say = folder, keep, stop, say
+        self._thread: threading.Thread | None = None
+        self._failure: str | None = None
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, kind, *exception) -> None:
+        if kind is None:
+            self.wait()
+        elif self._thread and kind is not KeyboardInterrupt:
+            self._thread.join()
+
+    def save(self, state: State) -> None:
+        """Begin to write a state, whose arrays nobody may change any more; the one before is on the disk then.
+
+        Raises:
+            UserError: when one could not be written, as in `check`.
+        """
+        self.wait()
+        self._thread = threading.Thread(target=self._write, args=(state,), name="checkpoint", daemon=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Wait until the state is on the disk.
+
+        Raises:
+            UserError: as in `check`.
+        """
+        if self._thread:
+            self._thread.join()
+        self.check()
+
+    def check(self) -> None:
+        """See whether all states so far were written; does not wait.
+
+        Raises:
+            UserError: when one was not, and that ends the run.
+        """
+        failure, self._failure = self._failure, None
+        if failure and self._stop:
+            raise UserError(f"{failure}; make room, and the same command goes on from the newest checkpoint")
+        if failure:
+            self._say(f"warning: {failure}; going on without it")
+
+    def _write(self, state: State) -> None:
+        try:
+            save(self._folder, state, self._keep)
+        except (OSError, SafetensorError) as error:
+            self._failure = f"{self._folder / _name(state.progress['step'])} could not be written ({error})"
+
+
 def save(folder: Path, state: State, keep: int) -> Path:
-    """Write the state of `progress["step"]` and remove old ones: the newest `keep` and the best stay.
+    """Write the state of `progress["step"]`, then remove old ones: the newest `keep` and the best stay.
 
     Args:
         folder: the run's `checkpoints`.
         state: to be written.
         keep: how many of the newest to keep, at least 1.
     """
-    target = folder / _name(state.progress["step"])
+    step, best = state.progress["step"], state.progress["best_step"]
+    target = folder / _name(step)
     with atomic_folder(target) as temporary:
         save_file(state.model, str(temporary / "model.safetensors"))
         save_file(state.optimizer, str(temporary / "optimizer.safetensors"))
@@ -47,9 +115,11 @@ def save(folder: Path, state: State, keep: int) -> Path:
         (temporary / "progress.json").write_text(json.dumps(state.progress, indent=2), encoding="utf-8")
         manifest = {path.name: sha256(path) for path in sorted(temporary.iterdir())}
         (temporary / _MANIFEST).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
-    for old in all_steps(folder)[keep:]:
-        if old != state.progress["best_step"]:
-            shutil.rmtree(folder / _name(old))
+    steps = all_steps(folder)
+    kept = [old for old in steps if old <= step][:keep]  # later ones are damaged: the run has passed them over
+    for old in steps:
+        if old not in (*kept, best):
+            remove_folder(folder / _name(old))
     return target
 
 
@@ -59,13 +129,13 @@ def all_steps(folder: Path) -> list[int]:
     return sorted((int(step) for step in steps if step.isdigit()), reverse=True)
 
 
-def newest(folder: Path) -> State | None:
-    """The newest state that is whole; damaged ones are named and passed over. None where there is none."""
+def newest(folder: Path, say: Callable[[str], None] = print) -> State | None:
+    """The newest state that is whole; damaged ones are named by `say` and passed over. None where there is none."""
     for step in all_steps(folder):
         try:
             return load(folder, step)
         except UserError as error:
-            print(f"checkpoint not usable, trying the one before: {error}", flush=True)
+            say(f"checkpoint not usable, trying the one before: {error}")
     return None
 
 
@@ -82,6 +152,8 @@ def load(folder: Path, step: int) -> State:
             if sha256(path / name) != checksum:
                 raise UserError(f"{path / name} differs from its checksum")
         progress = json.loads((path / "progress.json").read_text(encoding="utf-8"))
+        if progress.get("step") != step:
+            raise UserError(f"{path / 'progress.json'} is of step {progress.get('step')!r}, not {step}")
     except (OSError, ValueError, AttributeError) as error:
         raise UserError(f"{path}: not a whole checkpoint ({error})") from None
     model, _ = read_safetensors(path / "model.safetensors")

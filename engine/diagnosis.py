@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -77,6 +78,14 @@ class Diagnosis:
         config = with_rate(self.config, self.plan.global_batch)
         found = (rule(config, self.plan) for rule in start_rules.RULES)
         return [f"warning: {text}" for text in found if text]
+
+    def replay(self, records: Sequence[dict], validation_images: int) -> None:
+        """Remember what a run that goes on was told before: its records, as `metrics.jsonl` has them."""
+        for record in records:
+            if record["split"] == "train":
+                self.training(record["step"], record)
+            elif record["split"] == "val":
+                self.validation(record["step"], SimpleNamespace(top1=record["top1"], seen=validation_images))
 
     def training(self, step: int, values: dict[str, float]) -> list[Finding]:
         """Look at a record of training metrics.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from pathlib import Path
@@ -37,12 +38,21 @@ def train(config: ConfigDict, folder: Path, overwrite: bool = False, free: tuple
     """
     distributed.start()
     trainer = _prepare(config, folder)  # what is refused leaves the folder as it is
+    with contextlib.ExitStack() as held:
+        with distributed.together():
+            if distributed.is_main():
+                held.enter_context(run_folder.lock(folder))
+                if overwrite:
+                    run_folder.clear(folder)
+                run_folder.claim(folder, trainer.config, free)
+        return _run(trainer)
+
+
+def _run(trainer: Trainer) -> int:
+    """Begin in the folder, which is locked, or go on there; gives the exit code."""
+    folder = trainer.folder
     with distributed.together():
-        if distributed.is_main():
-            if overwrite:
-                run_folder.clear(folder)
-            run_folder.claim(folder, trainer.config, free)
-    finished = run_folder.result(folder) if distributed.is_main() else None
+        finished = run_folder.result(folder) if distributed.is_main() else None
     if distributed.from_main(finished is not None):
         distributed.say(f"{folder} holds a finished run ({_accuracy(finished)}); --overwrite starts it anew")
         return runtime.EXIT_DONE

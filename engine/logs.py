@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +22,8 @@ _PICTURES = 32
 
 class Silent:
     """The log of the processes that write nothing."""
+
+    records: Sequence[dict] = ()  # of the steps before a resume
 
     def __init__(self, seconds: float = 0.0):
         self._before, self._started = seconds, time.perf_counter()
@@ -46,6 +51,9 @@ class Silent:
     def findings(self, step: int, found) -> None:
         """Tell what the diagnosis has found."""
 
+    def sync(self) -> None:
+        """Have the records so far on the disk, before a checkpoint that goes on after them."""
+
     def restart_rate(self) -> None:
         """Leave what came since the last step (validation, writing) out of images per second."""
 
@@ -66,13 +74,13 @@ class RunLog(Silent):
     def __init__(self, folder: Path, plan, step: int, seconds: float):
         super().__init__(seconds)
         self._plan = plan
-        kept = [record for record in read_metrics(folder) if record["step"] <= step]
-        write_text(folder / METRICS, "".join(json.dumps(record) + "\n" for record in kept))
+        self.records = [record for record in read_metrics(folder) if record["step"] <= step]
+        write_text(folder / METRICS, "".join(json.dumps(record) + "\n" for record in self.records))
         self._metrics = open(folder / METRICS, "a", encoding="utf-8")  # noqa: SIM115 (open as long as the run)
         # VisualDL's server shows the newest file of a folder only: there is one, written again after a resume.
         (folder / VISUALDL).unlink(missing_ok=True)
         self._visualdl = LogWriter(logdir=str(folder), file_name=VISUALDL)
-        for record in kept:
+        for record in self.records:
             self._show(record)
         self._bar = progress_bar(plan.steps * plan.global_batch, step * plan.global_batch)
         self.restart_rate()
@@ -109,6 +117,9 @@ class RunLog(Silent):
             self._bar.write(finding.text)
             sys.stdout.flush()
 
+    def sync(self) -> None:
+        os.fsync(self._metrics.fileno())
+
     def restart_rate(self) -> None:
         self._rate_images, self._rate_since = 0, self.seconds
 
@@ -133,14 +144,14 @@ class RunLog(Silent):
 
 
 def read_metrics(folder: Path) -> list[dict]:
-    """The logged events; a last line that a crash has cut short is left out."""
+    """The logged events; a line that is none (the last one, which a crash has cut short) is left out."""
     path = folder / METRICS
     records = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
-        try:
-            records.append(json.loads(line))
-        except ValueError:
-            break
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ():
+        with contextlib.suppress(ValueError):
+            record = json.loads(line)
+            if isinstance(record, dict) and isinstance(record.get("step"), int) and "split" in record:
+                records.append(record)
     return records
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import paddle
 from paddle import Tensor
 
@@ -14,26 +15,53 @@ class Meter:
     """Sums over the micro-batches since the last reading; they stay on the device until they are read."""
 
     def __init__(self):
-        self._terms: dict[str, list[Tensor]] = {}  # each with the micro-batches that had it
+        self._sums: dict[str, list[float]] = {}  # of each term, and the micro-batches that had it; read already
+        self._terms: dict[str, list[Tensor]] = {}  # not read yet
         self._hits: list[Tensor] = []
-        self._images = self._skipped = 0
+        self._counts = [0.0, 0, 0]  # hits read already, images, skipped images
 
     def add(self, terms: NamedTuple, predictions: Tensor, labels: Tensor, skipped: int = 0) -> None:
         """Count one micro-batch: named scalars, of which `total` is the loss, and predictions `(B, C)`."""
         for name, term in terms._asdict().items():
             self._terms.setdefault("loss" if name == "total" else name, []).append(term.detach())
         self._hits.append((predictions.detach().argmax(axis=-1) == labels).astype("float32").sum())
-        self._images += len(labels)
-        self._skipped += skipped
+        self._counts[1] += len(labels)
+        self._counts[2] += skipped
 
     def read(self) -> dict[str, float]:
         """Means over micro-batches and ranks (accuracy: over images; skipped: a sum); then start anew."""
-        sums = [paddle.stack(values).astype("float64").sum().item() for values in self._terms.values()]
-        counts = [len(values) for values in self._terms.values()]
-        hits = paddle.stack(self._hits).sum().item()
-        *both, hits, images, skipped = distributed.sum_over_ranks(
-            [*sums, *counts, hits, self._images, self._skipped]
-        ).tolist()
-        means = {name: both[place] / both[place + len(sums)] for place, name in enumerate(self._terms)}
+        self._fetch()
+        sums, counts = zip(*self._sums.values())
+        *both, hits, images, skipped = distributed.sum_over_ranks([*sums, *counts, *self._counts]).tolist()
+        means = {name: both[place] / both[place + len(sums)] for place, name in enumerate(self._sums)}
         self.__init__()
         return {**means, "accuracy": hits / images, "skipped": int(skipped)}
+
+    def state(self) -> dict[str, list]:
+        """What was counted since the last reading, by rank, for JSON."""
+        self._fetch()
+        mine = [*(value for pair in self._sums.values() for value in pair), *self._counts]
+        ranks = np.zeros((distributed.world_size(), len(mine)))
+        ranks[distributed.rank()] = mine
+        return {"terms": list(self._sums), "ranks": distributed.sum_over_ranks(ranks).tolist()}
+
+    def load_state(self, state: dict[str, list]) -> None:
+        """Go on from a state; that of another number of ranks goes to the main one."""
+        ranks = np.array(state["ranks"])
+        if len(ranks) != distributed.world_size():
+            ranks = np.stack([ranks.sum(axis=0), *np.zeros((distributed.world_size() - 1, ranks.shape[1]))])
+        *sums, hits, images, skipped = ranks[distributed.rank()].tolist()
+        self.__init__()
+        self._sums = {name: sums[2 * place : 2 * place + 2] for place, name in enumerate(state["terms"])}
+        self._counts = [hits, int(images), int(skipped)]
+
+    def _fetch(self) -> None:
+        """Add up what is on the device, one by one: the sums are the same wherever a run was interrupted."""
+        for name, values in self._terms.items():
+            sums = self._sums.setdefault(name, [0.0, 0])
+            for value in paddle.stack(values).astype("float64").numpy().tolist():
+                sums[0] += value
+            sums[1] += len(values)
+        if self._hits:
+            self._counts[0] += paddle.stack(self._hits).sum().item()
+        self._terms, self._hits = {}, []

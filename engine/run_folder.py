@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import fcntl
 import json
+import os
 import shutil
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 from ml_collections import ConfigDict
 
 from common.errors import UserError
-from common.files import write_json
+from common.files import remove_partial, write_json
 from engine import settings
 
 CONFIG, ENVIRONMENT, RESULT, WEIGHTS = "config.json", "environment.json", "result.json", "weights.safetensors"
-CHECKPOINTS, PRETRAINED, STAGES = "checkpoints", "pretrained.json", "stages.json"
+CHECKPOINTS, PRETRAINED, STAGES, LOCK = "checkpoints", "pretrained.json", "stages.json", ".lock"
 BESIDE = "weights_{}.safetensors"  # weights that are evaluated beside those of the result
 _OURS = (
     *(CONFIG, ENVIRONMENT, PRETRAINED, RESULT, WEIGHTS, CHECKPOINTS, "metrics.jsonl", "curve.png"),
@@ -29,7 +35,45 @@ _FREE = {
     "train.recompute",
     "train.checkpoint_every_steps",
     "train.keep_checkpoints",
+    "train.stop_unless_saved",
 }
+
+
+@contextlib.contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """A context in which no other process has the folder, made if need be, for its run.
+
+    The system takes the lock back when its process ends in whatever way, so that a stale one does not exist; it is a
+    POSIX lock, which loader workers do not inherit. What a killed run has half written is removed.
+
+    Raises:
+        UserError: when another process has it, with its number and host; or the folder can't be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = open(folder / LOCK, "a+", encoding="utf-8")  # noqa: SIM115 (closed below)
+    except OSError as error:
+        raise UserError(f"--workdir: {folder} can't be written ({error.strerror})") from None
+    with file:
+        _lock(file, folder)
+        for place in (folder, folder / CHECKPOINTS):
+            remove_partial(place)
+        yield
+
+
+def _lock(file, folder: Path) -> None:
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EAGAIN):
+            print(f"{folder}: its file system has no locks; see to it that no other run uses it", flush=True)
+            return
+        file.seek(0)
+        owner = file.read().strip() or "another process"
+        raise UserError(f"{folder} is in use by {owner}; stop that run, or give another --workdir") from None
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+    file.flush()
 
 
 def clear(folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import ctypes
+import errno
 import io
 import os
 import platform
@@ -23,6 +24,7 @@ from absl import app, logging
 from common.errors import UserError
 
 EXIT_DONE, EXIT_FAILED_EXPECTATION, EXIT_BAD_INPUT, EXIT_STOPPED = 0, 1, 2, 75
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # what a disk or a quota answers, anywhere in a run
 _PACKAGES = ("paddlepaddle", "paddlepaddle-gpu", "ppim", "ml_collections", "visualdl", "numpy", "pillow", "safetensors")
 
 
@@ -86,16 +88,19 @@ def run_tool(main: Callable[[], int]) -> None:
         _refuse(str(error))
     except MemoryError:
         _refuse("the memory is not enough: set a smaller batch size, image size or model")
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr, flush=True)
-        sys.exit(128 + signal.SIGINT)
     except BrokenPipeError:  # the reader of a pipe, such as head, has left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
     except OSError as error:
-        if error.filename is None:
+        place = str(error.filename or "")
+        if error.errno in _FULL:
+            _refuse(f"{error.strerror}{f' ({place})' if place else ''}: make room, and the same command goes on")
+        if not place:
             raise
-        _refuse(f"{error.filename}: {error.strerror}")
+        _refuse(f"{place}: {error.strerror}")
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr, flush=True)
+        sys.exit(128 + signal.SIGINT)
 
 
 def _refuse(message: str) -> NoReturn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from ml_collections import ConfigDict
@@ -27,9 +28,15 @@ def train(stages: dict[str, ConfigDict], folder: Path, overwrite: bool = False) 
     if "" in stages:
         return experiment.train(stages[""], folder, overwrite)
     distributed.start()
-    with distributed.together():
-        if distributed.is_main():
-            _claim(folder, list(stages), overwrite)
+    with contextlib.ExitStack() as held:
+        with distributed.together():
+            if distributed.is_main():
+                held.enter_context(run_folder.lock(folder))
+                _claim(folder, list(stages), overwrite)
+        return _train(stages, folder)
+
+
+def _train(stages: dict[str, ConfigDict], folder: Path) -> int:
     before, free = None, ()
     for number, (name, config) in enumerate(stages.items(), start=1):
         distributed.say(f"stage {number} of {len(stages)}: {name}")

@@ -28,6 +28,9 @@ from engine.signals import StopRequest
 from engine.teacher import load_teacher
 
 
+_NEEDED = {"global_batch", "best_top1", "best_step", "best_of", "seconds", "skipped", "meter"}  # of a state's progress
+
+
 def build_model(config: ConfigDict) -> nn.Layer:
     """Make the model of a resolved config with fresh weights, the same on every rank."""
     paddle.seed(config.seed)
@@ -85,7 +88,7 @@ class Trainer:
         self.averages = Averages(self.model, scaled.average, self.plan)
         accumulation, scaler = config.train.accumulation_steps, precision.loss_scaler(config.train)
         self.optimizer = Optimizer(self.model, scaled.optim, self.plan.steps, accumulation, scaler)
-        self.diagnosis = Diagnosis(config, self.plan)
+        self.diagnosis, self.meter = Diagnosis(config, self.plan), Meter()
         self.progress = {"step": 0, "best_top1": -1.0, "best_step": -1, "best_of": RAW, "seconds": 0.0, "skipped": 0}
         self.progress.update(global_batch=self.plan.global_batch, micro_batch=config.train.batch_size)
         if self.teacher:
@@ -93,11 +96,12 @@ class Trainer:
 
     def train(self) -> bool:
         """Run the steps that are left. Gives False when a signal stopped it (after saving), True at the end."""
-        config, objective, optimizer = self.config, self.objective, self.optimizer
-        model, meter = distributed.wrap(self.model), Meter()
+        config, objective, optimizer, meter = self.config, self.objective, self.optimizer, self.meter
+        model = distributed.wrap(self.model)
         model.train()
-        with self._log() as log, StopRequest() as stop:
+        with self._log() as log, StopRequest() as stop, self._writer() as writer:
             log.pictures("train/images", self.train_set)
+            self.diagnosis.replay(log.records, len(self.val_set or ()))
             for batch in self.batches():
                 step, micro = optimizer.steps_done, optimizer.micro_batches
                 sync = distributed.gradient_sync(model, due=optimizer.last_micro_batch)
@@ -119,24 +123,48 @@ class Trainer:
                 self.progress.update(step=step, seconds=log.seconds)
                 if last or step % config.train.log_every_steps == 0:
                     self._record(log, meter.read(), lr)
+                    writer.check()
                 improved = self._validate(log) if last or step % self.plan.eval_every == 0 else False
                 if improved or last or stopping or step % config.train.checkpoint_every_steps == 0:
-                    self._save(log)
+                    self._save(log, writer)
                 if stopping and not last:
                     return False
         return True
 
     def resume(self) -> int:
         """Take the newest good checkpoint, if there is one; gives the step to go on from."""
-        state = checkpoint.newest(self.folder / run_folder.CHECKPOINTS)
+        state = self._newest()
         if state:
+            self._check_version(state.progress)
             self._check_split(state.progress)
             self._check_teacher(state.progress)
             models.assign_all(self.model, state.model, str(self.folder))
             self.averages.load_state(state.averages)
             self.optimizer.load_state(state.optimizer, state.progress["step"])
+            self.meter.load_state(state.progress.pop("meter"))
             self.progress = {**self.progress, **state.progress, "micro_batch": self.config.train.batch_size}
         return self.progress["step"]
+
+    def _newest(self) -> checkpoint.State | None:
+        """The newest good checkpoint, the same on all ranks: the main one chooses it."""
+        folder, state = self.folder / run_folder.CHECKPOINTS, None
+        if distributed.is_main():
+            state = checkpoint.newest(folder, distributed.say)
+        step = int(distributed.from_main(state.progress["step"] if state else -1))
+        return state if distributed.is_main() or step < 0 else checkpoint.load(folder, step)
+
+    def _check_version(self, before: dict) -> None:
+        """See that a checkpoint has all that this version goes on from.
+
+        Raises:
+            UserError: when it has not.
+        """
+        lacking = sorted(_NEEDED - before.keys())
+        if lacking:
+            raise UserError(
+                f"{self.folder}: its checkpoints are of another version of this project (they lack {lacking[0]}); go on "
+                "with that one, or give another --workdir"
+            )
 
     def _check_split(self, before: dict) -> None:
         """Go on with another split into cards and accumulation only where it changes nothing.
@@ -177,9 +205,9 @@ class Trainer:
         """Evaluate the best weights (the last, where none are held out) on the test images, and write the result."""
         progress, config = self.progress, self.config
         step, chosen = progress["step"], self.averages.names(progress["step"])[-1]
-        if progress["best_step"] >= 0:
+        best = self._best()
+        if best:
             step, chosen = progress["best_step"], progress["best_of"]
-            best = checkpoint.load(self.folder / run_folder.CHECKPOINTS, step)
             models.assign_all(self.model, best.model, str(self.folder))
             self.averages.load_state(best.averages)
         test_set = data.build(config, "test")
@@ -189,7 +217,7 @@ class Trainer:
         distributed.say(*self.diagnosis.test(result))
         outcome = {
             **_measured(result),
-            "best_top1": progress["best_top1"] if progress["best_step"] >= 0 else None,
+            "best_top1": progress["best_top1"] if best else None,
             "step": step,
             "weights_of": chosen,
             "beside": {
@@ -205,6 +233,20 @@ class Trainer:
             write_json(self.folder / run_folder.RESULT, outcome)
             report.show_result(result, outcome, self.folder)
         return outcome
+
+    def _best(self) -> checkpoint.State | None:
+        """The state with the best score; None where no images are held out, or it is lost: the last stands in."""
+        step, folder, best = self.progress["best_step"], self.folder / run_folder.CHECKPOINTS, None
+        if step < 0:
+            return None
+        if distributed.is_main():
+            try:
+                best = checkpoint.load(folder, step)
+            except UserError as error:
+                distributed.say(f"warning: the best weights, of step {step}, are lost, the last are used: {error}")
+        if not distributed.from_main(best is not None):
+            return None
+        return best or checkpoint.load(folder, step)
 
     def _test(self, name: str, chosen: bool, test_set) -> Result:
         """Evaluate the weights or one of their averages on the test images, and write them down."""
@@ -276,13 +318,18 @@ class Trainer:
         log.restart_rate()
         return improved
 
-    def _save(self, log) -> None:
+    def _writer(self) -> checkpoint.Writer:
+        train = self.config.train
+        folder = self.folder / run_folder.CHECKPOINTS
+        return checkpoint.Writer(folder, train.keep_checkpoints, train.stop_unless_saved, distributed.say)
+
+    def _save(self, log, writer: checkpoint.Writer) -> None:
         self._check_numbers()
+        progress = {**self.progress, "meter": self.meter.state()}
         if distributed.is_main():
+            log.sync()
             arrays, averages = weights.arrays_of(self.model), self.averages.state()
-            state = checkpoint.State(arrays, self.optimizer.state(), self.progress, averages)
-            checkpoint.save(self.folder / run_folder.CHECKPOINTS, state, self.config.train.keep_checkpoints)
-        distributed.barrier()  # the others may read it next
+            writer.save(checkpoint.State(arrays, self.optimizer.state(), progress, averages))
         log.restart_rate()
 
 

@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from common.errors import UserError
@@ -70,8 +71,8 @@ def write_arrays(path: str | Path, arrays: dict[str, np.ndarray], own: dict | No
                     pickle.dump(arrays, file, protocol=4)
             else:
                 write_torch(temporary, arrays)
-    except OSError as error:
-        raise UserError(f"{path}: can't be written ({error.strerror or error})") from None
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path}: can't be written ({getattr(error, 'strerror', None) or error})") from None
 
 
 def _read_pdparams(path: Path) -> dict[str, np.ndarray]:
