@@ -7,6 +7,7 @@ import itertools
 import json
 import math
 import os
+import socket
 from collections.abc import Iterator
 
 import numpy as np
@@ -28,14 +29,31 @@ def start() -> None:
         UserError: when they can't be joined.
     """
     if dist.get_world_size() > 1 and not dist.is_initialized():
+        if is_main():
+            _check_port()
+        dist.init_parallel_env()
+
+
+def _check_port() -> None:
+    """See that the main process can listen where the others will look for it: Paddle's store would abort.
+
+    Raises:
+        UserError: when another program listens there.
+    """
+    own = os.environ.get("PADDLE_MASTER") or os.environ.get("PADDLE_TRAINER_ENDPOINTS", "").split(",")[0]
+    if os.environ.get("MASTER_ADDR") and os.environ.get("MASTER_PORT"):
+        own = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+    port = own.rpartition(":")[2]
+    if not port.isdigit():
+        return
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            dist.init_parallel_env()
-        except (RuntimeError, SystemError, ValueError, OSError) as error:  # what Paddle's store throws in C++
-            meeting = os.environ.get("MASTER_ADDR") or os.environ.get("PADDLE_MASTER") or "its first process"
-            reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+            probe.bind(("", int(port)))
+        except (OSError, OverflowError) as error:
             raise UserError(
-                f"process {rank()} of {world_size()} can't join the others at {meeting} ({reason}); is the port in "
-                "use, or another process gone? Start them again, with another port in --master"
+                f"the processes are to meet at {own}, but the port can't be had ({error}); stop what uses it, or start "
+                "them with another port in --master"
             ) from None
 
 

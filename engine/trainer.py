@@ -27,8 +27,8 @@ from engine.precise_bn import precise_statistics
 from engine.signals import StopRequest
 from engine.teacher import load_teacher
 
-
-_NEEDED = {"global_batch", "best_top1", "best_step", "best_of", "seconds", "skipped", "meter"}  # of a state's progress
+# What a state's progress must have; checkpoints of older versions lack some.
+_NEEDED = {"global_batch", "best_top1", "best_step", "best_of", "seconds", "skipped", "meter"}
 
 
 def build_model(config: ConfigDict) -> nn.Layer:
@@ -162,8 +162,8 @@ class Trainer:
         lacking = sorted(_NEEDED - before.keys())
         if lacking:
             raise UserError(
-                f"{self.folder}: its checkpoints are of another version of this project (they lack {lacking[0]}); go on "
-                "with that one, or give another --workdir"
+                f"{self.folder}: its checkpoints are of another version of this project (they lack {lacking[0]}); "
+                "go on with that one, or give another --workdir"
             )
 
     def _check_split(self, before: dict) -> None:
