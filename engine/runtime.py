@@ -141,9 +141,19 @@ def check_output(flag: str, path: str | Path, inputs: Sequence[str | Path] = ())
         raise UserError(f"{flag}: {target} is a folder; give the name of a file")
     if target.exists() and any(Path(one).exists() and target.samefile(one) for one in inputs):
         raise UserError(f"{flag}: {target} is an input, which would be lost; give another file")
-    above = next((folder for folder in target.absolute().parents if folder.exists()), target)
+    check_folder(flag, target.absolute().parent)
+
+
+def check_folder(flag: str, path: Path) -> None:
+    """See before the work that files can be written in a folder, which need not be there.
+
+    Raises:
+        UserError: when they can't.
+    """
+    above = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
     if not above.is_dir() or not os.access(above, os.W_OK):
-        raise UserError(f"{flag}: {target} can't be written: {above} is no folder, or not writable")
+        reason = "not writable" if above.is_dir() else "a file"
+        raise UserError(f"{flag}: {path} can't be written: {above} is {reason}")
 
 
 def environment() -> dict[str, object]:

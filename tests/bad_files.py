@@ -1,4 +1,8 @@
-"""Damaged, odd and misplaced inputs for `test_bad_input.py`: each function writes one below the folder it is given."""
+"""Damaged, odd and misplaced inputs for the tables of `test_bad_input.py`.
+
+The functions of the first half write something below the folder that they are given; those of the second half give or
+are what a row of a table has: `make(place, run)`, where `run` is a finished run to copy from.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,13 @@ import numpy as np
 from conftest import paint
 from PIL import Image
 from safetensors.numpy import load_file, save_file
+
+# The small model of the rows on images, and a name that no file system takes.
+SMALL = (
+    "main.py --config.train.steps=2 --config.train.batch_size=4 --config.model.name=vit_n_8 "
+    "--config.model.image_size=8 --config.data.cache_dir={t}/cache"
+)
+LONG = "x" * 300
 
 
 def picture(size: int = 8, kind: str = "png") -> bytes:
@@ -114,3 +125,91 @@ def changed_run(place: Path, source: Path, change) -> None:
     config = json.loads(path.read_text(encoding="utf-8"))
     change(config)
     path.write_text(json.dumps(config), encoding="utf-8")
+
+
+def nothing(place: Path, run: Path) -> None:
+    """The command line alone is wrong."""
+
+
+def made(function, *arguments, **fields):
+    """`function(place, ...)` for the table."""
+    return lambda place, run: function(place, *arguments, **fields)
+
+
+def config(text: str):
+    """`c.py` with a `get_config` that does what the text says to `c`."""
+    head = "from configs import default\ndef get_config():\n    c = default.get_config()\n    c.train.steps = 1\n"
+    return made(write, "c.py", f"{head}    {text}\n")
+
+
+def images_then(change):
+    """`images/`, with `change(folder)` done to it."""
+
+    def make(place: Path, run: Path) -> None:
+        images(place)
+        change(place / "images")
+
+    return make
+
+
+def cifar_file(name: str, content: bytes):
+    """CIFAR-10's folder with another content of one file."""
+
+    def make(place: Path, run: Path) -> None:
+        cifar(place)
+        write(place, f"cifar-10-batches-py/{name}", content)
+
+    return make
+
+
+def tiny_with(name: str, content):
+    """Tiny ImageNet's zip with another content of one file (None: without it)."""
+    return made(tiny, **{name: content})
+
+
+def weights(change):
+    """The run's weights, changed as in `changed_weights`."""
+    return lambda place, run: changed_weights(place, run / "weights.safetensors", change)
+
+
+def own_field(group: str, name: str, value):
+    """The run's weights with another value of a field in their config."""
+    return weights(lambda arrays, own: own["config"][group].update({name: value}))
+
+
+def run_config(change):
+    """A copy of the run, changed as in `changed_run`."""
+    return lambda place, run: changed_run(place, run, change)
+
+
+def run_file(name: str, content: bytes | str | None):
+    """A copy of the run with another content of one file (None: without it)."""
+
+    def make(place: Path, run: Path) -> None:
+        shutil.copytree(run, place / "run")
+        (place / "run" / name).unlink() if content is None else write(place, f"run/{name}", content)
+
+    return make
+
+
+def zip_in_zip(place: Path, run: Path) -> None:
+    """Tiny ImageNet's zip inside a zip of that name."""
+    tiny(place)
+    inner = (place / "tiny-imagenet-200.zip").read_bytes()
+    archive(place, "tiny-imagenet-200.zip", {"tiny-imagenet-200.zip": inner})
+
+
+def cut_short(name: str, make):
+    """What `make` gives, with the end of one file cut off."""
+
+    def cut(place: Path, run: Path) -> None:
+        make(place, run)
+        path = place / name
+        path.write_bytes(path.read_bytes()[:-60])
+
+    return cut
+
+
+def copied(place: Path, run: Path) -> None:
+    """The run's weights as they are."""
+    shutil.copy(run / "weights.safetensors", place)

@@ -18,6 +18,8 @@ from absl import flags
 from common.errors import UserError
 from engine import runtime, settings, validation
 
+_MOST_STEPS = 10**6
+
 
 def _parse(argv: Sequence[str]) -> list[str]:
     flags.DEFINE_integer("steps", 100, "Optimiser steps of the test, at most.")
@@ -38,8 +40,8 @@ def main(argv: list[str]) -> int:
     runtime.prepare_environment()
     from engine import lr_finder  # imports paddle, which reads the environment
 
-    if values.steps < lr_finder.LEAST_STEPS:
-        raise UserError(f"--steps is {values.steps}, expected {lr_finder.LEAST_STEPS} or more")
+    if not lr_finder.LEAST_STEPS <= values.steps <= _MOST_STEPS:
+        raise UserError(f"--steps is {values.steps}, expected {lr_finder.LEAST_STEPS} or more, at most {_MOST_STEPS:,}")
     folder = Path(os.path.expanduser(values.output or f"output/{settings.run_name()}_lr_find"))
     rates = lr_finder.growing_rates(values.lowest, values.highest, values.steps)
     print(*lr_finder.find(config, rates, folder), sep="\n")

@@ -141,7 +141,7 @@ def main() -> int:
     if min(arguments.seeds) < 0:
         raise UserError(f"--seeds has {min(arguments.seeds)}, expected 0 or more")
     runtime.check_output("--json", arguments.json or "")
-    runtime.check_output("--workdir", arguments.workdir / "anything")
+    runtime.check_folder("--workdir", arguments.workdir)
     rows = settings_of(arguments.config, arguments.set, arguments.rows)
     threads = max(1, (os.cpu_count() or 1) // arguments.jobs)
     tasks = [(row, seed) for row in rows for seed in arguments.seeds]
