@@ -11,26 +11,36 @@ from pathlib import Path
 from absl import flags
 
 from engine import runtime, settings, validation
+from engine.signals import StopRequest
 
 flags.DEFINE_string("workdir", "", "Folder of the run; empty: output/<name of the config file>, with _<row> for a row.")
 settings.define_row()
 flags.DEFINE_bool("dry_run", False, "Print the plan, take one real step on made-up images, and exit.")
 flags.DEFINE_bool("overwrite", False, "Remove the run that is in the folder and start anew.")
+flags.DEFINE_float(
+    "max_hours", 0.0, "Stop like at a signal, saved and with exit code 75, before so many hours; 0: never."
+)
 
 
 def main(argv: list[str]) -> int:
     """Run the experiment of the flags; gives the exit code."""
+    with StopRequest(settings.FLAGS.max_hours) as stop:
+        return _run(stop)
+
+
+def _run(stop: StopRequest) -> int:
     configs = settings.stages(settings.FLAGS.row)
     for config in configs.values():
         validation.validate(config)
         validation.validate_length(config)
-    runtime.prepare_environment()
+    with stop.held():
+        runtime.prepare_environment()
     from engine import experiment, stages  # import paddle, which reads the environment
 
     if settings.FLAGS.dry_run:
         return experiment.dry_run(configs)
     folder = Path(os.path.expanduser(settings.FLAGS.workdir or f"output/{settings.run_name()}"))
-    return stages.train(configs, folder, settings.FLAGS.overwrite)
+    return stages.train(configs, folder, settings.FLAGS.overwrite, stop)
 
 
 if __name__ == "__main__":

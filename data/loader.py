@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import functools
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -16,6 +19,7 @@ from paddle.io import DataLoader, Dataset
 from common.errors import UserError
 
 _AHEAD = 2  # batches that each worker prepares, Paddle's own default
+_SIGNAL_OF_PARENTS_DEATH = 1  # of prctl(2)
 
 
 class Batch(NamedTuple):
@@ -70,6 +74,13 @@ def _shared_memory_fits(needed: int) -> bool:
     return free >= needed
 
 
+def _begin_worker(number: int) -> None:
+    """Have a worker leave with its trainer, and not before: a signal to all of a group is for the trainer."""
+    os.setpgid(0, 0)
+    with contextlib.suppress(OSError, AttributeError):  # where there is no such call, Paddle's watch dog must do
+        ctypes.CDLL(None).prctl(_SIGNAL_OF_PARENTS_DEATH, signal.SIGKILL)
+
+
 def _batches(dataset, sampler, workers: int) -> Iterator[list[Tensor]]:
     guarded = _Guarded(dataset)
     if workers == 0:
@@ -80,6 +91,7 @@ def _batches(dataset, sampler, workers: int) -> Iterator[list[Tensor]]:
     needed = images * _AHEAD * workers * int(os.environ.get("PADDLE_LOCAL_SIZE", "1"))
     shared = _shared_memory_fits(needed)
     options = {"collate_fn": _collate, "num_workers": workers, "use_shared_memory": shared, "return_list": True}
+    options["worker_init_fn"] = _begin_worker
     yield from DataLoader(guarded, batch_sampler=sampler, **options)
 
 

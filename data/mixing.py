@@ -92,7 +92,10 @@ class Mixing:
 
 
 def _cut(side: int, share: float, rng: np.random.Generator) -> Mix:
-    """A box of `1 - share` of the area, before it is cut off at the edges; the mix has the exact share."""
+    """A box of `1 - share` of the area, before it is cut off at the edges; the mix has the exact share.
+
+    As in the code of the CutMix paper it reaches half its side, rounded down, to both sides of its centre.
+    """
     half = int(side * (1 - share) ** 0.5) // 2
     rows, columns = (
         slice(*np.clip([centre - half, centre + half], 0, side).tolist()) for centre in rng.integers(0, side, 2)

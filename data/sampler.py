@@ -96,6 +96,11 @@ class EvalSampler(DistributedBatchSampler):
     def __init__(self, dataset: Dataset, batch_size: int, rank: int | None = None, ranks: int | None = None):
         super().__init__(dataset, batch_size, num_replicas=ranks, rank=rank, shuffle=False, drop_last=False)
 
+    @property
+    def common_batches(self) -> int:
+        """The batches that every rank has: some may have one more."""
+        return -(-(len(self.dataset) // self.nranks) // self.batch_size)
+
     def _mine(self) -> range:
         return range(self.local_rank, len(self.dataset), self.nranks)
 

@@ -6,6 +6,7 @@ the seed and the step (see `data/sampler.py`, `data/dataset.py` and `trainer.see
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Callable
@@ -35,17 +36,25 @@ class State(NamedTuple):
 class Writer:
     """Writes states in a thread of its own, one at a time: training goes on meanwhile.
 
-    At the end of its `with` block the last one is on the disk, unless a second Ctrl-C ends it.
+    At the end of its `with` block the last one is on the disk.
 
     Args:
         folder: the run's `checkpoints`.
         keep: how many of the newest to keep, at least 1.
         stop: whether a state that can't be written ends the run; else that is told, and training goes on without it.
         say: tells a line.
+        timer: gives a context around the writing of a state.
     """
 
-    def __init__(self, folder: Path, keep: int, stop: bool = True, say: Callable[[str], None] = print):
-        self._folder, self._keep, self._stop, self._say = folder, keep, stop, say
+    def __init__(
+        self,
+        folder: Path,
+        keep: int,
+        stop: bool = True,
+        say: Callable[[str], None] = print,
+        timer: Callable[[], contextlib.AbstractContextManager] = contextlib.nullcontext,
+    ):
+        self._folder, self._keep, self._stop, self._say, self._timer = folder, keep, stop, say, timer
         self._thread: threading.Thread | None = None
         self._failure: str | None = None
 
@@ -55,7 +64,7 @@ class Writer:
     def __exit__(self, kind, *exception) -> None:
         if kind is None:
             self.wait()
-        elif self._thread and kind is not KeyboardInterrupt:
+        elif self._thread:
             self._thread.join()
 
     def save(self, state: State) -> None:
@@ -92,7 +101,8 @@ class Writer:
 
     def _write(self, state: State) -> None:
         try:
-            save(self._folder, state, self._keep)
+            with self._timer():
+                save(self._folder, state, self._keep)
         except (OSError, SafetensorError) as error:
             self._failure = f"{self._folder / _name(state.progress['step'])} could not be written ({error})"
 

@@ -65,12 +65,19 @@ def exchange(text: str) -> list[str]:
     """
     if world_size() == 1:
         return [text]
-    store, number = core.create_or_get_global_tcp_store(), next(_exchanges)
-    store.set(f"rdrop/{number}/{rank()}", text.encode())
+    store, number = core.create_or_get_global_tcp_store(), _tell(text)
     keys = [f"rdrop/{number}/{other}" for other in range(world_size())]
     for key in keys:
         store.wait(key)
     return [bytes(store.get(key)).decode() for key in keys]
+
+
+def _tell(text: str) -> int:
+    """Say a text to the others without waiting for theirs; gives the number of the exchange."""
+    number = next(_exchanges)
+    if world_size() > 1:
+        core.create_or_get_global_tcp_store().set(f"rdrop/{number}/{rank()}", text.encode())
+    return number
 
 
 @contextlib.contextmanager
@@ -87,6 +94,9 @@ def together() -> Iterator[None]:
         yield
     except UserError as error:
         own = error
+    except BaseException as error:  # a request to stop, or a fault: the others need not wait
+        _tell(type(error).__name__)
+        raise
     said = exchange(str(own) if own else "")
     if own:
         raise own

@@ -81,7 +81,7 @@ def normalise(images: Tensor, config) -> Tensor:
 
 
 @paddle.no_grad()
-def evaluate(model: nn.Layer, dataset, config, on_batch=lambda images: None) -> Result:
+def evaluate(model: nn.Layer, dataset, config, on_batch=lambda images: None, check=lambda: None) -> Result:
     """Evaluate a model on a data set, with all processes; each gets the whole result.
 
     Args:
@@ -89,14 +89,20 @@ def evaluate(model: nn.Layer, dataset, config, on_batch=lambda images: None) -> 
         dataset: what `data.build` gives, without augmentation.
         config: a whole config.
         on_batch: called with the number of images after each batch on this process.
+        check: called before each batch that all processes have; may end the evaluation by raising on all of them.
     """
     was_training = model.training
     model.eval()
+    sampler = data.EvalSampler(dataset, config.eval.batch_size)
     counter, started = Counter(), time.perf_counter()
-    for batch in data.load(dataset, data.EvalSampler(dataset, config.eval.batch_size), config.data.workers):
-        logits = model(normalise(batch.images, config.model))
-        counter.add(logits.astype("float32").numpy(), batch.labels.numpy())
-        on_batch(len(batch.labels))
-    if was_training:
-        model.train()
+    try:
+        for number, batch in enumerate(data.load(dataset, sampler, config.data.workers)):
+            if number < sampler.common_batches:
+                check()
+            logits = model(normalise(batch.images, config.model))
+            counter.add(logits.astype("float32").numpy(), batch.labels.numpy())
+            on_batch(len(batch.labels))
+    finally:
+        if was_training:
+            model.train()
     return counter.result(time.perf_counter() - started)

@@ -20,6 +20,7 @@ from engine.diagnosis import Diagnosis
 from engine.noise import noise
 from engine.objective import make_objective
 from engine.optimizers import Optimizer
+from engine.signals import Stopped, StopRequest
 from engine.teacher import Teacher, fresh_teacher, load_teacher
 from engine.trainer import Trainer, build_model, load_pretrained
 
@@ -27,7 +28,13 @@ _DRY_IMAGES = 2
 _PLACES = ("data.root", "data.cache_dir", "data.unlabelled_root", "data.workers")  # may be others on other machines
 
 
-def train(config: ConfigDict, folder: Path, overwrite: bool = False, free: tuple[str, ...] = ()) -> int:
+def train(
+    config: ConfigDict,
+    folder: Path,
+    overwrite: bool = False,
+    free: tuple[str, ...] = (),
+    stop: StopRequest | None = None,
+) -> int:
     """Train, or go on with a run that was stopped; gives the exit code.
 
     Args:
@@ -35,10 +42,16 @@ def train(config: ConfigDict, folder: Path, overwrite: bool = False, free: tuple
         folder: of the run.
         overwrite: remove an earlier run there and start anew.
         free: fields that may differ from those of the run that is there, beside those that always may.
+        stop: what may ask the run to stop; None: nothing.
+
+    Raises:
+        Stopped: when it was asked to before there was anything to save.
     """
     distributed.start()
-    trainer = _prepare(config, folder)  # what is refused leaves the folder as it is
-    with contextlib.ExitStack() as held:
+    stop = stop or StopRequest()
+    stop.check()
+    trainer = _prepare(config, folder, stop)  # what is refused leaves the folder as it is
+    with stop.deferred(), contextlib.ExitStack() as held:
         with distributed.together():
             if distributed.is_main():
                 held.enter_context(run_folder.lock(folder))
@@ -59,14 +72,18 @@ def _run(trainer: Trainer) -> int:
     _check_shared(folder)
     step = trainer.resume()
     _announce(trainer, step)
-    if not trainer.train():
-        distributed.say(f"stopped after step {trainer.progress['step']}, saved; the same command goes on from there")
-        return runtime.EXIT_STOPPED
-    trainer.finish()
-    return runtime.EXIT_DONE
+    try:
+        if trainer.train():
+            trainer.finish()
+            return runtime.EXIT_DONE
+    except Stopped:  # in an evaluation behind the last step that was saved
+        pass
+    step, reason = trainer.progress["step"], trainer.stop.reason
+    distributed.say(f"stopped after step {step} ({reason}), saved; the same command goes on from there")
+    return runtime.EXIT_STOPPED
 
 
-def _prepare(config: ConfigDict, folder: Path) -> Trainer:
+def _prepare(config: ConfigDict, folder: Path, stop: StopRequest) -> Trainer:
     """Everything that a run needs, the test images included, the same on all processes.
 
     Raises:
@@ -85,7 +102,7 @@ def _prepare(config: ConfigDict, folder: Path) -> Trainer:
         config = plan.with_classes(config, len(train_set.classes))
     check_same_data({"train": train_set, "test": test_set, "unlabelled": unlabelled_set})
     with distributed.together():
-        return Trainer(config, train_set, val_set, unlabelled_set, folder)
+        return Trainer(config, train_set, val_set, unlabelled_set, folder, stop)
 
 
 def check_same_config(config: ConfigDict) -> None:
@@ -168,8 +185,9 @@ def dry_run(stages: dict[str, ConfigDict]) -> int:
 
 
 def _try_out(config: ConfigDict) -> None:
-    if config.model.pretrained and models.needs_download(config.model.pretrained):
-        distributed.say(f"pretrained weights {config.model.pretrained!r} are not here yet: not loaded in a dry run")
+    pretrained = config.model.pretrained
+    if pretrained and models.needs_download(pretrained):
+        distributed.say(f"pretrained weights {pretrained!r} are not here yet: not loaded in a dry run")
         config = settings.changed(config, {"model.pretrained": ""})
     config = plan.with_input(config)
     train_images, num_classes = data.facts(config)
@@ -184,7 +202,8 @@ def _try_out(config: ConfigDict) -> None:
     Averages(model, config.average, arithmetic)  # refuses what it can't average
     described = plan.describe_model(model, config) + plan.describe(config, arithmetic)
     described += [teacher.describe()] if teacher else []
-    distributed.say(*described, *Diagnosis(config, arithmetic).start())
+    trained_as = settings.changed(config, {"model.pretrained": pretrained})
+    distributed.say(*described, *Diagnosis(trained_as, arithmetic).start())
     terms = _one_step(model, teacher, plan.with_rate(config, arithmetic.global_batch), arithmetic.steps)
     if not math.isfinite(terms.total.item()):
         raise UserError(f"the loss of one step on made-up images is {terms.total.item()}: see the fields of the loss")

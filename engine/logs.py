@@ -69,12 +69,13 @@ class RunLog(Silent):
         plan: its arithmetic.
         step: where the run goes on; events after it are of steps that will be repeated, and are removed.
         seconds: time of the run so far.
+        validated: whether the validation of that step, if any, is part of what was before; else it will be repeated.
     """
 
-    def __init__(self, folder: Path, plan, step: int, seconds: float):
+    def __init__(self, folder: Path, plan, step: int, seconds: float, validated: bool = True):
         super().__init__(seconds)
         self._plan = plan
-        self.records = [record for record in read_metrics(folder) if record["step"] <= step]
+        self.records = _until(read_metrics(folder), step, validated)
         write_text(folder / METRICS, "".join(json.dumps(record) + "\n" for record in self.records))
         self._metrics = open(folder / METRICS, "a", encoding="utf-8")  # noqa: SIM115 (open as long as the run)
         # VisualDL's server shows the newest file of a folder only: there is one, written again after a resume.
@@ -141,6 +142,13 @@ class RunLog(Silent):
         for name, value in record.items():
             if name not in ("step", "split", "epoch", "seconds"):
                 self._visualdl.add_scalar(f"{record['split']}/{name}", value, record["step"])
+
+
+def _until(records: list[dict], step: int, validated: bool) -> list[dict]:
+    """The records up to a step, or up to its validation, which comes last."""
+    kept = [record for record in records if record["step"] <= step]
+    repeated = (record["step"] == step and record["split"].startswith("val") for record in kept)
+    return kept if validated else kept[: next((place for place, found in enumerate(repeated) if found), len(kept))]
 
 
 def read_metrics(folder: Path) -> list[dict]:

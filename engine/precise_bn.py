@@ -8,7 +8,7 @@ it is given in a number of training batches, which are normalised by their own s
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import paddle
@@ -64,11 +64,18 @@ def estimate(model: nn.Layer, batches: Iterable[Tensor]) -> None:
         norm._variance.set_value(np.maximum(second / count - mean**2, 0).astype(np.float32))
 
 
+def _images(batches: Iterable[data.Batch], config, check: Callable[[], None]) -> Iterator[Tensor]:
+    for batch in batches:
+        check()
+        yield normalise(batch.images, config)
+
+
 @contextlib.contextmanager
-def precise_statistics(model: nn.Layer, dataset, config) -> Iterator[None]:
+def precise_statistics(model: nn.Layer, dataset, config, check=lambda: None) -> Iterator[None]:
     """A context in which batch norms have the statistics of `average.precise_bn_batches` training batches a card.
 
-    They are the first ones that the seed gives, so that the same weights always get the same statistics.
+    They are the first ones that the seed gives, so that the same weights always get the same statistics. `check` is
+    called before each of them, and may end it by raising on all processes; the statistics are then those of before.
     """
     batches, norms = config.average.precise_bn_batches, models.batch_norms(model)
     if not batches or not norms:
@@ -76,9 +83,8 @@ def precise_statistics(model: nn.Layer, dataset, config) -> Iterator[None]:
         return
     own = [(norm._mean.clone(), norm._variance.clone()) for norm in norms]
     sampler = data.TrainSampler(dataset, config.train.batch_size, 1, batches, config.seed, 0)
-    loaded = data.load(dataset, sampler, config.data.workers)
-    estimate(model, (normalise(batch.images, config.model) for batch in loaded))
     try:
+        estimate(model, _images(data.load(dataset, sampler, config.data.workers), config.model, check))
         yield
     finally:
         for norm, (mean, variance) in zip(norms, own):

@@ -92,7 +92,7 @@ def clear(folder: Path) -> None:
             f"--overwrite: {folder} has {found[0].name}, but is not the folder of a run; clear it by hand"
         ) from None
     try:
-        for path in found:
+        for path in reversed(found):  # the config last: what is left after a kill can still be cleared
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:

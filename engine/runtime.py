@@ -13,6 +13,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from importlib import metadata
@@ -22,9 +23,13 @@ from typing import NoReturn
 from absl import app, logging
 
 from common.errors import UserError
+from engine.signals import Stopped
 
-EXIT_DONE, EXIT_FAILED_EXPECTATION, EXIT_BAD_INPUT, EXIT_STOPPED = 0, 1, 2, 75
+EXIT_DONE, EXIT_FAILED_EXPECTATION, EXIT_BAD_INPUT, EXIT_FAULT, EXIT_STOPPED = 0, 1, 2, 70, 75
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # what a disk or a quota answers, anywhere in a run
+# What a path of the user's can be refused for; other errors (of a disk, of a network) may pass.
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
+_REFUSED += (errno.ENAMETOOLONG, errno.ELOOP)
 _PACKAGES = ("paddlepaddle", "paddlepaddle-gpu", "ppim", "ml_collections", "visualdl", "numpy", "pillow", "safetensors")
 
 
@@ -77,35 +82,39 @@ def run(main: Callable[[Sequence[str]], int], parser: Callable[[Sequence[str]], 
 
 
 def run_tool(main: Callable[[], int]) -> None:
-    """Run a tool that reads its own command line; a `UserError` becomes one line.
-
-    So do a file that the system refuses where nobody looked for it (a name that is too long, a folder without
-    permission, a full disk), and memory that is not there.
-    """
+    """Run a tool that reads its own command line; a `UserError` becomes one line, a fault has a code of its own."""
     try:
         sys.exit(main())
     except UserError as error:
-        _refuse(str(error))
+        sys.exit(_refuse(str(error)))
     except MemoryError:
-        _refuse("the memory is not enough: set a smaller batch size, image size or model")
+        sys.exit(_refuse("the memory is not enough: set a smaller batch size, image size or model"))
+    except Stopped as stop:
+        print(f"stopped ({stop}) before the first step; the same command goes on", file=sys.stderr, flush=True)
+        sys.exit(EXIT_STOPPED)
     except BrokenPipeError:  # the reader of a pipe, such as head, has left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
-    except OSError as error:
-        place = str(error.filename or "")
-        if error.errno in _FULL:
-            _refuse(f"{error.strerror}{f' ({place})' if place else ''}: make room, and the same command goes on")
-        if not place:
-            raise
-        _refuse(f"{place}: {error.strerror}")
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr, flush=True)
         sys.exit(128 + signal.SIGINT)
+    except Exception as error:
+        sys.exit(_tell_fault(error))
 
 
-def _refuse(message: str) -> NoReturn:
+def _tell_fault(error: Exception) -> int:
+    """A file that the system refuses is one line; any other fault shows where it is, and has a code of its own."""
+    number, place = getattr(error, "errno", None), getattr(error, "filename", None)
+    if not isinstance(error, OSError) or number not in (*_FULL, *_REFUSED) or not (place or number in _FULL):
+        traceback.print_exc()
+        return EXIT_FAULT
+    remedy = "make room, and the same command goes on" if number in _FULL else "give another path, or mend this one"
+    return _refuse(f"{error.strerror}{f' ({place})' if place else ''}: {remedy}")
+
+
+def _refuse(message: str) -> int:
     print(f"error: {message}", file=sys.stderr, flush=True)
-    sys.exit(EXIT_BAD_INPUT)
+    return EXIT_BAD_INPUT
 
 
 class ArgumentParser(argparse.ArgumentParser):

@@ -10,9 +10,10 @@ from ml_collections import ConfigDict
 from common.errors import UserError
 from common.files import sha256, write_json
 from engine import distributed, experiment, run_folder, runtime, settings
+from engine.signals import StopRequest
 
 
-def train(stages: dict[str, ConfigDict], folder: Path, overwrite: bool = False) -> int:
+def train(stages: dict[str, ConfigDict], folder: Path, overwrite: bool = False, stop: StopRequest | None = None) -> int:
     """Train the stages that are not finished; gives the exit code.
 
     Args:
@@ -20,23 +21,25 @@ def train(stages: dict[str, ConfigDict], folder: Path, overwrite: bool = False) 
             which then has the folder of the run for itself.
         folder: of the run. It gets the last stage's result, with time and images of all of them.
         overwrite: remove an earlier run there and start anew.
+        stop: what may ask the run to stop; None: nothing.
 
     Raises:
         UserError: also when the folder holds another kind of run, or a stage began with other weights than those that
             the stage before it has now.
     """
     if "" in stages:
-        return experiment.train(stages[""], folder, overwrite)
+        return experiment.train(stages[""], folder, overwrite, stop=stop)
     distributed.start()
+    stop = stop or StopRequest()
     with contextlib.ExitStack() as held:
-        with distributed.together():
+        with distributed.together(), stop.deferred():
             if distributed.is_main():
                 held.enter_context(run_folder.lock(folder))
                 _claim(folder, list(stages), overwrite)
-        return _train(stages, folder)
+        return _train(stages, folder, stop)
 
 
-def _train(stages: dict[str, ConfigDict], folder: Path) -> int:
+def _train(stages: dict[str, ConfigDict], folder: Path, stop: StopRequest) -> int:
     before, free = None, ()
     for number, (name, config) in enumerate(stages.items(), start=1):
         distributed.say(f"stage {number} of {len(stages)}: {name}")
@@ -44,7 +47,7 @@ def _train(stages: dict[str, ConfigDict], folder: Path) -> int:
             _check_begin(folder / name, before)
             config = settings.changed(config, {"model.pretrained": str(before), "model.pretrained_head": "auto"})
             free = ("model.pretrained",)  # the folder may be called or lie elsewhere; the weights are compared
-        code = experiment.train(config, folder / name, free=free)
+        code = experiment.train(config, folder / name, free=free, stop=stop)
         if code != runtime.EXIT_DONE:
             return code
         before = folder / name / run_folder.WEIGHTS

@@ -24,7 +24,7 @@ from engine.noise import noise
 from engine.objective import make_objective
 from engine.optimizers import Optimizer
 from engine.precise_bn import precise_statistics
-from engine.signals import StopRequest
+from engine.signals import Stopped, StopRequest
 from engine.teacher import load_teacher
 
 # What a state's progress must have; checkpoints of older versions lack some.
@@ -72,10 +72,13 @@ class Trainer:
         val_set: likewise for `val`; None where no images are held out.
         unlabelled_set: likewise for `unlabelled`; None where there are none.
         folder: of the run; not touched before `resume` and `train`.
+        stop: what may ask the run to stop; None: nothing.
     """
 
-    def __init__(self, config: ConfigDict, train_set, val_set, unlabelled_set, folder: Path):
-        self.config, self.folder = config, folder
+    def __init__(
+        self, config: ConfigDict, train_set, val_set, unlabelled_set, folder: Path, stop: StopRequest | None = None
+    ):
+        self.config, self.folder, self.stop = config, folder, stop or StopRequest()
         self.train_set, self.val_set, self.unlabelled_set = train_set, val_set, unlabelled_set
         self.plan = plan.make(config, len(train_set))
         self.model = build_model(config)
@@ -91,17 +94,25 @@ class Trainer:
         self.diagnosis, self.meter = Diagnosis(config, self.plan), Meter()
         self.progress = {"step": 0, "best_top1": -1.0, "best_step": -1, "best_of": RAW, "seconds": 0.0, "skipped": 0}
         self.progress.update(global_batch=self.plan.global_batch, micro_batch=config.train.batch_size)
+        self.progress.update(validation_due=False)  # of the step that was saved: a stop came before or in it
         if self.teacher:
             self.progress.update(teacher=self.teacher.provenance["sha256"])
 
     def train(self) -> bool:
-        """Run the steps that are left. Gives False when a signal stopped it (after saving), True at the end."""
+        """Run the steps that are left. Gives False when it was asked to stop (after saving), True at the end.
+
+        Raises:
+            Stopped: when it was asked to before a new state was to be saved.
+        """
         config, objective, optimizer, meter = self.config, self.objective, self.optimizer, self.meter
         model = distributed.wrap(self.model)
         model.train()
-        with self._log() as log, StopRequest() as stop, self._writer() as writer:
+        with self._log() as log, self._writer() as writer:
             log.pictures("train/images", self.train_set)
             self.diagnosis.replay(log.records, len(self.val_set or ()))
+            if self.progress["validation_due"]:
+                self._validate(log)
+                self.stop.check()
             for batch in self.batches():
                 step, micro = optimizer.steps_done, optimizer.micro_batches
                 sync = distributed.gradient_sync(model, due=optimizer.last_micro_batch)
@@ -118,16 +129,17 @@ class Trainer:
                 distributed.average_buffers(self.model)
                 step = optimizer.steps_done
                 self.averages.update(step)
-                last, stopping = step == self.plan.steps, stop.agreed()
+                last = step == self.plan.steps
                 log.advance(self.plan.global_batch)
                 self.progress.update(step=step, seconds=log.seconds)
                 if last or step % config.train.log_every_steps == 0:
                     self._record(log, meter.read(), lr)
                     writer.check()
                 improved = self._validate(log) if last or step % self.plan.eval_every == 0 else False
+                stopping = self.stop.agreed()
                 if improved or last or stopping or step % config.train.checkpoint_every_steps == 0:
                     self._save(log, writer)
-                if stopping and not last:
+                if stopping:
                     return False
         return True
 
@@ -254,12 +266,13 @@ class Trainer:
             if distributed.is_main():
                 path = self.folder / (run_folder.WEIGHTS if chosen else run_folder.BESIDE.format(name))
                 weights.save(path, weights.arrays_of(self.model), self.config, test_set.classes)
-            return evaluate(self.model, test_set, self.config)
+            return evaluate(self.model, test_set, self.config, check=self.stop.check)
 
     @contextlib.contextmanager
     def _weights(self, name: str) -> Iterator[None]:
         """A context in which the model is as it is evaluated: with its weights or an average, and their statistics."""
-        with self.averages.installed(name), precise_statistics(self.model, self.train_set, self.config):
+        check = self.stop.check
+        with self.averages.installed(name), precise_statistics(self.model, self.train_set, self.config, check):
             yield
 
     def batches(self) -> Iterator[data.Batch]:
@@ -278,7 +291,8 @@ class Trainer:
     def _log(self):
         if not distributed.is_main():
             return logs.Silent()
-        return logs.RunLog(self.folder, self.plan, self.optimizer.steps_done, self.progress["seconds"])
+        step, validated = self.optimizer.steps_done, not self.progress["validation_due"]
+        return logs.RunLog(self.folder, self.plan, step, self.progress["seconds"], validated)
 
     def _record(self, log, values: dict[str, float], lr: float) -> None:
         """Log training metrics."""
@@ -296,6 +310,8 @@ class Trainer:
         Raises:
             UserError: naming the step; the checkpoints stay as they are.
         """
+        if self.optimizer.grad_norm is None:  # no step since the resume
+            return
         norm = self.optimizer.grad_norm.item()
         if not math.isfinite(norm) and not self.optimizer.skipped:
             step = self.progress["step"]
@@ -307,9 +323,13 @@ class Trainer:
             return False
         self._check_numbers()
         step, improved = self.progress["step"], False
-        for name in self.averages.names(step):
-            with self._weights(name):
-                result = evaluate(self.model, self.val_set, self.config)
+        self.progress.update(validation_due=True)
+        try:
+            results = {name: self._evaluate(name) for name in self.averages.names(step)}
+        except Stopped:  # what is saved is as it was before, and the resumed run begins with this validation
+            return False
+        self.progress.update(validation_due=False)
+        for name, result in results.items():
             log.validation(step, result, name)
             log.findings(step, self.diagnosis.validation(step, result) if name == RAW else [])
             if result.top1 >= self.progress["best_top1"]:
@@ -318,10 +338,17 @@ class Trainer:
         log.restart_rate()
         return improved
 
+    def _evaluate(self, name: str) -> Result:
+        """Evaluate the weights or one of their averages on the held-out images."""
+        with self._weights(name):
+            return evaluate(self.model, self.val_set, self.config, check=self.stop.check)
+
     def _writer(self) -> checkpoint.Writer:
         train = self.config.train
         folder = self.folder / run_folder.CHECKPOINTS
-        return checkpoint.Writer(folder, train.keep_checkpoints, train.stop_unless_saved, distributed.say)
+        return checkpoint.Writer(
+            folder, train.keep_checkpoints, train.stop_unless_saved, distributed.say, self.stop.saving
+        )
 
     def _save(self, log, writer: checkpoint.Writer) -> None:
         self._check_numbers()

@@ -155,6 +155,8 @@ def _validate_optim(config: ConfigDict) -> None:
         raise UserError("config.optim.layer_decay is 0, expected above 0, to 1 for the same rate in all layers")
     if optim.final_lr and optim.schedule in ("constant", "multi_step"):
         raise UserError(f"config.optim.final_lr has no use with optim.schedule={optim.schedule}")
+    if optim.final_lr > optim.lr:
+        raise UserError(f"config.optim.final_lr is {optim.final_lr:g}, expected no more than optim.lr={optim.lr:g}")
     if (optim.schedule == "multi_step") != bool(milestones):
         raise UserError("config.optim.milestones and optim.schedule=multi_step go together: set both, or neither")
     rising = all(earlier < later for earlier, later in zip((optim.warmup_steps, *milestones), milestones))

@@ -2,7 +2,7 @@
 
     python -m tools.sweep --config configs/digits_rdrop.py configs/digits_ce.py --seeds 0 1 2 3 4 --jobs 2
     python -m tools.sweep --config configs/digits_rdrop.py --set optim.lr=1e-3,3e-3 --set rdrop.alpha=0.3,1
-    python -m tools.sweep --config configs/tiny_imagenet_tricks_small.py --rows --seeds 0 1 2
+    python -m tools.sweep --config configs/digits_tricks.py --rows --seeds 0 1 2
 
 --rows runs the config as it is and each of its rows (its `get_rows`), or those that are named: an ablation. What --set
 gives counts above a row.
@@ -20,6 +20,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -108,29 +109,53 @@ def run_one(setting: Setting, seed: int, workdir: Path, threads: int) -> dict:
     return json.loads((folder / "result.json").read_text(encoding="utf-8"))
 
 
-def summarise(setting: Setting, results: list[dict]) -> dict:
-    """Means and sample standard deviations over the seeds; accuracies in percent."""
+def summarise(setting: Setting, results: list[dict], base: list[dict] | None = None) -> dict:
+    """Means and sample standard deviations over the seeds; accuracies in percent.
+
+    Args:
+        setting: what was run.
+        results: by seed.
+        base: results of the config as it is with the same seeds, to compare with.
+    """
     row = {"setting": setting.name, "n": len(results)}
     for key, name in (("best_top1", "val_top1"), ("top1", "test_top1"), ("ece", "test_ece")):
         values = [100 * result[key] for result in results if result[key] is not None]
         if values:
-            row[name] = round(float(np.mean(values)), 3)
-            row[f"{name}_std"] = round(float(np.std(values, ddof=1)), 3) if len(values) > 1 else None
-            row[f"{name}_each"] = [round(value, 2) for value in values]
+            row.update(_spread(name, values))
+    if base and base is not results:
+        row.update(_spread("difference", [100 * (own["top1"] - other["top1"]) for own, other in zip(results, base)]))
+    row["weights_of"] = dict(Counter(result["weights_of"] for result in results))
     row["seconds"] = round(float(np.mean([result["seconds"] for result in results])), 1)
     return row
 
 
+def _spread(name: str, values: list[float]) -> dict:
+    deviation = round(float(np.std(values, ddof=1)), 3) if len(values) > 1 else None
+    each = [round(value, 2) for value in values]
+    return {name: round(float(np.mean(values)), 3), f"{name}_std": deviation, f"{name}_each": each}
+
+
 def table(rows: list[dict]) -> str:
-    """The rows as Markdown."""
-    lines = ["| setting | n | held-out top-1 | test top-1 | test ECE | seconds |", "|---|---|---|---|---|---|"]
+    """The rows as Markdown; those of an ablation beside the config as it is, with each seed's accuracy."""
+    compared = any("difference" in row for row in rows)
+    names = ["setting", "n", "held-out top-1", "test top-1", *(["against the config as it is"] if compared else [])]
+    names += ["test ECE", "weights", "seconds", *(["each seed's test top-1"] if compared else [])]
+    lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
     for row in rows:
-        cells = [row["setting"], str(row["n"])]
-        for name in ("val_top1", "test_top1", "test_ece"):
-            spread = f" +- {row[name + '_std']:.2f}" if row.get(f"{name}_std") is not None else ""
-            cells.append(f"{row[name]:.2f}{spread}" if name in row else "-")
-        lines.append("| " + " | ".join([*cells, f"{row['seconds']:.0f}"]) + " |")
+        cells = [row["setting"], str(row["n"]), _cell(row, "val_top1"), _cell(row, "test_top1")]
+        cells += [_cell(row, "difference", "+")] if compared else []
+        cells += [_cell(row, "test_ece"), ", ".join(f"{count} {name}" for name, count in row["weights_of"].items())]
+        cells.append(f"{row['seconds']:.0f}")
+        cells += [" ".join(f"{value:.2f}" for value in row["test_top1_each"])] if compared else []
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _cell(row: dict, name: str, sign: str = "") -> str:
+    if name not in row:
+        return "-"
+    spread = f" +- {row[name + '_std']:.2f}" if row[f"{name}_std"] is not None else ""
+    return f"{row[name]:{sign}.2f}{spread}"
 
 
 def main() -> int:
@@ -142,23 +167,37 @@ def main() -> int:
         raise UserError(f"--seeds has {min(arguments.seeds)}, expected 0 or more")
     runtime.check_output("--json", arguments.json or "")
     runtime.check_folder("--workdir", arguments.workdir)
-    rows = settings_of(arguments.config, arguments.set, arguments.rows)
+    settings_to_run = settings_of(arguments.config, arguments.set, arguments.rows)
     threads = max(1, (os.cpu_count() or 1) // arguments.jobs)
-    tasks = [(row, seed) for row in rows for seed in arguments.seeds]
+    tasks = [(setting, seed) for setting in settings_to_run for seed in arguments.seeds]
+    failures = []
     with ThreadPoolExecutor(arguments.jobs) as pool, tqdm(total=len(tasks), unit="run", disable=None) as bar:
 
-        def work(task: tuple[Setting, int]) -> dict:
-            result = run_one(*task, arguments.workdir, threads)
-            bar.update()
-            return result
+        def work(task: tuple[Setting, int]) -> dict | None:
+            try:
+                return run_one(*task, arguments.workdir, threads)
+            except UserError as error:
+                failures.append(error)
+                return None
+            finally:
+                bar.update()
 
-        results = list(pool.map(work, tasks))
-    count = len(arguments.seeds)
-    summary = [summarise(row, results[place * count : (place + 1) * count]) for place, row in enumerate(rows)]
-    print(table(summary))
+        results = dict(zip(tasks, pool.map(work, tasks)))
+    summary = _summaries(settings_to_run, arguments.seeds, results)
+    if summary:
+        print(table(summary))
     if arguments.json:
         write_json(arguments.json, {"command": sys.argv, "threads": threads, "rows": summary})
+    if failures:
+        raise UserError(f"{len(failures)} of {len(tasks)} runs failed; the first: {failures[0]}")
     return runtime.EXIT_DONE
+
+
+def _summaries(settings_run: list[Setting], seeds: list[int], results: dict) -> list[dict]:
+    """Of the settings whose runs all ended well."""
+    by_setting = {setting: [results[setting, seed] for seed in seeds] for setting in settings_run}
+    whole = {setting: found for setting, found in by_setting.items() if all(found)}
+    return [summarise(one, found, whole.get(one._replace(row=""))) for one, found in whole.items()]
 
 
 if __name__ == "__main__":

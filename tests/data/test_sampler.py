@@ -100,3 +100,4 @@ def test_evaluation_sees_each_sample_once(size, ranks, batch):
     samplers = [EvalSampler(range(size), batch, rank=rank, ranks=ranks) for rank in range(ranks)]
     assert sorted(i for s in samplers for keys in s for _, i in keys) == list(range(size))
     assert [len(list(sampler)) for sampler in samplers] == [len(sampler) for sampler in samplers]
+    assert samplers[0].common_batches == min(len(sampler) for sampler in samplers)

@@ -14,6 +14,7 @@ from configs import default
 from engine import experiment, plan
 from engine.evaluator import normalise
 from engine.precise_bn import estimate, precise_statistics
+from engine.signals import Stopped
 from models import read_arrays
 
 
@@ -135,6 +136,25 @@ def test_the_running_ones_come_back(config):
     before = model.net.bn1._mean.numpy(), model.net.bn1._variance.numpy()
     with precise_statistics(model, dataset, full):
         assert (model.net.bn1._mean.numpy() != before[0]).any()
+    assert (model.net.bn1._mean.numpy() == before[0]).all()
+    assert (model.net.bn1._variance.numpy() == before[1]).all()
+
+
+def test_the_running_ones_come_back_after_a_stop(config):
+    """Asked to leave before the second of its batches, when the first has moved them."""
+    full = plan.with_classes(plan.with_input(config), 3)
+    full.unlock().average.precise_bn_batches = 2
+    model, dataset, asked = models.build(full.model), data.build(full, "train"), []
+    before = model.net.bn1._mean.numpy(), model.net.bn1._variance.numpy()
+
+    def check():
+        asked.append((model.net.bn1._mean.numpy() != before[0]).any())
+        if len(asked) == 2:
+            raise Stopped
+
+    with pytest.raises(Stopped), precise_statistics(model, dataset, full, check):
+        pass
+    assert asked == [False, True]
     assert (model.net.bn1._mean.numpy() == before[0]).all()
     assert (model.net.bn1._variance.numpy() == before[1]).all()
 

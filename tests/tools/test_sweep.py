@@ -50,11 +50,18 @@ def test_the_rows_are_run(tmp_path):
 
 
 def test_mean_and_sample_deviation():
-    results = [{"best_top1": None, "top1": top1, "ece": 0.1, "seconds": 2.0} for top1 in (0.90, 0.94)]
+    result = {"best_top1": None, "ece": 0.1, "seconds": 2.0, "weights_of": "raw"}
+    results = [{**result, "top1": top1} for top1 in (0.90, 0.94)]
     row = sweep.summarise(sweep.Setting("a.py", ()), results)
     assert (row["test_top1"], row["n"]) == (92.0, 2)
     assert row["test_top1_std"] == pytest.approx(2.828, abs=1e-3)
-    assert "| a | 2 | - | 92.00 +- 2.83 | 10.00 +- 0.00 | 2 |" in sweep.table([row])
+    assert "| a | 2 | - | 92.00 +- 2.83 | 10.00 +- 0.00 | 2 raw | 2 |" in sweep.table([row])
+    better = [{**one, "top1": one["top1"] + gain} for one, gain in zip(results, (0.01, 0.03))]
+    better[0]["weights_of"] = "ema"
+    compared = sweep.table([row, sweep.summarise(sweep.Setting("a.py", (), "ema"), better, results)])
+    assert "| a | 2 | - | 92.00 +- 2.83 | - | 10.00 +- 0.00 | 2 raw | 2 | 90.00 94.00 |" in compared
+    beside = "| 94.00 +- 4.24 | +2.00 +- 1.41 | 10.00 +- 0.00 | 1 ema, 1 raw | 2 | 91.00 97.00 |"
+    assert f"| a ema | 2 | - {beside}" in compared
 
 
 def test_a_small_sweep(tmp_path):
@@ -63,6 +70,7 @@ def test_a_small_sweep(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "| digits_ce train.steps=2 | 2 |" in done.stdout
     assert (tmp_path / "table.json").is_file()
-    done = run_program(*words[:5], "train.stepss=2", "--workdir", tmp_path / "wrong")
+    done = run_program(*words[:5], "train.steps=2,-2", "--workdir", tmp_path / "runs")
     assert done.returncode == 2
-    assert "did you mean 'train.steps'" in done.stderr
+    assert "| digits_ce train.steps=2 | 1 |" in done.stdout
+    assert "1 of 2 runs failed; the first: digits_ce train.steps=-2, seed 0: error: config.train.steps" in done.stderr

@@ -1,0 +1,240 @@
+"""Run a command, and start it again when it dies: Paddle's launcher restarts nothing.
+
+    python -m tools.run_forever -- python main.py --config=configs/X.py --workdir=DIR
+    python -m tools.run_forever --hours 71 -- python -m paddle.distributed.launch --nproc_per_node 2 main.py ...
+
+The command must be one that goes on where it was stopped. What becomes of its exit code:
+
+    0, 1, 2                 done, a failed expectation, bad input: it is not started again
+    75                      it was asked to stop by somebody else, or by its own --max_hours: started again
+    any other, or a signal  a crash, such as a killed worker: started again
+
+What is left of a run (a killed launcher leaves its workers behind) is killed before the next one. SIGTERM, SIGINT
+and SIGUSR1 are passed on (SIGUSR1 as SIGTERM, since it would kill a launcher); the command then stops in its own time,
+and is not started again. The exit code is that of the last run, 128 + n where signal n killed it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import math
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from common.errors import UserError
+from engine import runtime
+
+_FINAL = {
+    runtime.EXIT_DONE: "done",
+    runtime.EXIT_FAILED_EXPECTATION: "a failed expectation",
+    runtime.EXIT_BAD_INPUT: "bad usage or input",
+}
+_HEALTHY_SECONDS = 600.0  # a run that was this long made progress: restarts are counted anew
+_GRACE_SECONDS = 30.0  # for what is left after a stop on request, as Paddle's launcher gives its workers
+_GIVE_UP_SECONDS = 30.0  # for killed processes to be gone
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+_BECOME_SUBREAPER = 36  # of prctl(2)
+
+
+class Policy(NamedTuple):
+    """How often and how soon to restart: pauses in seconds, double each time; `hours` for everything, 0: no limit."""
+
+    max_restarts: int = 10
+    backoff: float = 5.0
+    max_backoff: float = 300.0
+    hours: float = 0.0
+
+    def pause(self, restart: int) -> float:
+        """Seconds before a restart, counted from 1."""
+        return min(self.backoff * 2.0 ** min(restart - 1, 64), self.max_backoff)
+
+
+class Supervisor:
+    """Runs a command until it is done, or may not be started again.
+
+    Args:
+        command: words.
+        policy: of restarts.
+        clock: gives seconds, and never goes back.
+        sleep: waits for seconds.
+    """
+
+    def __init__(
+        self,
+        command: list[str],
+        policy: Policy,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ):
+        self._command, self._policy, self._clock, self._sleep = command, policy, clock, sleep
+        self._end = clock() + 3600 * policy.hours if policy.hours else math.inf
+        self._process: subprocess.Popen | None = None
+        self._asked: signal.Signals | None = None
+
+    def run(self) -> int:
+        """Run the command to its end; gives the last exit code."""
+        previous = {number: signal.signal(number, self._pass_on) for number in _SIGNALS}
+        _adopt_orphans()
+        try:
+            return self._run()
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    def _run(self) -> int:
+        restarts, policy = 0, self._policy
+        while True:
+            started = self._clock()
+            code, seconds = self._run_once(), self._clock() - started
+            ended = f"{_describe(code)} after {seconds:.0f} s"
+            if self._asked or code in _FINAL:
+                _say(f"{ended}, not started again")
+                return code
+            restarts = 1 if seconds >= _HEALTHY_SECONDS else restarts + 1
+            if restarts > policy.max_restarts:
+                _say(f"{ended}; given up, since it was started again {policy.max_restarts} times without progress")
+                return code
+            pause = policy.pause(restarts)
+            _say(f"{ended}; restart {restarts} of {policy.max_restarts} in {pause:g} s")
+            self._wait_for(pause)
+            if self._asked:
+                return code
+
+    def _run_once(self) -> int:
+        """Run the command in a session of its own, and leave nothing of it behind; gives its exit code."""
+        _say(f"starting: {shlex.join(self._command)}")
+        try:
+            self._process = subprocess.Popen(self._command, start_new_session=True)
+        except OSError as error:
+            raise UserError(f"{self._command[0]} can't be started ({error.strerror})") from None
+        if self._asked:  # between the last look and now
+            self._send(self._asked)
+        code = self._wait()
+        group, self._process = self._process.pid, None
+        if self._asked:
+            self._wait_for(_GRACE_SECONDS, until=lambda: not _left(group), request=False)
+        self._kill_rest(group)
+        return code if code >= 0 else 128 - code
+
+    def _wait(self) -> int:
+        """Wait for the command, and ask it to stop when the hours are over."""
+        while True:
+            left = self._end - self._clock()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return self._process.wait(None if left == math.inf or self._asked else max(0.0, left))
+            _say(f"{self._policy.hours:g} hours are over: asking it to stop")
+            self._asked = signal.SIGTERM
+            self._send(self._asked)
+
+    def _wait_for(self, seconds: float, until: Callable[[], bool] = lambda: False, request: bool = True) -> None:
+        """Sleep, but not over a condition, a request (if wanted) or the end of the hours."""
+        end = self._clock() + seconds
+        while self._clock() < end and not until() and not (request and self._asked):
+            if request and self._clock() >= self._end:
+                self._asked = signal.SIGTERM
+                _say(f"{self._policy.hours:g} hours are over: not started again")
+                return
+            self._sleep(min(0.2, max(0.0, end - self._clock())))
+
+    def _pass_on(self, number: int, frame) -> None:
+        self._asked = signal.SIGTERM if number == signal.SIGUSR1 else signal.Signals(number)
+        _say(f"{signal.Signals(number).name} received" + (": asking it to stop" if self._process else ""))
+        if self._process:
+            self._send(self._asked)
+
+    def _send(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, number)
+
+    def _kill_rest(self, group: int) -> None:
+        """Kill what the command has left behind, and wait until it is gone."""
+        end, found = self._clock() + _GIVE_UP_SECONDS, set()
+        while (rest := _left(group)) and self._clock() < end:
+            found |= rest
+            for process in rest:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+            self._sleep(0.05)
+        if found:
+            state = "killed" if not rest else f"{len(rest)} of them can't be killed"
+            _say(f"processes that were left over: {' '.join(map(str, sorted(found)))} ({state})")
+
+
+def _adopt_orphans() -> None:
+    """Have processes that lose their parent, in whatever session, become this one's children (Linux)."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_BECOME_SUBREAPER, 1, 0, 0, 0)
+
+
+def _left(group: int) -> set[int]:
+    """What still runs of a command that has ended: this process's descendants, and the rest of the group."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:  # those that are dead already
+            pass
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, parent, its_group = path.read_text().rpartition(")")[2].split()[:3]
+            if state not in "ZX":
+                parents[int(path.parent.name)] = (int(parent), int(its_group))
+    found = {process for process, (_, its_group) in parents.items() if its_group == group}
+    family = {os.getpid()}
+    while more := {process for process, (parent, _) in parents.items() if parent in family} - family:
+        family |= more
+    return (found | family) - {os.getpid()}
+
+
+def _describe(code: int) -> str:
+    if code > 128 and code - 128 in set(signal.Signals):
+        return f"killed by {signal.Signals(code - 128).name}"
+    meaning = {**_FINAL, runtime.EXIT_STOPPED: "stopped on request"}.get(code)
+    return f"exit code {code}" + (f" ({meaning})" if meaning else "")
+
+
+def _say(text: str) -> None:
+    print(f"run_forever: {time.strftime('%Y-%m-%d %H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+def read_command_line(words: list[str]) -> tuple[Policy, list[str]]:
+    """What the command line asks for: the policy, and the command behind `--`.
+
+    Raises:
+        UserError: when there is no command, it would begin anew each time, or a number has no meaning.
+    """
+    parser = runtime.ArgumentParser("tools.run_forever", __doc__)
+    parser.usage = "python -m tools.run_forever [FLAG ...] -- COMMAND ..."
+    default = Policy()
+    parser.add_argument("--max_restarts", type=int, default=default.max_restarts, help="in a row without progress")
+    parser.add_argument("--backoff", type=float, default=default.backoff, help="seconds before the first restart")
+    parser.add_argument("--max_backoff", type=float, default=default.max_backoff, help="longest pause in seconds")
+    parser.add_argument(
+        "--hours", type=float, default=default.hours, help="stop it after so many hours in all; 0: never"
+    )
+    place = words.index("--") if "--" in words else len(words)
+    policy, command = Policy(**vars(parser.parse_args(words[:place]))), words[place + 1 :]
+    if not command:
+        raise UserError("there is no command: give it behind --, as in python -m tools.run_forever -- python main.py")
+    if {"--overwrite", "-overwrite", "--overwrite=true"} & set(command):
+        raise UserError("the command has --overwrite, with which each restart would begin anew; leave it out")
+    for name, value in policy._asdict().items():
+        if not 0 <= value < math.inf:
+            raise UserError(f"--{name} is {value}, expected 0 or more")
+    return policy, command
+
+
+def main() -> int:
+    """Supervise the command of the command line; gives its last exit code."""
+    policy, command = read_command_line(sys.argv[1:])
+    return Supervisor(command, policy).run()
+
+
+if __name__ == "__main__":
+    runtime.run_tool(main)
