@@ -136,4 +136,9 @@ TOOLS = {
         "tools.sweep --config configs/digits_ce.py --workdir {t}/a/b",
         "a is a file",
     ),
+    "forever-nothing": (nothing, "tools.run_forever", "there is no command"),
+    "forever-overwrite": (nothing, "tools.run_forever -- python main.py --overwrite", "would begin anew"),
+    "forever-negative": (nothing, "tools.run_forever --hours -1 -- python main.py", "expected 0 or more"),
+    "forever-nan": (nothing, "tools.run_forever --hours nan -- python main.py", "expected 0 or more"),
+    "forever-text": (nothing, "tools.run_forever --hours x -- python main.py", "invalid float value"),
 }
