@@ -209,7 +209,8 @@ def describe_model(model: nn.Layer, config: ConfigDict) -> list[str]:
         f"parameters: {count:,}",
         *([f"trained: {trained:,} of them ({part.replace('_', ' ')})"] if part != "all" else []),
         f"multiply-adds: {cost.multiply_adds / 1e9:.4g} G an image and pass",
-        f"memory a card (estimate, float32): {_gigabytes(states + kept)}, of which activations {_gigabytes(kept)}",
+        f"memory a card (estimate, float32): {_gigabytes(states + kept)}, of which activations "
+        + (_gigabytes(kept) if kept else "none are kept; those of a forward pass come to it"),
     ]
 
 
