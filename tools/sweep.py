@@ -77,12 +77,8 @@ def settings_of(configs: list[str], fields: list[str], rows: list[str] | None = 
             raise UserError(f"--set {field}: expected FIELD=value,value")
         values = re.split(r",(?![^(]*\))", values)  # at commas outside of brackets: a tuple is one value
         choices.append([f"{name}={value}" for value in values])
-        for config in configs:
-            for value in values:
-                settings.check_override(settings.load_file(config), name, value)
     found, fixed = [], {field.partition("=")[0] for field in fields}
     for config in configs:
-        settings.load_file(config)  # refuses one that is none
         known = settings.load_table(config, "get_rows") if rows is not None else {}
         for row in rows or ():
             if row not in known:
@@ -93,6 +89,18 @@ def settings_of(configs: list[str], fields: list[str], rows: list[str] | None = 
                 raise UserError(f"--set decides all fields of the row {row}, which would be the config as it is")
         found += [Setting(config, own, row) for row in ("", *chosen) for own in itertools.product(*choices)]
     return found
+
+
+def check(rows: list[Setting]) -> None:
+    """See before the first run that all have their config file, and the fields that are set.
+
+    Raises:
+        UserError: when one has not.
+    """
+    for row in rows:
+        config = settings.load_file(row.config)
+        for override in row.overrides:
+            settings.check_override(config, *override.split("=", 1))
 
 
 def run_one(setting: Setting, seed: int, workdir: Path, threads: int) -> dict:
@@ -168,6 +176,7 @@ def main() -> int:
     runtime.check_output("--json", arguments.json or "")
     runtime.check_folder("--workdir", arguments.workdir)
     settings_to_run = settings_of(arguments.config, arguments.set, arguments.rows)
+    check(settings_to_run)
     threads = max(1, (os.cpu_count() or 1) // arguments.jobs)
     tasks = [(setting, seed) for setting in settings_to_run for seed in arguments.seeds]
     failures = []
