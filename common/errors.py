@@ -6,15 +6,22 @@ import difflib
 from collections.abc import Iterable, Sequence
 
 _LISTED = 5
-_LONGEST = 2000  # characters of a message
+_LONGEST = 1000  # characters of a message: what it quotes of a file may be megabytes
 
 
 class UserError(Exception):
     """Bad usage or bad input. The message says what was wrong, where, and what to do, in one line."""
 
     def __init__(self, message: str):
-        line = " ".join(message.split())  # what it quotes may have several
-        super().__init__(line if len(line) <= _LONGEST else f"{line[:_LONGEST]} ...")
+        super().__init__(_one_line(message))
+
+
+def _one_line(message: str) -> str:
+    """A message whose quotations of a file are cut, and can't steer the terminal."""
+    if len(message) > _LONGEST:
+        message = f"{message[: _LONGEST // 2]} ... {message[-_LONGEST // 2 :]}"
+    line = " ".join(message.split())
+    return line if line.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in line)
 
 
 def listed(names: Sequence[str]) -> str:

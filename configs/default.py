@@ -140,6 +140,12 @@ def get_config() -> ConfigDict:
     train.amp = ""  # on a GPU, half precision of matrix products and convolutions: O1 | of nearly everything: O2
     train.amp_dtype = "float16"  # float16 | bfloat16
     train.loss_scale = 65536.0  # float16: the first one; it is halved at gradients that are too large, and grows again
+    train.nonfinite = "stop"  # at a loss or a gradient that is not finite: stop | skip (leave the step out) | rollback
+    # (go back to the newest checkpoint, with a lower rate). What the loss scale of float16 skips does not count
+    train.nonfinite_limit = 10  # skip, rollback: how many of them a run may have
+    train.rollback_lr_factor = 0.5  # rollback: what the rate is multiplied by at each
+    train.check_ranks_every_steps = 500  # between two comparisons of the weights and the moments of all cards, which
+    # are also compared at each checkpoint and validation; 0: never
     train.log_every_steps = 20  # between two records of the training metrics
     train.checkpoint_every_steps = 500  # between two checkpoints (a new best score is always kept)
     train.keep_checkpoints = 2  # how many of the newest are kept beside the best

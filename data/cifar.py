@@ -6,23 +6,27 @@ https://www.cs.toronto.edu/~kriz/cifar.html. The archives hold pickles: they are
 
 from __future__ import annotations
 
+import gzip
 import os
 import tarfile
 import zlib
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
 from common.download import check_md5, fetch
 from common.errors import UserError
+from common.files import read_bytes
 from common.safe_load import unpickle_arrays
 from data.source import Source
 
 _SERVER = "https://www.cs.toronto.edu/~kriz/"
 _LARGEST_MEMBER = 400 << 20  # bytes; the largest official one has 155 MB
+_LARGEST_ARCHIVE = 1 << 30  # bytes unpacked; the official ones have 186 MB
+_MOST_MEMBERS = 1000  # of an archive; the official ones have 10
 
 
 class Archive(NamedTuple):
@@ -81,21 +85,36 @@ def _load(archive: Archive, root: str, part: str) -> Source:
         name: unpickle_arrays(BytesIO(content), f"{path}: {name}", encoding="bytes")
         for name, content in contents.items()
     }
-    rows = [batches[name] for name in getattr(archive, part)]
     try:
         classes = tuple(name.decode() for name in batches[archive.names_file][archive.names_key])
-        images = np.concatenate([row[b"data"] for row in rows]).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-        labels = np.concatenate([np.asarray(row[archive.label_key]) for row in rows])
+        rows = [_row(batches[name], archive) for name in getattr(archive, part)]
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: not in CIFAR's official format ({type(error).__name__}: {error})") from None
-    if images.dtype != np.uint8 or labels.shape != (len(images),) or not len(images):
-        raise UserError(f"{path}: {part} has {len(images)} images, and labels of shape {list(labels.shape)}")
+    images, labels = (np.concatenate(column) for column in zip(*rows))
     if len(set(classes)) != len(classes) or len(classes) < 2:
         raise UserError(f"{path}: {len(classes)} classes, of which {len(set(classes))} differ; is it the official one?")
-    if labels.dtype.kind not in "iu" or not 0 <= labels.min() <= labels.max() < len(classes):
+    if not len(labels):
+        raise UserError(f"{path}: {part} has no images; is it the official one?")
+    if not 0 <= labels.min() <= labels.max() < len(classes):
         span = f"{labels.min()} to {labels.max()}"
-        raise UserError(f"{path}: the labels of {part} are {span}, expected integers from 0 to {len(classes) - 1}")
-    return _sorted_classes(Source(images, labels.astype(np.int64), classes))
+        raise UserError(f"{path}: {part} has labels from {span}, expected 0 to {len(classes) - 1}")
+    return _sorted_classes(Source(images.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), labels, classes))
+
+
+def _row(batch: dict, archive: Archive) -> tuple[np.ndarray, np.ndarray]:
+    """The images, uint8 `(N, 3072)`, and the labels, int64 `(N,)`, of one file.
+
+    Raises:
+        ValueError: when they are something else: numpy would make arrays of any size of lists that hold each other.
+    """
+    images, labels = batch[b"data"], batch[archive.label_key]
+    if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[1:] != (3072,):
+        raise ValueError("images are not rows of 3072 bytes")
+    if not isinstance(labels, list) or not all(type(label) is int for label in labels):
+        raise ValueError("labels are not integers")
+    if len(labels) != len(images):
+        raise ValueError(f"{len(images)} images with {len(labels)} labels")
+    return images, np.array(labels, np.int64)
 
 
 def _sorted_classes(source: Source) -> Source:
@@ -105,21 +124,43 @@ def _sorted_classes(source: Source) -> Source:
     return Source(source.images, rank[source.labels], tuple(source.classes[position] for position in order))
 
 
+class _Bounded:
+    """A stream that ends with an error when more comes than an archive of this data set holds."""
+
+    def __init__(self, file: BinaryIO, path: Path):
+        self._file, self._path, self._left = file, path, _LARGEST_ARCHIVE
+
+    def read(self, count: int) -> bytes:
+        content = self._file.read(count)
+        self._left -= len(content)
+        if self._left < 0:
+            raise UserError(f"{self._path}: unpacks to more than {_LARGEST_ARCHIVE} bytes, too many for CIFAR")
+        return content
+
+
 def _members(path: Path, archive: Archive, wanted: set[str]) -> Iterator[tuple[str, bytes]]:
     """Read (name, content) of the wanted files in the archive, without unpacking it to the disk, or in its folder."""
     if path.is_dir():
-        yield from ((name, (path / name).read_bytes()) for name in sorted(wanted) if (path / name).is_file())
+        found = sorted(name for name in wanted if (path / name).is_file())
+        yield from ((name, read_bytes(path / name, _LARGEST_MEMBER)) for name in found)
         return
     try:
-        with tarfile.open(path) as tar:
-            for member in tar:
+        with open(path, "rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
+        with (
+            (gzip.open if packed else open)(path, "rb") as file,
+            tarfile.open(fileobj=_Bounded(file, path), mode="r|") as tar,
+        ):
+            for number, member in enumerate(tar):
+                if number == _MOST_MEMBERS:
+                    raise UserError(f"{path}: has more than {_MOST_MEMBERS} members, too many for CIFAR")
                 folder, _, name = member.name.rpartition("/")
                 if folder != archive.folder or name not in wanted or not member.isfile():
                     continue
                 if member.size > _LARGEST_MEMBER:
                     raise UserError(f"{path}: {member.name} has {member.size} bytes, too many for CIFAR")
                 yield name, tar.extractfile(member).read()
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+    except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error) as error:
         raise UserError(f"{path}: not a readable tar archive, or cut short ({error}); get it again") from None
 
 

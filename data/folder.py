@@ -7,17 +7,23 @@ every tenth image of a class, in the order of the names, is for the test.
 from __future__ import annotations
 
 import csv
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 
 from common.errors import UserError
+from common.files import read_bytes, read_text
 from data.images import ImageFiles
 from data.source import Source
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 _TEST_EVERY = 10
+_LARGEST_MATLAB = 16 << 20  # bytes of the development kit's table
+_LARGEST_LIST = 64 << 20  # bytes of a list of labels; the largest official one has 10 million
 
 
 def load_folder(config, part: str) -> Source:
@@ -168,7 +174,7 @@ def _flat_validation(root: Path, folder: Path, classes: list[str]) -> Source:
     paths = sorted(path for path in folder.iterdir() if _is_image(path))
     try:
         known = _validation_labels(root, paths, {name: label for label, name in enumerate(classes)})
-    except (KeyError, ValueError, IndexError, OSError) as error:
+    except (KeyError, ValueError, IndexError, TypeError, AttributeError, OSError, csv.Error) as error:
         raise UserError(
             f"{root}: the labels of val/ are not readable, or of other classes than train/'s "
             f"({type(error).__name__}: {error})"
@@ -188,16 +194,13 @@ def _validation_labels(root: Path, paths: list[Path], ranks: dict[str, int]) -> 
     for name in ("val_list.txt", "val.txt"):
         if (root / name).is_file():
             rows = [
-                line.rsplit(maxsplit=1)
-                for line in (root / name).read_text(encoding="utf-8").splitlines()
-                if line.strip()
+                line.rsplit(maxsplit=1) for line in read_text(root / name, _LARGEST_LIST).splitlines() if line.strip()
             ]
             return {Path(file).stem: int(label) for file, label in rows}
     solution = root / "LOC_val_solution.csv"
     if solution.is_file():
-        with open(solution, newline="", encoding="utf-8") as file:
-            rows = csv.DictReader(file)
-            return {row["ImageId"]: ranks[(row["PredictionString"] or "").split()[0]] for row in rows}
+        rows = csv.DictReader(read_text(solution, _LARGEST_LIST).splitlines())
+        return {row["ImageId"]: ranks[row["PredictionString"].split()[0]] for row in rows}
     kits = sorted(root.glob("**/ILSVRC2012_validation_ground_truth.txt"))
     if kits:
         return _devkit_labels(kits[0], paths, ranks)
@@ -206,15 +209,27 @@ def _validation_labels(root: Path, paths: list[Path], ranks: dict[str, int]) -> 
 
 def _devkit_labels(truth: Path, paths: list[Path], ranks: dict[str, int]) -> dict[str, int]:
     """The development kit numbers classes in an order of its own; `meta.mat` gives their WordNet ids."""
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
-
-    try:
-        synsets = loadmat(str(truth.parent / "meta.mat"), squeeze_me=True)["synsets"]
-    except MatReadError as error:
-        raise ValueError(f"meta.mat: {error}") from None
-    wnids = {int(row["ILSVRC2012_ID"]): str(row["WNID"]) for row in synsets}
-    numbers = [int(line) for line in truth.read_text().split()]
+    wnids = _matlab_wnids(truth.parent / "meta.mat")
+    numbers = [int(line) for line in read_text(truth, _LARGEST_LIST).split()]
     if len(numbers) != len(paths):
         raise UserError(f"{truth}: {len(numbers)} labels for {len(paths)} validation images")
     return {path.stem: ranks[wnids[number]] for path, number in zip(paths, numbers)}
+
+
+_READ_MATLAB = """
+import io, json, resource, sys
+from scipy.io import loadmat
+resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+rows = loadmat(io.BytesIO(sys.stdin.buffer.read()), squeeze_me=True)["synsets"]
+print(json.dumps({int(row["ILSVRC2012_ID"]): str(row["WNID"]) for row in rows}))
+"""
+
+
+def _matlab_wnids(path: Path) -> dict[int, str]:
+    """WordNet ids by number. The reader is compiled code that trusts its file: it has a process with little memory."""
+    content = read_bytes(path, _LARGEST_MATLAB)
+    done = subprocess.run([sys.executable, "-c", _READ_MATLAB], input=content, capture_output=True)
+    if done.returncode:
+        problem = done.stderr[-200:].decode(errors="replace").strip().rpartition("\n")[2]
+        raise UserError(f"{path}: is not readable as the development kit's ({problem})")
+    return {int(number): str(wnid) for number, wnid in json.loads(done.stdout).items()}

@@ -6,6 +6,7 @@ clip it to white), and what is transparent shows white. EXIF rotation is not app
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
@@ -14,6 +15,14 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from common.errors import UserError
+from common.files import read_bytes
+
+# The formats of data/folder.py, whatever a file is called: Pillow reads many more, of which EPS runs Ghostscript.
+_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+_MOST_PIXELS = 89_478_485  # where Pillow begins to warn; the largest photographs of ImageNet have 61 million
+_LONGEST = 100  # times the shorter side, which is what images are resized by
+_LARGEST_FILE = 512 << 20  # bytes
+_STRIP = 1 << 22  # pixels that are worked on at a time
 
 
 def to_rgb(image: Image.Image) -> np.ndarray:
@@ -31,13 +40,15 @@ def to_rgb(image: Image.Image) -> np.ndarray:
 
 def _wide_to_rgb(pixels: np.ndarray, mode: str) -> np.ndarray:
     """Greyscale of more than 8 bits a pixel: 16 bits by their range, other integers and floats by their values."""
-    largest = pixels.max(initial=0)
-    pixels = pixels.astype(np.float64)
+    largest, change, factor = pixels.max(initial=0), np.multiply, 1.0
     if mode.startswith("I;16") or largest > 255:
-        pixels = pixels / 257
+        change, factor = np.divide, 257.0
     elif mode == "F" and largest <= 1:
-        pixels = pixels * 255
-    grey = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+        factor = 255.0
+    grey, rows = np.empty(pixels.shape, np.uint8), max(1, _STRIP // max(1, pixels.shape[1]))
+    for top in range(0, len(pixels), rows):  # in strips: float64 takes eight times the memory
+        strip = change(pixels[top : top + rows].astype(np.float64), factor)
+        grey[top : top + rows] = np.clip(np.rint(np.nan_to_num(strip)), 0, 255)
     return np.repeat(grey[..., None], 3, axis=-1)
 
 
@@ -52,20 +63,27 @@ def decode(content: bytes | Path, name: str) -> np.ndarray:
         uint8 `(H, W, 3)`.
 
     Raises:
-        UserError: when it can't be decoded to the end.
+        UserError: when it can't be decoded to the end, or is larger than images of any data set are.
     """
     try:
-        with Image.open(BytesIO(content) if isinstance(content, bytes) else content) as image:
+        if isinstance(content, Path):
+            content = read_bytes(content, _LARGEST_FILE)
+        with Image.open(BytesIO(content), formats=_FORMATS) as image:
+            if math.prod(image.size) > _MOST_PIXELS or max(image.size) > _LONGEST * min(image.size):
+                raise ValueError(
+                    f"{image.width} x {image.height} pixels, expected up to {_MOST_PIXELS:,} in all, and one side at "
+                    f"most {_LONGEST} times the other"
+                )
             return to_rgb(image)
     except UnidentifiedImageError:
-        empty = not (len(content) if isinstance(content, bytes) else content.stat().st_size)
-        raise _unreadable(name, "the file is empty" if empty else "its content is of no known format") from None
+        reason = "its content is of no known format" if content else "the file is empty"
+        raise _unreadable(name, reason) from None
     except Image.DecompressionBombError:
-        raise _unreadable(name, f"it has more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels") from None
+        raise _unreadable(name, f"it has far more than {_MOST_PIXELS:,} pixels") from None
     except OSError as error:
         raise _unreadable(name, error.strerror or str(error)) from None
-    except (ValueError, SyntaxError, MemoryError) as error:
-        raise _unreadable(name, str(error)) from None
+    except Exception as error:  # a damaged image raises almost anything
+        raise _unreadable(name, f"{error}".replace(f"{name}: ", "")) from None
 
 
 def _unreadable(name: str, reason: str) -> UserError:
@@ -77,11 +95,6 @@ class ImageFiles(Sequence):
 
     def __init__(self, paths: list[Path]):
         self.paths = paths
-
-    @property
-    def names(self) -> list[str]:
-        """Without the folders, which may be others on another machine."""
-        return [path.name for path in self.paths]
 
     def __len__(self) -> int:
         return len(self.paths)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+
+from data.images import ImageFiles
 
 
 class Source(NamedTuple):
@@ -23,16 +26,16 @@ class Source(NamedTuple):
         """The same images in another order, or some of them."""
         return Source(Indexed(self.images, indices), self.labels[indices], self.classes)
 
+    def name(self, position: int) -> str:
+        """What people find an image by: its path, else its position in the whole part of the data set."""
+        images = self.images
+        while isinstance(images, Indexed):
+            images, position = images.items, int(images.indices[position])
+        return str(images.paths[position]) if isinstance(images, ImageFiles) else str(position)
+
     def names(self) -> list[str]:
-        """The names of the image files in their order; none where images are no files."""
-        return _names(self.images)
-
-
-def _names(images: Sequence) -> list[str]:
-    if isinstance(images, Indexed):
-        inner = _names(images.items)
-        return [inner[position] for position in images.indices] if inner else []
-    return list(getattr(images, "names", ()))
+        """What all images are called, without the folders: those may be others on another machine."""
+        return [os.path.basename(self.name(position)) for position in range(len(self.labels))]
 
 
 class Indexed(Sequence):

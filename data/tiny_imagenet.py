@@ -17,13 +17,16 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import UserError, listed
-from common.files import atomic_folder
+from common.files import atomic_folder, open_zip, read_bytes, read_json
 from data.images import decode
 from data.source import Source
 
 SIZE = 64
 _FORMAT = 1  # of the cache; raise it when what is written there changes
 _LARGEST_FILE = 4 << 20  # bytes; the official images have a few thousand
+_MOST_MEMBERS = 200_000  # of the zip; the official one has 120,609
+_LARGEST_FACTS = 16 << 20  # bytes
+_MOST_IMAGES = 100_000  # of a part
 
 
 class _Archive:
@@ -32,12 +35,9 @@ class _Archive:
     def __init__(self, root: Path):
         self.root = root
         if root.is_file():
-            try:
-                self._zip = zipfile.ZipFile(root)
-            except zipfile.BadZipFile as error:
-                raise UserError(f"{root}: not a readable zip archive ({error})") from None
+            self._zip = open_zip(root, _MOST_MEMBERS)
             prefix = "tiny-imagenet-200/"
-            self.names = sorted(name[len(prefix) :] for name in self._zip.namelist() if name.startswith(prefix))
+            self.names = sorted({name[len(prefix) :] for name in self._zip.namelist() if name.startswith(prefix)})
             self._prefix = prefix
         else:
             self._zip = None
@@ -46,11 +46,13 @@ class _Archive:
     def read(self, name: str) -> bytes:
         try:
             if self._zip is None:
-                return (self.root / name).read_bytes()
+                if ".." in name.split("/") or name.startswith("/"):
+                    raise UserError(f"{self.root}: {name} is outside of the folder: it is refused")
+                return read_bytes(self.root / name, _LARGEST_FILE)
             if self._zip.getinfo(self._prefix + name).file_size > _LARGEST_FILE:
                 raise UserError(f"{self.root}: {name} is too large for Tiny ImageNet")
             return self._zip.read(self._prefix + name)
-        except (KeyError, OSError, zipfile.BadZipFile, zlib.error) as error:
+        except (KeyError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
             raise UserError(f"{self.root}: can't read {name} ({error}); is it Tiny ImageNet?") from None
 
 
@@ -59,17 +61,22 @@ def load(config, part: str) -> Source:
     cache = Path(os.path.expanduser(config.cache_dir or "~/.cache/rdrop"))
     folder = _cached(_root(config.root), cache, config.on_corrupt)
     try:
-        facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
-        classes, skipped = tuple(facts["classes"]), list(facts["skipped"])
-        images = np.load(folder / f"{part}_images.npy", mmap_mode="r")
-        labels = np.load(folder / f"{part}_labels.npy")
-        if images.shape != (len(labels), SIZE, SIZE, 3):
-            raise ValueError(f"{len(labels)} labels, images of shape {images.shape}")
-    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{folder}: the cache is damaged ({error}); remove that folder to have it made anew") from None
+        source, skipped = _read(folder, part)
+    except (KeyError, TypeError, ValueError, EOFError, OSError) as error:
+        raise UserError(f"{folder}: the decoded images are damaged ({error}); delete that folder") from None
     if skipped:
         print(f"{config.root}: {len(skipped)} damaged images are left out, first {skipped[0]}", flush=True)
-    return Source(images, labels, classes)
+    return source
+
+
+def _read(folder: Path, part: str) -> tuple[Source, list[str]]:
+    """One part of what was decoded, and the names of the damaged images."""
+    facts = read_json(folder / "facts.json", _LARGEST_FACTS)
+    images, labels = (np.load(folder / f"{part}_{name}.npy", mmap_mode="r") for name in ("images", "labels"))
+    right = images.dtype == np.uint8 and images.shape == (len(labels), SIZE, SIZE, 3) and labels.dtype == np.int64
+    if not right or (len(labels) and not 0 <= labels.min() <= labels.max() < len(facts["classes"])):
+        raise ValueError("images and labels do not belong together")
+    return Source(images, np.array(labels), tuple(facts["classes"])), facts["skipped"]
 
 
 def _root(root: str) -> Path:
@@ -115,6 +122,8 @@ def _decode_all(archive: _Archive, folder: Path, on_corrupt: str) -> None:
         if without or not files:
             whose = f" of {listed(without)}" if files else ""
             raise UserError(f"{archive.root}: {part} has no images{whose}; is it the whole archive?")
+        if len(files) > _MOST_IMAGES:
+            raise UserError(f"{archive.root}: {part} has {len(files)} images, expected up to {_MOST_IMAGES:,}")
         skipped += _decode_part(archive, files, rank, folder, part, on_corrupt)
     (folder / "facts.json").write_text(json.dumps({"classes": classes, "skipped": skipped}), encoding="utf-8")
 

@@ -20,6 +20,7 @@ from data.color_jitter import color_jitter
 INTERPOLATIONS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 INTERPOLATIONS[""] = INTERPOLATIONS["bicubic"]  # of a config that no weights have filled in
 _ATTEMPTS = 10  # of random_resized_crop, before it falls back to a central crop
+_SMALLEST_FRACTION = 0.1  # of a stranger's weights, too: the image is enlarged by as much
 _REFLECTED = 4  # pixels of simple_crop
 _GREY = (0.5, 0.5, 0.5)  # the mean colour of a config that no weights have filled in
 
@@ -133,8 +134,8 @@ class EvalTransform:
     """Resize and central crop; nothing is random."""
 
     def __init__(self, size: int, fraction: float, interpolation: str):
-        if not 0 < fraction <= 1:
-            raise UserError(f"the crop fraction is {fraction}, expected above 0 and at most 1")
+        if not _SMALLEST_FRACTION <= fraction <= 1:
+            raise UserError(f"the crop fraction is {fraction}, expected {_SMALLEST_FRACTION} to 1")
         self.size = size
         self.fraction = fraction
         self.interpolation = interpolation

@@ -99,9 +99,15 @@ class Averages:
         self._values = {name: {key: value.clone() for key, value in self._sources.items()} for name in chosen}
 
     @paddle.no_grad()
-    def update(self, step: int) -> None:
-        """Take the weights of the model after a step, counted from 1."""
+    def update(self, step: int, stepped: bool = True) -> None:
+        """Take the weights of the model after a step, counted from 1.
+
+        After one that was left out (`stepped`) the moving average stays; SWA takes the weights of its steps all the
+        same, which are good: its mean is over a number of them that is a function of the step.
+        """
         for name, values in self._values.items():
+            if name == EMA and not stepped:
+                continue
             swa, config = self.swa, self.config
             share = ema_share(step, config.ema_decay, config.ema_warmup) if name == EMA else swa.share(step)
             for key, value in values.items():

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -18,10 +20,12 @@ from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from common.errors import UserError
-from common.files import atomic_folder, remove_folder, sha256
-from common.safe_load import read_safetensors
+from common.files import atomic_folder, read_json, read_safetensors, remove_folder, sha256
 
 _MANIFEST, _AVERAGES = "manifest.json", "averages.safetensors"
+_NEEDED = {"model.safetensors", "optimizer.safetensors", "progress.json"}
+_NUMBERS = ("best_step", "best_top1", "global_batch", "micro_batch", "seconds", "skipped")  # of progress.json
+_LARGEST_PROGRESS = 16 << 20  # bytes
 
 
 class State(NamedTuple):
@@ -136,7 +140,7 @@ def save(folder: Path, state: State, keep: int) -> Path:
 def all_steps(folder: Path) -> list[int]:
     """The steps that have a checkpoint, newest first."""
     steps = [path.name.partition("_")[2] for path in folder.glob("step_*") if path.is_dir()]
-    return sorted((int(step) for step in steps if step.isdigit()), reverse=True)
+    return sorted((int(step) for step in steps if re.fullmatch(r"[0-9]{8,15}", step)), reverse=True)
 
 
 def newest(folder: Path, say: Callable[[str], None] = print) -> State | None:
@@ -156,20 +160,45 @@ def load(folder: Path, step: int) -> State:
         UserError: when a file is missing or differs from its checksum.
     """
     path = folder / _name(step)
-    try:
-        manifest = json.loads((path / _MANIFEST).read_text(encoding="utf-8"))
-        for name, checksum in manifest.items():
-            if sha256(path / name) != checksum:
-                raise UserError(f"{path / name} differs from its checksum")
-        progress = json.loads((path / "progress.json").read_text(encoding="utf-8"))
-        if progress.get("step") != step:
-            raise UserError(f"{path / 'progress.json'} is of step {progress.get('step')!r}, not {step}")
-    except (OSError, ValueError, AttributeError) as error:
-        raise UserError(f"{path}: not a whole checkpoint ({error})") from None
+    manifest = read_json(path / _MANIFEST)
+    _check_manifest(path, manifest)
+    for name, checksum in manifest.items():
+        if sha256(path / name) != checksum:
+            raise UserError(f"{path / name} differs from its checksum")
+    progress = read_json(path / "progress.json", _LARGEST_PROGRESS)
+    _check_progress(path, progress, step)
     model, _ = read_safetensors(path / "model.safetensors")
     optimizer, _ = read_safetensors(path / "optimizer.safetensors")
     averages, _ = read_safetensors(path / _AVERAGES) if _AVERAGES in manifest else ({}, None)
     return State(model, optimizer, progress, averages)
+
+
+def _check_manifest(path: Path, manifest: object) -> None:
+    """See that a manifest names the files of a state, and nothing else: a name may lead out of the folder."""
+    if not isinstance(manifest, dict) or not _NEEDED <= manifest.keys() <= _NEEDED | {_AVERAGES}:
+        raise UserError(f"{path}: not a whole checkpoint ({_MANIFEST} does not name its files, or others)")
+    for name in manifest:
+        if not (path / name).is_file():
+            raise UserError(f"{path}: not a whole checkpoint ({name} is missing)")
+
+
+def _is_incident(found: object) -> bool:
+    """Whether it is one of those of `engine.nonfinite`, as far as others rely on it."""
+    if not isinstance(found, dict) or found.get("action") not in ("skip", "rollback"):
+        return False
+    steps = [found.get("step"), found.get("back_to", 0)]
+    return all(type(step) is int and 0 <= step < 1 << 63 for step in steps) and isinstance(found.get("text"), str)
+
+
+def _check_progress(path: Path, progress: object, step: int) -> None:
+    """See that the counts of a state are numbers; what else is in it is compared with the run's own."""
+    right = isinstance(progress, dict) and progress.get("step") == step
+    right = right and isinstance(progress.get("incidents", []), list)
+    right = right and progress.get("best_of", "raw") in ("raw", "ema", "swa")
+    right = right and all(type(progress.get(name, 0)) in (int, float) for name in _NUMBERS)
+    right = right and all(map(_is_incident, progress.get("incidents", [])))
+    if not right or not all(math.isfinite(progress.get(name, 0)) for name in _NUMBERS):
+        raise UserError(f"{path}: not a whole checkpoint (progress.json is not that of step {step})")
 
 
 def _name(step: int) -> str:

@@ -92,8 +92,11 @@ class Diagnosis:
 
         Args:
             step: the last of those that the record is of.
-            values: `ce`, `accuracy`, `grad_norm` where the step was taken, and `kl` where there were steps of R-Drop.
+            values: `ce`, `accuracy`, `grad_norm` where the step was taken, and `kl` where there were steps of R-Drop;
+                neither where all steps were left out.
         """
+        if "ce" not in values:
+            return []
         train, data = self.config.train, self.config.data
         span = step % train.log_every_steps or train.log_every_steps
         images = span * self.plan.global_batch

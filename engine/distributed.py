@@ -21,6 +21,8 @@ from common.errors import UserError
 
 _exchanges = itertools.count()  # each has keys of its own in the store
 
+_LONGEST_TEXT = 4000  # bytes
+
 
 def start() -> None:
     """Join the other processes of a launch, if there are any.
@@ -155,6 +157,21 @@ def sum_over_ranks(values) -> np.ndarray:
     tensor = paddle.to_tensor(values)
     dist.all_reduce(tensor)
     return tensor.numpy()
+
+
+def rows_of_ranks(values) -> np.ndarray:
+    """What each rank gives, an array `(N,)` of the same length, on all of them: float64 `(ranks, N)`."""
+    values = np.asarray(values, np.float64)
+    rows = np.zeros((world_size(), len(values)))
+    rows[rank()] = values
+    return sum_over_ranks(rows)
+
+
+def texts_of_ranks(text: str) -> list[str]:
+    """What each rank has to say, on all of them; of a long text the beginning."""
+    content = text.encode()[:_LONGEST_TEXT].ljust(_LONGEST_TEXT, b"\0")
+    rows = rows_of_ranks(np.frombuffer(content, np.uint8)).astype(np.uint8)
+    return [row.tobytes().rstrip(b"\0").decode(errors="ignore") for row in rows]
 
 
 def from_main(value: float) -> float:

@@ -14,7 +14,7 @@ import data
 import models
 from common.errors import UserError
 from common.files import write_json, write_text
-from engine import distributed, plan, precision, report, run_folder, runtime, settings
+from engine import distributed, nonfinite, plan, precision, report, run_folder, runtime, settings
 from engine.averages import Averages
 from engine.diagnosis import Diagnosis
 from engine.noise import noise
@@ -73,7 +73,7 @@ def _run(trainer: Trainer) -> int:
     step = trainer.resume()
     _announce(trainer, step)
     try:
-        if trainer.train():
+        if nonfinite.train(trainer):
             trainer.finish()
             return runtime.EXIT_DONE
     except Stopped:  # in an evaluation behind the last step that was saved

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -14,10 +14,13 @@ import numpy as np
 from tqdm import tqdm
 from visualdl import LogWriter
 
-from common.files import atomic_path, write_text
+from common.files import atomic_path, read_text, write_text
 
 METRICS, VISUALDL, CURVE = "metrics.jsonl", "vdlrecords.main.log", "curve.png"
+INCIDENT = "nonfinite"  # the split of their records
 _PICTURES = 32
+_LARGEST_METRICS = 64 << 20  # bytes: a quarter of a million events
+_NAME = re.compile(r"[\w/.-]{1,100}")  # of a split or a value
 
 
 class Silent:
@@ -51,6 +54,9 @@ class Silent:
     def findings(self, step: int, found) -> None:
         """Tell what the diagnosis has found."""
 
+    def incident(self, incident: dict) -> None:
+        """Tell of a step that was left out."""
+
     def sync(self) -> None:
         """Have the records so far on the disk, before a checkpoint that goes on after them."""
 
@@ -70,12 +76,22 @@ class RunLog(Silent):
         step: where the run goes on; events after it are of steps that will be repeated, and are removed.
         seconds: time of the run so far.
         validated: whether the validation of that step, if any, is part of what was before; else it will be repeated.
+        incidents: of the run so far, each of which is a record, too.
     """
 
-    def __init__(self, folder: Path, plan, step: int, seconds: float, validated: bool = True):
+    def __init__(
+        self,
+        folder: Path,
+        plan,
+        step: int,
+        seconds: float,
+        validated: bool = True,
+        incidents: Sequence[dict] = (),
+    ):
         super().__init__(seconds)
         self._plan = plan
-        self.records = _until(read_metrics(folder), step, validated)
+        kept = [record for record in _until(read_metrics(folder), step, validated) if record["split"] != INCIDENT]
+        self.records = sorted([*kept, *map(self._incident, incidents)], key=_place)
         write_text(folder / METRICS, "".join(json.dumps(record) + "\n" for record in self.records))
         self._metrics = open(folder / METRICS, "a", encoding="utf-8")  # noqa: SIM115 (open as long as the run)
         # VisualDL's server shows the newest file of a folder only: there is one, written again after a resume.
@@ -118,6 +134,11 @@ class RunLog(Silent):
             self._bar.write(finding.text)
             sys.stdout.flush()
 
+    def incident(self, incident: dict) -> None:
+        self._write(self._incident(incident))
+        self._bar.write(f"left out: {incident['text']}")
+        sys.stdout.flush()
+
     def sync(self) -> None:
         os.fsync(self._metrics.fileno())
 
@@ -129,19 +150,36 @@ class RunLog(Silent):
         self._visualdl.add_image(tag, image_grid(np.stack(images)), 0)
 
     def _record(self, step: int, split: str, values: dict[str, float]) -> None:
-        place = {"step": step, "epoch": round(self._plan.epoch(step), 4), "split": split}
-        record = {**place, **values, "seconds": round(self.seconds, 3)}
+        self._write({**self._head(step, split), **values, "seconds": round(self.seconds, 3)})
+
+    def _incident(self, incident: dict) -> dict:
+        return {**self._head(incident["step"], INCIDENT), **incident}
+
+    def _head(self, step: int, split: str) -> dict:
+        return {"step": step, "epoch": round(self._plan.epoch(step), 4), "split": split}
+
+    def _write(self, record: dict) -> None:
         self._metrics.write(json.dumps(record) + "\n")
         self._metrics.flush()
         self._show(record)
 
     def _show(self, record: dict) -> None:
         if record["split"] == "diagnosis":
-            self._visualdl.add_text(f"diagnosis/{record['kind']}", record["text"], record["step"])
+            self._visualdl.add_text(f"diagnosis/{record.get('kind')}", str(record.get("text")), record["step"])
             return
-        for name, value in record.items():
+        if record["split"] == INCIDENT:
+            self._visualdl.add_text(f"{INCIDENT}/{record['action']}", record["text"], record["step"])
+            return
+        for name, value in _numbers(record).items():
             if name not in ("step", "split", "epoch", "seconds"):
                 self._visualdl.add_scalar(f"{record['split']}/{name}", value, record["step"])
+
+
+def _place(record: dict) -> tuple[int, int]:
+    """What records are in the order of: an incident is told before its step is, or where the run went back to."""
+    if record["split"] != INCIDENT:
+        return record["step"], 1
+    return (record["back_to"], 2) if "back_to" in record else (record["step"], 0)
 
 
 def _until(records: list[dict], step: int, validated: bool) -> list[dict]:
@@ -152,15 +190,33 @@ def _until(records: list[dict], step: int, validated: bool) -> list[dict]:
 
 
 def read_metrics(folder: Path) -> list[dict]:
-    """The logged events; a line that is none (the last one, which a crash has cut short) is left out."""
+    """The logged events; what comes behind a line that is none, as a crash cuts the last one short, is left out."""
     path = folder / METRICS
     records = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ():
-        with contextlib.suppress(ValueError):
+    for line in read_text(path, _LARGEST_METRICS).splitlines() if path.is_file() else ():
+        try:
             record = json.loads(line)
-            if isinstance(record, dict) and isinstance(record.get("step"), int) and "split" in record:
-                records.append(record)
+        except (ValueError, RecursionError):
+            break
+        if not _is_record(record):
+            break
+        records.append(record)
     return records
+
+
+def _is_record(record: object) -> bool:
+    """Whether it has what all events have; a stranger's file may hold anything."""
+    right = isinstance(record, dict) and type(record.get("step")) is int and isinstance(record.get("split"), str)
+    return right and 0 <= record["step"] < 1 << 63 and bool(_NAME.fullmatch(record["split"]))
+
+
+def _numbers(record: dict) -> dict[str, float]:
+    """The values of an event that can be drawn."""
+    return {
+        name: value
+        for name, value in record.items()
+        if _NAME.fullmatch(name) and (isinstance(value, float) or (isinstance(value, int) and abs(value) < 1 << 63))
+    }
 
 
 def progress_bar(total_images: int, done: int = 0):
@@ -195,7 +251,8 @@ def draw_curve(folder: Path) -> Path:
         (accuracy, "val_ema", "top1", "validation, EMA weights"),
         (accuracy, "val_swa", "top1", "validation, SWA weights"),
     ):
-        points = [(record["step"], record[name]) for record in records if record["split"] == split and name in record]
+        values = [(record["step"], _numbers(record).get(name)) for record in records if record["split"] == split]
+        points = [(step, value) for step, value in values if value is not None]
         if points:
             axes.plot(*zip(*points), label=label)
     losses.set(title=f"{folder.name}: loss in nats", xlabel="optimiser step", yscale="log")

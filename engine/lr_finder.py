@@ -179,7 +179,10 @@ def _trainer(config: ConfigDict, steps: int, folder: Path) -> Trainer:
 
 
 def _steps(trainer: Trainer) -> Iterator[float]:
-    """Takes the rate of each step by `send`, and gives its loss, the mean over micro-batches before the update."""
+    """Takes the rate of each step by `send`, and gives its loss, the mean over micro-batches before the update.
+
+    It is infinite where the gradient is not finite.
+    """
     objective, optimizer, losses = trainer.objective, trainer.optimizer, []
     trainer.model.train()
     rate = yield 0.0
@@ -192,7 +195,7 @@ def _steps(trainer: Trainer) -> Iterator[float]:
         losses.append(terms.total.item())
         if optimizer.step_due:
             optimizer.step(rate)
-            rate = yield sum(losses) / len(losses)
+            rate = yield math.inf if optimizer.refused else sum(losses) / len(losses)
             losses = []
 
 

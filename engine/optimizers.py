@@ -63,7 +63,9 @@ class Optimizer:
         self.steps_done = 0
         self.micro_batches = 0  # gathered since the last step
         self.scaler = scaler
+        self.lr_factor = 1.0  # of every rate: below 1 after a rollback
         self.grad_norm: Tensor | None = None  # of the last step, before clipping
+        self.skipped = False  # whether the last step changed nothing, for a gradient that was not finite
         self._parameters = {name: p for name, p in model.named_parameters() if not p.stop_gradient}
         self._groups = parameter_groups(model, config)
         self._optimizer = _create(self._groups, config)
@@ -86,26 +88,35 @@ class Optimizer:
     def accumulate(self, loss: Tensor) -> None:
         """Add the gradient of one micro-batch's mean loss, divided by the number of micro-batches."""
         loss = loss / self.accumulation_steps
-        (loss * self.scaler.scale if self.scaler else loss).backward()
+        # 1, or NaN for a loss that is not finite: no gradient is then, on any card, and one number shows it to all.
+        seed = loss.detach() * 0 + 1
+        (loss * self.scaler.scale if self.scaler else loss).backward(seed)
         self.micro_batches += 1
 
     @property
-    def skipped(self) -> bool:
-        """Whether the last step was skipped, for a gradient that the loss scale made too large."""
-        return self.scaler is not None and self.scaler.skipped_in_row > 0
+    def refused(self) -> bool:
+        """Whether the last step was skipped, and no loss scale is to blame."""
+        return self.skipped and self.scaler is None
 
     def step(self, lr: float | None = None) -> float:
         """Update the parameters with the gathered gradients and forget them; gives the rate that was used.
 
+        Where the gradient (averaged over all cards) is not finite, the parameters and the moments stay as they are.
+
         Args:
-            lr: the rate; None: that of the schedule.
+            lr: the rate; None: that of the schedule. It is multiplied by `lr_factor`.
 
         Raises:
             UserError: when the loss scale had too many steps skipped.
         """
-        lr = self.lr if lr is None else lr
+        lr = (self.lr if lr is None else lr) * self.lr_factor
         self._prepare([p.grad for p in self._parameters.values() if p.grad is not None])
-        if self.scaler is None or self.scaler.update(math.isfinite(self.grad_norm.item())):
+        # The one number that the host waits for in each step: read any later, it could not keep a bad gradient out of
+        # the weights. A GPU idles only until the host has launched the first kernels of the update, as float16 has it
+        # anyway; on a CPU nothing is ever late.
+        finite = math.isfinite(self.grad_norm.item())
+        self.skipped = not (self.scaler.update(finite) if self.scaler else finite)
+        if not self.skipped:
             self._update(lr)
         self._optimizer.clear_grad()
         self.micro_batches = 0
@@ -143,13 +154,17 @@ class Optimizer:
 
         The loss scale is among them, as `_SCALER`.
         """
-        names = {parameter.name: name for name, parameter in self._parameters.items()}
         state = {_SCALER: self.scaler.state()} if self.scaler else {}
+        return {**state, **{key: value.numpy() for key, value in self.moments().items()}}
+
+    def moments(self) -> dict[str, Tensor]:
+        """The moments themselves, named as in `state`."""
+        names, moments = {parameter.name: name for name, parameter in self._parameters.items()}, {}
         for key, value in self._optimizer.state_dict().items():
             if isinstance(value, Tensor):
                 owner = max((name for name in names if key.startswith(name + "_")), key=len)
-                state[f"{names[owner]}/{key[len(owner) + 1 :]}"] = value.numpy()
-        return state
+                moments[f"{names[owner]}/{key[len(owner) + 1 :]}"] = value
+        return moments
 
     def load_state(self, state: dict[str, np.ndarray], steps_done: int) -> None:
         """Take a state that `state` gave, after `steps_done` steps.
@@ -166,6 +181,10 @@ class Optimizer:
             name, _, moment = key.rpartition("/")
             if name not in self._parameters:
                 raise UserError(f"the optimiser's state has {name}, which the model lacks: it is of another model")
+            if value.size != 1 and list(value.shape) != self._parameters[name].shape:
+                raise UserError(
+                    f"the optimiser's state has another shape of {name} than the model: it is of another one"
+                )
             tensors[f"{self._parameters[name].name}_{moment}"] = paddle.to_tensor(value)
         self._optimizer.set_state_dict(tensors)
         self.steps_done = steps_done

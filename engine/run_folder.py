@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import json
 import os
 import shutil
 import socket
@@ -15,7 +14,7 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from common.errors import UserError
-from common.files import remove_partial, write_json
+from common.files import read_json, remove_partial, write_json
 from engine import settings
 
 CONFIG, ENVIRONMENT, RESULT, WEIGHTS = "config.json", "environment.json", "result.json", "weights.safetensors"
@@ -25,6 +24,7 @@ _OURS = (
     *(CONFIG, ENVIRONMENT, PRETRAINED, RESULT, WEIGHTS, CHECKPOINTS, "metrics.jsonl", "curve.png"),
     *(BESIDE.format(name) for name in ("raw", "ema", "swa")),
 )
+_MEASURED = ("top1", "top5", "loss", "ece", "step", "images_seen", "images_skipped", "seconds")  # numbers of a result
 # Fields that do not change what is computed: a run may go on with other ones.
 _FREE = {
     "data.root",
@@ -36,6 +36,9 @@ _FREE = {
     "train.checkpoint_every_steps",
     "train.keep_checkpoints",
     "train.stop_unless_saved",
+    "train.nonfinite",  # decides only about steps at which the run would stop
+    "train.nonfinite_limit",
+    "train.check_ranks_every_steps",
 }
 
 
@@ -49,6 +52,7 @@ def lock(folder: Path) -> Iterator[None]:
     Raises:
         UserError: when another process has it, with its number and host; or the folder can't be written.
     """
+    _check_links(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = open(folder / LOCK, "a+", encoding="utf-8")  # noqa: SIM115 (closed below)
@@ -61,6 +65,17 @@ def lock(folder: Path) -> Iterator[None]:
         yield
 
 
+def _check_links(folder: Path) -> None:
+    """See that a run will write into its own folder: somebody else's may hold links that lead out of it.
+
+    Raises:
+        UserError: when one does; the folder itself may be a link.
+    """
+    for path in (folder / LOCK, folder / CHECKPOINTS, *(folder / CHECKPOINTS).glob("step_*")):
+        if path.is_symlink():
+            raise UserError(f"{path} is a link, and a run writes into its own folder only; give another --workdir")
+
+
 def _lock(file, folder: Path) -> None:
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -69,7 +84,7 @@ def _lock(file, folder: Path) -> None:
             print(f"{folder}: its file system has no locks; see to it that no other run uses it", flush=True)
             return
         file.seek(0)
-        owner = file.read().strip() or "another process"
+        owner = file.read(200).strip() or "another process"
         raise UserError(f"{folder} is in use by {owner}; stop that run, or give another --workdir") from None
     file.truncate(0)
     file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
@@ -142,35 +157,33 @@ def read_config(folder: Path) -> ConfigDict:
     path = folder / CONFIG
     if not path.is_file():
         raise UserError(f"{folder} is not the folder of a run: it has no {CONFIG}")
-    return settings.from_dict(_read_json(path), str(path))
+    return settings.from_dict(read_json(path), str(path))
 
 
 def result(folder: Path) -> dict | None:
-    """The result of a finished run, or None."""
+    """The result of a finished run, or None.
+
+    Raises:
+        UserError: when it is none.
+    """
     path = folder / RESULT
     if not path.is_file():
         return None
-    found = _read_json(path)
-    if not isinstance(found, dict) or not isinstance(found.get("top1"), float):
-        raise UserError(f"{path} is not the result of a run; give another --workdir, or --overwrite to start anew")
+    found = read_json(path)
+    numbers = isinstance(found, dict) and all(type(found.get(name)) in (int, float) for name in _MEASURED)
+    if not numbers or not isinstance(found.get("weights"), str) or not isinstance(found.get("beside"), dict):
+        raise UserError(f"{path} is not the result of a run; give another --workdir")
     return found
 
 
 def pretrained(folder: Path) -> dict | None:
     """What became of the pretrained weights of a run that has begun, or None."""
     path = folder / PRETRAINED
-    found = _read_json(path) if path.is_file() else None
+    found = read_json(path) if path.is_file() else None
     return found if isinstance(found, dict) else None
 
 
 def stages(folder: Path) -> list[str] | None:
     """The names of a run's stages, or None."""
     path = folder / STAGES
-    return _read_json(path) if path.is_file() else None
-
-
-def _read_json(path: Path):
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError, OSError) as error:
-        raise UserError(f"{path} is not readable ({error}); give another --workdir") from None
+    return read_json(path) if path.is_file() else None

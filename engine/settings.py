@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from common.errors import UserError, nearest
-from common.safe_load import own_metadata, read_metadata
+from common.files import own_metadata, read_metadata
 from configs import default
 
 FLAGS = flags.FLAGS
 _SHOWN = 80  # characters of a wrong value
 _LARGEST = 2**1023  # no larger integer fits into a float
+_MOST_VALUES = 1000  # of a tuple in a stored config
+# What a stranger's weights may not decide: the reader's processes and memory, and where files are written.
+_MOST_OF_WEIGHTS = {"data.workers": os.cpu_count() or 1, "eval.batch_size": 512}
+_NEVER_OF_WEIGHTS = ("data.cache_dir",)
 
 
 def define_config(argv: Sequence[str], fallback: str | ConfigDict) -> None:
@@ -68,7 +73,10 @@ def config_of_weights(argv: Sequence[str]) -> ConfigDict:
     content = own_metadata(read_metadata(path), path) or {}
     if "config" not in content:
         raise UserError(f"{path} does not carry a config; give the one it was trained with by --config=configs/NAME.py")
-    return from_dict(content["config"], path)
+    config = from_dict(content["config"], path)
+    given, usual = fields(config), fields(default.get_config())
+    bounded = {name: min(given[name], most) for name, most in _MOST_OF_WEIGHTS.items()}
+    return changed(config, {**bounded, **{name: usual[name] for name in _NEVER_OF_WEIGHTS}})
 
 
 def load_file(path: str) -> ConfigDict:
@@ -252,17 +260,32 @@ def from_dict(stored: object, origin: str) -> ConfigDict:
         raise UserError(f"{origin}: its config is not readable (not an object)")
     config = default.get_config()
     known = fields(config)
-    try:
-        content = fields(ConfigDict(stored))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UserError(f"{origin}: its config is not readable ({error})") from None
-    for name, value in content.items():
-        if any(field.startswith(name + ".") for field in known):
+    groups = {name.partition(".")[0] for name in known if "." in name}
+    for name, value in _flat(stored, groups):
+        if name in groups:
             raise UserError(f"{origin}: its config has {name} = {value!r}, expected a group of fields")
         if name not in known:
             raise UserError(f"{origin}: its config has the field {name}, which this version does not know")
-        value = tuple(value) if isinstance(value, (list, tuple)) else value
-        if not fits(value, known[name]):
+        value = tuple(value[:_MOST_VALUES]) if isinstance(value, (list, tuple)) else value
+        if not fits(value, known[name]) or not _is_finite(value):
             raise UserError(f"{origin}: its config has {name} = {value!r}, expected such as {known[name]!r}")
         config.update_from_flattened_dict({name: value})
     return config
+
+
+def _flat(stored: dict, groups: set[str]) -> Iterator[tuple[str, object]]:
+    """Fields by their dotted names; only what is a group of fields is entered, however deep the rest goes."""
+    for name, value in stored.items():
+        if name in groups and isinstance(value, dict):
+            yield from ((f"{name}.{field}", one) for field, one in value.items())
+        elif "." in name:
+            raise UserError(f"its config is not readable (a field is called {name})")
+        else:
+            yield name, value
+
+
+def _is_finite(value: object) -> bool:
+    """Whether numbers are such that arithmetic can go on with them: JSON allows any."""
+    if isinstance(value, tuple):
+        return all(map(_is_finite, value))
+    return not isinstance(value, (int, float)) or abs(value) < 1 << 63

@@ -12,6 +12,8 @@ from common.files import sha256, write_json
 from engine import distributed, experiment, run_folder, runtime, settings
 from engine.signals import StopRequest
 
+_SUMMED = ("images_seen", "images_skipped", "steps_skipped", "rollbacks", "seconds")  # over the stages
+
 
 def train(stages: dict[str, ConfigDict], folder: Path, overwrite: bool = False, stop: StopRequest | None = None) -> int:
     """Train the stages that are not finished; gives the exit code.
@@ -60,6 +62,9 @@ def _claim(folder: Path, names: list[str], overwrite: bool) -> None:
     """Make the folder that of a run with these stages, or see that it is."""
     if (folder / run_folder.CONFIG).is_file():
         raise UserError(f"{folder} holds a run without stages; give another --workdir, or clear it by hand")
+    for name in names:
+        if (folder / name).is_symlink():
+            raise UserError(f"{folder / name} is a link, and a run writes into its own folder only")
     held = run_folder.stages(folder)
     if held not in (None, names):
         raise UserError(f"{folder} holds a run with the stages {held}, not {names}; give another --workdir")
@@ -90,8 +95,6 @@ def _together(results: dict[str, dict]) -> dict:
         **last,
         "weights": f"{name}/{last['weights']}",
         "beside": {key: {**one, "weights": f"{name}/{one['weights']}"} for key, one in last["beside"].items()},
-        **{
-            key: sum(result[key] for result in results.values()) for key in ("images_seen", "images_skipped", "seconds")
-        },
+        **{key: sum(result.get(key, 0) for result in results.values()) for key in _SUMMED},
         "stages": {stage: result["top1"] for stage, result in results.items()},
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,8 +14,9 @@ import data
 import models
 from common.errors import UserError
 from common.files import sha256, write_json
-from engine import checkpoint, distributed, logs, plan, precision, report, run_folder, weights
+from engine import checkpoint, distributed, logs, nonfinite, plan, precision, report, run_folder, weights
 from engine.averages import RAW, Averages
+from engine.batches import TrainingSets, batches
 from engine.diagnosis import Diagnosis
 from engine.evaluator import Result, evaluate
 from engine.meter import Meter
@@ -26,9 +26,6 @@ from engine.optimizers import Optimizer
 from engine.precise_bn import precise_statistics
 from engine.signals import Stopped, StopRequest
 from engine.teacher import load_teacher
-
-# What a state's progress must have; checkpoints of older versions lack some.
-_NEEDED = {"global_batch", "best_top1", "best_step", "best_of", "seconds", "skipped", "meter"}
 
 
 def build_model(config: ConfigDict) -> nn.Layer:
@@ -80,6 +77,7 @@ class Trainer:
     ):
         self.config, self.folder, self.stop = config, folder, stop or StopRequest()
         self.train_set, self.val_set, self.unlabelled_set = train_set, val_set, unlabelled_set
+        self.sets = TrainingSets(train_set, unlabelled_set)
         self.plan = plan.make(config, len(train_set))
         self.model = build_model(config)
         self.pretrained = load_pretrained(self.model, config, train_set.classes)
@@ -91,8 +89,10 @@ class Trainer:
         self.averages = Averages(self.model, scaled.average, self.plan)
         accumulation, scaler = config.train.accumulation_steps, precision.loss_scaler(config.train)
         self.optimizer = Optimizer(self.model, scaled.optim, self.plan.steps, accumulation, scaler)
+        self.guard = nonfinite.Guard(config, self.model, self.objective, self.optimizer, self.sets)
         self.diagnosis, self.meter = Diagnosis(config, self.plan), Meter()
         self.progress = {"step": 0, "best_top1": -1.0, "best_step": -1, "best_of": RAW, "seconds": 0.0, "skipped": 0}
+        self.progress["incidents"] = []  # steps that were left out or went back; see `engine/nonfinite.py`
         self.progress.update(global_batch=self.plan.global_batch, micro_batch=config.train.batch_size)
         self.progress.update(validation_due=False)  # of the step that was saved: a stop came before or in it
         if self.teacher:
@@ -113,6 +113,7 @@ class Trainer:
             if self.progress["validation_due"]:
                 self._validate(log)
                 self.stop.check()
+            self.guard.begin(optimizer.steps_done)
             for batch in self.batches():
                 step, micro = optimizer.steps_done, optimizer.micro_batches
                 sync = distributed.gradient_sync(model, due=optimizer.last_micro_batch)
@@ -126,9 +127,12 @@ class Trainer:
                     continue
 
                 lr = optimizer.step(self.averages.rate(step))
+                if optimizer.refused:  # for its gradient is not finite; no weight has changed
+                    self.guard.refused(self.progress, log, meter)
                 distributed.average_buffers(self.model)
                 step = optimizer.steps_done
-                self.averages.update(step)
+                self.averages.update(step, stepped=not optimizer.refused)
+                self.guard.begin(step)
                 last = step == self.plan.steps
                 log.advance(self.plan.global_batch)
                 self.progress.update(step=step, seconds=log.seconds)
@@ -143,18 +147,31 @@ class Trainer:
                     return False
         return True
 
-    def resume(self) -> int:
-        """Take the newest good checkpoint, if there is one; gives the step to go on from."""
+    def restart(self) -> None:
+        """Become what a new process would have, ready to `resume`; a request to stop still holds."""
+        self.__init__(self.config, self.train_set, self.val_set, self.unlabelled_set, self.folder, self.stop)
+
+    def resume(self, incidents: list[dict] | None = None) -> int:
+        """Take the newest good checkpoint, if there is one; gives the step to go on from.
+
+        Args:
+            incidents: after a rollback, all of the run, the last of which the checkpoint does not know.
+        """
         state = self._newest()
         if state:
-            self._check_version(state.progress)
             self._check_split(state.progress)
             self._check_teacher(state.progress)
             models.assign_all(self.model, state.model, str(self.folder))
             self.averages.load_state(state.averages)
-            self.optimizer.load_state(state.optimizer, state.progress["step"])
-            self.meter.load_state(state.progress.pop("meter"))
+            try:
+                self.optimizer.load_state(state.optimizer, state.progress["step"])
+                self.meter.load_state(state.progress.pop("meter"))
+            except (KeyError, TypeError, ValueError, IndexError, AssertionError, RuntimeError) as error:
+                raise UserError(f"{self.folder}: the newest checkpoint is not one of this run ({error!r})") from None
             self.progress = {**self.progress, **state.progress, "micro_batch": self.config.train.batch_size}
+        if incidents:
+            self.progress["incidents"] = [*incidents[:-1], {**incidents[-1], "back_to": self.progress["step"]}]
+        self.optimizer.lr_factor = self.guard.lr_factor(self.progress["incidents"])
         return self.progress["step"]
 
     def _newest(self) -> checkpoint.State | None:
@@ -165,19 +182,6 @@ class Trainer:
         step = int(distributed.from_main(state.progress["step"] if state else -1))
         return state if distributed.is_main() or step < 0 else checkpoint.load(folder, step)
 
-    def _check_version(self, before: dict) -> None:
-        """See that a checkpoint has all that this version goes on from.
-
-        Raises:
-            UserError: when it has not.
-        """
-        lacking = sorted(_NEEDED - before.keys())
-        if lacking:
-            raise UserError(
-                f"{self.folder}: its checkpoints are of another version of this project (they lack {lacking[0]}); "
-                "go on with that one, or give another --workdir"
-            )
-
     def _check_split(self, before: dict) -> None:
         """Go on with another split into cards and accumulation only where it changes nothing.
 
@@ -187,11 +191,10 @@ class Trainer:
         Raises:
             UserError: when it was another one before the run was stopped.
         """
-        if before["global_batch"] != self.plan.global_batch:
+        if (global_batch := before.get("global_batch")) != self.plan.global_batch:
             raise UserError(
-                f"{self.folder}: the run had a global batch of {before['global_batch']}, with this number of cards it "
-                f"is {self.plan.global_batch}; set train.batch_size and train.accumulation_steps to make it "
-                f"{before['global_batch']}"
+                f"{self.folder}: the run had a global batch of {global_batch}, with this number of cards it is "
+                f"{self.plan.global_batch}; set train.batch_size and train.accumulation_steps to make it {global_batch}"
             )
         config, micro_batch = self.config, self.config.train.batch_size
         by_micro_batch = config.rdrop.unlabelled_batch_size or self.objective.mixing.active
@@ -237,6 +240,7 @@ class Trainer:
             },
             "images_seen": progress["step"] * self.plan.global_batch,
             "images_skipped": progress["skipped"] + result.skipped,
+            **nonfinite.counts(progress["incidents"]),
             "seconds": round(progress["seconds"], 1),
         }
         if distributed.is_main():
@@ -276,52 +280,28 @@ class Trainer:
             yield
 
     def batches(self) -> Iterator[data.Batch]:
-        """The micro-batches of the steps that are left; images without labels come after the others."""
-        labelled = self._load(self.train_set, self.config.train.batch_size, self.config.data.repeats)
-        if self.unlabelled_set is None:
-            return labelled
-        return data.join(labelled, self._load(self.unlabelled_set, self.config.rdrop.unlabelled_batch_size))
-
-    def _load(self, dataset, batch_size: int, repeats: int = 1) -> Iterator[data.Batch]:
-        accumulation, start = self.config.train.accumulation_steps, self.optimizer.steps_done
-        steps, seed = self.plan.steps, self.config.seed
-        sampler = data.TrainSampler(dataset, batch_size, accumulation, steps, seed, start, repeats)
-        return data.load(dataset, sampler, self.config.data.workers)
+        """The micro-batches of the steps that are left."""
+        return batches(self.config, self.sets, self.optimizer.steps_done, self.plan.steps, self.config.data.workers)
 
     def _log(self):
         if not distributed.is_main():
             return logs.Silent()
-        step, validated = self.optimizer.steps_done, not self.progress["validation_due"]
-        return logs.RunLog(self.folder, self.plan, step, self.progress["seconds"], validated)
+        step, progress = self.optimizer.steps_done, self.progress
+        validated = not progress["validation_due"]
+        return logs.RunLog(self.folder, self.plan, step, progress["seconds"], validated, progress["incidents"])
 
     def _record(self, log, values: dict[str, float], lr: float) -> None:
         """Log training metrics."""
-        self._check_numbers()
         self.progress["skipped"] += values["skipped"]
         step, values = self.progress["step"], {**values, "lr": lr, **self.optimizer.metrics()}
         log.step(step, values)
         log.findings(step, self.diagnosis.training(step, values))
 
-    def _check_numbers(self) -> None:
-        """Stop where the gradient (the same on all ranks) is no number any more, before anything is written of it.
-
-        A step that the loss scale skips has changed nothing.
-
-        Raises:
-            UserError: naming the step; the checkpoints stay as they are.
-        """
-        if self.optimizer.grad_norm is None:  # no step since the resume
-            return
-        norm = self.optimizer.grad_norm.item()
-        if not math.isfinite(norm) and not self.optimizer.skipped:
-            step = self.progress["step"]
-            raise UserError(f"the gradient's norm is {norm} at step {step}: lower optim.lr, or set optim.clip_norm")
-
     def _validate(self, log) -> bool:
         """Evaluate on the held-out images, if there are any; gives whether it was the best so far (or as good)."""
         if self.val_set is None:
             return False
-        self._check_numbers()
+        self.guard.check_state(self.progress, log)
         step, improved = self.progress["step"], False
         self.progress.update(validation_due=True)
         try:
@@ -351,7 +331,7 @@ class Trainer:
         )
 
     def _save(self, log, writer: checkpoint.Writer) -> None:
-        self._check_numbers()
+        self.guard.check_state(self.progress, log)
         progress = {**self.progress, "meter": self.meter.state()}
         if distributed.is_main():
             log.sync()

@@ -31,19 +31,19 @@ CHOICES = {
     "rdrop.consistency": ("symmetric_kl", "kl", "js", "mse", "cosine"),
     "train.amp": ("", "O1", "O2"),
     "train.amp_dtype": ("float16", "bfloat16"),
+    "train.nonfinite": ("stop", "skip", "rollback"),
     "rdrop.preset": ("per_sample", "paper", "official_code", "paddle_2021"),
 }
 _AT_LEAST_ONE = (
     *("rdrop.copies", "rdrop.every_steps", "train.batch_size", "train.accumulation_steps", "eval.batch_size"),
     *("train.log_every_steps", "train.checkpoint_every_steps", "train.keep_checkpoints", "train.loss_scale"),
-    *("data.randaugment_layers", "data.erase_count", "data.repeats"),
+    *("train.nonfinite_limit", "data.randaugment_layers", "data.erase_count", "data.repeats"),
 )
 _SHARES = (
     *("data.flip", "data.vertical_flip", "data.erase_probability", "data.mix_probability"),
     *("data.mix_switch_probability", "loss.label_smoothing", "data.eval_crop", "distill.alpha"),
     *("optim.layer_decay", "optim.gamma"),
 )
-_BELOW_ONE = ("data.holdout", "optim.momentum", "optim.beta1", "optim.beta2", "average.ema_decay", "average.swa_start")
 _LARGEST = 2**31 - 1  # what Paddle takes for a size; no count of a run is larger
 _AT_MOST = {
     "data.workers": 1024,
@@ -51,6 +51,15 @@ _AT_MOST = {
     "train.epochs": 10**6,
     **dict.fromkeys(("model.image_size", "distill.image_size", "data.crop_padding"), 16_384),
 }
+_BELOW_ONE = (
+    "data.holdout",
+    "optim.momentum",
+    "optim.beta1",
+    "optim.beta2",
+    "average.ema_decay",
+    "average.swa_start",
+    "train.rollback_lr_factor",
+)
 _MAY_BE_NEGATIVE = ("model.embed_drop_rate", "model.proj_drop_rate", "model.mlp_drop_rate")
 
 
@@ -86,6 +95,7 @@ def validate(config: ConfigDict) -> None:
     _validate_optim(config)
     _validate_averages(config.average)
     _validate_distillation(config)
+    _validate_nonfinite(config.train)
 
 
 def validate_length(config: ConfigDict) -> None:
@@ -202,6 +212,15 @@ def _validate_distillation(config: ConfigDict) -> None:
         raise UserError("config.distill.alpha is 0, so the teacher would teach nothing; leave distill.teacher empty")
     if distill.alpha == 1 and config.rdrop.copies > 1:
         raise UserError("config.distill.alpha is 1, which leaves nothing of R-Drop; set rdrop.copies=1")
+
+
+def _validate_nonfinite(train: ConfigDict) -> None:
+    if not train.rollback_lr_factor:
+        raise UserError("config.train.rollback_lr_factor is 0, expected above 0: nothing would be learned any more")
+    defaults, chosen = default.get_config().train, train.nonfinite
+    for name, users in (("nonfinite_limit", ("skip", "rollback")), ("rollback_lr_factor", ("rollback",))):
+        if train[name] != defaults[name] and chosen not in users:
+            raise UserError(f"config.train.{name} has no use with train.nonfinite={chosen}; set {' or '.join(users)}")
 
 
 def _validate_tuples(config: ConfigDict) -> None:

@@ -11,10 +11,11 @@ from paddle import nn
 
 import models
 from common.errors import UserError
-from common.safe_load import own_metadata
+from common.files import own_metadata
 from engine import settings, validation
 
 _FORMAT = 1  # of the metadata
+_LARGEST_IMAGE = 2048  # side in pixels: a config of a billion would take all memory before the arrays are looked at
 
 
 class Weights(NamedTuple):
@@ -59,18 +60,13 @@ def read(path: str | Path) -> Weights:
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
         raise UserError(f"{path}: the names of its classes are not a list of names")
     config = settings.from_dict(content["config"], str(path))
-    return Weights(arrays, _resolved(config, len(classes), path), tuple(classes))
-
-
-def _resolved(config: ConfigDict, num_classes: int, path: str | Path) -> ConfigDict:
-    """The config of a file, after a look whether it is whole and makes sense."""
     try:
         validation.validate(config)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-    model = config.model
-    if model.num_classes != num_classes:
-        raise UserError(f"{path}: names {num_classes} classes, but its config has {model.num_classes}")
-    if not (model.image_size and len(model.mean) and len(model.std) and config.data.eval_crop):
-        raise UserError(f"{path}: its config lacks the size of the images, or what they are normalised with")
-    return config
+    if config.model.num_classes not in (0, len(classes)) or config.model.image_size > _LARGEST_IMAGE:
+        raise UserError(
+            f"{path}: its config is of {config.model.num_classes} classes at {config.model.image_size} pixels, "
+            f"expected the {len(classes)} classes that it names, and at most {_LARGEST_IMAGE} pixels"
+        )
+    return Weights(arrays, config, tuple(classes))

@@ -7,7 +7,6 @@ A source is a file, an `https` address, or a name: PPIM's (`deit_b_distilled_384
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import os
 import re
@@ -19,8 +18,7 @@ from typing import NamedTuple
 
 from common.download import fetch, note_sha256
 from common.errors import UserError, nearest
-from common.files import atomic_path
-from common.safe_load import own_metadata, read_metadata
+from common.files import atomic_path, own_metadata, read_json, read_metadata
 from models.weight_files import ENDINGS
 
 _TIMM = "https://huggingface.co/timm/{name}/resolve/main/model.safetensors"
@@ -29,6 +27,7 @@ _GOOGLE = "https://storage.googleapis.com/vit_models/{name}.npz"
 # What Google's code does: pixels from -1 to 1, the whole image resized (tf.image.resize, which is bilinear).
 _GOOGLE_INPUT = {"mean": (0.5,) * 3, "std": (0.5,) * 3, "crop_fraction": 1.0, "interpolation": "bilinear"}
 
+_LONGEST_NAME = 150  # characters that are kept of an address: file systems take 255, with what is put around them
 _INTERPOLATIONS = ("bicubic", "bilinear")
 
 
@@ -73,7 +72,7 @@ def stated_input(source: str) -> dict | None:
         return dict(_GOOGLE_INPUT)
     if address and source.startswith("timm/"):
         url = plain.rpartition("/")[0] + f"/{_TIMM_CONFIG}"
-        return _timm_input(fetch(url, _kept(url)))
+        return _timm_input(fetch(url, _kept(url), most=1 << 20))
     if address and not plain.endswith(".safetensors"):  # no other format has room for it
         return None
     path = locate(source)
@@ -86,13 +85,13 @@ def stated_input(source: str) -> dict | None:
 
 def _timm_input(path: Path) -> dict | None:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         stated = content.get("pretrained_cfg", content)
         if "crop_pct" not in stated:  # a config.json of something else
             return None
         found = {"mean": stated["mean"], "std": stated["std"], "crop_fraction": stated["crop_pct"]}
         return _checked({**found, "interpolation": stated["interpolation"]}, path)
-    except (ValueError, KeyError, AttributeError, TypeError, OSError, RecursionError) as error:
+    except (KeyError, AttributeError, TypeError) as error:
         raise UserError(f"{path}: is not readable as timm's config.json ({type(error).__name__}: {error})") from None
 
 
@@ -159,7 +158,7 @@ def _kept(url: str) -> Path:
     """Where a download is kept; many addresses end in the same name."""
     key = hashlib.sha256(url.encode()).hexdigest()[:16]
     plain = re.split(r"[/=]|%3D", url.split("?")[0] if not url.endswith(".pdparams") else url)[-1]
-    return Path.home() / ".cache" / "rdrop" / "weights" / f"{key}-{plain}"
+    return Path.home() / ".cache" / "rdrop" / "weights" / f"{key}-{plain[-_LONGEST_NAME:]}"
 
 
 def _paddles(url: str) -> Path:

@@ -14,15 +14,19 @@ import struct
 import sys
 import zipfile
 from collections.abc import Callable
+from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from common.errors import UserError
-from common.safe_load import ArrayUnpickler, Maker, unpickle_arrays, walk, widen
+from common.files import open_zip, widen
+from common.safe_load import ArrayUnpickler, Maker, is_shape, make_tuple, unpickle_arrays, walk
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+_MOST_MEMBERS = 20_000  # of an archive: one a storage
 _DTYPES = {
     "FloatStorage": "float32",
     "DoubleStorage": "float64",
@@ -67,7 +71,9 @@ class _Ignored:
 def _rebuild(storage, offset, shape, strides, *_) -> _Tensor:
     if not isinstance(storage, _Storage):
         raise UserError("a tensor without a storage is refused")
-    return _Tensor(storage, int(offset), tuple(map(int, shape)), tuple(map(int, strides)))
+    if not is_shape(shape) or not is_shape(strides) or not is_shape([offset]):
+        raise UserError("a tensor whose shape is none does not fit its storage: it is refused")
+    return _Tensor(storage, offset, tuple(shape), tuple(strides))
 
 
 def _unwrap(tensor, *_) -> _Tensor:
@@ -77,7 +83,7 @@ def _unwrap(tensor, *_) -> _Tensor:
 _STAND_INS = {
     ("torch._utils", "_rebuild_tensor_v2"): Maker(_rebuild),
     ("torch._utils", "_rebuild_parameter"): Maker(_unwrap),
-    ("torch", "Size"): tuple,
+    ("torch", "Size"): Maker(make_tuple),
     ("torch", "device"): _Ignored,
     ("argparse", "Namespace"): _Ignored,
 }
@@ -95,9 +101,10 @@ class _TorchUnpickler(ArrayUnpickler):
 
     def persistent_load(self, identity: Any) -> _Storage:
         kind, dtype, key, _, count, *rest = identity
-        if kind != "storage" or dtype not in _DTYPES.values() or any(rest):
-            raise UserError(f"the file asks for {identity!r}, which is no plain storage: it is refused")
-        return _Storage(str(key), dtype, int(count))
+        named = isinstance(key, (str, int)) and isinstance(dtype, str) and is_shape([count])
+        if kind != "storage" or dtype not in _DTYPES.values() or any(rest) or not named:
+            raise UserError("the file asks for what is no plain storage: it is refused")
+        return _Storage(str(key), dtype, count)
 
 
 def read_torch(path: Path, select: Callable[[Any], dict[str, Any]]) -> dict[str, np.ndarray]:
@@ -119,8 +126,15 @@ def read_torch(path: Path, select: Callable[[Any], dict[str, Any]]) -> dict[str,
         wanted = sum(math.prod(tensor.shape) * _width(tensor.storage) for tensor in _tensors(tensors))
         if wanted > 2 * path.stat().st_size:
             raise UserError(f"{path}: its tensors take {wanted} bytes, more than the file has: it is refused")
+        storages = {tensor.storage for tensor in _tensors(tensors)}
+        stored = sum(storage.count * _width(storage) for storage in storages)
+        if stored > path.stat().st_size:
+            raise UserError(f"{path}: its storages are cut short: {stored} bytes are more than the file has")
+        values_of = cache(
+            lambda storage: _values(storage, buffer_of(storage), path)
+        )  # those that share it share memory
         return {
-            name: _array(value, buffer_of(value.storage), f"{path}: {name}") if isinstance(value, _Tensor) else value
+            name: _array(value, values_of(value.storage), f"{path}: {name}") if isinstance(value, _Tensor) else value
             for name, value in tensors.items()
         }
     except UserError:
@@ -130,7 +144,7 @@ def read_torch(path: Path, select: Callable[[Any], dict[str, Any]]) -> dict[str,
 
 
 def _open_zip(path: Path) -> tuple[Any, Callable[[_Storage], bytes]]:
-    archive = zipfile.ZipFile(path)
+    archive = open_zip(path, _MOST_MEMBERS)
     names = archive.namelist()
     pickles = [name for name in names if name == "data.pkl" or name.endswith("/data.pkl")]
     if len(pickles) != 1 or any("/code/" in name for name in names):
@@ -141,8 +155,7 @@ def _open_zip(path: Path) -> tuple[Any, Callable[[_Storage], bytes]]:
     order = archive.read(root + "byteorder").decode() if root + "byteorder" in names else "little"
     if order != sys.byteorder:
         raise UserError(f"{path}: was written on a {order}-endian machine")
-    with archive.open(pickles[0]) as file:
-        content = unpickle_arrays(file, str(path), kind=_TorchUnpickler)
+    content = unpickle_arrays(BytesIO(archive.read(pickles[0])), str(path), kind=_TorchUnpickler)
     return content, lambda storage: archive.read(f"{root}data/{storage.key}")
 
 
@@ -157,9 +170,9 @@ def _open_legacy(path: Path) -> tuple[Any, Callable[[_Storage], bytes]]:
         places, size = {}, path.stat().st_size
         for key in unpickle_arrays(file, str(path)):
             (count,) = struct.unpack("<q", file.read(8))
-            storage = storages.get(str(key))
+            storage = storages.get(str(key) if isinstance(key, int) else key)
             if storage is None or count != storage.count:
-                raise UserError(f"{path}: storage {key} belongs to no tensor, or has another size")
+                raise UserError(f"{path}: a storage belongs to no tensor, or has another size")
             places[storage.key] = file.tell()
             if file.seek(count * _width(storage), os.SEEK_CUR) > size:
                 raise UserError(f"{path}: cut short in storage {key}")
@@ -180,11 +193,14 @@ def _width(storage: _Storage) -> int:
     return 2 if storage.dtype == "bfloat16" else np.dtype(storage.dtype).itemsize
 
 
-def _array(tensor: _Tensor, buffer: bytes, origin: str) -> np.ndarray:
-    storage, count = tensor.storage, math.prod(tensor.shape)
+def _values(storage: _Storage, buffer: bytes, path: Path) -> np.ndarray:
     if len(buffer) != storage.count * _width(storage):
-        raise UserError(f"{origin} is cut short: storage {storage.key} has {len(buffer)} bytes")
-    values = widen(buffer) if storage.dtype == "bfloat16" else np.frombuffer(buffer, storage.dtype)
+        raise UserError(f"{path}: cut short: storage {storage.key} has {len(buffer)} bytes")
+    return widen(buffer) if storage.dtype == "bfloat16" else np.frombuffer(buffer, storage.dtype)
+
+
+def _array(tensor: _Tensor, values: np.ndarray, origin: str) -> np.ndarray:
+    count = math.prod(tensor.shape)
     if not count:
         return np.empty(tensor.shape, values.dtype)
     last = tensor.offset + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.strides))

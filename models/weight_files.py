@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 import pickle
 import zipfile
 from pathlib import Path
 
 import numpy as np
+from numpy.lib import format as npy
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from common.errors import UserError
-from common.files import atomic_path
-from common.safe_load import METADATA, read_safetensors, unpickle_arrays
+from common.files import LARGEST_WEIGHTS, METADATA, atomic_path, open_zip, read_safetensors
+from common.safe_load import unpickle_arrays
 from models.torch_files import read_torch, write_torch
 
 _MODELS = ("state_dict_ema", "model_ema", "state_dict", "model")  # entries of training states, as timm prefers them
-_SQUEEZED = 100  # times that an archive may be smaller than its content; weights hardly shrink
+_SQUEEZED = 20  # times that an archive may be smaller than its content; weights hardly shrink
+_MOST_MEMBERS = 20_000  # of an archive: one an array
 
 
 def read_arrays(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
@@ -35,6 +38,8 @@ def read_arrays(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]
     if path.suffix not in ENDINGS:
         raise UserError(f"{path}: weights are read from {', '.join(ENDINGS)}, not {path.suffix or 'a bare name'!r}")
     try:
+        if path.stat().st_size > LARGEST_WEIGHTS:
+            raise UserError(f"{path}: has more than {LARGEST_WEIGHTS} bytes, which no weights of these models have")
         if path.suffix == ".safetensors":
             arrays, metadata = read_safetensors(path)
         else:
@@ -113,16 +118,30 @@ def _checked(arrays: dict, path: Path) -> dict[str, np.ndarray]:
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(member.file_size for member in archive.infolist())
-        if size > _SQUEEZED * path.stat().st_size:
-            raise UserError(f"{path}: says that it unpacks to {size} bytes, which weights do not: it is refused")
-        with np.load(path, allow_pickle=False) as content:
-            return {name: content[name] for name in content.files}
+        with open_zip(path, _MOST_MEMBERS) as archive:
+            members = archive.infolist()
+            size = sum(member.file_size for member in members)
+            if size > _SQUEEZED * path.stat().st_size:
+                raise UserError(f"{path}: says that it unpacks to {size} bytes, which weights do not: it is refused")
+            return {member.filename.removesuffix(".npy"): _read_npy(archive, member) for member in members}
     except UserError:
         raise
     except Exception as error:  # a damaged file raises almost anything
         raise UserError(f"{path}: not a readable .npz file ({type(error).__name__}: {error})") from None
+
+
+def _read_npy(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    """One array of an archive, for which room is made only when the archive says that it has as many bytes."""
+    with archive.open(member) as file:
+        version = npy.read_magic(file)
+        if version not in ((1, 0), (2, 0)):
+            raise ValueError(f"{member.filename} has another format")
+        shape, _, dtype = (npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0)(file)
+        size = math.prod(shape) * dtype.itemsize
+        if dtype.kind not in "fiub" or min(shape, default=0) < 0 or file.tell() + size != member.file_size:
+            raise ValueError(f"{member.filename} is no array of numbers, or has another size than it says")
+    with archive.open(member) as file:
+        return npy.read_array(file, allow_pickle=False)
 
 
 _READERS = {".pdparams": _read_pdparams, ".pth": _read_pth, ".pt": _read_pth, ".bin": _read_pth, ".npz": _read_npz}

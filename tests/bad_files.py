@@ -109,7 +109,7 @@ def imagenet(place: Path, labels: str | None = "val_0.png 0\nval_1.png 1\n") -> 
 
 def changed_weights(place: Path, source: Path, change) -> None:
     """`weights.safetensors`: those of a run, with `change(arrays, own)` done to the arrays and what they say."""
-    from common.safe_load import METADATA, read_safetensors
+    from common.files import METADATA, read_safetensors
 
     own = json.loads(read_safetensors(source, arrays=False)[1][METADATA])
     arrays = load_file(source)

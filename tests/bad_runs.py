@@ -149,19 +149,19 @@ DAMAGED_IMAGES = {
     "bomb": (
         made(bad.images, x=bad.bomb()),
         _OWN,
-        "002.png: not a readable image (it has more than 178,956,970 pixels",
+        "002.png: not a readable image (it has far more than 89,478,485",
     ),
     "small-bomb": (made(bad.images, x=bad.bomb(11_000)), _OWN, "not a readable image"),
-    "largest-bomb": (made(bad.images, x=bad.bomb(2**31 - 1)), _OWN, "178,956,970 pixels"),
+    "largest-bomb": (made(bad.images, x=bad.bomb(2**31 - 1)), _OWN, "89,478,485 pixels"),
     "link-to-nothing": (
         images_then(lambda root: os.symlink("gone.png", root / "train" / "class_0" / "a.png")),
         _OWN,
-        "No such file",
+        "no such file",
     ),
     "link-to-itself": (
         images_then(lambda root: os.symlink("a.png", root / "train" / "class_0" / "a.png")),
         _OWN,
-        "symbolic links",
+        "no such file",
     ),
     "damaged-tiff": (
         images_then(lambda root: bad.write(root, "train/class_0/a.tif", b"II*\0" + b"\xff" * 30)),

@@ -97,7 +97,7 @@ TOOLS = {
         "tools.predict --weights {run}/weights.safetensors {t}/a.png",
         "a.png: not a readable",
     ),
-    "predict-a-folder": (nothing, "tools.predict --weights {run}/weights.safetensors {t}", "Is a directory"),
+    "predict-a-folder": (nothing, "tools.predict --weights {run}/weights.safetensors {t}", "no such file"),
     "predict-the-weights": (
         nothing,
         "tools.predict --weights {run}/weights.safetensors {run}/weights.safetensors",

@@ -64,8 +64,10 @@ def test_rows_differ(name):
 
 @pytest.mark.parametrize(
     "name",
-    ["cifar100_vit_b_384", "cifar100_vit_l_384", "imagenet_vit_b_384", "imagenet_vit_l_384"]
-    + ["cifar100_deit_b_distilled_384"],
+    [
+        *("cifar100_vit_b_384", "cifar100_vit_l_384", "imagenet_vit_b_384", "imagenet_vit_l_384"),
+        "cifar100_deit_b_distilled_384",
+    ],
 )
 def test_a_single_card_has_the_same_objective(name):
     """Four cards of 128, or one: the same images a step by accumulation, and nothing that counts by micro-batch."""

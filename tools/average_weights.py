@@ -49,7 +49,7 @@ def read(path: Path) -> Weights:
             raise UserError(f"{path} does not carry its config; only weights of this project can be averaged")
         return found
     step, run = path.name.partition("_")[2], path.parent.parent
-    if not step.isdigit():
+    if not (step.isascii() and step.isdigit()):
         raise UserError(f"{path} is not a checkpoint: expected a folder such as RUN/checkpoints/step_00000500")
     config = run_folder.read_config(run)
     return weights.Weights(checkpoint.load(path.parent, int(step)).model, config, data.build(config, "train").classes)

@@ -46,6 +46,8 @@ def predict(weights_path: str, paths: list[Path]) -> list[dict]:
     if stored.config is None:
         raise UserError(f"{weights_path} does not name its model and classes; only weights of this project do")
     config = stored.config
+    if not (config.model.image_size and config.model.mean and config.model.std and config.data.eval_crop):
+        raise UserError(f"{weights_path}: its config lacks the size of the images, or what they are normalised with")
     model = models.build(config.model)
     models.assign_all(model, stored.arrays, weights_path)
     model.eval()

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import os
 import re
 import subprocess
@@ -30,7 +29,7 @@ from tqdm import tqdm
 
 from common.errors import UserError, nearest
 from common.files import write_json
-from engine import runtime, settings
+from engine import run_folder, runtime, settings
 
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -114,7 +113,10 @@ def run_one(setting: Setting, seed: int, workdir: Path, threads: int) -> dict:
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines() or [f"exit code {done.returncode}"]
         raise UserError(f"{setting.name}, seed {seed}: {said[-1]}")
-    return json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    found = run_folder.result(folder)
+    if found is None:
+        raise UserError(f"{setting.name}, seed {seed}: {folder} has no result")
+    return found
 
 
 def summarise(setting: Setting, results: list[dict], base: list[dict] | None = None) -> dict:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import email
 import hashlib
 import io
 import urllib.error
+import urllib.request
+import urllib.response
 
 import pytest
 
@@ -35,7 +38,7 @@ def server(monkeypatch):
             raise answer
         return answer
 
-    monkeypatch.setattr(download.urllib.request, "urlopen", urlopen)
+    monkeypatch.setattr(download, "open_address", urlopen)
     monkeypatch.setattr(download.time, "sleep", lambda seconds: None)
     return answers, asked
 
@@ -66,7 +69,7 @@ def test_failures_are_tried_again(server, tmp_path):
 
 
 def test_it_goes_on_where_it_was_cut_off(server, tmp_path):
-    rest = _Answer(_CONTENT[50:], 206, Content_Length="50", ETag='"v1"')
+    rest = _Answer(_CONTENT[50:], 206, Content_Length="50", ETag='"v1"', Content_Range="bytes 50-99/100")
     server[0].extend([_half(ETag='"v1"'), urllib.error.URLError("refused"), urllib.error.URLError("refused")])
     with pytest.raises(UserError, match="download failed"):
         download.fetch(_URL, tmp_path / "file")
@@ -136,3 +139,51 @@ def test_only_https(server, tmp_path):
     server[0].extend(_whole(url="http://example.org/x") for _ in range(3))
     with pytest.raises(UserError, match="sends one on to http://"):
         download.fetch(_URL, tmp_path / "file")
+
+
+def test_a_body_without_an_end_is_cut_off(server, tmp_path):
+    class Endless(_Answer):
+        def read(self, count=-1):
+            return bytes(count)
+
+    server[0].append(Endless(b"", ETag='"v1"'))
+    with pytest.raises(UserError, match="more than 5000000 bytes come"):
+        download.fetch(_URL, tmp_path / "file", most=5_000_000)
+    assert not [path for path in tmp_path.iterdir() if path.suffix == ".part" or path.name == "file"]
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "message"),
+    [
+        (200, {"Content_Encoding": "gzip"}, "packs the file by gzip"),
+        (200, {"Content_Length": "-5"}, "of -5 bytes came"),
+        (200, {"Content_Length": "many"}, "download failed"),
+        (206, {"Content_Range": "bytes 7-99/100"}, "another part"),
+        (206, {}, "another part"),
+    ],
+)
+def test_answers_that_lie(server, tmp_path, status, headers, message):
+    server[0].extend(_Answer(_CONTENT, status, **headers) for _ in range(3))
+    with pytest.raises(UserError, match=message):
+        download.fetch(_URL, tmp_path / "file")
+    assert not (tmp_path / "file").exists()
+
+
+@pytest.mark.parametrize("target", ["file:///etc/passwd", "http://169.254.169.254/", "ftp://example.org/x", "data:,x"])
+def test_no_way_leads_away_from_https(monkeypatch, tmp_path, target):
+    """By the real opener: the server's word is not followed, so that nothing is asked for there."""
+    asked = []
+
+    def answer(handler, request):
+        asked.append(request.full_url)
+        headers = email.message_from_string(f"Location: {target}\n\n")
+        found = urllib.response.addinfourl(io.BytesIO(b""), headers, request.full_url, 302)
+        found.msg = "Found"
+        return found
+
+    for handler in (urllib.request.HTTPSHandler, urllib.request.HTTPHandler):
+        monkeypatch.setattr(handler, f"{handler.__name__[:-7].lower()}_open", answer)
+    monkeypatch.setattr(download.time, "sleep", lambda seconds: None)
+    with pytest.raises(UserError, match="sends one on to|download failed"):
+        download.fetch(_URL, tmp_path / "file")
+    assert set(asked) == {_URL}

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import UserError
-from common.safe_load import METADATA, own_metadata, unpickle_arrays
+from common.files import METADATA, own_metadata
+from common.safe_load import unpickle_arrays
 
 
 def _read(content: bytes, **options):

@@ -9,7 +9,7 @@ from conftest import launch
 
 import data
 import models
-from common.safe_load import read_safetensors
+from common.files import read_safetensors
 from configs import default
 from engine import experiment, logs, plan, runtime, validation
 from engine.evaluator import normalise

@@ -30,6 +30,28 @@ def test_newest_and_best_are_kept(tmp_path):
     assert checkpoint.all_steps(tmp_path) == [5, 4, 2]
 
 
+@pytest.mark.parametrize(
+    "incidents",
+    [
+        7,
+        [7],
+        [{}],
+        [{"step": 1, "action": "skip"}],
+        [{"step": "1", "action": "skip", "text": ""}],
+        [{"step": 1, "action": "leave", "text": ""}],
+        [{"step": 1, "action": "rollback", "text": "", "back_to": -1}],
+    ],
+)
+def test_incidents_that_are_none(tmp_path, incidents):
+    arrays, progress = {"w": np.ones(3, "float32")}, {"step": 1, "best_step": -1}
+    good = {"step": 1, "action": "rollback", "text": "", "back_to": 0}
+    checkpoint.save(tmp_path, checkpoint.State(arrays, arrays, {**progress, "incidents": [good]}, {}), 2)
+    assert checkpoint.load(tmp_path, 1).progress["incidents"] == [good]
+    checkpoint.save(tmp_path, checkpoint.State(arrays, arrays, {**progress, "incidents": incidents}, {}), 2)
+    with pytest.raises(UserError, match="not a whole checkpoint"):
+        checkpoint.load(tmp_path, 1)
+
+
 @pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors", "progress.json", "manifest.json"])
 @pytest.mark.parametrize("damage", ["flip", "cut", "gone"])
 def test_damaged_ones_are_named_and_passed_over(tmp_path, capsys, name, damage):

@@ -28,6 +28,24 @@ def test_resumed_steps_are_logged_once(tmp_path):
     assert [point.id for point in points] == list(range(1, 11))
 
 
+def test_incidents_are_those_of_the_run_that_goes_on(tmp_path):
+    """One that the checkpoint does not know will come again; one that it knows stays, where the run went back to."""
+    skipped = {"step": 4, "action": "skip", "text": "a", "seconds": 0.0}
+    back = {"step": 9, "action": "rollback", "text": "b", "seconds": 0.0, "back_to": 5}
+    with logs.RunLog(tmp_path, _PLAN, 0, 0.0) as log:
+        log.incident({**skipped, "step": 2})
+        for step in range(1, 9):
+            log.step(step, _VALUES)
+    for _ in range(2):
+        with logs.RunLog(tmp_path, _PLAN, 6, 0.0, incidents=[skipped, back]):
+            pass
+    steps = [(record["step"], record["split"]) for record in logs.read_metrics(tmp_path)]
+    expected = [(step, "train") for step in range(1, 7)]
+    assert steps == [*expected[:3], (4, "nonfinite"), *expected[3:5], (9, "nonfinite"), expected[5]]
+    texts = LogReader(file_path=str(tmp_path / logs.VISUALDL)).get_data("text", "nonfinite/rollback")
+    assert [text.id for text in texts] == [9]
+
+
 def test_a_line_cut_short_is_left_out(tmp_path):
     _log(tmp_path, 0, 2)
     with open(tmp_path / logs.METRICS, "a") as file:

@@ -15,7 +15,7 @@ from conftest import ROOT, paint, run_program
 
 import data
 from common.errors import UserError
-from common.safe_load import read_safetensors
+from common.files import read_safetensors
 from configs import default
 from engine import experiment, logs, runtime
 from engine.signals import Stopped, StopRequest

@@ -11,8 +11,7 @@ from conftest import launch, paint, random_batch, random_logits, run_program
 
 import models
 from common.errors import UserError
-from common.files import sha256
-from common.safe_load import read_safetensors
+from common.files import read_safetensors, sha256
 from configs import default
 from engine import experiment, logs, plan, runtime, settings, validation, weights
 from engine.meter import Meter

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from common.errors import UserError
-from common.safe_load import read_safetensors
+from common.files import read_safetensors
 from configs import default
 from engine import checkpoint, experiment, logs, plan, runtime, validation
 from engine.diagnosis import Diagnosis
@@ -114,7 +114,7 @@ def test_another_config_needs_another_folder(config, tmp_path):
 
 def test_a_loss_that_is_no_number_stops_the_run(config, tmp_path):
     config.optim.update(name="sgd", lr=1e30, warmup_steps=0, clip_norm=0.0)
-    with pytest.raises(UserError, match=r"norm is nan at step \d+: lower optim.lr"):
+    with pytest.raises(UserError, match=r"step 2: \S+ is the first layer whose output is not finite; .*lower optim.lr"):
         experiment.train(config, tmp_path / "run")
     assert all(np.isfinite(r.get("loss", 0)) for r in logs.read_metrics(tmp_path / "run"))
     for step in checkpoint.all_steps(tmp_path / "run" / "checkpoints"):

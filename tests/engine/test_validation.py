@@ -34,6 +34,11 @@ from engine import validation
         ("data.mix_probability", 2.0, "expected 0 to 1"),
         ("data.mix_switch_probability", 2.0, "expected 0 to 1"),
         ("data.repeats", 0, "expected 1 or more"),
+        ("train.nonfinite", "ignore", "expected one of stop, skip, rollback"),
+        ("train.nonfinite_limit", 0, "expected 1 or more"),
+        ("train.rollback_lr_factor", 1.0, "expected 0 to below 1"),
+        ("train.rollback_lr_factor", 0.0, "expected above 0"),
+        ("train.check_ranks_every_steps", -1, "expected 0 or more"),
         ("optim.beta1", 1.0, "expected 0 to below 1"),
         ("seed", 10**20, "below 2"),
         ("data.crop_scale", (0.5, 7.0), "at most 1"),
@@ -55,6 +60,11 @@ def test_values_out_of_range(field, value, message):
     ("fields", "message"),
     [
         ({"optim.nesterov": True}, "nesterov is for optim.name=momentum"),
+        ({"train.nonfinite_limit": 3}, "nonfinite_limit has no use with train.nonfinite=stop; set skip or rollback"),
+        (
+            {"train.nonfinite": "skip", "train.rollback_lr_factor": 0.1},
+            "rollback_lr_factor has no use with train.nonfinite=skip; set rollback",
+        ),
         ({"optim.nesterov": True, "optim.name": "momentum", "optim.momentum": 0.0}, "momentum above 0"),
         ({"optim.name": "lamb"}, "set optim.weight_decay above 0"),
         ({"optim.name": "lars"}, "set optim.weight_decay above 0"),

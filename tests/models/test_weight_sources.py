@@ -48,7 +48,7 @@ def test_the_file_counts_not_the_name_of_its_folder(tmp_path, monkeypatch):
         )
     google = models.input_stats("vit_b_16", "google/imagenet21k/ViT-B_16")
     assert models.input_stats("vit_b_16", "https://host/ViT-B_16.npz?generation=1") == google
-    monkeypatch.setattr(sources, "fetch", lambda url, target, md5="": tmp_path / "timm" / "w.safetensors")
+    monkeypatch.setattr(sources, "fetch", lambda url, target, md5="", **_: tmp_path / "timm" / "w.safetensors")
     assert models.input_stats("vit_b_16", "https://host/model.safetensors?download=true") == _FIELDS
 
 
@@ -91,7 +91,7 @@ def test_what_models_and_hosts_expect(tmp_path, monkeypatch):
 def test_timms_host_is_asked_for_both_files(tmp_path, monkeypatch):
     asked = []
 
-    def fetch(url, target, md5=""):
+    def fetch(url, target, md5="", **_):
         asked.append(url)
         (tmp_path / "config.json").write_text(
             json.dumps({"pretrained_cfg": {**_STATED, "crop_pct": 0.8, "tag": "augreg"}})

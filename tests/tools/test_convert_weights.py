@@ -9,7 +9,7 @@ from conftest import run_program
 
 import models
 from common.errors import UserError
-from common.safe_load import own_metadata
+from common.files import own_metadata
 from models import naming
 from tools.convert_weights import convert
 

@@ -1,0 +1,78 @@
+"""A run on several processes in which rank 1 has trouble: faulty_worker.py FOLDER WHAT...
+
+Each WHAT is KIND:STEP with the step counted from 0. `layer` and `gradient` put NaN into the second micro-batch of that
+rank there, at the full rate; `weight` flips the lowest bit of one of its weights behind it. The environment's POLICY is
+train.nonfinite.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from engine import runtime
+
+runtime.prepare_environment()
+
+import numpy as np
+
+from configs import default
+from engine import distributed, experiment
+from engine.objective import Objective
+from engine.optimizers import Optimizer
+from engine.trainer import Trainer
+
+
+def faulty_config():
+    """Eight steps on digits."""
+    config = default.get_config()
+    config.data.update(name="digits", crop="none", flip=0.0)
+    config.model.update(name="vit_n_2", drop_rate=0.1)
+    config.train.update(steps=8, batch_size=4, accumulation_steps=2, log_every_steps=1, checkpoint_every_steps=4)
+    config.train.update(nonfinite=os.environ.get("POLICY", "stop"), check_ranks_every_steps=3)
+    return config
+
+
+def break_rank(faults: set[tuple[str, int]]) -> None:
+    """Have this process go wrong."""
+    call, prepare, update, train = Objective.__call__, Objective.prepare, Optimizer._update, Trainer.train
+
+    def prepared(self, batch, step, micro):
+        images, targets = prepare(self, batch, step, micro)
+        self.wrong = micro == 1 and ("gradient", step) in faults
+        return (images * float("nan") if micro == 1 and ("layer", step) in faults else images), targets
+
+    def called(self, logits, targets, step):
+        if self.wrong:
+            logits.register_hook(lambda gradient: gradient * float("nan"))
+        return call(self, logits, targets, step)
+
+    def updated(self, lr):
+        update(self, lr)
+        if ("weight", self.steps_done) in faults:
+            weight = self._parameters["blocks.1.norm1.bias"]
+            bits = weight.numpy().view(np.int32)
+            bits[3] ^= 1
+            weight.set_value(bits.view(np.float32))
+
+    def trained(self):
+        if self.optimizer.lr_factor < 1:
+            faults.clear()
+        return train(self)
+
+    Objective.__call__, Objective.prepare, Optimizer._update, Trainer.train = called, prepared, updated, trained
+
+
+def main() -> int:
+    """Train with the faults of the command line."""
+    distributed.start()
+    if distributed.rank() == 1:
+        break_rank({(kind, int(step)) for kind, step in (word.split(":") for word in sys.argv[2:])})
+    return experiment.train(faulty_config(), Path(sys.argv[1]))
+
+
+if __name__ == "__main__":
+    runtime.run_tool(main)
