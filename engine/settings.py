@@ -263,7 +263,7 @@ def from_dict(stored: object, origin: str) -> ConfigDict:
     groups = {name.partition(".")[0] for name in known if "." in name}
     for name, value in _flat(stored, groups):
         if name in groups:
-            raise UserError(f"{origin}: its config has {name} = {value!r}, expected a group of fields")
+            raise UserError(f"{origin}: in its config {name} is no group of fields")
         if name not in known:
             raise UserError(f"{origin}: its config has the field {name}, which this version does not know")
         value = tuple(value[:_MOST_VALUES]) if isinstance(value, (list, tuple)) else value

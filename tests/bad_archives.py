@@ -126,7 +126,11 @@ WEIGHTS = {
     "field-of-another-type": (own_field("optim", "lr", "high"), _VAL, "expected such as 0.001"),
     "field-of-400-digits": (own_field("optim", "lr", 10**400), _VAL, "expected such as 0.001"),
     "field-is-a-group": (own_field("optim", "lr", {"peak": 1}), _VAL, "expected such as 0.001"),
-    "group-is-a-field": (weights(lambda arrays, own: own["config"].update(model=None)), _VAL, "a group of fields"),
+    "group-is-a-field": (
+        weights(lambda arrays, own: own["config"].update(model=None)),
+        _VAL,
+        "model is no group of fields",
+    ),
     "config-is-a-list": (weights(lambda arrays, own: own.update(config=[1])), _VAL, "not an object"),
     "std-is-zero": (own_field("model", "std", [0, 0, 0]), _VAL, "config.model.std is"),
     "std-is-missing": (own_field("model", "std", []), "tools.predict --weights {t}/weights.safetensors a", "lacks the"),
@@ -135,7 +139,11 @@ WEIGHTS = {
     "of-another-model": (own_field("model", "name", "vit_n_4"), _VAL, "have other shapes"),
     "classes-missing": (weights(lambda arrays, own: own.pop("classes")), _VAL, "not a list of names"),
     "classes-turned": (weights(lambda arrays, own: own["classes"].reverse()), _VAL, "class 0 of the data is '0', but"),
-    "classes-too-few": (weights(lambda arrays, own: own["classes"].pop()), _VAL, "expected the 9 classes that it names"),
+    "classes-too-few": (
+        weights(lambda arrays, own: own["classes"].pop()),
+        _VAL,
+        "expected the 9 classes that it names",
+    ),
     "array-missing": (weights(lambda arrays, own: arrays.pop("norm.weight")), _VAL, "are missing: norm.weight"),
     "array-too-many": (
         weights(lambda arrays, own: arrays.update(x=np.zeros(3, "float32"))),
