@@ -185,9 +185,9 @@ def test_an_average_of_an_earlier_step_may_be_the_best(config, tmp_path, monkeyp
     """The validations say that EMA was best at the second of four: the result is that average, as it was then."""
     evaluate, calls = trainer.evaluate, []
 
-    def told(model, dataset, config):
+    def told(model, dataset, config, **named):
         calls.append(1)
-        result = evaluate(model, dataset, config)
+        result = evaluate(model, dataset, config, **named)
         return result._replace(top1=0.99 if len(calls) == 4 else 0.1)  # raw and EMA at step 4, raw and EMA at step 8
 
     monkeypatch.setattr(trainer, "evaluate", told)
