@@ -14,7 +14,7 @@ import data
 import models
 from common.errors import UserError
 from common.files import write_json, write_text
-from engine import distributed, nonfinite, plan, precision, report, run_folder, runtime, settings
+from engine import distributed, nonfinite, plan, precision, run_folder, runtime, settings
 from engine.averages import Averages
 from engine.diagnosis import Diagnosis
 from engine.noise import noise
@@ -98,7 +98,6 @@ def _prepare(config: ConfigDict, folder: Path, stop: StopRequest) -> Trainer:
         val_set = data.build(config, "val") if config.data.holdout else None
         unlabelled_set = data.build(config, "unlabelled") if config.rdrop.unlabelled_batch_size else None
         test_set = data.build(config, "test")  # is needed at the end of days: what is wrong with it is said now
-        report.check_classes(test_set.classes, train_set.classes, "the training images")
         config = plan.with_classes(config, len(train_set.classes))
     check_same_data({"train": train_set, "test": test_set, "unlabelled": unlabelled_set})
     with distributed.together():
