@@ -5,6 +5,7 @@ Without a flag it trains a small vision transformer with R-Drop on handwritten d
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from absl import flags
@@ -38,7 +39,7 @@ def _run(stop: StopRequest) -> int:
 
     if settings.FLAGS.dry_run:
         return experiment.dry_run(configs)
-    folder = Path(settings.FLAGS.workdir or f"output/{settings.run_name()}").expanduser()
+    folder = Path(os.path.expanduser(settings.FLAGS.workdir or f"output/{settings.run_name()}"))
     return stages.train(configs, folder, settings.FLAGS.overwrite, stop)
 
 

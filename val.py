@@ -20,6 +20,7 @@ flags.DEFINE_string("json", "", "Write the result there as JSON, too.")
 def main(argv: list[str]) -> int:
     """Evaluate the weights of the flags; gives the exit code."""
     values = settings.FLAGS
+    runtime.check_output("--json", values.json, [values.weights])
     runtime.prepare_environment()
     from engine import accuracy  # imports paddle, which reads the environment
 

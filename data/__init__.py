@@ -11,6 +11,7 @@ from common.errors import UserError, nearest
 from data import cifar, digits, folder, tiny_imagenet
 from data.dataset import UNREADABLE, ImageDataset
 from data.erasing import Erasing
+from data.folder import check_outside
 from data.loader import Batch, join, load
 from data.mixing import Mixing
 from data.sampler import EvalSampler, TrainSampler
@@ -28,6 +29,7 @@ __all__ = [
     "Mixing",
     "TrainSampler",
     "build",
+    "check_outside",
     "facts",
     "join",
     "load",
@@ -81,7 +83,7 @@ def build(config, split: str, augment: bool | None = None) -> ImageDataset:
         if split != "test":
             source = _training_part(source, config.data, split, config.seed)
     if not len(source.labels):
-        raise UserError(_EMPTY.get(split, f"data.holdout is {config.data.holdout}: the split {split} has no images"))
+        raise UserError(_EMPTY.get(split, f"the split {split} has no images (data.holdout is {config.data.holdout})"))
     training = split in ("train", "unlabelled") if augment is None else augment
     size = config.model.image_size
     if training:

@@ -7,6 +7,7 @@ https://www.cs.toronto.edu/~kriz/cifar.html. The archives hold pickles: they are
 from __future__ import annotations
 
 import gzip
+import os
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -90,8 +91,13 @@ def _load(archive: Archive, root: str, part: str) -> Source:
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: not in CIFAR's official format ({type(error).__name__}: {error})") from None
     images, labels = (np.concatenate(column) for column in zip(*rows))
-    if not len(labels) or not (0 <= labels.min() <= labels.max() < len(classes)):
-        raise UserError(f"{path}: images and labels of {part} do not belong together")
+    if len(set(classes)) != len(classes) or len(classes) < 2:
+        raise UserError(f"{path}: {len(classes)} classes, of which {len(set(classes))} differ; is it the official one?")
+    if not len(labels):
+        raise UserError(f"{path}: {part} has no images; is it the official one?")
+    if not 0 <= labels.min() <= labels.max() < len(classes):
+        span = f"{labels.min()} to {labels.max()}"
+        raise UserError(f"{path}: {part} has labels from {span}, expected 0 to {len(classes) - 1}")
     return _sorted_classes(Source(images.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), labels, classes))
 
 
@@ -104,8 +110,10 @@ def _row(batch: dict, archive: Archive) -> tuple[np.ndarray, np.ndarray]:
     images, labels = batch[b"data"], batch[archive.label_key]
     if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[1:] != (3072,):
         raise ValueError("images are not rows of 3072 bytes")
-    if not isinstance(labels, list) or len(labels) != len(images) or not all(type(label) is int for label in labels):
-        raise ValueError("images and labels do not belong together")
+    if not isinstance(labels, list) or not all(type(label) is int for label in labels):
+        raise ValueError("labels are not integers")
+    if len(labels) != len(images):
+        raise ValueError(f"{len(images)} images with {len(labels)} labels")
     return images, np.array(labels, np.int64)
 
 
@@ -153,7 +161,7 @@ def _members(path: Path, archive: Archive, wanted: set[str]) -> Iterator[tuple[s
                     raise UserError(f"{path}: {member.name} has {member.size} bytes, too many for CIFAR")
                 yield name, tar.extractfile(member).read()
     except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error) as error:
-        raise UserError(f"{path}: not a readable tar archive ({error})") from None
+        raise UserError(f"{path}: not a readable tar archive, or cut short ({error}); get it again") from None
 
 
 def _holds(path: Path, archive: Archive) -> bool:
@@ -162,7 +170,7 @@ def _holds(path: Path, archive: Archive) -> bool:
 
 def _find(archive: Archive, root: str) -> Path:
     if root:
-        path = Path(root).expanduser()
+        path = Path(os.path.expanduser(root))
         found = [place for place in (path / archive.file, path / archive.folder, path) if _holds(place, archive)]
         if not found:
             raise UserError(f"data.root: {path} is not {archive.file}, and neither that nor {archive.folder}/ is in it")

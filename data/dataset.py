@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 
 import numpy as np
@@ -11,7 +12,12 @@ from common.errors import UserError
 from data.source import Source
 
 UNREADABLE = -1  # the label of a damaged image in evaluation
+_LOOKED_AT = 16  # images for a digest
 _STREAM = 0x5EED  # tells these random numbers from those of other uses of the same seed
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 class ImageDataset(Dataset):
@@ -50,6 +56,25 @@ class ImageDataset(Dataset):
             size = self.transform.size
             return np.zeros((3, size, size), np.uint8), UNREADABLE, 1
         return self._substitute(key)
+
+    def digests(self) -> dict[str, str]:
+        """What tells this data set from another one, by names for people; of the images a few are looked at."""
+        source, chosen = self.source, np.linspace(0, len(self) - 1, min(len(self), _LOOKED_AT)).astype(int)
+        looks = [self._look(position) for position in chosen]
+        return {
+            "the number of images": str(len(self)),
+            "the classes": ", ".join(source.classes),
+            "the labels": _sha256(source.labels.astype("<i8").tobytes()),
+            "the names of the images": _sha256("\n".join(source.names()).encode()),
+            f"the content of {len(looks)} images": _sha256(b"".join(looks)),
+        }
+
+    def _look(self, position: int) -> bytes:
+        try:
+            image = np.ascontiguousarray(self.source.images[position])
+        except UserError:  # damaged
+            return b"-"
+        return repr(image.shape).encode() + image.tobytes()
 
     def _item(self, key: tuple[int, ...], position: int) -> np.ndarray:
         rng = np.random.default_rng((_STREAM, self.seed, *key)) if self.training else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -57,7 +58,7 @@ def load_imagenet(config, part: str) -> Source:
 def load_unlabelled(path: str) -> Source:
     """All images below a folder, in the order of their paths; their labels are -1."""
     root = _existing(path, "data.unlabelled_root")
-    paths = sorted(path for path in root.rglob("*") if _is_image(path, root))
+    paths = _images_below(root)
     return Source(ImageFiles(paths), np.full(len(paths), -1, np.int64), ())
 
 
@@ -68,7 +69,7 @@ def _root(config) -> Path:
 
 
 def _existing(path: str, field: str) -> Path:
-    folder = Path(path).expanduser()
+    folder = Path(os.path.expanduser(path))
     if not folder.is_dir():
         raise UserError(f"{field}: {folder} is not a folder")
     return folder
@@ -85,8 +86,28 @@ def class_folders(root: Path) -> list[str]:
     """Names of the class folders in sorted order, hidden ones left out."""
     classes = sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
     if len(classes) < 2:
-        raise UserError(f"{root}: {len(classes)} class folders, expected at least 2 (one folder a class)")
+        only = f", {classes[0]}" if classes else ""
+        raise UserError(f"{root}: {len(classes)} class folders{only}; expected at least 2, each with its images")
     return classes
+
+
+def check_outside(config, workdir: Path) -> None:
+    """Refuse a run's folder among the images: what it writes there would be taken for some.
+
+    Args:
+        config: the `data` part of a config.
+        workdir: need not be there.
+
+    Raises:
+        UserError: when it is.
+    """
+    own = config.root if config.name in ("folder", "imagenet") else ""
+    for field, path in (("data.root", own), ("data.unlabelled_root", config.unlabelled_root)):
+        root, run = Path(os.path.realpath(os.path.expanduser(path))), Path(os.path.realpath(workdir))
+        parts = [root / part for part in ("train", "test", "val") if (root / part).is_dir()]
+        for images in parts if parts and field == "data.root" else [root]:
+            if path and (images == run or images in run.parents):
+                raise UserError(f"--workdir: {workdir} is among the images of {field} ({images}); give another folder")
 
 
 def scan(root: Path, expected: tuple[str, ...] = ()) -> Source:
@@ -101,7 +122,7 @@ def scan(root: Path, expected: tuple[str, ...] = ()) -> Source:
         raise UserError(f"{root}: its class folders are not those of the training images, first difference {odd!r}")
     paths, labels = [], []
     for label, name in enumerate(classes):
-        found = sorted(path for path in (root / name).rglob("*") if _is_image(path, root))
+        found = _images_below(root / name)
         if not found:
             raise UserError(f"{root / name}: no images; expected files that end in {', '.join(sorted(SUFFIXES))}")
         paths += found
@@ -109,10 +130,34 @@ def scan(root: Path, expected: tuple[str, ...] = ()) -> Source:
     return Source(ImageFiles(paths), np.array(labels, np.int64), tuple(classes))
 
 
-def _is_image(path: Path, root: Path) -> bool:
-    """Whether it is a file that ends like an image, and neither it nor a folder below `root` is hidden."""
-    hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
-    return path.suffix.lower() in SUFFIXES and not hidden and path.is_file()
+def _images_below(folder: Path) -> list[Path]:
+    """The images at any depth, in the order of their paths; links to folders are followed, hidden ones left out.
+
+    Raises:
+        UserError: for a folder that can't be listed, or a link that leads back to where it is.
+    """
+    found, ways = [], {str(folder): (os.path.realpath(folder),)}  # the real folders on the way to each
+
+    def refuse(error: OSError) -> None:
+        raise UserError(f"{error.filename}: can't be listed ({error.strerror})") from None
+
+    for place, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        way = ways.pop(place)
+        for name in folders:
+            path = os.path.join(place, name)
+            real = os.path.realpath(path)
+            if real in way:
+                raise UserError(f"{path}: a link that leads back to {real}, without end; remove it")
+            ways[path] = (*way, real)
+        found += [path for path in (Path(place, name) for name in files) if _is_image(path)]
+    return sorted(found)
+
+
+def _is_image(path: Path) -> bool:
+    """Whether it is a file that ends like an image and is not hidden; a link to nothing is a damaged image."""
+    looks_so = path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    return looks_so and (path.is_file() or (path.is_symlink() and not path.exists()))
 
 
 def _split(whole: Source, part: str) -> Source:
@@ -126,7 +171,7 @@ def _split(whole: Source, part: str) -> Source:
 
 
 def _flat_validation(root: Path, folder: Path, classes: list[str]) -> Source:
-    paths = sorted(path for path in folder.iterdir() if _is_image(path, folder))
+    paths = sorted(path for path in folder.iterdir() if _is_image(path))
     try:
         known = _validation_labels(root, paths, {name: label for label, name in enumerate(classes)})
     except (KeyError, ValueError, IndexError, TypeError, AttributeError, OSError, csv.Error) as error:
@@ -139,7 +184,8 @@ def _flat_validation(root: Path, folder: Path, classes: list[str]) -> Source:
         raise UserError(f"{folder}: no label for {missing[0]} ({len(missing)} of {len(paths)} images)")
     labels = np.array([known[path.stem] for path in paths], np.int64)
     if not paths or labels.min() < 0 or labels.max() >= len(classes):
-        raise UserError(f"{folder}: no images, or labels outside of the {len(classes)} classes of train/")
+        span = f"labels from {labels.min()} to {labels.max()}" if paths else "no images"
+        raise UserError(f"{folder}: {span}, expected 0 to {len(classes) - 1}: train/ has {len(classes)} classes")
     return Source(ImageFiles(paths), labels, tuple(classes))
 
 

@@ -12,7 +12,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from common.errors import UserError
 from common.files import read_bytes
@@ -75,9 +75,19 @@ def decode(content: bytes | Path, name: str) -> np.ndarray:
                     f"most {_LONGEST} times the other"
                 )
             return to_rgb(image)
+    except UnidentifiedImageError:
+        reason = "its content is of no known format" if content else "the file is empty"
+        raise _unreadable(name, reason) from None
+    except Image.DecompressionBombError:
+        raise _unreadable(name, f"it has far more than {_MOST_PIXELS:,} pixels") from None
+    except OSError as error:
+        raise _unreadable(name, error.strerror or str(error)) from None
     except Exception as error:  # a damaged image raises almost anything
-        problem = f"{error}".replace(f"{name}: ", "")
-        raise UserError(f"{name}: not a readable image ({problem}); mend it, or set data.on_corrupt=skip") from None
+        raise _unreadable(name, f"{error}".replace(f"{name}: ", "")) from None
+
+
+def _unreadable(name: str, reason: str) -> UserError:
+    return UserError(f"{name}: not a readable image ({reason}); mend or remove it, or set data.on_corrupt=skip")
 
 
 class ImageFiles(Sequence):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -31,6 +32,10 @@ class Source(NamedTuple):
         while isinstance(images, Indexed):
             images, position = images.items, int(images.indices[position])
         return str(images.paths[position]) if isinstance(images, ImageFiles) else str(position)
+
+    def names(self) -> list[str]:
+        """What all images are called, without the folders: those may be others on another machine."""
+        return [os.path.basename(self.name(position)) for position in range(len(self.labels))]
 
 
 class Indexed(Sequence):

@@ -9,13 +9,14 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
 import zipfile
 import zlib
 from pathlib import Path
 
 import numpy as np
 
-from common.errors import UserError
+from common.errors import UserError, listed
 from common.files import atomic_folder, open_zip, read_bytes, read_json
 from data.images import decode
 from data.source import Source
@@ -57,16 +58,14 @@ class _Archive:
 
 def load(config, part: str) -> Source:
     """Load `train`, or as `test` the official validation part; `config.root` is the zip or the folder."""
-    folder = _cached(_root(config.root), Path(config.cache_dir or "~/.cache/rdrop").expanduser(), config.on_corrupt)
+    cache = Path(os.path.expanduser(config.cache_dir or "~/.cache/rdrop"))
+    folder = _cached(_root(config.root), cache, config.on_corrupt)
     try:
         source, skipped = _read(folder, part)
-    except (KeyError, TypeError, ValueError, OSError) as error:
-        raise UserError(f"{folder}: the decoded images are damaged ({error}); delete it") from None
+    except (KeyError, TypeError, ValueError, EOFError, OSError) as error:
+        raise UserError(f"{folder}: the decoded images are damaged ({error}); delete that folder") from None
     if skipped:
-        print(
-            f"{config.root}: {len(skipped)} damaged images are left out, first {skipped[0]}",
-            flush=True,
-        )
+        print(f"{config.root}: {len(skipped)} damaged images are left out, first {skipped[0]}", flush=True)
     return source
 
 
@@ -81,7 +80,7 @@ def _read(folder: Path, part: str) -> tuple[Source, list[str]]:
 
 
 def _root(root: str) -> Path:
-    path = Path(root).expanduser()
+    path = Path(os.path.expanduser(root))
     if not root:
         raise UserError("data.root is empty; give tiny-imagenet-200.zip or its unpacked folder")
     if path.is_dir() and not (path / "wnids.txt").is_file():
@@ -113,25 +112,35 @@ def _cached(root: Path, cache: Path, on_corrupt: str) -> Path:
 
 
 def _decode_all(archive: _Archive, folder: Path, on_corrupt: str) -> None:
-    try:
-        classes = sorted(set(archive.read("wnids.txt").decode().split()))
-        rows = [line.split("\t") for line in archive.read("val/val_annotations.txt").decode().splitlines() if line]
-        annotated = sorted((f"val/images/{row[0]}", row[1]) for row in rows)
-    except (UnicodeDecodeError, IndexError) as error:
-        raise UserError(f"{archive.root}: wnids.txt or val/val_annotations.txt is not readable ({error})") from None
-    rank = {name: label for label, name in enumerate(classes)}
-    training = [(name, name.split("/")[1]) for name in archive.names if _is_training_image(name)]
-    parts = {"train": training, "test": annotated}
-    skipped = []
+    classes, parts = _lists(archive)
+    rank, skipped = {name: label for label, name in enumerate(classes)}, []
     for part, files in parts.items():
         unknown = sorted({wnid for _, wnid in files} - rank.keys())
-        if unknown or not 0 < len(files) <= _MOST_IMAGES:
-            raise UserError(
-                f"{archive.root}: {part} has {len(files)} images, expected up to {_MOST_IMAGES:,}, or a class "
-                f"{unknown[:1]} that wnids.txt does not list"
-            )
+        if unknown:
+            raise UserError(f"{archive.root}: {part} has the class {unknown[0]}, which wnids.txt does not list")
+        without = sorted(rank.keys() - {wnid for _, wnid in files}) if part == "train" else []
+        if without or not files:
+            whose = f" of {listed(without)}" if files else ""
+            raise UserError(f"{archive.root}: {part} has no images{whose}; is it the whole archive?")
+        if len(files) > _MOST_IMAGES:
+            raise UserError(f"{archive.root}: {part} has {len(files)} images, expected up to {_MOST_IMAGES:,}")
         skipped += _decode_part(archive, files, rank, folder, part, on_corrupt)
     (folder / "facts.json").write_text(json.dumps({"classes": classes, "skipped": skipped}), encoding="utf-8")
+
+
+def _lists(archive: _Archive) -> tuple[list[str], dict[str, list[tuple[str, str]]]]:
+    """The classes, and the files of `train` and `test` with theirs."""
+    try:
+        classes = sorted(archive.read("wnids.txt").decode().split())
+        rows = [line.split("\t")[:2] for line in archive.read("val/val_annotations.txt").decode().splitlines() if line]
+        annotated = sorted((f"val/images/{name}", wnid) for name, wnid in rows)
+    except ValueError as error:
+        raise UserError(f"{archive.root}: wnids.txt or val_annotations.txt is not readable ({error})") from None
+    different = len(set(classes))
+    if different < 2 or different < len(classes):
+        raise UserError(f"{archive.root}: wnids.txt lists {len(classes)} classes, of which {different} differ")
+    training = [(name, name.split("/")[1]) for name in archive.names if _is_training_image(name)]
+    return classes, {"train": training, "test": annotated}
 
 
 def _is_training_image(name: str) -> bool:

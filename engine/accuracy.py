@@ -10,7 +10,7 @@ import data
 import models
 from common.errors import UserError
 from common.files import write_json
-from engine import distributed, logs, plan, precision, report, runtime, weights
+from engine import distributed, experiment, logs, plan, precision, report, runtime, weights
 from engine.evaluator import evaluate
 
 
@@ -28,15 +28,18 @@ def check(path: str, config: ConfigDict, split: str, expect_top1: float | None =
         UserError: when the weights do not fit the model, or were trained for other classes.
     """
     distributed.start()
-    stored = weights.read(models.locate(path))
-    config = plan.with_input(config, path)
-    dataset = data.build(config, split, augment=False)
-    if stored.classes is not None:
-        report.check_classes(dataset.classes, stored.classes, f"the weights {path}")
-    config = plan.with_classes(config, len(dataset.classes))
-    model = models.build(config.model)
-    models.assign_all(model, stored.arrays, path)
-    precision.apply(model, config.train)
+    with distributed.together():
+        stored = weights.read(models.locate(path))
+        config = plan.with_input(config, path)
+        dataset = data.build(config, split, augment=False)
+        if stored.classes is not None:
+            report.check_classes(dataset.classes, stored.classes, f"the weights {path}")
+        config = plan.with_classes(config, len(dataset.classes))
+        model = models.build(config.model)
+        models.assign_all(model, stored.arrays, path)
+        precision.apply(model, config.train)
+    experiment.check_same_config(config)
+    experiment.check_same_data({split: dataset})
     distributed.say(*plan.head_warning(config))
     with logs.progress_bar(len(dataset) // distributed.world_size()) as bar:
         result = evaluate(model, dataset, config, bar.update)

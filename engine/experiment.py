@@ -24,6 +24,7 @@ from engine.teacher import Teacher, fresh_teacher, load_teacher
 from engine.trainer import Trainer, build_model, load_pretrained
 
 _DRY_IMAGES = 2
+_PLACES = ("data.root", "data.cache_dir", "data.unlabelled_root", "data.workers")  # may be others on other machines
 
 
 def train(
@@ -48,24 +49,21 @@ def train(
     distributed.start()
     stop = stop or StopRequest()
     stop.check()
-    config = plan.with_input(config)
-    train_set = data.build(config, "train")
-    val_set = data.build(config, "val") if config.data.holdout else None
-    unlabelled_set = data.build(config, "unlabelled") if config.rdrop.unlabelled_batch_size else None
-    config = plan.with_classes(config, len(train_set.classes))
-    trainer = Trainer(config, train_set, val_set, unlabelled_set, folder, stop)  # refused: the folder is as before
+    trainer = _prepare(config, folder, stop)  # what is refused leaves the folder as it is
     with stop.deferred(), distributed.on_main(run_folder.lock(folder)):
-        return _run(trainer, overwrite, free)
+        with distributed.together():
+            if distributed.is_main():
+                if overwrite:
+                    run_folder.clear(folder)
+                run_folder.claim(folder, trainer.config, free)
+        return _run(trainer)
 
 
-def _run(trainer: Trainer, overwrite: bool, free: tuple[str, ...]) -> int:
+def _run(trainer: Trainer) -> int:
     """Begin in the folder, which is locked, or go on there; gives the exit code."""
     folder = trainer.folder
-    if distributed.is_main():
-        if overwrite:
-            run_folder.clear(folder)
-        run_folder.claim(folder, trainer.config, free)
-    finished = run_folder.result(folder) if distributed.is_main() else None
+    with distributed.together():
+        finished = run_folder.result(folder) if distributed.is_main() else None
     if distributed.from_main(finished is not None):
         distributed.say(f"{folder} holds a finished run ({_accuracy(finished)}); --overwrite starts it anew")
         return runtime.EXIT_DONE
@@ -81,6 +79,51 @@ def _run(trainer: Trainer, overwrite: bool, free: tuple[str, ...]) -> int:
     step, reason = trainer.progress["step"], trainer.stop.reason
     distributed.say(f"stopped after step {step} ({reason}), saved; the same command goes on from there")
     return runtime.EXIT_STOPPED
+
+
+def _prepare(config: ConfigDict, folder: Path, stop: StopRequest) -> Trainer:
+    """Everything that a run needs, the test images included, the same on all processes.
+
+    Raises:
+        UserError: on all processes, for what any of them refuses, or where they differ.
+    """
+    with distributed.together():
+        data.check_outside(config.data, folder)
+        config = plan.with_input(config)
+    check_same_config(config)
+    with distributed.together():
+        train_set = data.build(config, "train")
+        val_set = data.build(config, "val") if config.data.holdout else None
+        unlabelled_set = data.build(config, "unlabelled") if config.rdrop.unlabelled_batch_size else None
+        test_set = data.build(config, "test")  # is needed at the end of days: what is wrong with it is said now
+        config = plan.with_classes(config, len(train_set.classes))
+    check_same_data({"train": train_set, "test": test_set, "unlabelled": unlabelled_set})
+    with distributed.together():
+        return Trainer(config, train_set, val_set, unlabelled_set, folder, stop)
+
+
+def check_same_config(config: ConfigDict) -> None:
+    """See that all processes have the same config, where each finds its data aside.
+
+    Raises:
+        UserError: on all of them, naming the field.
+    """
+    own = {name: repr(value) for name, value in settings.fields(config).items() if name not in _PLACES}
+    distributed.check_same(own, "configs")
+
+
+def check_same_data(datasets: dict) -> None:
+    """See that all processes have the same data sets, by their names; None for one that there is not.
+
+    Raises:
+        UserError: on all of them, naming what differs.
+    """
+    if distributed.world_size() > 1:
+        present = {name: dataset for name, dataset in datasets.items() if dataset}
+        distributed.check_same(
+            {f"{what} of {name}": value for name, one in present.items() for what, value in one.digests().items()},
+            "data",
+        )
 
 
 def _check_shared(folder: Path) -> None:

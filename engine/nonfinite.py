@@ -161,7 +161,7 @@ def find_cause(config, model: nn.Layer, objective: Objective, sets: TrainingSets
     for micro, batch in enumerate(batches(config, sets, step, step + 1, workers=0)):
         found = _look(config, model, objective, batch, step, micro)
         model.clear_gradients()
-        texts = distributed.texts_of_ranks(f"{found}; images: {listed(names[micro])}" if found else "")
+        texts = distributed.exchange(f"{found}; images: {listed(names[micro])}" if found else "")
         ranks = [rank for rank, text in enumerate(texts) if text]
         if ranks:
             where = f" on rank {listed([str(rank) for rank in ranks])}" if len(texts) > 1 else ""

@@ -132,6 +132,8 @@ def claim(folder: Path, config: ConfigDict, free: tuple[str, ...] = ()) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / CONFIG
+        if not path.is_file() and ((folder / RESULT).exists() or (folder / CHECKPOINTS).exists()):
+            raise UserError(f"{folder} holds a run that has lost its {CONFIG}; give another --workdir")
         if path.is_file():
             old = settings.fields(read_config(folder))
             new = settings.fields(config)

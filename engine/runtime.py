@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import ctypes
 import errno
@@ -17,6 +18,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import NoReturn
 
 from absl import app, logging
 
@@ -25,6 +27,9 @@ from engine.signals import Stopped
 
 EXIT_DONE, EXIT_FAILED_EXPECTATION, EXIT_BAD_INPUT, EXIT_FAULT, EXIT_STOPPED = 0, 1, 2, 70, 75
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # what a disk or a quota answers, anywhere in a run
+# What a path of the user's can be refused for; other errors (of a disk, of a network) may pass.
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
+_REFUSED += (errno.ENAMETOOLONG, errno.ELOOP)
 _PACKAGES = ("paddlepaddle", "paddlepaddle-gpu", "ppim", "ml_collections", "visualdl", "numpy", "pillow", "safetensors")
 
 
@@ -42,6 +47,7 @@ def prepare_environment() -> None:
     os.environ.setdefault("GLOG_minloglevel", "2")
     _keep_freed_memory()
     warnings.filterwarnings("ignore", message="No ccache found")
+    warnings.filterwarnings("ignore", module="PIL")  # what can't be read is an error that names the file
     with contextlib.redirect_stderr(io.StringIO()):  # it warns of any thread count but 1
         import paddle  # noqa: F401
 
@@ -80,8 +86,9 @@ def run_tool(main: Callable[[], int]) -> None:
     try:
         sys.exit(main())
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        sys.exit(EXIT_BAD_INPUT)
+        sys.exit(_refuse(str(error)))
+    except MemoryError:
+        sys.exit(_refuse("the memory is not enough: set a smaller batch size, image size or model"))
     except Stopped as stop:
         print(f"stopped ({stop}) before the first step; the same command goes on", file=sys.stderr, flush=True)
         sys.exit(EXIT_STOPPED)
@@ -96,13 +103,66 @@ def run_tool(main: Callable[[], int]) -> None:
 
 
 def _tell_fault(error: Exception) -> int:
-    """A full disk is one line; any other fault shows where it is, and has a code of its own."""
-    if not isinstance(error, OSError) or error.errno not in _FULL:
+    """A file that the system refuses is one line; any other fault shows where it is, and has a code of its own."""
+    number, place = getattr(error, "errno", None), getattr(error, "filename", None)
+    if not isinstance(error, OSError) or number not in (*_FULL, *_REFUSED) or not (place or number in _FULL):
         traceback.print_exc()
         return EXIT_FAULT
-    place = f" ({error.filename})" if error.filename else ""
-    print(f"error: {error.strerror}{place}: make room, and the same command goes on", file=sys.stderr, flush=True)
+    remedy = "make room, and the same command goes on" if number in _FULL else "give another path, or mend this one"
+    return _refuse(f"{error.strerror}{f' ({place})' if place else ''}: {remedy}")
+
+
+def _refuse(message: str) -> int:
+    print(f"error: {message}", file=sys.stderr, flush=True)
     return EXIT_BAD_INPUT
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """Of a tool: its help is the text of its file, and a mistake is a `UserError`.
+
+    Args:
+        module: the tool's `__spec__` name, such as `tools.predict`.
+        text: its docstring.
+    """
+
+    def __init__(self, module: str, text: str | None):
+        super().__init__(prog=module, description=text, formatter_class=argparse.RawTextHelpFormatter)
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message} (python -m {self.prog} --help)")
+
+
+def check_output(flag: str, path: str | Path, inputs: Sequence[str | Path] = ()) -> None:
+    """See before the work that its result can be written, and over none of its inputs.
+
+    Args:
+        flag: that gives the path, for the message.
+        path: of a file to be written; empty: none.
+        inputs: files that are read, or names of other things.
+
+    Raises:
+        UserError: when it can't.
+    """
+    if not str(path):
+        return
+    target = Path(path)
+    if target.is_dir():
+        raise UserError(f"{flag}: {target} is a folder; give the name of a file")
+    if target.exists() and any(Path(one).exists() and target.samefile(one) for one in inputs):
+        raise UserError(f"{flag}: {target} is an input, which would be lost; give another file")
+    check_folder(flag, target.absolute().parent)
+
+
+def check_folder(flag: str, path: Path) -> None:
+    """See before the work that files can be written in a folder, which need not be there.
+
+    Raises:
+        UserError: when they can't.
+    """
+    above = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        reason = "not writable" if above.is_dir() else "a file"
+        raise UserError(f"{flag}: {path} can't be written: {above} is {reason}")
 
 
 def environment() -> dict[str, object]:

@@ -21,6 +21,8 @@ from common.files import own_metadata, read_metadata
 from configs import default
 
 FLAGS = flags.FLAGS
+_SHOWN = 80  # characters of a wrong value
+_LARGEST = 2**1023  # no larger integer fits into a float
 _MOST_VALUES = 1000  # of a tuple in a stored config
 # What a stranger's weights may not decide: the reader's processes and memory, and where files are written.
 _MOST_OF_WEIGHTS = {"data.workers": os.cpu_count() or 1, "eval.batch_size": 512}
@@ -40,7 +42,7 @@ def define_config(argv: Sequence[str], fallback: str | ConfigDict) -> None:
     path = _option(argv, "config") or (fallback if isinstance(fallback, str) else "")
     config = load_file(path) if path else fallback
     for name, value in _overrides(argv):
-        _check_override(config, name, value)
+        check_override(config, name, value)
     if path:
         config_flags.DEFINE_config_file("config", path, "The experiment: a file with get_config().", lock_config=True)
     else:
@@ -78,8 +80,19 @@ def config_of_weights(argv: Sequence[str]) -> ConfigDict:
 
 
 def load_file(path: str) -> ConfigDict:
-    """Run the `get_config` of a config file."""
-    return _call(path, "get_config")
+    """Run the `get_config` of a config file.
+
+    Raises:
+        UserError: when it has none, fails, or gives another thing or other fields than those of `configs/default.py`.
+    """
+    config = _call(path, "get_config")
+    if not isinstance(config, ConfigDict):
+        raise UserError(f"--config: {path}: get_config() gives a {type(config).__name__}, expected a ConfigDict")
+    found, known = fields(config), fields(default.get_config())
+    for name in sorted(found.keys() ^ known.keys()):
+        problem = f"sets {name}, which is no field{nearest(name, known)}" if name in found else f"lacks {name}"
+        raise UserError(f"--config: {path}: {problem} (begin with configs.default.get_config())")
+    return config
 
 
 def load_table(path: str, function: str) -> dict[str, dict[str, object]]:
@@ -135,6 +148,8 @@ def stages(row: str = "") -> dict[str, ConfigDict]:
 
 def _call(path: str, function: str):
     """What a function without arguments of a config file gives; None where the file lacks it."""
+    if Path(path).is_dir():
+        raise UserError(f"--config: {path} is a folder; give a file, such as configs/digits_rdrop.py")
     if not Path(path).is_file():
         known = [file.stem for file in Path("configs").glob("*.py") if file.stem not in ("__init__", "default")]
         raise UserError(f"--config: {path} is not a file{nearest(Path(path).stem, known)}")
@@ -145,7 +160,7 @@ def _call(path: str, function: str):
     try:
         specification.loader.exec_module(module)
         return getattr(module, function)() if function == "get_config" or hasattr(module, function) else None
-    except Exception as error:  # a config is the user's own code: whatever it raises is theirs to mend
+    except (Exception, SystemExit) as error:  # a config is the user's own code: whatever it raises is theirs to mend
         raise UserError(f"--config: {path}: {type(error).__name__}: {' '.join(str(error).split())}") from None
 
 
@@ -171,7 +186,12 @@ def _overrides(argv: Sequence[str]) -> list[tuple[str, str]]:
     return found
 
 
-def _check_override(config: ConfigDict, name: str, text: str) -> None:
+def check_override(config: ConfigDict, name: str, text: str) -> None:
+    """Check that a field of the command line is there, and that its text is of the field's type.
+
+    Raises:
+        UserError: when it is not.
+    """
     known = fields(config)
     if name not in known:
         if any(field.startswith(name + ".") for field in known):
@@ -185,7 +205,7 @@ def _check_override(config: ConfigDict, name: str, text: str) -> None:
     value = _literal(text)
     if not fits(value, default_value):
         kind = KINDS[type(default_value)]
-        raise UserError(f"--config.{name}={text}: expected {kind}, such as {default_value!r}")
+        raise UserError(f"--config.{name}={text[:_SHOWN]}: expected {kind}, such as {default_value!r}")
 
 
 KINDS = {bool: "true or false", int: "an integer", float: "a number", tuple: "a tuple of numbers"}
@@ -197,7 +217,7 @@ def _literal(text: str):
         return text.lower() == "true"
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, MemoryError, RecursionError):  # the last two: brackets or signs by the thousand
         return text
 
 
@@ -209,7 +229,9 @@ def fits(value, default_value) -> bool:
         return isinstance(value, tuple) and all(fits(item, 0.0) for item in value)
     if isinstance(default_value, bool) or isinstance(value, bool):
         return isinstance(value, bool) and isinstance(default_value, bool)
-    return isinstance(value, (int, float) if isinstance(default_value, float) else int)
+    if isinstance(default_value, float):
+        return isinstance(value, float) or (isinstance(value, int) and abs(value) < _LARGEST)
+    return isinstance(value, int)
 
 
 def changed(config: ConfigDict, values: dict[str, object]) -> ConfigDict:
@@ -240,6 +262,8 @@ def from_dict(stored: object, origin: str) -> ConfigDict:
     known = fields(config)
     groups = {name.partition(".")[0] for name in known if "." in name}
     for name, value in _flat(stored, groups, origin):
+        if name in groups:
+            raise UserError(f"{origin}: in its config {name} is no group of fields")
         if name not in known:
             raise UserError(f"{origin}: its config has the field {name}, which this version does not know")
         value = tuple(value[:_MOST_VALUES]) if isinstance(value, (list, tuple)) else value

@@ -33,10 +33,9 @@ def train(stages: dict[str, ConfigDict], folder: Path, overwrite: bool = False, 
     distributed.start()
     stop = stop or StopRequest()
     with distributed.on_main(run_folder.lock(folder)):
-        if distributed.is_main():
-            with stop.deferred():
+        with distributed.together(), stop.deferred():
+            if distributed.is_main():
                 _claim(folder, list(stages), overwrite)
-        distributed.barrier()
         return _train(stages, folder, stop)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from ml_collections import ConfigDict
 
 from common.errors import UserError
@@ -42,6 +44,13 @@ _SHARES = (
     *("data.mix_switch_probability", "loss.label_smoothing", "data.eval_crop", "distill.alpha"),
     *("optim.layer_decay", "optim.gamma"),
 )
+_LARGEST = 2**31 - 1  # what Paddle takes for a size; no count of a run is larger
+_AT_MOST = {
+    "data.workers": 1024,
+    "rdrop.copies": 1024,
+    "train.epochs": 10**6,
+    **dict.fromkeys(("model.image_size", "distill.image_size", "data.crop_padding"), 16_384),
+}
 _BELOW_ONE = (
     "data.holdout",
     "optim.momentum",
@@ -67,7 +76,10 @@ def validate(config: ConfigDict) -> None:
         if name in CHOICES and value not in CHOICES[name]:
             choices = ", ".join(choice or "''" for choice in CHOICES[name])
             raise UserError(f"config.{name} is {value!r}, expected one of {choices}")
-        if isinstance(value, (int, float)) and name not in _MAY_BE_NEGATIVE and not 0 <= value < float("inf"):
+        largest = _AT_MOST.get(name, _LARGEST if isinstance(value, int) else math.inf)
+        if name != "seed" and largest < abs(value if isinstance(value, (int, float)) else 0) < math.inf:
+            raise UserError(f"config.{name} is out of range, expected at most {largest:,}")
+        if isinstance(value, (int, float)) and name not in _MAY_BE_NEGATIVE and not 0 <= value < math.inf:
             raise UserError(f"config.{name} is {value}, expected 0 or more")
         if name in _AT_LEAST_ONE and value < 1:
             raise UserError(f"config.{name} is {value}, expected 1 or more")

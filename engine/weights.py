@@ -12,7 +12,7 @@ from paddle import nn
 import models
 from common.errors import UserError
 from common.files import own_metadata
-from engine import settings
+from engine import settings, validation
 
 _FORMAT = 1  # of the metadata
 _LARGEST_IMAGE = 2048  # side in pixels: a config of a billion would take all memory before the arrays are looked at
@@ -54,10 +54,16 @@ def read(path: str | Path) -> Weights:
     content = own_metadata(metadata, str(path)) or {}
     if "config" not in content:
         return Weights(arrays, None, None)
+    if content.get("format") != _FORMAT:
+        raise UserError(f"{path}: its format is {content.get('format')!r}, this version reads {_FORMAT}")
     classes = content.get("classes")
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
         raise UserError(f"{path}: the names of its classes are not a list of names")
     config = settings.from_dict(content["config"], str(path))
+    try:
+        validation.validate(config)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
     if config.model.num_classes not in (0, len(classes)) or config.model.image_size > _LARGEST_IMAGE:
         raise UserError(
             f"{path}: its config is of {config.model.num_classes} classes at {config.model.image_size} pixels, "

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
 
 def _arguments() -> argparse.Namespace:
-    form = argparse.RawTextHelpFormatter
-    parser = argparse.ArgumentParser(prog="tools.average_weights", description=__doc__, formatter_class=form)
+    parser = runtime.ArgumentParser("tools.average_weights", __doc__)
     parser.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="weights files or folders of checkpoints")
     parser.add_argument("--output", required=True, type=Path, help="the weights file to write")
     parser.add_argument(
@@ -85,6 +84,9 @@ def average(paths: list[Path], bn_batches: int) -> Weights:
 def main() -> int:
     """Average what the command line names; gives the exit code."""
     arguments = _arguments()
+    if arguments.bn_batches < 0:
+        raise UserError(f"--bn_batches is {arguments.bn_batches}, expected 0 or more")
+    runtime.check_output("--output", arguments.output, arguments.inputs)
     runtime.prepare_environment()
     from engine import weights
 

@@ -22,8 +22,7 @@ from engine import runtime, validation
 
 
 def _arguments() -> argparse.Namespace:
-    form = argparse.RawTextHelpFormatter
-    parser = argparse.ArgumentParser(prog="tools.benchmark", description=__doc__, formatter_class=form)
+    parser = runtime.ArgumentParser("tools.benchmark", __doc__)
     parser.add_argument("what", choices=("train", "eval", "cost"))
     parser.add_argument("--model", default="vit_ti_16", help="a name of models.MODELS")
     parser.add_argument("--image_size", type=int, default=0, help="in pixels; 0: the model's own")
@@ -143,6 +142,7 @@ def main() -> int:
         )
     if arguments.what == "eval":
         arguments.copies, arguments.shared_blocks = 1, 0  # what evaluation is
+    runtime.check_output("--json", arguments.json or "")
     runtime.prepare_environment()
     seconds = measure(_choose(arguments), arguments.rounds)
     first = next(iter(seconds.values()))

@@ -21,8 +21,7 @@ _CLASSES = 1000  # that models.create gives a model if not told otherwise
 
 
 def _arguments() -> argparse.Namespace:
-    form = argparse.RawTextHelpFormatter
-    parser = argparse.ArgumentParser(prog="tools.convert_weights", description=__doc__, formatter_class=form)
+    parser = runtime.ArgumentParser("tools.convert_weights", __doc__)
     parser.add_argument("--model", required=True, help="its name here (python -m tools.models lists them)")
     parser.add_argument("--source", required=True, choices=_SOURCES, help="whose names and layout the input has")
     parser.add_argument("--input", required=True, help="a file, an https address, or a name such as timm/NAME.TAG")
@@ -50,8 +49,7 @@ def convert(model: str, source: str, origin: str, output: Path) -> tuple[list[st
     from models import naming
 
     path = models.locate(origin)
-    if output.exists() and path.exists() and output.samefile(path):
-        raise UserError(f"--output: {output} is the input; give another file")
+    runtime.check_output("--output", output, [path])
     arrays, _ = models.read_arrays(path)
     reference = models.create(model)
     ours = naming.to_ours(reference, arrays, origin)

@@ -9,6 +9,7 @@ and of a config with stages for the first one.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from absl import flags
 
 from common.errors import UserError
 from engine import runtime, settings, validation
+
+_MOST_STEPS = 10**6
 
 
 def _parse(argv: Sequence[str]) -> list[str]:
@@ -37,9 +40,9 @@ def main(argv: list[str]) -> int:
     runtime.prepare_environment()
     from engine import lr_finder  # imports paddle, which reads the environment
 
-    if values.steps < lr_finder.LEAST_STEPS:
-        raise UserError(f"--steps is {values.steps}, expected {lr_finder.LEAST_STEPS} or more")
-    folder = Path(values.output or f"output/{settings.run_name()}_lr_find").expanduser()
+    if not lr_finder.LEAST_STEPS <= values.steps <= _MOST_STEPS:
+        raise UserError(f"--steps is {values.steps}, expected {lr_finder.LEAST_STEPS} or more, at most {_MOST_STEPS:,}")
+    folder = Path(os.path.expanduser(values.output or f"output/{settings.run_name()}_lr_find"))
     rates = lr_finder.growing_rates(values.lowest, values.highest, values.steps)
     print(*lr_finder.find(config, rates, folder), sep="\n")
     return runtime.EXIT_DONE

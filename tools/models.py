@@ -19,8 +19,7 @@ from engine import runtime
 
 
 def _arguments() -> argparse.Namespace:
-    form = argparse.RawTextHelpFormatter
-    parser = argparse.ArgumentParser(prog="tools.models", description=__doc__, formatter_class=form)
+    parser = runtime.ArgumentParser("tools.models", __doc__)
     parser.add_argument("words", nargs="*", metavar="WORD", help="parts of the names; none: all")
     parser.add_argument("--names", action="store_true", help="the names and the weights only: at once")
     parser.add_argument("--json", type=Path, help="write the list there, too")
@@ -64,6 +63,7 @@ def _brief(sources: list[str]) -> str:
 def main() -> int:
     """Print the list; gives the exit code."""
     arguments = _arguments()
+    runtime.check_output("--json", arguments.json or "")
     runtime.prepare_environment()
     found = []
     for row in rows(arguments.words, arguments.names):

@@ -16,8 +16,7 @@ from engine import runtime
 
 
 def _arguments() -> argparse.Namespace:
-    form = argparse.RawTextHelpFormatter
-    parser = argparse.ArgumentParser(prog="tools.predict", description=__doc__, formatter_class=form)
+    parser = runtime.ArgumentParser("tools.predict", __doc__)
     parser.add_argument("--weights", required=True, help="a weights file that this project wrote")
     parser.add_argument("--json", type=Path, help="write all predictions there, with every class's probability")
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="image files of any size")
@@ -47,6 +46,8 @@ def predict(weights_path: str, paths: list[Path]) -> list[dict]:
     if stored.config is None:
         raise UserError(f"{weights_path} does not name its model and classes; only weights of this project do")
     config = stored.config
+    if not (config.model.image_size and config.model.mean and config.model.std and config.data.eval_crop):
+        raise UserError(f"{weights_path}: its config lacks the size of the images, or what they are normalised with")
     model = models.build(config.model)
     models.assign_all(model, stored.arrays, weights_path)
     model.eval()
@@ -67,6 +68,7 @@ def predict(weights_path: str, paths: list[Path]) -> list[dict]:
 def main() -> int:
     """Classify the images of the command line; gives the exit code."""
     arguments = _arguments()
+    runtime.check_output("--json", arguments.json or "", [arguments.weights, *arguments.images])
     runtime.prepare_environment()
     predictions = predict(arguments.weights, arguments.images)
     for row in predictions:

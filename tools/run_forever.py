@@ -16,7 +16,6 @@ and is not started again. The exit code is that of the last run, 128 + n where s
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import ctypes
 import math
@@ -210,12 +209,8 @@ def read_command_line(words: list[str]) -> tuple[Policy, list[str]]:
     Raises:
         UserError: when there is no command, it would begin anew each time, or a number has no meaning.
     """
-    parser = argparse.ArgumentParser(
-        prog="tools.run_forever",
-        description=__doc__,
-        formatter_class=argparse.RawTextHelpFormatter,
-        usage="python -m tools.run_forever [FLAG ...] -- COMMAND ...",
-    )
+    parser = runtime.ArgumentParser("tools.run_forever", __doc__)
+    parser.usage = "python -m tools.run_forever [FLAG ...] -- COMMAND ..."
     default = Policy()
     parser.add_argument("--max_restarts", type=int, default=default.max_restarts, help="in a row without progress")
     parser.add_argument("--backoff", type=float, default=default.backoff, help="seconds before the first restart")

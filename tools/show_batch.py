@@ -107,6 +107,7 @@ def main(argv: list[str]) -> int:
     path = Path(values.output)
     if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".pdf"):
         raise UserError(f"--output: {path} ends in none of .png, .jpg, .pdf")
+    runtime.check_output("--output", path)
     runtime.prepare_environment()
     pixels, targets, classes = seen(config, values.step)
     shown = pixels[: values.images]

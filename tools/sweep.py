@@ -47,9 +47,7 @@ class Setting(NamedTuple):
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="tools.sweep", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = runtime.ArgumentParser("tools.sweep", __doc__)
     parser.add_argument("--config", nargs="+", required=True, help="config files")
     parser.add_argument("--rows", nargs="*", metavar="ROW", help="rows of the config files; no name: all")
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=V1,V2", help="values of a field to try")
@@ -90,6 +88,18 @@ def settings_of(configs: list[str], fields: list[str], rows: list[str] | None = 
                 raise UserError(f"--set decides all fields of the row {row}, which would be the config as it is")
         found += [Setting(config, own, row) for row in ("", *chosen) for own in itertools.product(*choices)]
     return found
+
+
+def check(rows: list[Setting]) -> None:
+    """See before the first run that all have their config file, and the fields that are set.
+
+    Raises:
+        UserError: when one has not.
+    """
+    for row in rows:
+        config = settings.load_file(row.config)
+        for override in row.overrides:
+            settings.check_override(config, *override.split("=", 1))
 
 
 def run_one(setting: Setting, seed: int, workdir: Path, threads: int) -> dict:
@@ -163,11 +173,16 @@ def main() -> int:
     arguments = _arguments()
     if arguments.jobs < 1:
         raise UserError(f"--jobs is {arguments.jobs}, expected 1 or more")
+    if min(arguments.seeds) < 0:
+        raise UserError(f"--seeds has {min(arguments.seeds)}, expected 0 or more")
+    runtime.check_output("--json", arguments.json or "")
+    runtime.check_folder("--workdir", arguments.workdir)
     settings_to_run = settings_of(arguments.config, arguments.set, arguments.rows)
+    check(settings_to_run)
     threads = max(1, (os.cpu_count() or 1) // arguments.jobs)
     tasks = [(setting, seed) for setting in settings_to_run for seed in arguments.seeds]
     failures = []
-    with ThreadPoolExecutor(arguments.jobs) as pool, tqdm(total=len(tasks), unit="run") as bar:
+    with ThreadPoolExecutor(arguments.jobs) as pool, tqdm(total=len(tasks), unit="run", disable=None) as bar:
 
         def work(task: tuple[Setting, int]) -> dict | None:
             try:

@@ -13,7 +13,7 @@ from engine import settings
 
 def _check(override: str) -> None:
     (field, text), *_ = settings._overrides([f"--config.{override}"])
-    settings._check_override(default.get_config(), field, text)
+    settings.check_override(default.get_config(), field, text)
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def test_the_command(tmp_path):
     assert "o.safetensors: names and layout: ours" in done.stdout
     same = str(tmp_path / "theirs.pth")
     done = run_program(*words, "--input", same, "--output", same)
-    assert (done.returncode, "is the input; give another file" in done.stderr) == (2, True)
+    assert (done.returncode, "is an input, which would be lost" in done.stderr) == (2, True)
     done = run_program(*words, "--input", str(tmp_path / "none.pth"), "--output", str(tmp_path / "o.safetensors"))
     assert done.returncode == 2
     assert done.stderr.strip() == f"error: {tmp_path}/none.pth: no such weights file"

@@ -1,0 +1,70 @@
+"""What users get wrong: one line that says what, where and what to do, exit code 2, and nothing is written over.
+
+A row of the tables in `bad_runs.py`, `bad_archives.py` and `bad_tools.py` is how the input is made (in a folder of its
+own, with a finished run at hand), the command line (`{t}` is that folder, `{run}` the run), and a part of the line that
+is expected. What must work although it looks odd is in `test_odd_input.py`.
+"""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+from bad_archives import ARCHIVES, RUN_FOLDERS, WEIGHTS
+from bad_runs import DAMAGED_IMAGES, FLAGS, OWN_IMAGES
+from bad_tools import TOOLS
+from in_process import run_here
+
+_TABLES = {"flag": FLAGS, "images": OWN_IMAGES, "archive": ARCHIVES, "weights": WEIGHTS}
+_TABLES.update({"folder": RUN_FOLDERS, "tool": TOOLS})
+_CASES = {f"{topic}-{name}": row for topic, table in _TABLES.items() for name, row in table.items()}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A finished run of two steps on the digits."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    words = ["--config.train.steps=2", "--config.train.batch_size=8"]
+    done = run_here("main.py", f"--workdir={folder}", *words)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def contents(*places: Path) -> dict[Path, bytes]:
+    """Every file below some folders; what the lock of a run says changes with each process."""
+    found = (path for place in places for path in place.rglob("*"))
+    return {path: path.read_bytes() for path in found if path.is_file() and path.name != ".lock"}
+
+
+def refused(row, place: Path, run: Path) -> set[Path]:
+    """Run one row, look at what it says and at what was there before; gives the files that are new."""
+    make, line, expected = row
+    make(place, run)
+    before = contents(place, run)
+    words = [word.format(t=place, run=run) for word in shlex.split(line)]
+    if words[0] == "main.py" and not any(word.startswith("--workdir") for word in words):
+        words.append(f"--workdir={place / 'new'}")
+    done = run_here(*words)
+    said = [text for text in done.stderr.splitlines() if text.strip()]
+    assert "Traceback" not in done.stdout + done.stderr, done.stderr
+    assert done.returncode == 2, (done.returncode, done.stdout[-500:], said)
+    assert len(said) == 1, said
+    assert said[0].startswith("error: "), said
+    assert expected in said[0]
+    after = contents(place, run)
+    assert {path: content for path, content in after.items() if path in before} == before
+    return after.keys() - before.keys()
+
+
+@pytest.mark.parametrize("name", _CASES)
+def test_is_refused_in_one_line(name, tmp_path, finished):
+    new = refused(_CASES[name], tmp_path, finished)
+    assert not new, new
+
+
+@pytest.mark.parametrize("name", DAMAGED_IMAGES)
+def test_a_damaged_image_ends_the_run_in_one_line(name, tmp_path, finished):
+    new = refused(DAMAGED_IMAGES[name], tmp_path, finished)
+    assert all(path.is_relative_to(tmp_path / "new") for path in new)
+    assert not (tmp_path / "new" / "result.json").exists()
