@@ -37,6 +37,16 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
+def named(path: str | Path) -> Iterator[None]:
+    """A context whose errors of the file system say where: that of a write to a full disk does not."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
+@contextlib.contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
     """Give a temporary path beside `target`; when the block ends well, flush and rename it to `target`."""
     target = Path(target)
@@ -45,8 +55,9 @@ def atomic_path(target: Path) -> Iterator[Path]:
     os.close(descriptor)
     temporary = Path(name)
     try:
-        yield temporary
-        publish(temporary, target)
+        with named(target):
+            yield temporary
+            publish(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
 

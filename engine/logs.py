@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 from visualdl import LogWriter
 
-from common.files import atomic_path, read_text, write_text
+from common.files import atomic_path, named, read_text, write_text
 
 METRICS, VISUALDL, CURVE = "metrics.jsonl", "vdlrecords.main.log", "curve.png"
 INCIDENT = "nonfinite"  # the split of their records
@@ -104,8 +104,9 @@ class RunLog(Silent):
 
     def __exit__(self, *exception) -> None:
         self._bar.close()
-        self._metrics.close()
         self._visualdl.close()
+        with named(self._metrics.name):  # what a full disk has refused is tried again
+            self._metrics.close()
 
     def advance(self, images: int) -> None:
         self._bar.update(images)
@@ -159,8 +160,9 @@ class RunLog(Silent):
         return {"step": step, "epoch": round(self._plan.epoch(step), 4), "split": split}
 
     def _write(self, record: dict) -> None:
-        self._metrics.write(json.dumps(record) + "\n")
-        self._metrics.flush()
+        with named(self._metrics.name):
+            self._metrics.write(json.dumps(record) + "\n")
+            self._metrics.flush()
         self._show(record)
 
     def _show(self, record: dict) -> None:

@@ -57,7 +57,9 @@ def lock(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         file = open(folder / LOCK, "a+", encoding="utf-8")  # noqa: SIM115 (closed below)
     except OSError as error:
-        raise UserError(f"--workdir: {folder} can't be written ({error.strerror})") from None
+        raise UserError(
+            f"--workdir: {folder} can't be written ({error.strerror}); give another, or make room"
+        ) from None
     with file:
         _lock(file, folder)
         for place in (folder, folder / CHECKPOINTS):
@@ -145,7 +147,9 @@ def claim(folder: Path, config: ConfigDict, free: tuple[str, ...] = ()) -> None:
                     )
         write_json(path, config.to_dict())
     except OSError as error:
-        raise UserError(f"--workdir: {folder} can't be written ({error.strerror})") from None
+        raise UserError(
+            f"--workdir: {folder} can't be written ({error.strerror}); give another, or make room"
+        ) from None
 
 
 def read_config(folder: Path) -> ConfigDict:

@@ -77,7 +77,8 @@ def write_arrays(path: str | Path, arrays: dict[str, np.ndarray], own: dict | No
             else:
                 write_torch(temporary, arrays)
     except (OSError, SafetensorError) as error:
-        raise UserError(f"{path}: can't be written ({getattr(error, 'strerror', None) or error})") from None
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{path}: can't be written ({reason}); make room, or give another place") from None
 
 
 def _read_pdparams(path: Path) -> dict[str, np.ndarray]:

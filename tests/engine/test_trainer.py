@@ -11,7 +11,7 @@ import pytest
 from common.errors import UserError
 from common.files import read_safetensors
 from configs import default
-from engine import checkpoint, experiment, logs, plan, runtime, validation
+from engine import checkpoint, experiment, logs, plan, runtime, trainer, validation
 from engine.diagnosis import Diagnosis
 from engine.signals import StopRequest
 from engine.trainer import Trainer, build_model
@@ -229,6 +229,38 @@ def test_a_scaled_rate_is_the_optimisers_alone(config, tmp_path, monkeypatch, ca
     text = capsys.readouterr().out
     assert "learning rate: 0.003 x 12 / 6 images = 0.006" in text
     assert "warning: optim.lr" not in text
+
+
+@pytest.mark.parametrize("damage", ["flip", "gone"])
+def test_the_last_weights_stand_in_for_the_best_that_are_lost(config, tmp_path, monkeypatch, capsys, damage):
+    """The first of two validations was the better one; its state is damaged when the result is made of it."""
+    config.train.update(steps=8, checkpoint_every_steps=8)
+    evaluate, finish, scores = trainer.evaluate, Trainer.finish, iter([0.9, 0.1])
+
+    def told(*arguments, **named):
+        result = evaluate(*arguments, **named)
+        return result._replace(top1=next(scores, result.top1))
+
+    def damaged(self):
+        path = self.folder / "checkpoints" / "step_00000004" / "model.safetensors"
+        content = path.read_bytes()
+        path.unlink()
+        if damage == "flip":
+            path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        return finish(self)
+
+    monkeypatch.setattr(trainer, "evaluate", told)
+    monkeypatch.setattr(Trainer, "finish", damaged)
+    folder = tmp_path / "run"
+    assert experiment.train(config, folder) == runtime.EXIT_DONE
+    reason = "differs from its checksum" if damage == "flip" else "model.safetensors is missing"
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("warning: the best weights"))
+    assert line.startswith("warning: the best weights, of step 4, are lost, the last are used: ")
+    assert reason in line
+    result = json.loads((folder / "result.json").read_text())
+    assert (result["step"], result["best_top1"]) == (8, None)
+    last, written = checkpoint.load(folder / "checkpoints", 8).model, _outcome(folder)[0]
+    assert all((written[name] == value).all() for name, value in last.items())
 
 
 def test_a_run_of_a_frozen_part(config, tmp_path, capsys):
