@@ -1,13 +1,15 @@
 """A run on several processes in which rank 1 has trouble: faulty_worker.py FOLDER WHAT...
 
 Each WHAT is KIND:STEP with the step counted from 0. `layer` and `gradient` put NaN into the second micro-batch of that
-rank there, at the full rate; `weight` flips the lowest bit of one of its weights behind it. The environment's POLICY is
-train.nonfinite.
+rank there, at the full rate; `weight` flips the lowest bit of one of its weights behind it. `stop` sends it SIGTERM at
+the so many-th time that it asks whether an evaluation is to go on. The environment's POLICY is train.nonfinite, HOLDOUT
+the share of images for validation.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from configs import default
 from engine import distributed, experiment
 from engine.objective import Objective
 from engine.optimizers import Optimizer
+from engine.signals import StopRequest
 from engine.trainer import Trainer
 
 
@@ -32,6 +35,8 @@ def faulty_config():
     config.data.update(name="digits", crop="none", flip=0.0)
     config.model.update(name="vit_n_2", drop_rate=0.1)
     config.train.update(steps=8, batch_size=4, accumulation_steps=2, log_every_steps=1, checkpoint_every_steps=4)
+    config.data.holdout = float(os.environ.get("HOLDOUT", "0"))
+    config.eval.update(every_steps=3, batch_size=32)
     config.train.update(nonfinite=os.environ.get("POLICY", "stop"), check_ranks_every_steps=3)
     return config
 
@@ -39,6 +44,7 @@ def faulty_config():
 def break_rank(faults: set[tuple[str, int]]) -> None:
     """Have this process go wrong."""
     call, prepare, update, train = Objective.__call__, Objective.prepare, Optimizer._update, Trainer.train
+    check, asked = StopRequest.check, []
 
     def prepared(self, batch, step, micro):
         images, targets = prepare(self, batch, step, micro)
@@ -63,7 +69,14 @@ def break_rank(faults: set[tuple[str, int]]) -> None:
             faults.clear()
         return train(self)
 
+    def checked(self):
+        asked.append(0)
+        if ("stop", len(asked)) in faults:
+            os.kill(os.getpid(), signal.SIGTERM)
+        check(self)
+
     Objective.__call__, Objective.prepare, Optimizer._update, Trainer.train = called, prepared, updated, trained
+    StopRequest.check = checked
 
 
 def main() -> int:
@@ -71,8 +84,12 @@ def main() -> int:
     distributed.start()
     if distributed.rank() == 1:
         break_rank({(kind, int(step)) for kind, step in (word.split(":") for word in sys.argv[2:])})
-    return experiment.train(faulty_config(), Path(sys.argv[1]))
+    with StopRequest() as stop:
+        return experiment.train(faulty_config(), Path(sys.argv[1]), stop=stop)
 
 
 if __name__ == "__main__":
-    runtime.run_tool(main)
+    try:
+        runtime.run_tool(main)
+    finally:
+        print(f"leaves with {getattr(sys.exc_info()[1], 'code', None)}", flush=True)

@@ -11,7 +11,7 @@ import threading
 
 import numpy as np
 import pytest
-from conftest import ROOT, paint, run_program
+from conftest import ROOT, launch, paint, run_program
 
 import data
 from common.errors import UserError
@@ -188,6 +188,34 @@ def test_an_evaluation_is_left_and_done_again(config, tmp_path, monkeypatch, cap
         assert validations == {3: [], 6: [3, 6] if ends_in_test else [3]}[step]
     assert experiment.train(config, folder) == runtime.EXIT_DONE
     _same(whole, _outcome(folder))
+
+
+@pytest.mark.slow
+def test_two_processes_leave_an_evaluation_for_the_signal_of_one(tmp_path):
+    """Once in a validation, in the middle of the run, and once in the evaluation of the test images."""
+    worker = ROOT / "tests" / "engine" / "faulty_worker.py"
+
+    def run(folder, log, *faults):
+        launch(2, tmp_path / log, worker, tmp_path / folder, *faults, HOLDOUT="0.2")
+        texts = [(tmp_path / log / f"workerlog.{rank}").read_text() for rank in (0, 1)]
+        return texts, [line for text in texts for line in text.splitlines() if line.startswith("leaves with")]
+
+    texts, codes = run("whole", "log")
+    assert codes == ["leaves with 0"] * 2, texts
+    # The question at the start; the validations behind steps 3, 6 and 8 are of 5 batches a rank.
+    texts, codes = run("cut", "log1", "stop:8")
+    assert codes == ["leaves with 75"] * 2, texts
+    assert "stopped after step 6 (another process was asked to), saved; the same command goes on" in texts[0]
+    assert [r["step"] for r in logs.read_metrics(tmp_path / "cut") if r["split"] == "val"] == [3]
+    # The questions at the start and behind the repeated validation, ten of two validations, and one of the test images.
+    texts, codes = run("cut", "log2", "stop:14")
+    assert codes == ["leaves with 75"] * 2, texts
+    assert "stopped after step 8" in texts[0]
+    assert [r["step"] for r in logs.read_metrics(tmp_path / "cut") if r["split"] == "val"] == [3, 6, 8]
+    assert not (tmp_path / "cut" / "result.json").exists()
+    texts, codes = run("cut", "log3")
+    assert codes == ["leaves with 0"] * 2, texts
+    _same(_outcome(tmp_path / "whole"), _outcome(tmp_path / "cut"))
 
 
 def test_records_of_a_validation_that_was_not_saved_are_not_kept(config, tmp_path, monkeypatch, whole):
