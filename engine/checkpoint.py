@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 import re
 import threading
 from collections.abc import Callable
@@ -138,14 +139,23 @@ def save(folder: Path, state: State, keep: int) -> Path:
 
 
 def all_steps(folder: Path) -> list[int]:
-    """The steps that have a checkpoint, newest first."""
-    steps = [path.name.partition("_")[2] for path in folder.glob("step_*") if path.is_dir()]
+    """The steps that have a checkpoint, newest first; an `OSError` when the folder is there, but can't be read."""
+    paths = list(folder.iterdir()) if os.path.lexists(folder) else []
+    steps = [path.name[5:] for path in paths if path.name.startswith("step_") and path.is_dir()]
     return sorted((int(step) for step in steps if re.fullmatch(r"[0-9]{8,15}", step)), reverse=True)
 
 
 def newest(folder: Path, say: Callable[[str], None] = print) -> State | None:
-    """The newest state that is whole; damaged ones are named by `say` and passed over. None where there is none."""
-    for step in all_steps(folder):
+    """The newest state that is whole; damaged ones are named by `say` and passed over. None where there is none.
+
+    Raises:
+        UserError: when the folder can't be read: to begin anew would lose what is in it.
+    """
+    try:
+        steps = all_steps(folder)
+    except OSError as error:
+        raise UserError(f"{folder}: can't be read ({error.strerror}); mend that, or give another --workdir") from None
+    for step in steps:
         try:
             return load(folder, step)
         except UserError as error:
@@ -157,13 +167,17 @@ def load(folder: Path, step: int) -> State:
     """Read and verify the state of one step.
 
     Raises:
-        UserError: when a file is missing or differs from its checksum.
+        UserError: when a file is missing, can't be read, or differs from its checksum.
     """
     path = folder / _name(step)
     manifest = read_json(path / _MANIFEST)
     _check_manifest(path, manifest)
     for name, checksum in manifest.items():
-        if sha256(path / name) != checksum:
+        try:
+            found = sha256(path / name)
+        except OSError as error:  # of a disk that fails, for example
+            raise UserError(f"{path / name}: can't be read ({error.strerror})") from None
+        if found != checksum:
             raise UserError(f"{path / name} differs from its checksum")
     progress = read_json(path / "progress.json", _LARGEST_PROGRESS)
     _check_progress(path, progress, step)

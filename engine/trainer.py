@@ -175,11 +175,17 @@ class Trainer:
         return self.progress["step"]
 
     def _agreed(self, read: Callable[[Path], checkpoint.State | None]) -> checkpoint.State | None:
-        """A checkpoint that the main process chooses out of their folder, the same on all ranks; None for none."""
+        """A checkpoint that the main process chooses out of their folder, the same on all ranks; None for none.
+
+        Raises:
+            UserError: on all ranks, when one of them can't read it.
+        """
         folder = self.folder / run_folder.CHECKPOINTS
-        state = read(folder) if distributed.is_main() else None
+        with distributed.together():
+            state = read(folder) if distributed.is_main() else None
         step = int(distributed.from_main(state.progress["step"] if state else -1))
-        return state if distributed.is_main() or step < 0 else checkpoint.load(folder, step)
+        with distributed.together():
+            return state if distributed.is_main() or step < 0 else checkpoint.load(folder, step)
 
     def _check_split(self, before: dict) -> None:
         """Go on with another split into cards and accumulation only where it changes nothing.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 
 import bad_files as bad
 import numpy as np
@@ -11,6 +12,7 @@ from bad_files import (
     LONG,
     SMALL,
     cifar_file,
+    closed,
     config,
     copied,
     cut_short,
@@ -27,6 +29,7 @@ from bad_files import (
 _CIFAR = f"{SMALL} --config.data.name=cifar10 --config.data.root={{t}}"
 _TINY = f"{SMALL} --config.data.name=tiny_imagenet --config.data.root={{t}}/tiny-imagenet-200.zip"
 _IMAGENET = f"{SMALL} --config.data.name=imagenet --config.data.root={{t}}/imagenet"
+_OWN = f"{SMALL} --config.data.name=folder --config.data.root={{t}}/images"
 _VAL = "val.py --weights={t}/weights.safetensors"
 _AGAIN = "main.py --config.train.steps=2 --config.train.batch_size=8 --workdir={t}/run"
 
@@ -203,5 +206,43 @@ RUN_FOLDERS = {
         run_config(lambda c: None),
         f"{_AGAIN} --overwrite --config.model.image_size=9",
         "9",
+    ),
+}
+
+
+def _copied_run(place: Path, run: Path) -> None:
+    shutil.copytree(run, place / "run")
+
+
+# Root may read everything: these are rows for others.
+UNREADABLE = {
+    "images": (closed("images/train", made(bad.images)), _OWN, "images/train"),
+    "class": (closed("images/train/class_1", made(bad.images)), _OWN, "images/train/class_1"),
+    "cifar": (
+        closed("cifar-10-python.tar.gz", made(bad.archive, "cifar-10-python.tar.gz", {"a": "b"})),
+        _CIFAR,
+        "cifar-10-python.tar.gz",
+    ),
+    "tiny": (closed("tiny-imagenet-200.zip", made(bad.tiny)), _TINY, "tiny-imagenet-200.zip"),
+    "config": (closed("c.py", config("return c")), "main.py --config={t}/c.py", "c.py"),
+    "weights": (closed("weights.safetensors", copied), _VAL, "weights.safetensors"),
+    "pretrained": (
+        closed("weights.safetensors", copied),
+        "main.py --config.model.pretrained={t}/weights.safetensors",
+        "weights.safetensors",
+    ),
+    "run-config": (closed("run/config.json", _copied_run), _AGAIN, "run/config.json"),
+    "run-result": (closed("run/result.json", _copied_run), _AGAIN, "run/result.json"),
+    "run-lock": (closed("run/.lock", _copied_run), _AGAIN, "run"),
+    "run-checkpoints": (
+        closed("run/checkpoints", run_file("result.json", None)),
+        _AGAIN,
+        "run/checkpoints",
+    ),
+    "run": (closed("run", _copied_run), _AGAIN, "run"),
+    "place-of-the-run": (
+        closed("shut", lambda place, run: (place / "shut").mkdir()),
+        "main.py --workdir={t}/shut/run",
+        "shut",
     ),
 }

@@ -7,11 +7,12 @@ is expected. What must work although it looks odd is in `test_odd_input.py`.
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 
 import pytest
-from bad_archives import ARCHIVES, RUN_FOLDERS, WEIGHTS
+from bad_archives import ARCHIVES, RUN_FOLDERS, UNREADABLE, WEIGHTS
 from bad_runs import DAMAGED_IMAGES, FLAGS, OWN_IMAGES
 from bad_tools import TOOLS
 from in_process import run_here
@@ -32,8 +33,8 @@ def finished(tmp_path_factory) -> Path:
 
 
 def contents(*places: Path) -> dict[Path, bytes]:
-    """Every file below some folders; what the lock of a run says changes with each process."""
-    found = (path for place in places for path in place.rglob("*"))
+    """Every file below some folders that can be read; what the lock of a run says changes with each process."""
+    found = (path for place in places for path in place.rglob("*") if os.access(path, os.R_OK))
     return {path: path.read_bytes() for path in found if path.is_file() and path.name != ".lock"}
 
 
@@ -60,6 +61,16 @@ def refused(row, place: Path, run: Path) -> set[Path]:
 @pytest.mark.parametrize("name", _CASES)
 def test_is_refused_in_one_line(name, tmp_path, finished):
     new = refused(_CASES[name], tmp_path, finished)
+    assert not new, new
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_what_may_not_be_read_is_refused_in_one_line(name, tmp_path, finished):
+    probe = tmp_path / "probe"
+    probe.touch(0)
+    if os.access(probe, os.R_OK):
+        pytest.skip("root may read everything")
+    new = refused(UNREADABLE[name], tmp_path, finished)
     assert not new, new
 
 

@@ -3,11 +3,12 @@
 Each WHAT is KIND:STEP with the step counted from 0. `layer` and `gradient` put NaN into the second micro-batch of that
 rank there, at the full rate; `weight` flips the lowest bit of one of its weights behind it. `stop` sends it SIGTERM at
 the so many-th time that it asks whether an evaluation is to go on. The environment's POLICY is train.nonfinite, HOLDOUT
-the share of images for validation.
+the share of images for validation. `unreadable:RANK` keeps a rank, of whatever number, from reading the checkpoints.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -22,7 +23,7 @@ runtime.prepare_environment()
 import numpy as np
 
 from configs import default
-from engine import distributed, experiment
+from engine import checkpoint, distributed, experiment
 from engine.objective import Objective
 from engine.optimizers import Optimizer
 from engine.signals import StopRequest
@@ -79,11 +80,23 @@ def break_rank(faults: set[tuple[str, int]]) -> None:
     StopRequest.check = checked
 
 
+def close_checkpoints() -> None:
+    """Have this process see them on a disk that fails."""
+
+    def failing(path: Path):
+        raise OSError(errno.EIO, "Input/output error", str(path))
+
+    checkpoint.all_steps = checkpoint.sha256 = failing
+
+
 def main() -> int:
     """Train with the faults of the command line."""
     distributed.start()
+    faults = {(kind, int(step)) for kind, step in (word.split(":") for word in sys.argv[2:])}
+    if ("unreadable", distributed.rank()) in faults:
+        close_checkpoints()
     if distributed.rank() == 1:
-        break_rank({(kind, int(step)) for kind, step in (word.split(":") for word in sys.argv[2:])})
+        break_rank(faults)
     with StopRequest() as stop:
         return experiment.train(faulty_config(), Path(sys.argv[1]), stop=stop)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+
 import numpy as np
 import pytest
 
 from common.errors import UserError
+from common.files import sha256
 from engine import checkpoint
 
 
@@ -66,6 +69,29 @@ def test_damaged_ones_are_named_and_passed_over(tmp_path, capsys, name, damage):
     assert "step_00000002" in capsys.readouterr().out
     with pytest.raises(UserError):
         checkpoint.load(tmp_path, 2)
+
+
+def test_a_disk_that_fails_is_like_damage(tmp_path, capsys, monkeypatch):
+    for step in (1, 2):
+        _save(tmp_path, step)
+
+    def failing(path):
+        if "step_00000002" in str(path):
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return sha256(path)
+
+    monkeypatch.setattr(checkpoint, "sha256", failing)
+    assert checkpoint.newest(tmp_path).progress["step"] == 1
+    assert "trying the one before" in capsys.readouterr().out
+    with pytest.raises(UserError, match=r"step_00000002/\w+.\w+: can't be read \(Input/output error\)"):
+        checkpoint.load(tmp_path, 2)
+
+
+def test_states_that_can_not_be_listed_are_not_taken_for_none(tmp_path):
+    """The run would begin anew, over what is there."""
+    (tmp_path / "checkpoints").write_text("mine")
+    with pytest.raises(UserError, match="checkpoints: can't be read .Not a directory.; mend that"):
+        checkpoint.newest(tmp_path / "checkpoints")
 
 
 def test_a_crash_while_writing_leaves_the_old_state(tmp_path, monkeypatch):

@@ -55,6 +55,20 @@ def test_all_ranks_stop_for_the_trouble_of_one(tmp_path):
     )
 
 
+@pytest.mark.parametrize("rank", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_all_ranks_stop_where_one_can_not_read_the_checkpoints(tmp_path, rank):
+    """The first before it has chosen one, the other one the one that was chosen."""
+    if rank:
+        launch(2, tmp_path / "before", _WORKER, tmp_path / "run", "layer:5")
+        assert checkpoint.all_steps(tmp_path / "run" / "checkpoints") == [4]
+    done = launch(2, tmp_path / "log", _WORKER, tmp_path / "run", f"unreadable:{rank}")
+    assert done.returncode != 0
+    said = _errors(tmp_path / "log")
+    assert len(said) == 2
+    assert "can't be read (Input/output error)" in said[rank]
+    assert said[1 - rank] == f"error: process {rank} stopped: {said[rank][7:]}"
+
+
 @pytest.mark.slow
 def test_all_ranks_go_back_for_the_trouble_of_one(tmp_path):
     """They stay the same, which is looked at every three steps."""
