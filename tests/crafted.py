@@ -120,8 +120,9 @@ def _npy(shape: str, descr: str = "'<f4'", size: int = 16) -> bytes:
 
 
 def _npzs() -> Iterator[tuple[str, bytes, str]]:
-    for name, shape in (("huge", "(1000000000000,)"), ("negative", "(-4,)"), ("large", "(500000000,)")):
-        yield f"a {name} shape", zip_of({"w.npy": _npy(shape)}), "no array of numbers|not a readable"
+    shapes = {"huge": "(1000000000000,)", "large": "(500000000,)", "too small": "(2,)"}
+    for name, shape in {**shapes, "negative": "(-4,)", "twice negative": "(-1, -4)"}.items():
+        yield f"a {name} shape", zip_of({"w.npy": _npy(shape)}), "no array of numbers"
     for name, descr in (("objects", "'|O'"), ("fields", "[('a', '<f4')]"), ("nothing", "'|V0'"), ("text", "'<U4'")):
         yield f"values of {name}", zip_of({"w.npy": _npy("(4,)", descr)}), "no array of numbers"
     pickled = _npy("(1,)", "'|O'", 0) + pickle.dumps([print], 2)
