@@ -98,7 +98,7 @@ def _torches() -> Iterator[tuple[str, bytes, str]]:
         many = b"\x80\x02}(" + b"".join(_tensor("0", count, f"w{i}", kind) for i in range(1500)) + b"u."
         yield f"a {kind} storage of many", _torch(many, values), ""
     apart = b"\x80\x02}(" + b"".join(_tensor("0", count, f"w{count}") for count in range(2, 1500)) + b"u."
-    yield "a storage of many sizes", _torch(apart, {"a/data/0": bytes(100)}), "cut short"
+    yield "a storage of many sizes", _torch(apart, {"a/data/0": bytes(100)}), "storages are cut short"
     key = _DOUBLED_LIST + b"0(" + _text("storage") + b"ctorch\nFloatStorage\nh\x01" + _text("cpu") + b"K\x02tQ"
     yield "a key of a storage that doubles", _torch(_pickle(key), values), "no plain storage"
     yield "an identity that doubles", _torch(_pickle(_DOUBLED_TUPLE + b"Q"), values), "not a readable|refused"

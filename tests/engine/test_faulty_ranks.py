@@ -10,7 +10,7 @@ import pytest
 from conftest import launch
 
 import data
-from engine import checkpoint, logs
+from engine import checkpoint, experiment, logs, nonfinite
 from engine.rank_check import checksums
 
 _WORKER = Path(__file__).with_name("faulty_worker.py")
@@ -78,6 +78,21 @@ def test_all_ranks_go_back_for_the_trouble_of_one(tmp_path):
     assert "back to step 4, from there at 0.5 of the rate" in done.stdout
     steps = [record["step"] for record in logs.read_metrics(tmp_path / "run") if record["split"] == "train"]
     assert steps == list(range(1, 9))
+
+
+def test_what_is_compared_and_when(tmp_path, monkeypatch):
+    """Weights and moments: behind every third step, and before each checkpoint (of the fourth and the last)."""
+    from faulty_worker import faulty_config
+
+    seen = []
+    monkeypatch.setattr(nonfinite, "check_ranks", lambda tensors, step: seen.append((step, set(tensors))))
+    experiment.train(faulty_config(), tmp_path)
+    assert [step for step, _ in seen] == [0, 3, 4, 6, 8]
+    state = checkpoint.load(tmp_path / "checkpoints", 8)
+    assert state.model.keys() <= seen[-1][1]
+    moments = {name for name, value in state.optimizer.items() if name.startswith("head.weight/") and value.ndim == 2}
+    assert len(moments) == 2
+    assert moments <= seen[-1][1]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "bfloat16"])

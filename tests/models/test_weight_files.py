@@ -185,6 +185,19 @@ def test_tensors_that_do_not_fit(tmp_path, pickled, message):
         read_arrays(path)
 
 
+@pytest.mark.parametrize("count", [5, 6, 7])
+def test_a_storage_of_another_size_than_its_tensors_say(tmp_path, count):
+    """In a file of before PyTorch 1.6, where sizes stand twice."""
+    head = b"".join(pickle.dumps(part, 2) for part in (0x1950A86A20F9469CFC6C, 1001, {}))
+    tail = pickle.dumps(["0"], 2) + count.to_bytes(8, "little") + _BASE[:count].tobytes()
+    (tmp_path / "w.pth").write_bytes(head + _tensor(6, 0, (2, 3), (3, 1)) + tail)
+    if count == 6:
+        assert (read_arrays(tmp_path / "w.pth")[0]["w"] == _BASE[:6].reshape(2, 3)).all()
+        return
+    with pytest.raises(UserError, match="has another size"):
+        read_arrays(tmp_path / "w.pth")
+
+
 @pytest.mark.parametrize(
     ("members", "message"),
     [
