@@ -57,9 +57,7 @@ def lock(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         file = open(folder / LOCK, "a+", encoding="utf-8")  # noqa: SIM115 (closed below)
     except OSError as error:
-        raise UserError(
-            f"--workdir: {folder} can't be written ({error.strerror}); give another, or make room"
-        ) from None
+        raise unwritable(folder, error) from None
     with file:
         _lock(file, folder)
         for place in (folder, folder / CHECKPOINTS):
@@ -118,6 +116,11 @@ def clear(folder: Path) -> None:
         raise UserError(f"--overwrite: {folder} can't be cleared ({error})") from None
 
 
+def unwritable(folder: Path, error: OSError) -> UserError:
+    """What to say of a folder that the system refuses."""
+    return UserError(f"--workdir: {folder} can't be written ({error.strerror}); give another, or make room")
+
+
 def claim(folder: Path, config: ConfigDict, free: tuple[str, ...] = ()) -> None:
     """Write the config into a new folder, or check that it is the same in an old one.
 
@@ -147,9 +150,7 @@ def claim(folder: Path, config: ConfigDict, free: tuple[str, ...] = ()) -> None:
                     )
         write_json(path, config.to_dict())
     except OSError as error:
-        raise UserError(
-            f"--workdir: {folder} can't be written ({error.strerror}); give another, or make room"
-        ) from None
+        raise unwritable(folder, error) from None
 
 
 def read_config(folder: Path) -> ConfigDict:

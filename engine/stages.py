@@ -73,9 +73,7 @@ def _claim(folder: Path, names: list[str], overwrite: bool) -> None:
     try:
         write_json(folder / run_folder.STAGES, names)
     except OSError as error:
-        raise UserError(
-            f"--workdir: {folder} can't be written ({error.strerror}); give another, or make room"
-        ) from None
+        raise run_folder.unwritable(folder, error) from None
 
 
 def _check_begin(folder: Path, weights: Path) -> None:
