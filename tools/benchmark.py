@@ -3,15 +3,19 @@
     python -m tools.benchmark train --model vit_ti_16 --batch 8 --copies 2 --shared_blocks 6
     python -m tools.benchmark eval --model vit_ti_16 --batch 16
     python -m tools.benchmark cost --model vit_ti_16 --batch 8 --shared_blocks 6
+    python -m tools.benchmark checkpoint --model vit_s_16 --batch 8 --optimizer adamw
 
 `cost` takes turns: in each round a step of plain cross-entropy, one of R-Drop, and one of R-Drop with shared blocks, on
-the same images. Machines are shared and noisy, so compare the ratios within rounds, of which it gives the median.
+the same images. `checkpoint` takes a step by itself, a step beside which a state is written in the background, as the
+trainer does it, and a step that waits until it is on the disk (below TMPDIR). Machines are shared and noisy, so compare
+the ratios within rounds, of which it gives the median.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +27,7 @@ from engine import runtime, validation
 
 def _arguments() -> argparse.Namespace:
     parser = runtime.ArgumentParser("tools.benchmark", __doc__)
-    parser.add_argument("what", choices=("train", "eval", "cost"))
+    parser.add_argument("what", choices=("train", "eval", "cost", "checkpoint"))
     parser.add_argument("--model", default="vit_ti_16", help="a name of models.MODELS")
     parser.add_argument("--image_size", type=int, default=0, help="in pixels; 0: the model's own")
     parser.add_argument("--batch", type=int, default=8, help="images of a step, each passing `copies` times")
@@ -61,31 +65,59 @@ def _batch(config):
     return data.Batch(paddle.to_tensor(images), paddle.to_tensor(labels), 0)
 
 
-def training(config) -> Callable[[], float]:
-    """A function that takes one optimiser step, as the trainer does, and gives its seconds."""
-    from engine import plan
-    from engine.noise import noise
-    from engine.objective import Objective
-    from engine.optimizers import Optimizer
-    from engine.trainer import build_model
+class Training:
+    """Optimiser steps on the same images, as the trainer takes them."""
 
-    model, objective, batch = build_model(config), Objective(config), _batch(config)
-    plan.check_noise(model, config)
-    optimizer = Optimizer(model, config.optim, config.train.steps)
-    last = model.parameters()[-1]
-    model.train()
+    def __init__(self, config):
+        from engine import plan
+        from engine.objective import Objective
+        from engine.optimizers import Optimizer
+        from engine.trainer import build_model
 
-    def step() -> float:
+        self.config, self.objective, self.batch = config, Objective(config), _batch(config)
+        self.model = build_model(config)
+        plan.check_noise(self.model, config)
+        self.optimizer = Optimizer(self.model, config.optim, config.train.steps)
+        self.model.train()
+
+    def step(self) -> float:
+        """Take one and give its seconds."""
+        from engine.noise import noise
+
         started = time.perf_counter()
-        with noise(config, optimizer.steps_done, 0):
-            images, targets = objective.prepare(batch, 0, 0)
-            terms = objective(model(images, copies=objective.copies(0)), targets, 0)
-            optimizer.accumulate(terms.total)
-        optimizer.step()
-        last.numpy()  # waits for the device
+        with noise(self.config, self.optimizer.steps_done, 0):
+            images, targets = self.objective.prepare(self.batch, 0, 0)
+            terms = self.objective(self.model(images, copies=self.objective.copies(0)), targets, 0)
+            self.optimizer.accumulate(terms.total)
+        self.optimizer.step()
+        self.model.parameters()[-1].numpy()  # waits for the device
         return time.perf_counter() - started
 
-    return step
+
+def checkpoints(config, folder: Path) -> dict[str, Callable[[], float]]:
+    """Functions that give the seconds of a step without a state that is written, with one, and of writing it, too."""
+    from engine.checkpoint import State, Writer
+
+    training = Training(config)
+    writer = Writer(folder, keep=1)
+
+    def step(saves: bool, waits: bool) -> float:
+        writer.wait()  # for the state of the turn before
+        started = time.perf_counter()
+        if saves:
+            arrays = {name: value.numpy() for name, value in training.model.state_dict().items()}
+            progress = {"step": training.optimizer.steps_done, "best_step": None}
+            writer.save(State(arrays, training.optimizer.state(), progress, {}))
+        if waits:
+            writer.wait()
+        training.step()
+        return time.perf_counter() - started
+
+    return {
+        "step": lambda: step(saves=False, waits=False),
+        "state written beside it": lambda: step(saves=True, waits=False),
+        "state written before it": lambda: step(saves=True, waits=True),
+    }
 
 
 def evaluation(config) -> Callable[[], float]:
@@ -119,16 +151,18 @@ def measure(steps: dict[str, Callable[[], float]], rounds: int) -> dict[str, lis
     return seconds
 
 
-def _choose(arguments: argparse.Namespace) -> dict[str, Callable[[], float]]:
+def _choose(arguments: argparse.Namespace, folder: Path) -> dict[str, Callable[[], float]]:
     copies, shared = arguments.copies, arguments.shared_blocks
     if arguments.what == "eval":
         return {"eval": evaluation(_config(arguments, copies, shared))}
     if arguments.what == "train":
-        return {"train": training(_config(arguments, copies, shared))}
-    steps = {"cross-entropy": training(_config(arguments, 1, 0)), "R-Drop": training(_config(arguments, copies, 0))}
+        return {"train": Training(_config(arguments, copies, shared)).step}
+    if arguments.what == "checkpoint":
+        return checkpoints(_config(arguments, copies, shared), folder)
+    kinds = {"cross-entropy": (1, 0), "R-Drop": (copies, 0)}
     if shared:
-        steps[f"R-Drop, {shared} blocks shared"] = training(_config(arguments, copies, shared))
-    return steps
+        kinds[f"R-Drop, {shared} blocks shared"] = (copies, shared)
+    return {name: Training(_config(arguments, *kind)).step for name, kind in kinds.items()}
 
 
 def main() -> int:
@@ -144,7 +178,8 @@ def main() -> int:
         arguments.copies, arguments.shared_blocks = 1, 0  # what evaluation is
     runtime.check_output("--json", arguments.json or "")
     runtime.prepare_environment()
-    seconds = measure(_choose(arguments), arguments.rounds)
+    with tempfile.TemporaryDirectory() as folder:
+        seconds = measure(_choose(arguments, Path(folder)), arguments.rounds)
     first = next(iter(seconds.values()))
     rows = []
     for name, found in seconds.items():

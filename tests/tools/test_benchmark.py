@@ -10,7 +10,7 @@ from conftest import run_program
 from tools import benchmark
 
 
-@pytest.mark.parametrize(("what", "rows"), [("train", 1), ("eval", 1), ("cost", 3)])
+@pytest.mark.parametrize(("what", "rows"), [("train", 1), ("eval", 1), ("cost", 3), ("checkpoint", 3)])
 def test_the_table_and_its_json(tmp_path, what, rows):
     path = tmp_path / "speed.json"
     words = ["--model", "vit_n_2", "--batch", "4", "--shared_blocks", "2", "--rounds", "3", "--json", path]
