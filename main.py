@@ -10,8 +10,10 @@ from pathlib import Path
 
 from absl import flags
 
-from engine import runtime, settings, validation
-from engine.signals import StopRequest
+from engine.signals import StopRequest, blocked
+
+with blocked():  # no thread of a library may take a signal
+    from engine import runtime, settings, validation
 
 flags.DEFINE_string("workdir", "", "Folder of the run; empty: output/<name of the config file>, with _<row> for a row.")
 settings.define_row()

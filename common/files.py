@@ -118,8 +118,18 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content: object) -> None:
-    """Write a JSON file atomically, for people too: indented, with a final newline."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    """Write a JSON file atomically, for people too: indented, with a final newline.
+
+    What is no Unicode text, such as some names of files, is written in JSON's escapes.
+    """
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    readable = not any("\ud800" <= letter <= "\udfff" for letter in text)
+    write_text(path, (text if readable else json.dumps(content, indent=2)) + "\n")
+
+
+def is_number(value: object) -> bool:
+    """Whether what JSON made of something is a number that arithmetic can go on with: JSON allows any."""
+    return type(value) in (int, float) and abs(value) < 1 << 63
 
 
 def read_bytes(path: Path, most: int) -> bytes:

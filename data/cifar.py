@@ -26,6 +26,7 @@ from data.source import Source
 _SERVER = "https://www.cs.toronto.edu/~kriz/"
 _LARGEST_MEMBER = 400 << 20  # bytes; the largest official one has 155 MB
 _LARGEST_ARCHIVE = 1 << 30  # bytes unpacked; the official ones have 186 MB
+_LARGEST_HEADER = 1 << 16  # bytes
 _MOST_MEMBERS = 1000  # of an archive; the official ones have 10
 
 
@@ -124,6 +125,16 @@ def _sorted_classes(source: Source) -> Source:
     return Source(source.images, rank[source.labels], tuple(source.classes[position] for position in order))
 
 
+class _Member(tarfile.TarInfo):
+    """A member whose long names and extended headers, which are read into memory, are no longer than any sane ones."""
+
+    def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
+        headers = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE)
+        if self.type in (*headers, tarfile.SOLARIS_XHDTYPE) and self.size > _LARGEST_HEADER:
+            raise tarfile.ReadError(f"a header of {self.size} bytes")
+        return super()._proc_member(tar)
+
+
 class _Bounded:
     """A stream that ends with an error when more comes than an archive of this data set holds."""
 
@@ -149,7 +160,7 @@ def _members(path: Path, archive: Archive, wanted: set[str]) -> Iterator[tuple[s
             packed = file.read(2) == b"\x1f\x8b"
         with (
             (gzip.open if packed else open)(path, "rb") as file,
-            tarfile.open(fileobj=_Bounded(file, path), mode="r|") as tar,
+            tarfile.open(fileobj=_Bounded(file, path), mode="r|", tarinfo=_Member) as tar,
         ):
             for number, member in enumerate(tar):
                 if number == _MOST_MEMBERS:
@@ -157,6 +168,8 @@ def _members(path: Path, archive: Archive, wanted: set[str]) -> Iterator[tuple[s
                 folder, _, name = member.name.rpartition("/")
                 if folder != archive.folder or name not in wanted or not member.isfile():
                     continue
+                if member.issparse():  # of any size, without content in the archive
+                    raise UserError(f"{path}: {member.name} is a sparse file, which CIFAR has none of")
                 if member.size > _LARGEST_MEMBER:
                     raise UserError(f"{path}: {member.name} has {member.size} bytes, too many for CIFAR")
                 yield name, tar.extractfile(member).read()

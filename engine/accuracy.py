@@ -27,6 +27,8 @@ def check(path: str, config: ConfigDict, split: str, expect_top1: float | None =
     Raises:
         UserError: when the weights do not fit the model, or were trained for other classes.
     """
+    if expect_top1 is not None and not 0 <= expect_top1 <= 1:
+        raise UserError(f"--expect_top1 is {expect_top1}, expected 0 to 1")
     distributed.start()
     with distributed.together():
         stored = weights.read(models.locate(path))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import re
 import threading
@@ -21,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from common.errors import UserError
-from common.files import atomic_folder, read_json, read_safetensors, remove_folder, sha256
+from common.files import atomic_folder, is_number, read_json, read_safetensors, remove_folder, sha256
 
 _MANIFEST, _AVERAGES = "manifest.json", "averages.safetensors"
 _NEEDED = {"model.safetensors", "optimizer.safetensors", "progress.json"}
@@ -206,12 +205,12 @@ def _is_incident(found: object) -> bool:
 
 def _check_progress(path: Path, progress: object, step: int) -> None:
     """See that the counts of a state are numbers; what else is in it is compared with the run's own."""
-    right = isinstance(progress, dict) and progress.get("step") == step
+    right = isinstance(progress, dict) and type(progress.get("step")) is int and progress["step"] == step
     right = right and isinstance(progress.get("incidents", []), list)
     right = right and progress.get("best_of", "raw") in ("raw", "ema", "swa")
-    right = right and all(type(progress.get(name, 0)) in (int, float) for name in _NUMBERS)
+    right = right and all(is_number(progress.get(name, 0)) for name in _NUMBERS)
     right = right and all(map(_is_incident, progress.get("incidents", [])))
-    if not right or not all(math.isfinite(progress.get(name, 0)) for name in _NUMBERS):
+    if not right:
         raise UserError(f"{path}: not a whole checkpoint (progress.json is not that of step {step})")
 
 

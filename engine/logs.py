@@ -19,7 +19,7 @@ from common.files import atomic_path, named, read_text, write_text
 METRICS, VISUALDL, CURVE = "metrics.jsonl", "vdlrecords.main.log", "curve.png"
 INCIDENT = "nonfinite"  # the split of their records
 _PICTURES = 32
-_LARGEST_METRICS = 64 << 20  # bytes: a quarter of a million events
+_LARGEST_METRICS = 64 << 20  # bytes: more than `plan.make` lets a run have
 _NAME = re.compile(r"[\w/.-]{1,100}")  # of a split or a value
 
 
@@ -257,7 +257,8 @@ def draw_curve(folder: Path) -> Path:
         points = [(step, value) for step, value in values if value is not None]
         if points:
             axes.plot(*zip(*points), label=label)
-    losses.set(title=f"{folder.name}: loss in nats", xlabel="optimiser step", yscale="log")
+    name = folder.name.encode(errors="replace").decode()  # fonts take no bytes that are not Unicode text
+    losses.set(title=f"{name}: loss in nats", xlabel="optimiser step", yscale="log")
     accuracy.set(title="accuracy", xlabel="optimiser step")
     for axes in (losses, accuracy):
         axes.grid(alpha=0.3)

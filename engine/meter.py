@@ -56,12 +56,15 @@ class Meter:
 
     def load_state(self, state: dict[str, list]) -> None:
         """Go on from a state; that of another number of ranks goes to the main one."""
-        ranks = np.array(state["ranks"])
+        ranks, terms = np.array(state["ranks"], np.float64), state["terms"]
+        names = all(isinstance(name, str) and name.isidentifier() for name in terms)
+        if ranks.ndim != 2 or ranks.shape[1] != 2 * len(terms) + 3 or not names or not np.isfinite(ranks[:, -3:]).all():
+            raise ValueError("what was counted since the last record is not that of a run")
         if len(ranks) != distributed.world_size():
             ranks = np.stack([ranks.sum(axis=0), *np.zeros((distributed.world_size() - 1, ranks.shape[1]))])
         *sums, hits, images, skipped = ranks[distributed.rank()].tolist()
         self.__init__()
-        self._sums = {name: sums[2 * place : 2 * place + 2] for place, name in enumerate(state["terms"])}
+        self._sums = {name: sums[2 * place : 2 * place + 2] for place, name in enumerate(terms)}
         self._counts = [hits, int(images), int(skipped)]
 
     def _fetch(self) -> None:

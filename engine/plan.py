@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from ml_collections import ConfigDict
@@ -16,6 +17,7 @@ from models import flops
 _MOMENTS = {"adamw": 2, "lamb": 2, "momentum": 1, "lars": 1, "sgd": 0}
 _RATES = ("optim.lr", "optim.final_lr", "average.swa_lr", "average.swa_lowest_lr")
 _BYTES = 4  # float32
+_MOST_RECORDS = 50_000  # of training, and of validation
 
 
 class Plan(NamedTuple):
@@ -77,7 +79,8 @@ def make(config: ConfigDict, train_images: int) -> Plan:
     """Work out the steps of a run.
 
     Raises:
-        UserError: when the global batch is larger than the data set, or a milestone lies behind the last step.
+        UserError: when the global batch is larger than the data set, a milestone lies behind the last step, or there
+            would be more records than a run can go on with.
     """
     train = config.train
     global_batch = train.batch_size * distributed.world_size() * train.accumulation_steps
@@ -86,7 +89,12 @@ def make(config: ConfigDict, train_images: int) -> Plan:
     steps = train.steps or max(1, round(train.epochs * train_images / global_batch))
     if max(config.optim.milestones, default=0) >= steps:
         raise UserError(f"optim.milestones is {config.optim.milestones}, but the run has {steps} steps")
-    return Plan(train_images, global_batch, steps, config.eval.every_steps or max(1, train_images // global_batch))
+    eval_every = config.eval.every_steps or max(1, train_images // global_batch)
+    for name, every in (("train.log_every_steps", train.log_every_steps), ("eval.every_steps", eval_every)):
+        if steps // every > _MOST_RECORDS:
+            least = math.ceil(steps / _MOST_RECORDS)
+            raise UserError(f"{name} is {every} in a run of {steps} steps: too many records; set it to {least} or more")
+    return Plan(train_images, global_batch, steps, eval_every)
 
 
 def check_noise(model: nn.Layer, config: ConfigDict) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from common.errors import UserError
-from common.files import read_json, remove_partial, write_json
+from common.files import is_number, read_json, remove_partial, write_json
 from engine import settings
 
 CONFIG, ENVIRONMENT, RESULT, WEIGHTS = "config.json", "environment.json", "result.json", "weights.safetensors"
@@ -175,7 +175,9 @@ def result(folder: Path) -> dict | None:
     if not path.is_file():
         return None
     found = read_json(path)
-    numbers = isinstance(found, dict) and all(type(found.get(name)) in (int, float) for name in _MEASURED)
+    numbers = isinstance(found, dict) and all(
+        is_number(found.get(name)) or found.get(name) != found.get(name) for name in _MEASURED
+    )
     if not numbers or not isinstance(found.get("weights"), str) or not isinstance(found.get("beside"), dict):
         raise UserError(f"{path} is not the result of a run; give another --workdir")
     return found

@@ -148,6 +148,8 @@ def check_output(flag: str, path: str | Path, inputs: Sequence[str | Path] = ())
     target = Path(path)
     if target.is_dir():
         raise UserError(f"{flag}: {target} is a folder; give the name of a file")
+    if target.exists() and not target.is_file():
+        raise UserError(f"{flag}: {target} is a device or a pipe, which a file would replace; give the name of a file")
     if target.exists() and any(Path(one).exists() and target.samefile(one) for one in inputs):
         raise UserError(f"{flag}: {target} is an input, which would be lost; give another file")
     check_folder(flag, target.absolute().parent)

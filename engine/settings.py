@@ -23,7 +23,7 @@ from configs import default
 FLAGS = flags.FLAGS
 _SHOWN = 80  # characters of a wrong value
 _LARGEST = 2**1023  # no larger integer fits into a float
-_MOST_VALUES = 1000  # of a tuple in a stored config
+MOST_VALUES = 1000  # of a tuple
 # What a stranger's weights may not decide: the reader's processes and memory, and where files are written.
 _MOST_OF_WEIGHTS = {"data.workers": os.cpu_count() or 1, "eval.batch_size": 512}
 _NEVER_OF_WEIGHTS = ("data.cache_dir",)
@@ -266,7 +266,7 @@ def from_dict(stored: object, origin: str) -> ConfigDict:
             raise UserError(f"{origin}: in its config {name} is no group of fields")
         if name not in known:
             raise UserError(f"{origin}: its config has the field {name}, which this version does not know")
-        value = tuple(value[:_MOST_VALUES]) if isinstance(value, (list, tuple)) else value
+        value = tuple(value[:MOST_VALUES]) if isinstance(value, (list, tuple)) else value
         if not fits(value, known[name]) or not _is_finite(value):
             raise UserError(f"{origin}: its config has {name} = {value!r}, expected such as {known[name]!r}")
         config.update_from_flattened_dict({name: value})

@@ -14,6 +14,21 @@ from collections.abc import Callable, Iterator
 
 from common.errors import UserError
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+
+
+@contextlib.contextmanager
+def blocked() -> Iterator[None]:
+    """A context in which signals wait, also for the threads that libraries start in it, as NumPy does when imported.
+
+    Such a thread would be given a signal that the main one holds back, and Paddle's import handles it by an abort.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+
 
 class Stopped(BaseException):
     """A stop on request, raised where nothing is to be saved; no `except Exception` holds it up."""
@@ -33,8 +48,6 @@ class StopRequest:
     Raises:
         UserError: when `max_hours` is no time.
     """
-
-    _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
     def __init__(self, max_hours: float = 0.0, clock: Callable[[], float] = time.monotonic):
         if not 0 <= max_hours < math.inf:
@@ -60,7 +73,7 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _listen(self) -> dict:
-        return {number: signal.signal(number, self._handle) for number in self._SIGNALS}
+        return {number: signal.signal(number, self._handle) for number in _SIGNALS}
 
     def _handle(self, number: int, frame) -> None:
         if os.getpid() != self._process:  # a fork, such as a loader worker: its parent decides
@@ -77,12 +90,11 @@ class StopRequest:
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """A context at whose end the signals that came in it are handled: Paddle's import sets handlers of its own."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, self._SIGNALS)
-        try:
-            yield
-        finally:
-            self._listen()
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, self._SIGNALS)
+        with blocked():
+            try:
+                yield
+            finally:
+                self._listen()
 
     @contextlib.contextmanager
     def deferred(self) -> Iterator[None]:

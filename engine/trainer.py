@@ -166,7 +166,7 @@ class Trainer:
             try:
                 self.optimizer.load_state(state.optimizer, state.progress["step"])
                 self.meter.load_state(state.progress.pop("meter"))
-            except (KeyError, TypeError, ValueError, IndexError, AssertionError, RuntimeError) as error:
+            except (LookupError, TypeError, ValueError, ArithmeticError, AssertionError, RuntimeError) as error:
                 raise UserError(f"{self.folder}: the newest checkpoint is not one of this run ({error!r})") from None
             self.progress = {**self.progress, **state.progress, "micro_batch": self.config.train.batch_size}
         if incidents:

@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from common.errors import UserError
 from configs import default
-from engine.settings import KINDS, fields, fits
+from engine.settings import KINDS, MOST_VALUES, fields, fits
 
 CHOICES = {
     "data.auto_augment": ("", "randaugment", "autoaugment_imagenet", "autoaugment_cifar10", "three_augment"),
@@ -73,6 +73,8 @@ def validate(config: ConfigDict) -> None:
         value = fields(config).get(name)
         if not fits(value, expected):
             raise UserError(f"config.{name} is {value!r}, expected {KINDS.get(type(expected), 'text')}")
+        if isinstance(value, tuple) and len(value) > MOST_VALUES:
+            raise UserError(f"config.{name} has {len(value)} values, expected at most {MOST_VALUES}")
         if name in CHOICES and value not in CHOICES[name]:
             choices = ", ".join(choice or "''" for choice in CHOICES[name])
             raise UserError(f"config.{name} is {value!r}, expected one of {choices}")
@@ -232,5 +234,7 @@ def _validate_tuples(config: ConfigDict) -> None:
         raise UserError(f"config.data.crop_scale is {config.data.crop_scale}, expected at most 1: a share of the area")
     for name in ("mean", "std"):
         value = config.model[name]
-        if len(value) not in (0, 3) or (name == "std" and min(value, default=1) <= 0):
-            raise UserError(f"config.model.{name} is {value}, expected three numbers, or () for the weights' own")
+        least = 1e-4 if name == "std" else -1e4
+        if len(value) not in (0, 3) or not all(least <= one <= 1e4 for one in value):
+            expected = f"three numbers from {least:g} to 1e4, or () for the weights' own"
+            raise UserError(f"config.model.{name} is {value}, expected {expected}")

@@ -119,6 +119,13 @@ WEIGHTS = {
         for kind, content in {"nothing": b"", "text": b"hello world", "page": b"<!DOCTYPE html>" * 9}.items()
     },
     "missing": (nothing, _VAL, "no such weights file"),
+    "accuracy-is-nan": (copied, f"{_VAL} --expect_top1=nan", "--expect_top1 is nan, expected 0 to 1"),
+    "result-into-a-pipe": (
+        lambda place, run: (copied(place, run), os.mkfifo(place / "pipe")),
+        f"{_VAL} --json={{t}}/pipe",
+        "pipe is a device or a pipe",
+    ),
+    "result-into-a-device": (copied, f"{_VAL} --json=/dev/null", "/dev/null is a device or a pipe"),
     "not-given": (nothing, "val.py", "weights"),
     "given-the-run": (nothing, "val.py --weights={run}", "no such weights file"),
     "name-too-long": (nothing, f"val.py --weights=/{LONG}.safetensors", "File name too long"),
@@ -189,6 +196,11 @@ RUN_FOLDERS = {
     "result-is-empty": (run_file("result.json", ""), _AGAIN, "is not readable"),
     "result-is-a-list": (run_file("result.json", "[]"), _AGAIN, "is not the result of a run"),
     "result-is-text": (run_file("result.json", '{"top1": "good"}'), _AGAIN, "is not the result of a run"),
+    "result-of-400-digits": (
+        run_file("result.json", '{"top1": 1%s}' % ("0" * 400)),
+        _AGAIN,
+        "is not the result of a run",
+    ),
     "run-of-another-seed": (
         run_config(lambda c: None),
         f"{_AGAIN} --config.seed=3",

@@ -232,6 +232,15 @@ def _header(name: str, kind: bytes = tarfile.REGTYPE, size: int = 0, link: str =
     return info
 
 
+def _sparse(name: str, size: int) -> bytes:
+    """GNU tar's old format of a file without any content but holes."""
+    block = bytearray(_header(name, tarfile.GNUTYPE_SPARSE).tobuf(tarfile.GNU_FORMAT))
+    block[483:495] = b"%011o\0" % size
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block) + bytes(10_240)
+
+
 def _tars() -> Iterator[tuple[str, bytes, str]]:
     good = cifar_members()
     for name in ("../cifar-100-python/train", "/cifar-100-python/train"):
@@ -244,9 +253,15 @@ def _tars() -> Iterator[tuple[str, bytes, str]]:
     large = _header("cifar-100-python/train", size=500 * _MB)
     yield "a member of 500 MB", large.tobuf() + bytes(10_240), "too many for CIFAR|not a readable tar"
     text = _header("x", tarfile.GNUTYPE_LONGNAME, 1500 * _MB)
-    yield "a name of gigabytes", gzip.compress(text.tobuf() + bytes(64 * _MB), 1), "unpacks to more than"
-    text = _header("x", tarfile.XHDTYPE, 1500 * _MB)
-    yield "attributes of gigabytes", gzip.compress(text.tobuf() + bytes(64 * _MB), 1), "unpacks to more than"
+    yield "a name of gigabytes", gzip.compress(text.tobuf() + bytes(64 * _MB), 1), "a header of 1572864000 bytes"
+    for kind in (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGLINK):
+        text = _header("x", kind, 1 << 20)
+        packed = gzip.compress(text.tobuf() + bytes(4 * _MB), 1)
+        yield f"a header {kind!r} of a megabyte", packed, "a header of 1048576 bytes"
+    for kind in (tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE):  # of two headers, only the first is looked at by itself
+        text = _header("x", tarfile.GNUTYPE_LONGNAME, 100).tobuf() + bytes(512) + _header("x", kind, 1 << 20).tobuf()
+        yield f"a header {kind!r} behind another", gzip.compress(text + bytes(4 * _MB), 1), "a header of 1048576 bytes"
+    yield "a file of zeros that is not there", _sparse("cifar-100-python/train", 399 * _MB), "is a sparse file"
     back = bytearray(_header("x").tobuf())
     back[124:136] = b"\xff" * 11 + b"\x00"
     yield "a negative size", bytes(back) + bytes(10_240), "not a readable tar|is not in the archive"

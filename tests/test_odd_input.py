@@ -14,6 +14,7 @@ from in_process import run_here
 
 import data
 from common.errors import UserError
+from common.files import read_json
 from configs import default
 from data import loader
 from engine import distributed
@@ -48,6 +49,19 @@ def test_spaces_and_letters_of_any_language(tmp_path):
     done = run_here("tools.predict", "--weights", weights, image)
     assert done.returncode == 0, done.stderr
     assert str(image) in done.stdout
+
+
+def test_names_that_are_no_unicode_text(tmp_path):
+    """Names of files are bytes; what is written about them can be read again."""
+    root, run, report = tmp_path / os.fsdecode(b"i\xff"), tmp_path / os.fsdecode(b"r\xff"), tmp_path / "report.json"
+    bad.images(root)
+    done = _train(root / "images", run)
+    assert done.returncode == 0, done.stderr
+    assert read_json(run / "config.json")["data"]["root"] == str(root / "images")
+    image = next((root / "images").rglob("*.png"))
+    done = run_here("tools.predict", "--weights", run / "weights.safetensors", image, "--json", report)
+    assert done.returncode == 0, done.stderr
+    assert read_json(report)[0]["file"] == str(image)
 
 
 def test_odd_places_of_images(tmp_path):

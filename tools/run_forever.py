@@ -20,6 +20,7 @@ import contextlib
 import ctypes
 import math
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -222,7 +223,7 @@ def read_command_line(words: list[str]) -> tuple[Policy, list[str]]:
     policy, command = Policy(**vars(parser.parse_args(words[:place]))), words[place + 1 :]
     if not command:
         raise UserError("there is no command: give it behind --, as in python -m tools.run_forever -- python main.py")
-    if {"--overwrite", "-overwrite", "--overwrite=true"} & set(command):
+    if any(re.fullmatch(r"--?overwrite(=(?!(false|f|0)$).*)?", word, re.IGNORECASE) for word in command):
         raise UserError("the command has --overwrite, with which each restart would begin anew; leave it out")
     for name, value in policy._asdict().items():
         if not 0 <= value < math.inf:

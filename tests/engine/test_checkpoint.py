@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from common.errors import UserError
 from common.files import sha256
 from engine import checkpoint
+from engine.meter import Meter
 
 
 def _save(folder, step, best=-1, keep=2):
@@ -53,6 +55,39 @@ def test_incidents_that_are_none(tmp_path, incidents):
     checkpoint.save(tmp_path, checkpoint.State(arrays, arrays, {**progress, "incidents": incidents}, {}), 2)
     with pytest.raises(UserError, match="not a whole checkpoint"):
         checkpoint.load(tmp_path, 1)
+
+
+@pytest.mark.parametrize(
+    "change", [{"step": 1.0}, {"step": True}, {"best_top1": 10**400}, {"seconds": float("inf")}, {"best_step": "1"}]
+)
+def test_progress_that_is_none(tmp_path, change):
+    arrays, progress = {"w": np.ones(3, "float32")}, {"step": 1, "best_step": -1, "best_top1": 0.5, "seconds": 3.0}
+    path = checkpoint.save(tmp_path, checkpoint.State(arrays, arrays, progress, {}), 2)
+    assert checkpoint.load(tmp_path, 1).progress == progress
+    (path / "progress.json").write_text(json.dumps({**progress, **change}))
+    manifest = json.loads((path / "manifest.json").read_text())
+    manifest["progress.json"] = sha256(path / "progress.json")
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match="not a whole checkpoint"):
+        checkpoint.load(tmp_path, 1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"ranks": [[1.0, 2, 3]]},
+        {"ranks": [[1.0, 2, 3, 4, float("inf")]]},
+        {"ranks": [[]]},
+        {"terms": ["ce", "kl"]},
+        {"terms": ["%bad"]},
+        {"terms": [1]},
+    ],
+)
+def test_means_in_progress_that_are_none(change):
+    good = {"terms": ["ce"], "ranks": [[1.5, 2, 3, 4, 5]]}
+    Meter().load_state(good)
+    with pytest.raises(ValueError, match="not that of a run"):
+        Meter().load_state({**good, **change})
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors", "progress.json", "manifest.json"])

@@ -98,6 +98,18 @@ def test_the_time_that_a_step_and_a_save_take_is_kept_free():
     assert StopRequest(clock=lambda: 1e9).agreed() is False
 
 
+def test_no_thread_of_numpy_takes_a_signal():
+    """It would be given one that the main thread holds back while Paddle is imported, which aborts on it."""
+    code = "import main, sys, pathlib; assert 'numpy' in sys.modules and 'paddle' not in sys.modules\n"
+    code += "for task in pathlib.Path('/proc/self/task').iterdir(): print((task / 'status').read_text())"
+    done = run_program("-c", code, OPENBLAS_NUM_THREADS="4")
+    masks = [int(line.split()[1], 16) for line in done.stdout.splitlines() if line.startswith("SigBlk")]
+    if len(masks) < 2:
+        pytest.skip("NumPy has no threads of its own here")
+    wanted = sum(1 << number - 1 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1))
+    assert sorted(mask & wanted for mask in masks) == [0] + [wanted] * (len(masks) - 1)
+
+
 @pytest.mark.parametrize("hours", [-1.0, float("nan"), float("inf")])
 def test_hours_that_are_none(hours):
     with pytest.raises(UserError, match=f"--max_hours is {hours}, expected 0"):

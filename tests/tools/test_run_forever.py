@@ -86,7 +86,10 @@ def test_the_longest_pause():
     [
         ([], "there is no command"),
         (["--max_restarts", "3", "--"], "there is no command"),
-        (["--", "python", "main.py", "--overwrite"], "each restart would begin anew"),
+        *(
+            (["--", "python", "main.py", word], "each restart would begin anew")
+            for word in ("--overwrite", "-overwrite", "--overwrite=True", "--overwrite=1", "-overwrite=t")
+        ),
         (["--max_restarts", "-1", "--", "true"], "--max_restarts is -1, expected 0 or more"),
         (["--backoff", "nan", "--", "true"], "--backoff is nan"),
         (["--hours", "inf", "--", "true"], "--hours is inf"),
@@ -95,6 +98,10 @@ def test_the_longest_pause():
 def test_mistakes(words, message):
     with pytest.raises(UserError, match=message):
         read_command_line(words)
+
+
+def test_overwrite_that_is_off():
+    assert read_command_line(["--", "python", "main.py", "--overwrite=False"])[1][-1] == "--overwrite=False"
 
 
 def _supervised(*words: str) -> list[str]:
