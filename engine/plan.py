@@ -17,7 +17,7 @@ from models import flops
 _MOMENTS = {"adamw": 2, "lamb": 2, "momentum": 1, "lars": 1, "sgd": 0}
 _RATES = ("optim.lr", "optim.final_lr", "average.swa_lr", "average.swa_lowest_lr")
 _BYTES = 4  # float32
-_MOST_RECORDS = 50_000  # of training, and of validation
+_MOST_RECORDS = {"train.log_every_steps": 100_000, "eval.every_steps": 20_000}
 
 
 class Plan(NamedTuple):
@@ -90,9 +90,9 @@ def make(config: ConfigDict, train_images: int) -> Plan:
     if max(config.optim.milestones, default=0) >= steps:
         raise UserError(f"optim.milestones is {config.optim.milestones}, but the run has {steps} steps")
     eval_every = config.eval.every_steps or max(1, train_images // global_batch)
-    for name, every in (("train.log_every_steps", train.log_every_steps), ("eval.every_steps", eval_every)):
-        if steps // every > _MOST_RECORDS:
-            least = math.ceil(steps / _MOST_RECORDS)
+    for (name, most), every in zip(_MOST_RECORDS.items(), (train.log_every_steps, eval_every)):
+        if steps // every > most:
+            least = math.ceil(steps / most)
             raise UserError(f"{name} is {every} in a run of {steps} steps: too many records; set it to {least} or more")
     return Plan(train_images, global_batch, steps, eval_every)
 

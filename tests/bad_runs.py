@@ -65,13 +65,13 @@ FLAGS = {
     "steps-astronomical": (nothing, f"main.py --config.train.steps=1{'0' * 30}", "expected at most"),
     "records-too-many": (
         nothing,
-        "main.py --config.train.steps=100000 --config.train.log_every_steps=1",
-        "train.log_every_steps is 1 in a run of 100000 steps: too many records; set it to 2 or more",
+        "main.py --config.train.steps=200000 --config.train.log_every_steps=1",
+        "train.log_every_steps is 1 in a run of 200000 steps: too many records; set it to 2 or more",
     ),
     "validations-too-many": (
         nothing,
         "main.py --config.train.steps=1000020 --config.train.log_every_steps=1000 --config.eval.every_steps=20",
-        "eval.every_steps is 20 in a run of 1000020 steps: too many records; set it to 21 or more",
+        "eval.every_steps is 20 in a run of 1000020 steps: too many records; set it to 51 or more",
     ),
     "epochs-zero": (nothing, "main.py --config.train.steps=0 --config.train.epochs=0", "both 0; set one"),
     "epochs-astronomical": (nothing, "main.py --config.train.steps=0 --config.train.epochs=1e30", "expected at most"),
