@@ -5,7 +5,6 @@ Without a flag it trains a small vision transformer with R-Drop on handwritten d
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from absl import flags
@@ -41,7 +40,7 @@ def _run(stop: StopRequest) -> int:
 
     if settings.FLAGS.dry_run:
         return experiment.dry_run(configs)
-    folder = Path(os.path.expanduser(settings.FLAGS.workdir or f"output/{settings.run_name()}"))
+    folder = settings.output_folder(settings.FLAGS.workdir)
     return stages.train(configs, folder, settings.FLAGS.overwrite, stop)
 
 

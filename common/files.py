@@ -36,6 +36,11 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def user_path(path: str) -> Path:
+    """A path of the user's, `~` expanded; `Path.expanduser` would raise where it names nobody."""
+    return Path(os.path.expanduser(path))
+
+
 @contextlib.contextmanager
 def named(path: str | Path) -> Iterator[None]:
     """A context whose errors of the file system say where: that of a write to a full disk does not."""

@@ -7,7 +7,6 @@ https://www.cs.toronto.edu/~kriz/cifar.html. The archives hold pickles: they are
 from __future__ import annotations
 
 import gzip
-import os
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ import numpy as np
 
 from common.download import check_md5, fetch
 from common.errors import UserError
-from common.files import read_bytes
+from common.files import read_bytes, user_path
 from common.safe_load import unpickle_arrays
 from data.source import Source
 
@@ -183,7 +182,7 @@ def _holds(path: Path, archive: Archive) -> bool:
 
 def _find(archive: Archive, root: str) -> Path:
     if root:
-        path = Path(os.path.expanduser(root))
+        path = user_path(root)
         found = [place for place in (path / archive.file, path / archive.folder, path) if _holds(place, archive)]
         if not found:
             raise UserError(f"data.root: {path} is not {archive.file}, and neither that nor {archive.folder}/ is in it")

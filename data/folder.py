@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import UserError
-from common.files import read_bytes, read_text
+from common.files import read_bytes, read_text, user_path
 from data.images import ImageFiles
 from data.source import Source
 
@@ -69,7 +69,7 @@ def _root(config) -> Path:
 
 
 def _existing(path: str, field: str) -> Path:
-    folder = Path(os.path.expanduser(path))
+    folder = user_path(path)
     if not folder.is_dir():
         raise UserError(f"{field}: {folder} is not a folder")
     return folder
@@ -103,7 +103,7 @@ def check_outside(config, workdir: Path) -> None:
     """
     own = config.root if config.name in ("folder", "imagenet") else ""
     for field, path in (("data.root", own), ("data.unlabelled_root", config.unlabelled_root)):
-        root, run = Path(os.path.realpath(os.path.expanduser(path))), Path(os.path.realpath(workdir))
+        root, run = Path(os.path.realpath(user_path(path))), Path(os.path.realpath(workdir))
         parts = [root / part for part in ("train", "test", "val") if (root / part).is_dir()]
         for images in parts if parts and field == "data.root" else [root]:
             if path and (images == run or images in run.parents):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
 import zipfile
 import zlib
 from pathlib import Path
@@ -17,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import UserError, listed
-from common.files import atomic_folder, open_zip, read_bytes, read_json
+from common.files import atomic_folder, open_zip, read_bytes, read_json, user_path
 from data.images import decode
 from data.source import Source
 
@@ -58,7 +57,7 @@ class _Archive:
 
 def load(config, part: str) -> Source:
     """Load `train`, or as `test` the official validation part; `config.root` is the zip or the folder."""
-    cache = Path(os.path.expanduser(config.cache_dir or "~/.cache/rdrop"))
+    cache = user_path(config.cache_dir or "~/.cache/rdrop")
     folder = _cached(_root(config.root), cache, config.on_corrupt)
     try:
         source, skipped = _read(folder, part)
@@ -80,7 +79,7 @@ def _read(folder: Path, part: str) -> tuple[Source, list[str]]:
 
 
 def _root(root: str) -> Path:
-    path = Path(os.path.expanduser(root))
+    path = user_path(root)
     if not root:
         raise UserError("data.root is empty; give tiny-imagenet-200.zip or its unpacked folder")
     if path.is_dir() and not (path / "wnids.txt").is_file():

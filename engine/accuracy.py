@@ -10,8 +10,9 @@ import data
 import models
 from common.errors import UserError
 from common.files import write_json
-from engine import distributed, experiment, logs, plan, precision, report, runtime, weights
+from engine import distributed, logs, plan, precision, report, runtime, weights
 from engine.evaluator import evaluate
+from engine.rank_check import check_same_config, check_same_data
 
 
 def check(path: str, config: ConfigDict, split: str, expect_top1: float | None = None, json_path: str = "") -> int:
@@ -40,8 +41,8 @@ def check(path: str, config: ConfigDict, split: str, expect_top1: float | None =
         model = models.build(config.model)
         models.assign_all(model, stored.arrays, path)
         precision.apply(model, config.train)
-    experiment.check_same_config(config)
-    experiment.check_same_data({split: dataset})
+    check_same_config(config)
+    check_same_data({split: dataset})
     distributed.say(*plan.head_warning(config))
     with logs.progress_bar(len(dataset) // distributed.world_size()) as bar:
         result = evaluate(model, dataset, config, bar.update)

@@ -19,12 +19,12 @@ from engine.diagnosis import Diagnosis
 from engine.noise import noise
 from engine.objective import make_objective
 from engine.optimizers import Optimizer
+from engine.rank_check import check_same_config, check_same_data
 from engine.signals import Stopped, StopRequest
 from engine.teacher import Teacher, fresh_teacher, load_teacher
 from engine.trainer import Trainer, build_model, load_pretrained
 
 _DRY_IMAGES = 2
-_PLACES = ("data.root", "data.cache_dir", "data.unlabelled_root", "data.workers")  # may be others on other machines
 
 
 def train(
@@ -49,17 +49,17 @@ def train(
     distributed.start()
     stop = stop or StopRequest()
     stop.check()
-    trainer = _prepare(config, folder, stop)  # what is refused leaves the folder as it is
+    trainer, test_set = _prepare(config, folder, stop)  # what is refused leaves the folder as it is
     with stop.deferred(), distributed.on_main(run_folder.lock(folder)):
         with distributed.together():
             if distributed.is_main():
                 if overwrite:
                     run_folder.clear(folder)
                 run_folder.claim(folder, trainer.config, free)
-        return _run(trainer)
+        return _run(trainer, test_set)
 
 
-def _run(trainer: Trainer) -> int:
+def _run(trainer: Trainer, test_set: data.ImageDataset) -> int:
     """Begin in the folder, which is locked, or go on there; gives the exit code."""
     folder = trainer.folder
     with distributed.together():
@@ -72,7 +72,7 @@ def _run(trainer: Trainer) -> int:
     _announce(trainer, step)
     try:
         if nonfinite.train(trainer):
-            trainer.finish()
+            trainer.finish(test_set)
             return runtime.EXIT_DONE
     except Stopped:  # in an evaluation behind the last step that was saved
         pass
@@ -81,8 +81,8 @@ def _run(trainer: Trainer) -> int:
     return runtime.EXIT_STOPPED
 
 
-def _prepare(config: ConfigDict, folder: Path, stop: StopRequest) -> Trainer:
-    """Everything that a run needs, the test images included, the same on all processes.
+def _prepare(config: ConfigDict, folder: Path, stop: StopRequest) -> tuple[Trainer, data.ImageDataset]:
+    """The trainer and the test images, the same on all processes.
 
     Raises:
         UserError: on all processes, for what any of them refuses, or where they differ.
@@ -99,31 +99,7 @@ def _prepare(config: ConfigDict, folder: Path, stop: StopRequest) -> Trainer:
         config = plan.with_classes(config, len(train_set.classes))
     check_same_data({"train": train_set, "test": test_set, "unlabelled": unlabelled_set})
     with distributed.together():
-        return Trainer(config, train_set, val_set, unlabelled_set, folder, stop)
-
-
-def check_same_config(config: ConfigDict) -> None:
-    """See that all processes have the same config, where each finds its data aside.
-
-    Raises:
-        UserError: on all of them, naming the field.
-    """
-    own = {name: repr(value) for name, value in settings.fields(config).items() if name not in _PLACES}
-    distributed.check_same(own, "configs")
-
-
-def check_same_data(datasets: dict) -> None:
-    """See that all processes have the same data sets, by their names; None for one that there is not.
-
-    Raises:
-        UserError: on all of them, naming what differs.
-    """
-    if distributed.world_size() > 1:
-        present = {name: dataset for name, dataset in datasets.items() if dataset}
-        distributed.check_same(
-            {f"{what} of {name}": value for name, one in present.items() for what, value in one.digests().items()},
-            "data",
-        )
+        return Trainer(config, train_set, val_set, unlabelled_set, folder, stop), test_set
 
 
 def _check_shared(folder: Path) -> None:

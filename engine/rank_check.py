@@ -1,4 +1,4 @@
-"""Whether all ranks still train the same model: an exact checksum of every array, compared between them.
+"""Whether all ranks do the same: their configs and data before they begin, and later an exact checksum of every array.
 
 A rank that has gone its own way (a bit that flipped in its memory, a gradient that was not averaged) says nothing by
 itself: the loss looks as it always does, and what is saved is rank 0's.
@@ -10,12 +10,38 @@ from collections import Counter
 
 import numpy as np
 import paddle
+from ml_collections import ConfigDict
 from paddle import Tensor
 
 from common.errors import UserError, listed
-from engine import distributed
+from engine import distributed, settings
 
 _INTEGERS = {1: "int8", 2: "int16", 4: "int32", 8: "int64"}  # by the bytes of an element
+_PLACES = ("data.root", "data.cache_dir", "data.unlabelled_root", "data.workers")  # may be others on other machines
+
+
+def check_same_config(config: ConfigDict) -> None:
+    """See that all processes have the same config, where each finds its data aside.
+
+    Raises:
+        UserError: on all of them, naming the field.
+    """
+    own = {name: repr(value) for name, value in settings.fields(config).items() if name not in _PLACES}
+    distributed.check_same(own, "configs")
+
+
+def check_same_data(datasets: dict) -> None:
+    """See that all processes have the same data sets, by their names; None for one that there is not.
+
+    Raises:
+        UserError: on all of them, naming what differs.
+    """
+    if distributed.world_size() > 1:
+        present = {name: dataset for name, dataset in datasets.items() if dataset}
+        distributed.check_same(
+            {f"{what} of {name}": value for name, one in present.items() for what, value in one.digests().items()},
+            "data",
+        )
 
 
 @paddle.no_grad()

@@ -132,18 +132,18 @@ class ArgumentParser(argparse.ArgumentParser):
         raise UserError(f"{message} (python -m {self.prog} --help)")
 
 
-def check_output(flag: str, path: str | Path, inputs: Sequence[str | Path] = ()) -> None:
+def check_output(flag: str, path: str | Path | None, inputs: Sequence[str | Path] = ()) -> None:
     """See before the work that its result can be written, and over none of its inputs.
 
     Args:
         flag: that gives the path, for the message.
-        path: of a file to be written; empty: none.
+        path: of a file to be written; empty or None: none.
         inputs: files that are read, or names of other things.
 
     Raises:
         UserError: when it can't.
     """
-    if not str(path):
+    if not path:
         return
     target = Path(path)
     if target.is_dir():

@@ -17,7 +17,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from common.errors import UserError, nearest
-from common.files import own_metadata, read_metadata
+from common.files import is_number, own_metadata, read_metadata, user_path
 from configs import default
 
 FLAGS = flags.FLAGS
@@ -124,6 +124,11 @@ def define_row() -> None:
 def run_name() -> str:
     """What a run of the flags is called: its config file, and its row."""
     return "_".join(filter(None, [Path(FLAGS["config"].config_filename).stem, FLAGS.row]))
+
+
+def output_folder(given: str, ending: str = "") -> Path:
+    """The folder that a flag names, else one below `output/` that is called after the run."""
+    return user_path(given or f"output/{run_name()}{ending}")
 
 
 def stages(row: str = "") -> dict[str, ConfigDict]:
@@ -288,4 +293,4 @@ def _is_finite(value: object) -> bool:
     """Whether numbers are such that arithmetic can go on with them: JSON allows any."""
     if isinstance(value, tuple):
         return all(map(_is_finite, value))
-    return not isinstance(value, (int, float)) or abs(value) < 1 << 63
+    return type(value) not in (int, float) or is_number(value)

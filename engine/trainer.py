@@ -221,16 +221,19 @@ class Trainer:
                 f"{self.folder}: {self.config.distill.weights} is not the file any more that the run was distilled from"
             )
 
-    def finish(self) -> dict:
-        """Evaluate the best weights (the last, where none are held out) on the test images, and write the result."""
-        progress, config = self.progress, self.config
+    def finish(self, test_set) -> dict:
+        """Evaluate the best weights (the last, where none are held out) on the test images, and write the result.
+
+        Args:
+            test_set: what `data.build` gives for `test`.
+        """
+        progress = self.progress
         step, chosen = progress["step"], self.averages.names(progress["step"])[-1]
         best = self._agreed(self._best) if progress["best_step"] >= 0 else None
         if best:
             step, chosen = progress["best_step"], progress["best_of"]
             models.assign_all(self.model, best.model, str(self.folder))
             self.averages.load_state(best.averages)
-        test_set = data.build(config, "test")
         report.check_classes(test_set.classes, self.train_set.classes, "the training images")
         results = {name: self._test(name, name == chosen, test_set) for name in self.averages.names(step)}
         result = results.pop(chosen)

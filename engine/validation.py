@@ -69,8 +69,9 @@ def validate(config: ConfigDict) -> None:
     Raises:
         UserError: naming the first field that is out of its range.
     """
+    given = fields(config)
     for name, expected in fields(default.get_config()).items():
-        value = fields(config).get(name)
+        value = given.get(name)
         if not fits(value, expected):
             raise UserError(f"config.{name} is {value!r}, expected {KINDS.get(type(expected), 'text')}")
         if isinstance(value, tuple) and len(value) > MOST_VALUES:

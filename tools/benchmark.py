@@ -96,6 +96,7 @@ class Training:
 
 def checkpoints(config, folder: Path) -> dict[str, Callable[[], float]]:
     """Functions that give the seconds of a step without a state that is written, with one, and of writing it, too."""
+    from engine import weights
     from engine.checkpoint import State, Writer
 
     training = Training(config)
@@ -105,9 +106,8 @@ def checkpoints(config, folder: Path) -> dict[str, Callable[[], float]]:
         writer.wait()  # for the state of the turn before
         started = time.perf_counter()
         if saves:
-            arrays = {name: value.numpy() for name, value in training.model.state_dict().items()}
             progress = {"step": training.optimizer.steps_done, "best_step": None}
-            writer.save(State(arrays, training.optimizer.state(), progress, {}))
+            writer.save(State(weights.arrays_of(training.model), training.optimizer.state(), progress, {}))
         if waits:
             writer.wait()
         training.step()
@@ -176,7 +176,7 @@ def main() -> int:
         )
     if arguments.what == "eval":
         arguments.copies, arguments.shared_blocks = 1, 0  # what evaluation is
-    runtime.check_output("--json", arguments.json or "")
+    runtime.check_output("--json", arguments.json)
     runtime.prepare_environment()
     with tempfile.TemporaryDirectory() as folder:
         seconds = measure(_choose(arguments, Path(folder)), arguments.rounds)

@@ -9,7 +9,6 @@ and of a config with stages for the first one.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -42,7 +41,7 @@ def main(argv: list[str]) -> int:
 
     if not lr_finder.LEAST_STEPS <= values.steps <= _MOST_STEPS:
         raise UserError(f"--steps is {values.steps}, expected {lr_finder.LEAST_STEPS} or more, at most {_MOST_STEPS:,}")
-    folder = Path(os.path.expanduser(values.output or f"output/{settings.run_name()}_lr_find"))
+    folder = settings.output_folder(values.output, "_lr_find")
     rates = lr_finder.growing_rates(values.lowest, values.highest, values.steps)
     print(*lr_finder.find(config, rates, folder), sep="\n")
     return runtime.EXIT_DONE

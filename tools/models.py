@@ -63,7 +63,7 @@ def _brief(sources: list[str]) -> str:
 def main() -> int:
     """Print the list; gives the exit code."""
     arguments = _arguments()
-    runtime.check_output("--json", arguments.json or "")
+    runtime.check_output("--json", arguments.json)
     runtime.prepare_environment()
     found = []
     for row in rows(arguments.words, arguments.names):

@@ -68,7 +68,7 @@ def predict(weights_path: str, paths: list[Path]) -> list[dict]:
 def main() -> int:
     """Classify the images of the command line; gives the exit code."""
     arguments = _arguments()
-    runtime.check_output("--json", arguments.json or "", [arguments.weights, *arguments.images])
+    runtime.check_output("--json", arguments.json, [arguments.weights, *arguments.images])
     runtime.prepare_environment()
     predictions = predict(arguments.weights, arguments.images)
     for row in predictions:

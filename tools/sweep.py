@@ -175,7 +175,7 @@ def main() -> int:
         raise UserError(f"--jobs is {arguments.jobs}, expected 1 or more")
     if min(arguments.seeds) < 0:
         raise UserError(f"--seeds has {min(arguments.seeds)}, expected 0 or more")
-    runtime.check_output("--json", arguments.json or "")
+    runtime.check_output("--json", arguments.json)
     runtime.check_folder("--workdir", arguments.workdir)
     settings_to_run = settings_of(arguments.config, arguments.set, arguments.rows)
     check(settings_to_run)

@@ -188,7 +188,7 @@ def test_rdrop_without_noise_is_refused(config, tmp_path):
 def test_a_run_killed_before_its_result_only_finishes(config, tmp_path, monkeypatch):
     config.train.steps = 3
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "finish", lambda self: 1 / 0)
+        patch.setattr(Trainer, "finish", lambda self, test_set: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             experiment.train(config, tmp_path / "run")
     assert experiment.train(config, tmp_path / "run") == runtime.EXIT_DONE
@@ -241,13 +241,13 @@ def test_the_last_weights_stand_in_for_the_best_that_are_lost(config, tmp_path, 
         result = evaluate(*arguments, **named)
         return result._replace(top1=next(scores, result.top1))
 
-    def damaged(self):
+    def damaged(self, test_set):
         path = self.folder / "checkpoints" / "step_00000004" / "model.safetensors"
         content = path.read_bytes()
         path.unlink()
         if damage == "flip":
             path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-        return finish(self)
+        return finish(self, test_set)
 
     monkeypatch.setattr(trainer, "evaluate", told)
     monkeypatch.setattr(Trainer, "finish", damaged)
