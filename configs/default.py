@@ -59,6 +59,7 @@ def get_config() -> ConfigDict:
     model.mlp_drop_rate = -1.0  # in its place in the MLP; negative: drop_rate
     model.attn_drop_rate = 0.0  # dropout of the attention weights
     model.drop_path_rate = 0.0  # stochastic depth of the last block, growing from 0 in the first (CaiT: of all)
+    model.operators = "auto"  # auto: compiled ones on a CPU, Paddle's elsewhere | plain: Paddle's everywhere
     model.head_init = "normal"  # normal | zero
     model.train_head = "each"  # what the loss of a distilled model is of: each of its two heads | average | class |
     # distillation (one head alone, the other frozen). PPIM averages. Without meaning for other models

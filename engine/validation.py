@@ -20,6 +20,7 @@ CHOICES = {
     "distill.head": ("auto", "imagenet"),
     "distill.kind": ("soft", "hard"),
     "loss.form": ("softmax", "sigmoid"),
+    "model.operators": ("auto", "plain"),
     "model.head_init": ("normal", "zero"),
     "model.pretrained_head": ("auto", "new", "imagenet"),
     "model.train_head": ("average", "each", "class", "distillation"),

@@ -130,7 +130,10 @@ def build(config, drop_rates: tuple[float, ...] = (), shared_blocks: int = 0) ->
     two_heads = is_distilled(config.name) or config.train_head != "each"  # the default has no meaning for one head
     train_head = config.train_head if two_heads else "average"
     fields = {field: config[field] for field in same}
-    return create(**fields, **rates, train_head=train_head, shared_blocks=shared_blocks)
+    model = create(**fields, **rates, train_head=train_head, shared_blocks=shared_blocks)
+    if config.operators == "plain":
+        model.use_plain_operators()
+    return model
 
 
 def is_distilled(name: str) -> bool:

@@ -13,6 +13,7 @@ import paddle
 from paddle import Tensor, nn
 from ppim.models import cait
 
+from models import layers
 from models.dropout import Dropout, DropRates, adopt
 from models.multipass import MultiPass
 from models.resize import resize_positions
@@ -35,6 +36,7 @@ class CaiT(MultiPass, cait.CaiT):
         super().__init__(drop_path_rate=rates.path, Patch_layer=_Patches, **fields)
         self.pos_drop = Dropout(rates.embedding)
         adopt(self.blocks, rates)
+        layers.adopt(self)
 
     def refit(self, name: str, array: np.ndarray) -> np.ndarray:
         return resize_positions(array, self.patch_embed.grid, special=0) if name == "pos_embed" else array

@@ -10,6 +10,7 @@ each call, so `paddle.seed` still decides everything.
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +22,10 @@ import numpy as np
 import paddle
 import paddle.nn.functional as F
 from paddle import Tensor, nn
+
+from common.threads import parts, share
+from models.memory import Mask, view
+from models.operators import masked, standard
 
 Rate = Union[float, tuple[float, ...]]  # a probability, 0 to below 1, for all copies of an image or one for each
 _LEVELS = 1 << 16
@@ -89,10 +94,8 @@ def replay() -> Callable[[], AbstractContextManager]:
     return again
 
 
-def keep_mask(shape: Sequence[int], rate: Rate, axis: int = 0) -> np.ndarray:
-    """A mask for inverted dropout: 0 with probability `rate`, else `1 / (1 - rate)`, so that its mean is 1.
-
-    A rate is rounded to a multiple of 1/65536, and the scale follows the rounded one.
+def keep_mask(shape: Sequence[int], rate: Rate, axis: int = 0) -> Tensor:
+    """What dropout keeps: each element with probability 1 - `rate`, rounded to a multiple of 1/65536.
 
     Args:
         shape: of the mask.
@@ -100,7 +103,7 @@ def keep_mask(shape: Sequence[int], rate: Rate, axis: int = 0) -> np.ndarray:
         axis: that of the batch; an image may have several entries on it (windows), one after the other.
 
     Returns:
-        float32, of the shape.
+        Booleans of the shape, in the CPU's memory.
 
     Raises:
         ValueError: when the batch is not a multiple of the copies and rows that were announced.
@@ -115,26 +118,37 @@ def keep_mask(shape: Sequence[int], rate: Rate, axis: int = 0) -> np.ndarray:
     if images == 0 or batch % (copies * images):
         raise ValueError(f"a batch of {batch} is not {copies} copies of {images} images")
     size = inner * batch // (copies * images)  # elements of one image
-    words = -(-size // 4)  # 64 bits for four of them
-    bits = np.random.PCG64DXSM(paddle.randint(0, 2**31 - 1, [2]).numpy())
-    generator, position = np.random.Generator(bits), 0
-    mask = np.empty((lead, copies, images, size), np.float32)
+    seed = paddle.randint(0, 2**31 - 1, [2]).numpy()
+    kept = paddle.empty(shape, paddle.bool).cpu()
+    mask = view(kept).reshape(lead, copies, images, size)
     for place, outer in itertools.product(range(copies), range(lead)):
-        copy = layout.copies[place]
-        block = copy * lead + outer
-        own = rate[copy] if isinstance(rate, tuple) else rate
-        threshold = min(round(own * _LEVELS), _LEVELS - 1)
-        scale = np.float32(_LEVELS / (_LEVELS - threshold))
-        filled = 0
+        copy, filled = layout.copies[place], 0
+        threshold = _threshold(rate[copy] if isinstance(rate, tuple) else rate)
         for part in rows:
-            begin = block * _ROOM + part.start * words
-            bits.advance((begin - position) % 2**128)
-            drawn = generator.integers(0, 2**64, len(part) * words, dtype=np.uint64)
-            position = begin + len(drawn)
-            kept = drawn.view(np.uint16).reshape(len(part), 4 * words)[:, :size] >= threshold
-            np.multiply(kept, scale, out=mask[outer, place, filled : filled + len(part)])
+            own = mask[outer, place, filled : filled + len(part)]
+            fill = functools.partial(_fill, own, seed, copy * lead + outer, part.start, threshold)
+            share(fill, parts(len(part), size))
             filled += len(part)
-    return mask.reshape(shape)
+    return kept
+
+
+def _fill(mask: np.ndarray, seed: np.ndarray, stream: int, first: int, threshold: int, _, begin: int, end: int) -> None:
+    """Draw rows `begin` to `end` of a mask `(images, size)`, whose images are `first` and on in their stream."""
+    size = mask.shape[1]
+    words = -(-size // 4)  # 64 bits for four elements
+    bits = np.random.PCG64DXSM(seed).advance(stream * _ROOM + (first + begin) * words)
+    drawn = np.random.Generator(bits).integers(0, 2**64, (end - begin, words), dtype=np.uint64)
+    np.greater_equal(drawn.view(np.uint16)[:, :size], threshold, out=mask[begin:end])
+
+
+def _threshold(rate: float) -> int:
+    """How many of `_LEVELS` equally probable numbers mean that an element is dropped."""
+    return min(round(rate * _LEVELS), _LEVELS - 1)
+
+
+def _scale(rate: float) -> float:
+    """What the kept elements are multiplied by, so that the mean stays."""
+    return _LEVELS / (_LEVELS - _threshold(rate))
 
 
 class _Drop(nn.Layer):
@@ -156,12 +170,9 @@ class _Drop(nn.Layer):
         rates = self.rate if isinstance(self.rate, tuple) else (self.rate,)
         return any(round(rate * _LEVELS) for rate in rates)
 
+    @standard
     def forward(self, x: Tensor) -> Tensor:
         return self.drop(x) if self.training and self.active else x
-
-    def mask(self, x: Tensor, shape: Sequence[int]) -> Tensor:
-        """A mask from numpy where `x` is."""
-        return paddle.to_tensor(keep_mask(shape, self.rate, self.axis), place=x.place).astype(x.dtype)
 
     def extra_repr(self) -> str:
         return f"rate={self.rate}"
@@ -172,21 +183,35 @@ class Dropout(_Drop):
 
     def drop(self, x: Tensor) -> Tensor:
         if x.place.is_cpu_place():
-            return x * self.mask(x, x.shape)
-        if not isinstance(self.rate, tuple):
-            return F.dropout(x, self.rate)
-        copies = _LAYOUT.get().copies
-        parts = zip(x.chunk(len(copies), self.axis), copies)
-        return paddle.concat([F.dropout(part, self.rate[copy]) for part, copy in parts], self.axis)
+            return masked(x, self.mask(x.shape))
+        rates = self._rates()
+        parts = zip(x.chunk(len(rates), self.axis), rates) if len(rates) > 1 else [(x, rates[0])]
+        return paddle.concat([F.dropout(part, rate) for part, rate in parts], self.axis)
+
+    def mask(self, shape: Sequence[int]) -> Mask | None:
+        """On a CPU, what it does to a tensor of this shape; None for nothing."""
+        if not (self.training and self.active):
+            return None
+        return Mask(keep_mask(shape, self.rate, self.axis), tuple(map(_scale, self._rates())))
+
+    def _rates(self) -> list[float]:
+        """That of all copies, or of each (of a single pass the first)."""
+        return [self.rate[copy] for copy in _LAYOUT.get().copies] if isinstance(self.rate, tuple) else [self.rate]
 
 
 class DropPath(_Drop):
     """Zero the whole residual branch of single samples with probability `rate` in training; `x` is `(B, ...)`."""
 
+    def factors(self, images: int) -> np.ndarray | None:
+        """On a CPU, what the branches of that many images are multiplied by; None for nothing."""
+        if not (self.training and self.active):
+            return None
+        return keep_mask([images], self.rate, self.axis).numpy() * np.float32(_scale(self.rate))
+
     def drop(self, x: Tensor) -> Tensor:
         shape = [x.shape[0]] + [1] * (x.ndim - 1)
         if x.place.is_cpu_place():
-            return x * self.mask(x, shape)
+            return x * paddle.to_tensor(self.factors(x.shape[0]), x.dtype).reshape(shape)
         keep = paddle.bernoulli(paddle.full(shape, 1 - self.rate, "float32"))
         return x * (keep / (1 - self.rate)).astype(x.dtype)
 

@@ -45,8 +45,14 @@ def parameters(model: nn.Layer, trainable: bool = False) -> int:
 
 
 def cost(model: nn.Layer, image_size: int) -> Cost:
-    """Run one blank image through the model in evaluation mode and count."""
+    """Run one blank image through the model in evaluation mode and count.
+
+    As in published counts, all tokens go through the last block, though only the class token is read behind it.
+    """
     counted, trained = [0, 0, 0], False
+    cut = {layer: layer.queries for layer in model.sublayers() if getattr(layer, "queries", 0)}
+    for layer in cut:
+        layer.queries = 0
     stages = {id(layer) for stage in model.stages() for layer in stage}
 
     def count(layer: nn.Layer, inputs, output) -> None:
@@ -69,6 +75,8 @@ def cost(model: nn.Layer, image_size: int) -> Cost:
         model.train()
     for hook in hooks:
         hook.remove()
+    for layer, queries in cut.items():
+        layer.queries = queries
     return Cost(*counted)
 
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 import functools
 
 import paddle
-import paddle.nn.functional as F
-from paddle import Tensor, nn
+from paddle import nn
 
 from common.errors import UserError
 from models.multipass import MultiPass
@@ -42,15 +41,6 @@ def freeze(model: MultiPass, part: str, image_size: int) -> None:
             continue
         if isinstance(layer, BATCH_NORMS):
             layer._use_global_stats = True  # in training as in evaluation: the statistics are read, not updated
-        elif isinstance(layer, nn.LayerNorm):
-            layer.forward = functools.partial(_frozen_layer_norm, layer)
-
-
-def _frozen_layer_norm(norm: nn.LayerNorm, x: Tensor) -> Tensor:
-    """The layer with a gradient for `x`: Paddle's CPU kernel leaves a frozen weight out of that (3.3.1 and before)."""
-    if x.stop_gradient or not norm.training:
-        return type(norm).forward(norm, x)
-    return F.layer_norm(x, norm._normalized_shape, epsilon=norm._epsilon) * norm.weight + norm.bias
 
 
 def _layers(model: MultiPass, part: str, image_size: int) -> list[nn.Layer]:

@@ -13,6 +13,7 @@ from paddle.distributed.fleet.utils import recompute
 
 from common.errors import UserError
 from models.dropout import batch_copies, random_layers, replay, silence
+from models.operators import fast_for, plain
 
 # Elements of the tokens of all copies up to which they go through together on a CPU. Beyond, one after the other is
 # faster: what a layer leaves behind is still in the cache when the next one reads it.
@@ -29,6 +30,7 @@ class MultiPass(nn.Layer):
     heads: tuple[str, ...] = ("head",)  # the layers that depend on the number of classes
     derived: tuple[str, ...] = ()  # endings of the names of buffers that follow from the shape: never read from a file
     _precision = contextlib.nullcontext  # of the forward pass
+    _operators = contextlib.nullcontext  # likewise
     recomputed = False  # whether blocks run once more in the backward pass
     joined = False  # whether all copies must go through together (batch norm takes its statistics over them)
 
@@ -74,13 +76,17 @@ class MultiPass(nn.Layer):
         Returns:
             Logits `(copies, B, C)`; `(B, C)` for `copies=1`.
         """
-        with self._precision():
+        with self._operators(), self._precision():
             logits = self._logits(images, copies)
         return logits.astype("float32")
 
     def autocast(self, level: str, dtype: str) -> None:
         """Compute in half precision: `level` is Paddle's O1 or O2, `dtype` float16 or bfloat16. The weights stay."""
         self._precision = functools.partial(paddle.amp.auto_cast, level=level, dtype=dtype, use_promote=False)
+
+    def use_plain_operators(self) -> None:
+        """Compute with Paddle's own operators on a CPU, too, which define what the compiled ones give."""
+        self._operators = plain
 
     def _logits(self, images: Tensor, copies: int) -> Tensor:
         x, layers = self.embed(images), [layer for stage in self.stages() for layer in stage]
@@ -96,7 +102,7 @@ class MultiPass(nn.Layer):
         """Logits `(copies * B, C)` from what all copies share, `(B, N, D)`."""
         if not layers:  # nothing is random: all copies are the same
             return paddle.concat([self.classify(x)] * copies)
-        if self.joined or not x.place.is_cpu_place() or x.size * copies <= _CACHED:
+        if self.joined or not x.place.is_cpu_place() or fast_for(x) or x.size * copies <= _CACHED:
             with batch_copies(range(copies)):
                 return self._run(paddle.concat([x] * copies), layers)
         passes, state = [], paddle.get_rng_state()
@@ -122,7 +128,7 @@ class MultiPass(nn.Layer):
         )  # now, and in the backward pass
 
         def run(x: Tensor) -> Tensor:
-            with next(contexts)(), self._precision():
+            with next(contexts)(), self._operators(), self._precision():
                 return layer(x)
 
         # The other way breaks several cards; its own care for random numbers lacks CPUs in Paddle 2.6.

@@ -69,6 +69,11 @@ _GOOGLE = {
 }
 
 
+def timm_name(name: str) -> str:
+    """timm's name of a model; empty where the list has none."""
+    return _TIMM.get(name, "").partition(" ")[0]
+
+
 def sources(name: str) -> list[str]:
     """The sources of a model's published weights; those of PPIM (or Paddle) first."""
     found = [name] if name in named_weights() else []

@@ -12,6 +12,7 @@ import numpy as np
 from paddle import Tensor, nn
 from ppim.models import swin
 
+from models import layers
 from models.dropout import Dropout, DropRates, adopt
 from models.multipass import MultiPass
 from models.resize import resize_bias_table
@@ -28,6 +29,7 @@ class Swin(MultiPass, swin.SwinTransformer):
         super().__init__(drop_path_rate=rates.path, **fields)
         self.pos_drop = Dropout(rates.embedding)
         adopt(self.layers, rates)
+        layers.adopt(self)
         for layer in self.layers.sublayers():
             for name, buffer in layer.named_buffers(include_sublayers=False):
                 layer.register_buffer(name, buffer, persistable=False)  # they follow from the shape: not in any file

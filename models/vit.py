@@ -15,15 +15,17 @@ import paddle.nn.functional as F
 from paddle import Tensor, nn
 
 from models.dropout import Dropout, DropPath, DropRates
+from models.layers import LayerNorm, Linear
 from models.multipass import MultiPass
+from models.operators import attention_branch, mlp_branch, standard
 from models.resize import resize_positions
 
 EPSILON = 1e-6  # of every LayerNorm, as in the published weights; Paddle's default of 1e-5 loses accuracy
 
 
-def _linear(inputs: int, outputs: int, std: float = 0.02) -> nn.Linear:
+def _linear(inputs: int, outputs: int, std: float = 0.02) -> Linear:
     initializer = nn.initializer.TruncatedNormal(std=std) if std else nn.initializer.Constant(0.0)
-    return nn.Linear(inputs, outputs, weight_attr=paddle.ParamAttr(initializer=initializer))
+    return Linear(inputs, outputs, weight_attr=paddle.ParamAttr(initializer=initializer))
 
 
 class Attention(nn.Layer):
@@ -42,9 +44,11 @@ class Attention(nn.Layer):
         self.proj = _linear(width, width)
         self.proj_drop = Dropout(rates.projection)
 
-    def forward(self, x: Tensor) -> Tensor:
+    @standard
+    def forward(self, x: Tensor, queries: int) -> Tensor:
         heads = paddle.split(self.qkv(x), 3 * self.heads, axis=-1)  # 3H of (B, N, D/H)
         q, k, v = (paddle.stack(heads[i * self.heads : (i + 1) * self.heads]) for i in range(3))  # (H, B, N, D/H)
+        q = q[:, :, :queries]
         attention = F.softmax(paddle.matmul(q * self.scale, k, transpose_y=True), axis=-1)  # (H, B, N, N)
         mixed = paddle.matmul(self.attn_drop(attention), v)  # (H, B, N, D/H)
         x = paddle.concat(paddle.unbind(mixed), axis=-1)  # (B, N, D)
@@ -60,24 +64,30 @@ class Mlp(nn.Layer):
         self.fc2 = _linear(hidden, width)
         self.drop = Dropout(rates.mlp)
 
+    @standard
     def forward(self, x: Tensor) -> Tensor:
         return self.drop(self.fc2(self.drop(F.gelu(self.fc1(x)))))
 
 
 class Block(nn.Layer):
-    """A pre-norm transformer block, `(B, N, D)` to `(B, N, D)`."""
+    """A pre-norm transformer block, `(B, N, D)` to `(B, N, D)`.
+
+    With `queries`, it gives only so many tokens, `(B, queries, D)`, which is all that is read of the last block.
+    """
+
+    queries = 0
 
     def __init__(self, width: int, heads: int, hidden: int, rates: DropRates):
         super().__init__()
-        self.norm1 = nn.LayerNorm(width, epsilon=EPSILON)
+        self.norm1 = LayerNorm(width, epsilon=EPSILON)
         self.attn = Attention(width, heads, rates)
         self.drop_path = DropPath(rates.path)
-        self.norm2 = nn.LayerNorm(width, epsilon=EPSILON)
+        self.norm2 = LayerNorm(width, epsilon=EPSILON)
         self.mlp = Mlp(width, hidden, rates)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.drop_path(self.attn(self.norm1(x)))
-        return x + self.drop_path(self.mlp(self.norm2(x)))
+        x = attention_branch(x, self.norm1, self.attn, self.drop_path, self.queries or x.shape[1])
+        return mlp_branch(x, self.norm2, self.mlp, self.drop_path)
 
 
 class PatchEmbed(nn.Layer):
@@ -138,7 +148,8 @@ class VisionTransformer(MultiPass):
         self.blocks = nn.LayerList(
             [Block(width, heads, int(width * mlp_ratio), rates._replace(path=rate)) for rate in path_rates]
         )
-        self.norm = nn.LayerNorm(width, epsilon=EPSILON)
+        self.blocks[-1].queries = len(self.special_tokens)
+        self.norm = LayerNorm(width, epsilon=EPSILON)
         self.head = self._head(width, num_classes, head_init)
 
     def _token(self, count: int, width: int) -> Tensor:

@@ -15,6 +15,7 @@ import ppim.models
 from paddle import Tensor, nn
 from ppim.models import cdnv2, levit, repvgg, t2t
 
+from models import layers
 from models.dropout import Dropout, DropRates, adopt, batch_copies, random_layers
 from models.multipass import MultiPass
 
@@ -153,6 +154,7 @@ def make_t2t(
         class_dim=num_classes,
     )
     adopt(net, rates)
+    layers.adopt(net)
     for name, parameter in net.named_parameters():
         if name == "pos_embed" or name.endswith(".w"):  # sinusoids and random features stay, as in the authors' code
             parameter.stop_gradient = True

@@ -3,18 +3,24 @@
     python -m tools.benchmark train --model vit_ti_16 --batch 8 --copies 2 --shared_blocks 6
     python -m tools.benchmark eval --model vit_ti_16 --batch 16
     python -m tools.benchmark cost --model vit_ti_16 --batch 8 --shared_blocks 6
+    python -m tools.benchmark train --model deit_ti --batch 16 --optimizer momentum --peer timm
     python -m tools.benchmark checkpoint --model vit_s_16 --batch 8 --optimizer adamw
 
 `cost` takes turns: in each round a step of plain cross-entropy, one of R-Drop, and one of R-Drop with shared blocks, on
 the same images. `checkpoint` takes a step by itself, a step beside which a state is written in the background, as the
 trainer does it, and a step that waits until it is on the disk (below TMPDIR). Machines are shared and noisy, so compare
 the ratios within rounds, of which it gives the median.
+
+`train` and `eval` with `--peer timm` take turns with PyTorch and timm (install both), each side in one process and in
+one for each core; the better one of each counts.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,6 +29,7 @@ from pathlib import Path
 from common.errors import UserError
 from common.files import write_json
 from engine import runtime, validation
+from tools import peer_timm, turns
 
 
 def _arguments() -> argparse.Namespace:
@@ -36,6 +43,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--drop_rate", type=float, default=0.1)
     parser.add_argument("--optimizer", default="adamw", help="adamw, momentum or sgd")
     parser.add_argument("--rounds", type=int, default=11, help="measurements of each")
+    parser.add_argument("--operators", default="auto", help="auto or plain, as model.operators")
+    parser.add_argument("--peer", choices=("timm",), help="compare with it; for train and eval")
+    parser.add_argument(
+        "--serve", choices=("ours", "timm"), help=argparse.SUPPRESS
+    )  # as a process that waits for turns
     parser.add_argument("--json", type=Path, help="write everything there, too")
     return parser.parse_args()
 
@@ -46,6 +58,7 @@ def _config(arguments: argparse.Namespace, copies: int, shared_blocks: int):
 
     config = default.get_config()
     config.model.update(name=arguments.model, image_size=arguments.image_size, drop_rate=arguments.drop_rate)
+    config.model.operators = arguments.operators
     config.rdrop.update(copies=copies, shared_blocks=shared_blocks)
     config.optim.name = arguments.optimizer
     config.train.update(batch_size=arguments.batch, steps=10**6)
@@ -69,16 +82,18 @@ class Training:
     """Optimiser steps on the same images, as the trainer takes them."""
 
     def __init__(self, config):
-        from engine import plan
+        from engine import distributed, plan
         from engine.objective import Objective
         from engine.optimizers import Optimizer
         from engine.trainer import build_model
 
         self.config, self.objective, self.batch = config, Objective(config), _batch(config)
+        distributed.start()
         self.model = build_model(config)
         plan.check_noise(self.model, config)
         self.optimizer = Optimizer(self.model, config.optim, config.train.steps)
         self.model.train()
+        self.wrapped = distributed.wrap(self.model)
 
     def step(self) -> float:
         """Take one and give its seconds."""
@@ -87,7 +102,7 @@ class Training:
         started = time.perf_counter()
         with noise(self.config, self.optimizer.steps_done, 0):
             images, targets = self.objective.prepare(self.batch, 0, 0)
-            terms = self.objective(self.model(images, copies=self.objective.copies(0)), targets, 0)
+            terms = self.objective(self.wrapped(images, copies=self.objective.copies(0)), targets, 0)
             self.optimizer.accumulate(terms.total)
         self.optimizer.step()
         self.model.parameters()[-1].numpy()  # waits for the device
@@ -151,6 +166,43 @@ def measure(steps: dict[str, Callable[[], float]], rounds: int) -> dict[str, lis
     return seconds
 
 
+def _compare(arguments: argparse.Namespace) -> dict[str, list[float]]:
+    """Seconds of both sides, taking turns, in one process and in one for each core; the peer's better way first."""
+    cores = os.cpu_count() or 1
+    workers = {}
+    try:
+        for processes in sorted({1, cores if arguments.batch % cores == 0 else 1}):
+            for side in ("ours", arguments.peer):
+                name = f"{side}, {processes} process{'es' * (processes > 1)}"
+                workers[name] = turns.Workers(_serving(arguments, side, processes), processes)
+        seconds = measure({name: side.step for name, side in workers.items()}, arguments.rounds)
+    finally:
+        for side in workers.values():
+            side.close()
+    order = sorted(seconds, key=lambda name: (name.startswith("ours"), statistics.median(seconds[name])))
+    return {name: seconds[name] for name in order}
+
+
+def _serving(arguments: argparse.Namespace, side: str, processes: int) -> list[str]:
+    """The command of a process that waits for turns, with its share of the batch."""
+    own = {**vars(arguments), "batch": arguments.batch // processes, "serve": side}
+    left_out = ("what", "peer", "json")
+    words = [f"--{name}={value}" for name, value in own.items() if name not in left_out and value is not None]
+    return [sys.executable, "-m", "tools.benchmark", arguments.what, *words]
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    config = _config(arguments, arguments.copies, arguments.shared_blocks)
+    shape = arguments.model, config.model.image_size, arguments.batch
+    if arguments.serve == "ours":
+        turns.serve(evaluation(config) if arguments.what == "eval" else Training(config).step)
+    elif arguments.what == "eval":
+        turns.serve(peer_timm.evaluation(*shape))
+    else:
+        turns.serve(peer_timm.training(*shape, arguments.copies, arguments.drop_rate))
+    return runtime.EXIT_DONE
+
+
 def _choose(arguments: argparse.Namespace, folder: Path) -> dict[str, Callable[[], float]]:
     copies, shared = arguments.copies, arguments.shared_blocks
     if arguments.what == "eval":
@@ -176,10 +228,15 @@ def main() -> int:
         )
     if arguments.what == "eval":
         arguments.copies, arguments.shared_blocks = 1, 0  # what evaluation is
+    if arguments.peer and arguments.what not in ("train", "eval"):
+        raise UserError(f"--peer has no meaning for {arguments.what}: it compares train and eval")
     runtime.check_output("--json", arguments.json)
     runtime.prepare_environment()
+    if arguments.serve:
+        return _serve(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        seconds = measure(_choose(arguments, Path(folder)), arguments.rounds)
+        steps = _choose(arguments, Path(folder)) if not arguments.peer else None
+        seconds = measure(steps, arguments.rounds) if steps else _compare(arguments)
     first = next(iter(seconds.values()))
     rows = []
     for name, found in seconds.items():

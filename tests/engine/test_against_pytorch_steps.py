@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import paddle
 import pytest
@@ -27,6 +29,13 @@ def _torch_optimizer(name: str, weights: dict):
     return torch.optim.SGD(groups, _LR, momentum=0.9 if name == "momentum" else 0.0)
 
 
+def _noted(keep_mask, masks: list[np.ndarray], shape, rate: float, axis: int = 0) -> paddle.Tensor:
+    """The mask, and a note of it as a factor."""
+    kept = keep_mask(shape, rate, axis)
+    masks.append(kept.numpy() * (65536 / (65536 - round(rate * 65536))))
+    return kept
+
+
 @pytest.mark.parametrize("optimizer", ["adamw", "momentum", "sgd"])
 @pytest.mark.parametrize("preset", sorted(PRESETS))
 def test_three_steps(monkeypatch, preset, optimizer):
@@ -45,12 +54,12 @@ def test_three_steps(monkeypatch, preset, optimizer):
     original, rng, smallest = dropout.keep_mask, np.random.default_rng(0), {}
     for _ in range(_STEPS):
         masks = []
-        monkeypatch.setattr(dropout, "keep_mask", lambda *a, masks=masks: masks.append(original(*a)) or masks[-1])
+        monkeypatch.setattr(dropout, "keep_mask", functools.partial(_noted, original, masks))
         images = rng.normal(0, 1, (6, 3, 8, 8)).astype("float32")
         labels = rng.integers(0, 5, 6)
         total = loss(model(paddle.to_tensor(images), copies=2), paddle.to_tensor(labels)).total
         ours.accumulate(total)
-        drawn = [torch.tensor(mask, dtype=torch.float64) for mask in masks]
+        drawn = [torch.tensor(mask, dtype=torch.float64) for mask in masks]  # 0, or 1 / (1 - rate)
         doubled = torch.tensor(np.concatenate([images, images]), dtype=torch.float64)
         logits = reference.vit(weights, doubled, drawn, depth=4, heads=3)
         expected = reference.loss(preset, logits[:6], logits[6:], torch.tensor(labels), 3.0)

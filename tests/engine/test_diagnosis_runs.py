@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
+import paddle
 import pytest
 from conftest import ROOT
 from visualdl import LogReader
@@ -69,7 +69,7 @@ def test_nothing_random(painted_config, tmp_path, monkeypatch, capsys, cause):
         painted_config.model.update(drop_rate=0.0, drop_path_rate=1e-5)
     else:
         drawn = dropout.keep_mask
-        first = lambda shape, *rest: np.concatenate(2 * [np.split(drawn(shape, *rest), 2)[0]])  # noqa: E731
+        first = lambda shape, *rest: paddle.concat(2 * [drawn(shape, *rest).chunk(2)[0]])  # noqa: E731
         monkeypatch.setattr(dropout, "keep_mask", first)
     painted_config.train.steps = 30
     experiment.train(painted_config, tmp_path / "run")

@@ -21,7 +21,7 @@ def _draw(seed=0, step=4, micro_batch=0, rank=0, **fields) -> np.ndarray:
     copies = config.rdrop.copies if is_rdrop_step(config, step) else 1
     images = config.train.batch_size + (config.rdrop.unlabelled_batch_size if copies > 1 else 0)
     with noise(config, step, micro_batch), batch_copies(range(copies)):
-        return keep_mask([copies * images, 512], 0.5).reshape(copies, images, 512)
+        return keep_mask([copies * images, 512], 0.5).numpy().reshape(copies, images, 512)
 
 
 @pytest.fixture(autouse=True)

@@ -24,8 +24,9 @@ _FAMILIES = {
 }
 
 
+@pytest.mark.parametrize(("form", "tolerance"), [("plain", 1e-6), ("fast", 5e-6)])
 @pytest.mark.parametrize("name", _FAMILIES)
-def test_logits_and_gradients(name):
+def test_logits_and_gradients(name, form, tolerance):
     kind, fields = _FAMILIES[name]
     family = golden.FAMILIES[name]
     theirs = kind(img_size=family.size, class_dim=golden.CLASSES, **fields)
@@ -33,6 +34,8 @@ def test_logits_and_gradients(name):
     ours = spec.build(family.size, DropRates(), registry.Head(golden.CLASSES))
     shapes = {name: list(value.shape) for name, value in theirs.named_parameters()}
     theirs.set_state_dict(golden.draw(shapes))
+    if form == "plain":
+        ours.use_plain_operators()
     report = models.assign(ours, {name: value.numpy() for name, value in theirs.state_dict().items()}, "PPIM")
     assert set(report.loaded) == set(shapes)
     cotangent, found = paddle.to_tensor(golden.cotangent()), []
@@ -44,7 +47,7 @@ def test_logits_and_gradients(name):
     largest = max(value.abs().max().item() for value in found[0].values())
     for key, expected in found[0].items():
         scale = max(expected.abs().max().item(), 1e-2 * largest)
-        np.testing.assert_allclose(found[1][key].numpy(), expected.numpy(), rtol=0, atol=1e-6 * scale, err_msg=key)
+        np.testing.assert_allclose(found[1][key].numpy(), expected.numpy(), rtol=0, atol=tolerance * scale, err_msg=key)
 
 
 @pytest.mark.slow
@@ -60,4 +63,7 @@ def test_whole_models(name):
     theirs.eval()
     ours.eval()
     expected = theirs(images).numpy()
-    np.testing.assert_allclose(ours(images).numpy(), expected, rtol=0, atol=1e-6 * np.abs(expected).max())
+    for use, tolerance in ((lambda: None, 5e-6), (ours.use_plain_operators, 1e-6)):
+        use()
+        found = ours(images).numpy()
+        np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * np.abs(expected).max())

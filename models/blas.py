@@ -1,0 +1,37 @@
+"""The BLAS that Paddle brings along, for compiled loops."""
+
+from __future__ import annotations
+
+import ctypes
+from pathlib import Path
+
+import paddle
+from llvmlite import binding
+from numba import types
+
+
+def _library() -> ctypes.CDLL:
+    """The library with `cblas_sgemm`.
+
+    Raises:
+        ImportError: where Paddle has none that is known here.
+    """
+    folder = Path(paddle.__file__).parent / "libs"
+    for name in ("libmklml_intel.so", "mklml.dll"):
+        if (folder / name).is_file():
+            return ctypes.CDLL(str(folder / name))  # Paddle has loaded it
+    raise ImportError(f"no matrix library is known in {folder}")
+
+
+def _external(library: ctypes.CDLL, name: str, signature) -> types.ExternalFunction:
+    """A function of the library for compiled code, by name: an address could not be kept on disk with the code."""
+    symbol = f"paddle_{name}"
+    binding.add_symbol(symbol, ctypes.cast(getattr(library, name), ctypes.c_void_p).value)
+    return types.ExternalFunction(symbol, signature)
+
+
+_INT, _REAL, _ADDRESS = types.int32, types.float32, types.uintp
+_LIBRARY = _library()
+_MATRICES = (_ADDRESS, _INT, _ADDRESS, _INT, _REAL, _ADDRESS, _INT)
+sgemm = _external(_LIBRARY, "cblas_sgemm", types.void(*[_INT] * 6, _REAL, *_MATRICES))
+set_own_threads = _external(_LIBRARY, "MKL_Set_Num_Threads_Local", _INT(_INT))  # gives what it was

@@ -1,0 +1,500 @@
+"""Loops over the rows of arrays, compiled by numba: what Paddle's CPU build has in slow or single-threaded form.
+
+The second half are a block's two residual branches whole, attention for one image and MLP for some rows at a time, so
+that all that happens between reading the input and writing the output happens in the processor's cache. They read best
+beside `models/operators.py`, which defines what they compute.
+
+Every function works on float32 and on a part of the rows, so that threads can share them: a row's result does
+not depend on how they do. No output is an input: compilers would not vectorise the loop. Numbers that are not finite
+stay so. An array without elements stands for nothing.
+
+Exponential and Gaussian tail are polynomials fitted to `numpy.exp` and `scipy.special.erfcx` at Chebyshev nodes; their
+relative errors are below 2e-7 and 4e-7 (tests/models/test_operators.py), and compilers turn them into vector
+instructions, which calls of the C library they can't.
+
+All compiled code is in this file: what numba keeps on disk is made anew when the file changes, but not when a function
+of another file does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from models.blas import set_own_threads, sgemm
+
+_F = np.float32  # of every constant: a float64 among them would make all arithmetic float64
+_ZERO, _HALF, _ONE = _F(0), _F(0.5), _F(1)
+_LOG2_E = _F(math.log2(math.e))
+_LN2_HIGH, _LN2_LOW = _F(0.693359375), _F(-2.12194440e-4)  # their sum is ln 2; the first has 9 bits, so n * it is exact
+_LOWEST = _F(-87)  # exp of it is just not denormal; what is less counts as this
+_E3, _E4 = _F(0.16666415333747864), _F(0.041666217148303986)
+_E5, _E6 = _F(0.008375128731131554), _F(0.001394858118146658)
+_P = _F(0.33 * math.sqrt(0.5))  # of t = 1 / (1 + 0.33 x), x = |z| / sqrt(2)
+_T0, _T1, _T2, _T3 = _F(0.186353862285614), _F(0.18301211297512054), _F(0.20089899003505707), _F(0.0482112392783165)
+_T4, _T5, _T6, _T7 = _F(0.40677767992019653), _F(-0.3494378328323364), _F(0.4593341648578644), _F(-0.1351502537727356)
+_DENSITY = _F(1 / math.sqrt(2 * math.pi))
+_BYTES = 4  # of a number
+_ROW_MAJOR, _AS_IS, _TRANSPOSED = np.int32(101), np.int32(111), np.int32(112)  # CBLAS's words
+_TOGETHER = 256  # rows of the MLP
+
+
+def _compile(*relaxed: str) -> Callable:
+    """Compile, keep the machine code for the next start where that is possible, and release Python's lock.
+
+    Args:
+        relaxed: what the order of arithmetic may give up beside fused multiply-adds. It is fixed when it is compiled.
+    """
+    options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", *relaxed}}
+
+    def decorate(function: Callable) -> Callable:
+        try:
+            return njit(cache=True, **options)(function)
+        except RuntimeError:  # no folder can be written
+            return njit(**options)(function)
+
+    return decorate
+
+
+@_compile()
+def _exp(x):
+    """e^x for x <= 0."""
+    x = _LOWEST if x < _LOWEST else x  # so written, NaN stays
+    n = np.floor(x * _LOG2_E + _HALF)
+    r = (x - n * _LN2_HIGH) - n * _LN2_LOW
+    power = np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)  # 2^n
+    return power * (_ONE + r * (_ONE + r * (_HALF + r * (_E3 + r * (_E4 + r * (_E5 + r * _E6))))))
+
+
+@_compile()
+def _normal(z):
+    """The standard normal distribution: `exp(-z^2 / 2)`, and the probability of a value below z."""
+    bell = _exp(-_HALF * z * z)
+    t = _ONE / (_ONE + _P * abs(z))
+    tail = _T0 + t * (_T1 + t * (_T2 + t * (_T3 + t * (_T4 + t * (_T5 + t * (_T6 + t * _T7))))))
+    tail *= _HALF * bell * t
+    return bell, (tail if z < _ZERO else _ONE - tail)
+
+
+@_compile()
+def _ordered(bits):
+    """Bits of a float32 as an integer that is ordered as the numbers are; its own inverse."""
+    return np.int32(bits ^ ((bits >> np.int32(31)) & np.int32(0x7FFFFFFF)))
+
+
+@_compile()
+def _largest(row):
+    """As integers: compilers find no vector instructions for the maximum of numbers, which may be NaN."""
+    bits = row.view(np.int32)
+    largest = _ordered(bits[0])
+    for j in range(bits.size):
+        number = _ordered(bits[j])
+        largest = number if number > largest else largest
+    return np.int32(_ordered(largest)).view(np.float32)
+
+
+@_compile("reassoc")
+def _sum(row):
+    total = _ZERO
+    for j in range(row.size):
+        total += row[j]
+    return total
+
+
+@_compile("reassoc")
+def _squares(row, mean):
+    total = _ZERO
+    for j in range(row.size):
+        total += (row[j] - mean) * (row[j] - mean)
+    return total
+
+
+@_compile("reassoc")
+def _dot(first, second):
+    total = _ZERO
+    for j in range(first.size):
+        total += first[j] * second[j]
+    return total
+
+
+@_compile("reassoc")
+def _projections(row, upper, weight, mean):
+    total, along = _ZERO, _ZERO
+    for j in range(row.size):
+        total += upper[j] * weight[j]
+        along += upper[j] * weight[j] * (row[j] - mean)
+    return total, along
+
+
+@_compile()
+def masked(x, keep, scale, out):
+    """`x` times its row's `scale` where `keep`, else 0, of `(rows, D)`."""
+    for i in range(x.shape[0]):
+        row, result, factor = x[i], out[i], scale[i]
+        if keep.size:
+            kept = keep[i]
+            for j in range(row.size):
+                result[j] = row[j] * (factor if kept[j] else _ZERO)
+        else:
+            for j in range(row.size):
+                result[j] = row[j] * factor
+
+
+@_compile()
+def gelu(x, bias, keep, scale, out):
+    """`gelu(x + bias)` of the rows of `(rows, D)`, times its row's `scale` where `keep`, else 0."""
+    for i in range(x.shape[0]):
+        row, result, factor = x[i], out[i], scale[i]
+        if keep.size:
+            kept = keep[i]
+            for j in range(row.size):
+                z = row[j] + bias[j]
+                result[j] = z * _normal(z)[1] * (factor if kept[j] else _ZERO)
+        else:
+            for j in range(row.size):
+                z = row[j] + bias[j]
+                result[j] = z * _normal(z)[1] * factor
+
+
+@_compile()
+def gelu_gradient(x, bias, keep, scale, upper, again, out):
+    """The gradient for `x + bias` from `upper`, that of the output; and the output `again`."""
+    for i in range(x.shape[0]):
+        row, up, active, result, factor = x[i], upper[i], again[i], out[i], scale[i]
+        if keep.size:
+            kept = keep[i]
+            for j in range(row.size):
+                z = row[j] + bias[j]
+                bell, below = _normal(z)
+                own = factor if kept[j] else _ZERO
+                active[j] = z * below * own
+                result[j] = up[j] * (below + z * bell * _DENSITY) * own
+        else:
+            for j in range(row.size):
+                z = row[j] + bias[j]
+                bell, below = _normal(z)
+                active[j] = z * below * factor
+                result[j] = up[j] * (below + z * bell * _DENSITY) * factor
+
+
+@_compile()
+def softmax(x, scale, out):
+    """Softmax of `scale * x`, scale > 0, over the rows of `(rows, N)`."""
+    for i in range(x.shape[0]):
+        row, result = x[i], out[i]
+        largest = _largest(row)
+        for j in range(row.size):
+            result[j] = _exp((row[j] - largest) * scale)
+        factor = _ONE / _sum(result)
+        for j in range(row.size):
+            result[j] *= factor
+
+
+@_compile()
+def softmax_gradient(weights, scale, upper, out):
+    """The gradient for `x` from `upper`, that of `weights = softmax(scale * x)`."""
+    for i in range(weights.shape[0]):
+        row, up, result = weights[i], upper[i], out[i]
+        mean = _dot(row, up)
+        for j in range(row.size):
+            result[j] = scale * row[j] * (up[j] - mean)
+
+
+@_compile()
+def layer_norm(x, weight, bias, epsilon, mean, scale, out):
+    """Layer norm of the rows of `(rows, D)`; `mean` and `scale` (1 over the deviation) are kept for the gradient."""
+    width = _F(x.shape[1])
+    for i in range(x.shape[0]):
+        row = x[i]
+        mean[i] = m = _sum(row) / width
+        scale[i] = _ONE / np.sqrt(_squares(row, m) / width + epsilon)
+    _normed(x, weight, bias, mean, scale, out)
+
+
+@_compile()
+def _normed(x, weight, bias, mean, scale, out):
+    for i in range(x.shape[0]):
+        row, result, m, s = x[i], out[i], mean[i], scale[i]
+        for j in range(row.size):
+            result[j] = (row[j] - m) * s * weight[j] + bias[j]
+
+
+@_compile()
+def layer_norm_gradient(x, weight, mean, scale, upper, base, out, for_weight, for_bias):
+    """The gradients from `upper`, that of the output: `out` is it and `base`, of the rows that this has; to the others
+    it is added."""
+    width = _F(x.shape[1])
+    for i in range(x.shape[0]):
+        row, up, result, m, s = x[i], upper[i], out[i], mean[i], scale[i]
+        total, along = _projections(row, up, weight, m)
+        total, along = total / width, along * s / width
+        if i < base.shape[0]:
+            below = base[i]
+            for j in range(row.size):
+                result[j] = below[j]
+        else:
+            for j in range(row.size):
+                result[j] = _ZERO
+        for j in range(row.size):
+            normed = (row[j] - m) * s
+            result[j] += (up[j] * weight[j] - total - normed * along) * s
+            for_weight[j] += up[j] * normed
+            for_bias[j] += up[j]
+
+
+@_compile()
+def add_rows(x, total):
+    """Add the rows of `(rows, D)` to `(D,)`."""
+    for i in range(x.shape[0]):
+        row = x[i]
+        for j in range(row.size):
+            total[j] += row[j]
+
+
+class Weights(NamedTuple):
+    """Parameters of a branch, or gradients for them: of its norm, of the linear layer at its begin and at its end."""
+
+    norm_weight: np.ndarray  # (D,)
+    norm_bias: np.ndarray
+    first_weight: np.ndarray  # (D, E)
+    first_bias: np.ndarray
+    last_weight: np.ndarray  # (F, D)
+    last_bias: np.ndarray
+
+
+class Noise(NamedTuple):
+    """What a branch is multiplied by inside, and at its end: nothing or booleans, and a scale of each row."""
+
+    inner_keep: np.ndarray
+    inner_scale: np.ndarray
+    keep: np.ndarray
+    scale: np.ndarray
+
+
+class Inside(NamedTuple):
+    """What a branch keeps for its gradient: of the norm, behind the first linear layer, and in the attention."""
+
+    mean: np.ndarray  # (B, N), as `scale`
+    scale: np.ndarray
+    first: np.ndarray  # (B, N, E); nothing: it is not kept, as the others below
+    weights: np.ndarray  # (H, B, N, N)
+    mixed: np.ndarray  # (B, N, D)
+
+
+@_compile()
+def _product(a, b, scale, kept, out):
+    """`out = scale * a @ b + kept * out`; of `out` the last axis is contiguous, of `a` and `b` either."""
+    rows, columns, inner = out.shape[0], out.shape[1], a.shape[1]
+    as_is_a, as_is_b = a.strides[1] == _BYTES, b.strides[1] == _BYTES
+    next_a, next_b = (a.strides[0 if as_is_a else 1]), (b.strides[0 if as_is_b else 1])
+    sgemm(
+        _ROW_MAJOR,
+        _AS_IS if as_is_a else _TRANSPOSED,
+        _AS_IS if as_is_b else _TRANSPOSED,
+        np.int32(rows),
+        np.int32(columns),
+        np.int32(inner),
+        _F(scale),
+        a.ctypes.data,
+        np.int32(max(next_a // _BYTES, inner if as_is_a else rows)),
+        b.ctypes.data,
+        np.int32(max(next_b // _BYTES, columns if as_is_b else inner)),
+        _F(kept),
+        out.ctypes.data,
+        np.int32(max(out.strides[0] // _BYTES, columns)),
+    )
+
+
+@_compile()
+def _residual(x, branch, bias, keep, scale, out):
+    """`x` and, masked, `branch + bias`."""
+    for i in range(branch.shape[0]):
+        row, left, result, factor = branch[i], x[i], out[i], scale[i]
+        if keep.size:
+            kept = keep[i]
+            for j in range(row.size):
+                result[j] = left[j] + (row[j] + bias[j]) * (factor if kept[j] else _ZERO)
+        else:
+            for j in range(row.size):
+                result[j] = left[j] + (row[j] + bias[j]) * factor
+
+
+@_compile()
+def _copies(row, out):
+    for i in range(out.shape[0]):
+        result = out[i]
+        for j in range(row.size):
+            result[j] = row[j]
+
+
+@_compile()
+def _own(x, heads, head):
+    """Of `(N, D)` the `(N, D / H)` of a head."""
+    size = x.shape[1] // heads
+    return x[:, head * size : (head + 1) * size]
+
+
+@_compile()
+def _head(x, part, heads, head):
+    """Of `(N, parts * D)` the `(N, D / H)` of a head: of queries, keys, values."""
+    return _own(x, 3 * heads, part * heads + head)
+
+
+@_compile()
+def _add_last(x, for_branch, sums):
+    """Add the gradients for the last linear layer, whose input is `x`; matrices only where they are asked for."""
+    add_rows(for_branch, sums.last_bias)
+    if sums.last_weight.size:
+        _product(x.T, for_branch, 1, 1, sums.last_weight)
+
+
+@_compile()
+def _add_first(x, weights, mean, scale, normed, for_first, sums):
+    """Add the gradients for the first linear layer, whose input is the norm of `x`, for which `normed` is room."""
+    add_rows(for_first, sums.first_bias)
+    if sums.first_weight.size:
+        _normed(x, weights.norm_weight, weights.norm_bias, mean, scale, normed)
+        _product(normed.T, for_first, 1, 1, sums.first_weight)
+
+
+@_compile()
+def attention(begin, end, x, weights, epsilon, heads, noise, inside, out):
+    """The branch of the attention, added to `x`, for images `begin` to `end` of `(B, N, D)`.
+
+    `out` may have fewer tokens, `(B, M, D)`: then only the first M attend, to all of them.
+    """
+    before = set_own_threads(np.int32(1))
+    tokens, width, queries = x.shape[1], x.shape[2], out.shape[1]
+    factor, kept = _F(width // heads) ** -_HALF, inside.first.size > 0
+    normed, branch = np.empty((tokens, width), _F), np.empty((queries, width), _F)
+    own_qkv, own_mixed = np.empty((tokens, 3 * width), _F), np.empty((queries, width), _F)
+    scores, own_attention = np.empty((queries, tokens), _F), np.empty((queries, tokens), _F)
+    for i in range(begin, end):
+        qkv, mixed = (inside.first[i], inside.mixed[i]) if kept else (own_qkv, own_mixed)
+        layer_norm(x[i], weights.norm_weight, weights.norm_bias, epsilon, inside.mean[i], inside.scale[i], normed)
+        _copies(weights.first_bias, qkv)
+        _product(normed, weights.first_weight, 1, 1, qkv)
+        for head in range(heads):
+            q, k, v = _head(qkv, 0, heads, head)[:queries], _head(qkv, 1, heads, head), _head(qkv, 2, heads, head)
+            attended = inside.weights[head, i] if kept else own_attention
+            _product(q, k.T, 1, 0, scores)
+            softmax(scores, factor, attended)
+            if noise.inner_keep.size:
+                masked(attended, noise.inner_keep[head, i], noise.inner_scale[head, i], scores)
+                attended = scores
+            _product(attended, v, 1, 0, _own(mixed, heads, head))
+        _product(mixed, weights.last_weight, 1, 0, branch)
+        _residual(x[i], branch, weights.last_bias, noise.keep[i], noise.scale[i], out[i])
+    set_own_threads(before)
+
+
+@_compile()
+def attention_gradient(begin, end, x, weights, heads, noise, inside, upper, out, sums):
+    """The gradient `out` for images `begin` to `end` from `upper`; those for the weights are added to `sums`."""
+    before = set_own_threads(np.int32(1))
+    tokens, width, queries = x.shape[1], x.shape[2], upper.shape[1]
+    factor = _F(width // heads) ** -_HALF
+    normed, for_normed = np.empty((tokens, width), _F), np.empty((tokens, width), _F)
+    for_branch, for_mixed = np.empty((queries, width), _F), np.empty((queries, width), _F)
+    dropped, for_dropped = np.empty((queries, tokens), _F), np.empty((queries, tokens), _F)
+    for_attended, for_scores = np.empty((queries, tokens), _F), np.empty((queries, tokens), _F)
+    for_qkv = np.zeros((tokens, 3 * width), _F)
+    for i in range(begin, end):
+        qkv, mixed = inside.first[i], inside.mixed[i]
+        masked(upper[i], noise.keep[i], noise.scale[i], for_branch)
+        _add_last(mixed, for_branch, sums)
+        _product(for_branch, weights.last_weight.T, 1, 0, for_mixed)
+        for head in range(heads):
+            q, k, v = _head(qkv, 0, heads, head)[:queries], _head(qkv, 1, heads, head), _head(qkv, 2, heads, head)
+            for_q = _head(for_qkv, 0, heads, head)[:queries]
+            for_k, for_v = _head(for_qkv, 1, heads, head), _head(for_qkv, 2, heads, head)
+            attended, for_head = inside.weights[head, i], _own(for_mixed, heads, head)
+            if noise.inner_keep.size:
+                _product(for_head, v.T, 1, 0, for_dropped)
+                masked(attended, noise.inner_keep[head, i], noise.inner_scale[head, i], dropped)
+                masked(for_dropped, noise.inner_keep[head, i], noise.inner_scale[head, i], for_attended)
+                _product(dropped.T, for_head, 1, 0, for_v)
+            else:
+                _product(for_head, v.T, 1, 0, for_attended)
+                _product(attended.T, for_head, 1, 0, for_v)
+            softmax_gradient(attended, factor, for_attended, for_scores)
+            _product(for_scores, k, 1, 0, for_q)
+            _product(for_scores.T, q, 1, 0, for_k)
+        _add_first(x[i], weights, inside.mean[i], inside.scale[i], normed, for_qkv, sums)
+        _product(for_qkv, weights.first_weight.T, 1, 0, for_normed)
+        layer_norm_gradient(
+            x[i],
+            weights.norm_weight,
+            inside.mean[i],
+            inside.scale[i],
+            for_normed,
+            upper[i],
+            out[i],
+            sums.norm_weight,
+            sums.norm_bias,
+        )
+    set_own_threads(before)
+
+
+@_compile()
+def mlp(begin, end, x, weights, epsilon, noise, inside, out):
+    """The branch of the MLP, added to `x`, for rows `begin` to `end` of `(rows, D)`."""
+    before = set_own_threads(np.int32(1))
+    size, hidden = min(_TOGETHER, end - begin), weights.first_bias.size
+    all_normed, all_branch = np.empty((size, x.shape[1]), _F), np.empty((size, x.shape[1]), _F)
+    all_active, own_first = np.empty((size, hidden), _F), np.empty((size, hidden), _F)
+    for a in range(begin, end, _TOGETHER):
+        b = min(a + _TOGETHER, end)
+        normed, branch, active = all_normed[: b - a], all_branch[: b - a], all_active[: b - a]
+        first = inside.first[a:b] if inside.first.size else own_first[: b - a]
+        layer_norm(x[a:b], weights.norm_weight, weights.norm_bias, epsilon, inside.mean[a:b], inside.scale[a:b], normed)
+        _product(normed, weights.first_weight, 1, 0, first)
+        gelu(first, weights.first_bias, noise.inner_keep[a:b], noise.inner_scale[a:b], active)
+        _product(active, weights.last_weight, 1, 0, branch)
+        _residual(x[a:b], branch, weights.last_bias, noise.keep[a:b], noise.scale[a:b], out[a:b])
+    set_own_threads(before)
+
+
+@_compile()
+def mlp_gradient(begin, end, x, weights, noise, inside, upper, out, sums):
+    """The gradient `out` for rows `begin` to `end` from `upper`; those for the weights are added to `sums`."""
+    before = set_own_threads(np.int32(1))
+    size, width, hidden = min(_TOGETHER, end - begin), x.shape[1], weights.first_bias.size
+    all_normed, all_for_normed = np.empty((size, width), _F), np.empty((size, width), _F)
+    all_for_branch = np.empty((size, width), _F)
+    all_active, all_for_first = np.empty((size, hidden), _F), np.empty((size, hidden), _F)
+    all_for_active = np.empty((size, hidden), _F)
+    for a in range(begin, end, _TOGETHER):
+        b = min(a + _TOGETHER, end)
+        normed, for_normed, for_branch = all_normed[: b - a], all_for_normed[: b - a], all_for_branch[: b - a]
+        active, for_active, for_first = all_active[: b - a], all_for_active[: b - a], all_for_first[: b - a]
+        masked(upper[a:b], noise.keep[a:b], noise.scale[a:b], for_branch)
+        _product(for_branch, weights.last_weight.T, 1, 0, for_active)
+        gelu_gradient(
+            inside.first[a:b],
+            weights.first_bias,
+            noise.inner_keep[a:b],
+            noise.inner_scale[a:b],
+            for_active,
+            active,
+            for_first,
+        )
+        _add_last(active, for_branch, sums)
+        _add_first(x[a:b], weights, inside.mean[a:b], inside.scale[a:b], normed, for_first, sums)
+        _product(for_first, weights.first_weight.T, 1, 0, for_normed)
+        layer_norm_gradient(
+            x[a:b],
+            weights.norm_weight,
+            inside.mean[a:b],
+            inside.scale[a:b],
+            for_normed,
+            upper[a:b],
+            out[a:b],
+            sums.norm_weight,
+            sums.norm_bias,
+        )
+    set_own_threads(before)

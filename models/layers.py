@@ -1,0 +1,52 @@
+"""Paddle's layers on the operators of `models/operators.py`."""
+
+from __future__ import annotations
+
+from paddle import Tensor, nn
+
+from models.operators import gelu, layer_norm, linear, standard
+
+
+class Linear(nn.Linear):
+    """`x @ weight + bias`."""
+
+    @standard
+    def forward(self, x: Tensor) -> Tensor:
+        return linear(x, self.weight, self.bias)
+
+
+class LayerNorm(nn.LayerNorm):
+    """Layer norm over the last axis."""
+
+    @standard
+    def forward(self, x: Tensor) -> Tensor:
+        return layer_norm(x, self.weight, self.bias, self._epsilon)
+
+
+class GELU(nn.GELU):
+    """The exact GELU."""
+
+    @standard
+    def forward(self, x: Tensor) -> Tensor:
+        return gelu(x)
+
+
+def adopt(layer: nn.Layer, others: dict[type[nn.Layer], type[nn.Layer]] | None = None) -> None:
+    """Replace Paddle's layers below a layer by these, with the same parameters.
+
+    Args:
+        layer: whose sublayers are replaced.
+        others: further classes of layers, and what replaces them: classes that differ in `forward` alone.
+    """
+    kinds = {nn.Linear: Linear, nn.LayerNorm: LayerNorm, nn.GELU: GELU, **(others or {})}
+    for parent in layer.sublayers(include_self=True):
+        for name, child in parent.named_children():
+            if type(child) in kinds:
+                setattr(parent, name, _recast(child, kinds[type(child)]))
+
+
+def _recast(layer: nn.Layer, kind: type[nn.Layer]) -> nn.Layer:
+    """A layer of another class with the same parameters, sublayers and fields."""
+    other = kind.__new__(kind)
+    other.__dict__.update(layer.__dict__)
+    return other

@@ -1,0 +1,127 @@
+"""What transformers compute, in two forms: Paddle's own operators, and for CPUs compiled ones with written gradients.
+
+The first form is the definition; the second one agrees with it to rounding and is several times as fast (see
+docs/performance.md). It is taken for float32 on a CPU unless `plain` forbids it; a GPU has the first.
+
+Shapes: B images, N tokens, D width, H heads; an operator that works on rows takes any axes before its last.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from types import ModuleType
+
+import paddle
+import paddle.nn.functional as F
+from paddle import Tensor, nn
+
+from models.memory import Mask
+
+_PLAIN: ContextVar[bool] = ContextVar("plain", default=False)
+
+
+@contextlib.contextmanager
+def plain() -> Iterator[None]:
+    """A context in which all operators are Paddle's own."""
+    token = _PLAIN.set(True)
+    try:
+        yield
+    finally:
+        _PLAIN.reset(token)
+
+
+@functools.lru_cache(maxsize=1)
+def _fast_operators() -> ModuleType | None:
+    """The second form, where numba and a matrix library are found."""
+    try:
+        from models import fast_operators
+    except ImportError:
+        return None
+    return fast_operators
+
+
+def fast_for(x: Tensor) -> ModuleType | None:
+    """The second form where it is for `x`, else None."""
+    if _PLAIN.get() or not paddle.in_dynamic_mode() or x.dtype != paddle.float32:
+        return None
+    return _fast_operators() if x.place.is_cpu_place() and x.size > 0 else None
+
+
+def standard(forward: Callable) -> Callable:
+    """Mark the `forward` of a layer for which the second form of its branch may stand in."""
+    forward.standard = True
+    return forward
+
+
+def _replaceable(*layers: nn.Layer) -> bool:
+    """Whether nobody could tell that these layers are not called: they are the known ones, and have no hooks."""
+    return all(
+        getattr(layer.forward, "standard", False) and not layer._forward_pre_hooks and not layer._forward_post_hooks
+        for given in layers
+        for layer in given.sublayers(include_self=True)
+    )
+
+
+def attention_branch(x: Tensor, norm: nn.LayerNorm, attention: nn.Layer, path: nn.Layer, queries: int) -> Tensor:
+    """`x + path(attention(norm(x)))` for the first tokens of x; all are attended to.
+
+    Args:
+        x: `(B, N, D)`.
+        norm: of the tokens.
+        attention: called with tokens and `queries`; it has `heads`, the linear layers `qkv` and `proj`, and the dropout
+            layers `attn_drop` (of weights `(H, B, N, N)`) and `proj_drop`.
+        path: stochastic depth.
+        queries: how many tokens.
+
+    Returns:
+        `(B, queries, D)`.
+    """
+    if (fast := fast_for(x)) and _replaceable(norm, attention, path):
+        return fast.attention_branch(x, norm, attention, path, queries)
+    return x[:, :queries] + path(attention(norm(x), queries))
+
+
+def mlp_branch(x: Tensor, norm: nn.LayerNorm, mlp: nn.Layer, path: nn.Layer) -> Tensor:
+    """`x + path(mlp(norm(x)))`.
+
+    Args:
+        x: `(..., D)`.
+        norm: of the tokens.
+        mlp: with the linear layers `fc1` and `fc2`, GELU between them, and the dropout layer `drop` behind both.
+        path: stochastic depth.
+    """
+    if (fast := fast_for(x)) and _replaceable(norm, mlp, path):
+        return fast.mlp_branch(x, norm, mlp, path)
+    return x + path(mlp(norm(x)))
+
+
+def masked(x: Tensor, mask: Mask) -> Tensor:
+    """Dropout with a mask of the shape of `x`."""
+    return fast.Masked.apply(x, *mask) if (fast := fast_for(x)) else x * mask.factors().astype(x.dtype)
+
+
+def gelu(x: Tensor) -> Tensor:
+    """`x * P(Z < x)` with a standard normal Z (Hendrycks and Gimpel, arXiv:1606.08415); not their approximation."""
+    return fast.Gelu.apply(x) if (fast := fast_for(x)) else F.gelu(x)
+
+
+def softmax(x: Tensor) -> Tensor:
+    """Softmax over the last axis."""
+    return fast.Softmax.apply(x) if (fast := fast_for(x)) else F.softmax(x, axis=-1)
+
+
+def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, epsilon: float) -> Tensor:
+    """Layer norm over the last axis (Ba et al., arXiv:1607.06450), `weight` and `bias` `(D,)`."""
+    if fast := fast_for(x):
+        return fast.LayerNorm.apply(x, weight, bias, epsilon)
+    if weight.stop_gradient and not x.stop_gradient:  # Paddle's CPU kernel leaves a frozen weight out of x's gradient
+        return F.layer_norm(x, weight.shape, epsilon=epsilon) * weight + bias
+    return F.layer_norm(x, weight.shape, weight, bias, epsilon)
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """`x @ weight + bias`: `(..., D)` and `(D, E)` to `(..., E)`."""
+    return fast.Linear.apply(x, weight, bias) if (fast := fast_for(x)) else F.linear(x, weight, bias)
