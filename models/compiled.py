@@ -23,7 +23,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+from llvmlite import binding
+from numba import config, njit
 
 from models.blas import set_own_threads, sgemm
 
@@ -40,7 +41,18 @@ _T4, _T5, _T6, _T7 = _F(0.40677767992019653), _F(-0.3494378328323364), _F(0.4593
 _DENSITY = _F(1 / math.sqrt(2 * math.pi))
 _BYTES = 4  # of a number
 _ROW_MAJOR, _AS_IS, _TRANSPOSED = np.int32(101), np.int32(111), np.int32(112)  # CBLAS's words
-_TOGETHER = 256  # rows of the MLP
+_FEW, _MANY = 160, 256  # rows of an MLP at a time: what is between its layers should fit in 2 MB of cache
+_NARROW = 1024  # of its hidden width
+
+
+def _use_wide_vectors() -> None:
+    """Have all 64 bytes of AVX-512 used: compilers take half of them, and GELU a third more time."""
+    features = binding.get_host_cpu_features()
+    if features.get("avx512f") and config.CPU_FEATURES is None:
+        config.CPU_FEATURES = f"{features.flatten()},-prefer-256-bit"
+
+
+_use_wide_vectors()
 
 
 def _compile(*relaxed: str) -> Callable:
@@ -128,6 +140,15 @@ def _projections(row, upper, weight, mean):
         total += upper[j] * weight[j]
         along += upper[j] * weight[j] * (row[j] - mean)
     return total, along
+
+
+@_compile()
+def normalise(pixels, mean, deviation, out):
+    """Rows of uint8 `(channels of images, pixels)` less their `mean`, over their `deviation`."""
+    for i in range(pixels.shape[0]):
+        row, result, m, d = pixels[i], out[i], mean[i], deviation[i]
+        for j in range(row.size):
+            result[j] = (_F(row[j]) - m) / d
 
 
 @_compile()
@@ -276,13 +297,11 @@ class Noise(NamedTuple):
 
 
 class Inside(NamedTuple):
-    """What a branch keeps for its gradient: of the norm, behind the first linear layer, and in the attention."""
+    """What a branch keeps for its gradient: of the norm its rows' mean and scale, and what the first layer gives."""
 
     mean: np.ndarray  # (B, N), as `scale`
     scale: np.ndarray
-    first: np.ndarray  # (B, N, E); nothing: it is not kept, as the others below
-    weights: np.ndarray  # (H, B, N, N)
-    mixed: np.ndarray  # (B, N, D)
+    first: np.ndarray  # (B, N, E); nothing: there will be no gradient
 
 
 @_compile()
@@ -362,10 +381,11 @@ def _add_first(x, weights, mean, scale, normed, for_first, sums):
 
 
 @_compile()
-def attention(begin, end, x, weights, epsilon, heads, noise, inside, out):
+def attention(begin, end, x, weights, epsilon, heads, noise, inside, all_attended, all_mixed, out):
     """The branch of the attention, added to `x`, for images `begin` to `end` of `(B, N, D)`.
 
-    `out` may have fewer tokens, `(B, M, D)`: then only the first M attend, to all of them.
+    `out` may have fewer tokens, `(B, M, D)`: then only the first M attend, to all of them. The attention's weights,
+    `(H, B, M, N)`, and what they mix, `(B, M, D)`, are kept where `inside` is.
     """
     before = set_own_threads(np.int32(1))
     tokens, width, queries = x.shape[1], x.shape[2], out.shape[1]
@@ -374,13 +394,13 @@ def attention(begin, end, x, weights, epsilon, heads, noise, inside, out):
     own_qkv, own_mixed = np.empty((tokens, 3 * width), _F), np.empty((queries, width), _F)
     scores, own_attention = np.empty((queries, tokens), _F), np.empty((queries, tokens), _F)
     for i in range(begin, end):
-        qkv, mixed = (inside.first[i], inside.mixed[i]) if kept else (own_qkv, own_mixed)
+        qkv, mixed = (inside.first[i], all_mixed[i]) if kept else (own_qkv, own_mixed)
         layer_norm(x[i], weights.norm_weight, weights.norm_bias, epsilon, inside.mean[i], inside.scale[i], normed)
         _copies(weights.first_bias, qkv)
         _product(normed, weights.first_weight, 1, 1, qkv)
         for head in range(heads):
             q, k, v = _head(qkv, 0, heads, head)[:queries], _head(qkv, 1, heads, head), _head(qkv, 2, heads, head)
-            attended = inside.weights[head, i] if kept else own_attention
+            attended = all_attended[head, i] if kept else own_attention
             _product(q, k.T, 1, 0, scores)
             softmax(scores, factor, attended)
             if noise.inner_keep.size:
@@ -393,7 +413,7 @@ def attention(begin, end, x, weights, epsilon, heads, noise, inside, out):
 
 
 @_compile()
-def attention_gradient(begin, end, x, weights, heads, noise, inside, upper, out, sums):
+def attention_gradient(begin, end, x, weights, heads, noise, inside, all_attended, all_mixed, upper, out, sums):
     """The gradient `out` for images `begin` to `end` from `upper`; those for the weights are added to `sums`."""
     before = set_own_threads(np.int32(1))
     tokens, width, queries = x.shape[1], x.shape[2], upper.shape[1]
@@ -404,7 +424,7 @@ def attention_gradient(begin, end, x, weights, heads, noise, inside, upper, out,
     for_attended, for_scores = np.empty((queries, tokens), _F), np.empty((queries, tokens), _F)
     for_qkv = np.zeros((tokens, 3 * width), _F)
     for i in range(begin, end):
-        qkv, mixed = inside.first[i], inside.mixed[i]
+        qkv, mixed = inside.first[i], all_mixed[i]
         masked(upper[i], noise.keep[i], noise.scale[i], for_branch)
         _add_last(mixed, for_branch, sums)
         _product(for_branch, weights.last_weight.T, 1, 0, for_mixed)
@@ -412,7 +432,7 @@ def attention_gradient(begin, end, x, weights, heads, noise, inside, upper, out,
             q, k, v = _head(qkv, 0, heads, head)[:queries], _head(qkv, 1, heads, head), _head(qkv, 2, heads, head)
             for_q = _head(for_qkv, 0, heads, head)[:queries]
             for_k, for_v = _head(for_qkv, 1, heads, head), _head(for_qkv, 2, heads, head)
-            attended, for_head = inside.weights[head, i], _own(for_mixed, heads, head)
+            attended, for_head = all_attended[head, i], _own(for_mixed, heads, head)
             if noise.inner_keep.size:
                 _product(for_head, v.T, 1, 0, for_dropped)
                 masked(attended, noise.inner_keep[head, i], noise.inner_scale[head, i], dropped)
@@ -444,11 +464,12 @@ def attention_gradient(begin, end, x, weights, heads, noise, inside, upper, out,
 def mlp(begin, end, x, weights, epsilon, noise, inside, out):
     """The branch of the MLP, added to `x`, for rows `begin` to `end` of `(rows, D)`."""
     before = set_own_threads(np.int32(1))
-    size, hidden = min(_TOGETHER, end - begin), weights.first_bias.size
+    hidden = weights.first_bias.size
+    size = min(_FEW if hidden <= _NARROW else _MANY, end - begin)
     all_normed, all_branch = np.empty((size, x.shape[1]), _F), np.empty((size, x.shape[1]), _F)
     all_active, own_first = np.empty((size, hidden), _F), np.empty((size, hidden), _F)
-    for a in range(begin, end, _TOGETHER):
-        b = min(a + _TOGETHER, end)
+    for a in range(begin, end, size):
+        b = min(a + size, end)
         normed, branch, active = all_normed[: b - a], all_branch[: b - a], all_active[: b - a]
         first = inside.first[a:b] if inside.first.size else own_first[: b - a]
         layer_norm(x[a:b], weights.norm_weight, weights.norm_bias, epsilon, inside.mean[a:b], inside.scale[a:b], normed)
@@ -463,13 +484,14 @@ def mlp(begin, end, x, weights, epsilon, noise, inside, out):
 def mlp_gradient(begin, end, x, weights, noise, inside, upper, out, sums):
     """The gradient `out` for rows `begin` to `end` from `upper`; those for the weights are added to `sums`."""
     before = set_own_threads(np.int32(1))
-    size, width, hidden = min(_TOGETHER, end - begin), x.shape[1], weights.first_bias.size
+    width, hidden = x.shape[1], weights.first_bias.size
+    size = min(_FEW if hidden <= _NARROW else _MANY, end - begin)
     all_normed, all_for_normed = np.empty((size, width), _F), np.empty((size, width), _F)
     all_for_branch = np.empty((size, width), _F)
     all_active, all_for_first = np.empty((size, hidden), _F), np.empty((size, hidden), _F)
     all_for_active = np.empty((size, hidden), _F)
-    for a in range(begin, end, _TOGETHER):
-        b = min(a + _TOGETHER, end)
+    for a in range(begin, end, size):
+        b = min(a + size, end)
         normed, for_normed, for_branch = all_normed[: b - a], all_for_normed[: b - a], all_for_branch[: b - a]
         active, for_active, for_first = all_active[: b - a], all_for_active[: b - a], all_for_first[: b - a]
         masked(upper[a:b], noise.keep[a:b], noise.scale[a:b], for_branch)

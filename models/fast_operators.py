@@ -7,7 +7,7 @@ contiguous.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -85,30 +85,36 @@ def _branch(
     kept = paddle.is_grad_enabled() and any(_needed(x, *weights))
     scales = [mask.scales if mask else () for mask in masks]
     given = _Given(norm._epsilon, heads, queries, *scales, path.factors(x.shape[0]), kept)
-    return _Branch.apply(x, *weights, *(mask.keep if mask else None for mask in masks), given)
+    arguments = x, *weights, *(mask.keep if mask else None for mask in masks), given
+    return _Branch.apply(*arguments) if kept else _forward(*arguments)[0]
+
+
+def _forward(x: Tensor, *rest) -> tuple[Tensor, list[Tensor]]:
+    """The output of a branch, and what its gradient needs of it."""
+    *weights, inner_keep, keep, given = rest
+    x = x.contiguous()
+    out, kept = _empty([x.shape[0], given.queries, *x.shape[2:]]), _to_keep(x, weights, given)
+    arrays = _Arrays(x, weights, inner_keep, keep, kept, given)
+
+    def run(_, begin: int, end: int) -> None:
+        common = begin, end, arrays.x, arrays.weights, np.float32(given.epsilon)
+        if given.heads:
+            compiled.attention(*common, given.heads, arrays.noise, arrays.inside, *arrays.attention, view(out))
+        else:
+            compiled.mlp(*common, arrays.noise, arrays.inside, _rows(out))
+
+    share(run, arrays.bounds)
+    return out, [x, *weights, *(mask for mask in (inner_keep, keep) if mask is not None), *kept]
 
 
 class _Branch(PyLayer):
     @staticmethod
     def forward(ctx, x, *rest):
         *weights, inner_keep, keep, given = rest
-        x = x.contiguous()
-        out = _empty([x.shape[0], given.queries, *x.shape[2:]])
-        inside = _inside(x, weights, given)
         ctx.given, ctx.needed = given, _needed(x, *weights)
         ctx.masked = [mask is not None for mask in (inner_keep, keep)]
-        arrays = _Arrays(x, weights, inner_keep, keep, inside, given)
-
-        def run(_, begin: int, end: int) -> None:
-            common = begin, end, arrays.x, arrays.weights, np.float32(given.epsilon)
-            if given.heads:
-                compiled.attention(*common, given.heads, arrays.noise, arrays.inside, view(out))
-            else:
-                compiled.mlp(*common, arrays.noise, arrays.inside, _rows(out))
-
-        share(run, arrays.bounds)
-        if given.kept:
-            ctx.save_for_backward(x, *weights, *(mask for mask in (inner_keep, keep) if mask is not None), *inside)
+        out, saved = _forward(x, *rest)
+        ctx.save_for_backward(*saved)
         return out
 
     @staticmethod
@@ -123,9 +129,8 @@ class _Branch(PyLayer):
         def run(part: int, begin: int, end: int) -> None:
             common, own = (begin, end, arrays.x, arrays.weights), Weights(*map(view, sums[part]))
             if given.heads:
-                compiled.attention_gradient(
-                    *common, given.heads, arrays.noise, arrays.inside, view(upper), view(out), own
-                )
+                others = arrays.noise, arrays.inside, *arrays.attention
+                compiled.attention_gradient(*common, given.heads, *others, view(upper), view(out), own)
             else:
                 compiled.mlp_gradient(*common, arrays.noise, arrays.inside, _rows(upper), _rows(out), own)
 
@@ -136,48 +141,58 @@ class _Branch(PyLayer):
         return (*gradients, *(None for masked in ctx.masked if masked))
 
 
-def _inside(x: Tensor, weights: list[Tensor], given: _Given) -> list[Tensor]:
+def _to_keep(x: Tensor, weights: list[Tensor], given: _Given) -> list[Tensor]:
     """Room for what the gradient needs, in the order of `Inside`; what only attention has is left out for an MLP."""
+    if not given.kept:
+        return []
     images, tokens, width = x.shape
-    shapes = [[images, tokens], [images, tokens]]
-    if given.kept:
-        shapes.append([images, tokens, weights[2].shape[1]])
-        if given.heads:
-            shapes += [[given.heads, images, given.queries, tokens], [images, given.queries, width]]
+    shapes = [[images, tokens], [images, tokens], [images, tokens, weights[2].shape[1]]]
+    if given.heads:
+        shapes += [[given.heads, images, given.queries, tokens], [images, given.queries, width]]
     return [_empty(shape) for shape in shapes]
 
 
 class _Arrays:
     """The arguments of the compiled loops: those of attention go by images, those of an MLP by rows."""
 
-    def __init__(self, x, weights, inner_keep, keep, inside, given: _Given):
-        images, tokens, width = x.shape
+    def __init__(self, x, weights, inner_keep, keep, kept, given: _Given):
+        images, tokens = x.shape[:2]
         self.x, self.weights = view(x), Weights(*map(view, weights))
-        mean, scale, *others = map(view, inside)
-        factors = np.ones((images, given.queries), np.float32)
+        rows = (images, given.queries)
+        inner = (given.heads, *rows) if given.heads else (images, tokens)
+        scales = _scales(keep, given.scales, rows)
         if given.path is not None:
-            factors *= given.path[:, np.newaxis]
-        if keep is not None:
-            factors *= Mask(keep, given.scales).row_scales().reshape(factors.shape)
-        inner = (given.heads, images, given.queries) if given.heads else (images * tokens,)
-        inner_scale = np.ones(inner, np.float32)
-        if inner_keep is not None:
-            inner_scale *= Mask(inner_keep, given.inner_scales).row_scales().reshape(inner)
-        if given.heads:
-            absent = np.empty((*inner[:2], 0, 0), np.bool_), np.empty((images, 0, 0), np.bool_)
-            masks = (array if mask is None else view(mask) for mask, array in zip((inner_keep, keep), absent))
-            first, attended, mixed = others or (np.empty((0,) * axes, np.float32) for axes in (3, 4, 3))
-        else:
-            absent = np.empty((images * tokens, 0), np.bool_)
-            masks = (absent if mask is None else _rows(mask) for mask in (inner_keep, keep))
-            attended, mixed = (np.empty((0,) * axes, np.float32) for axes in (4, 3))
-            first = others[0].reshape(-1, others[0].shape[-1]) if others else np.empty((0, 0), np.float32)
-            self.x, factors = self.x.reshape(-1, width), factors.reshape(-1)
-            mean, scale = mean.reshape(-1), scale.reshape(-1)
-        inner_keep, keep = masks
-        self.noise = Noise(inner_keep, inner_scale, keep, factors)
-        self.inside = Inside(mean, scale, first, attended, mixed)
+            scales *= given.path[:, np.newaxis]
+        inner_scales = _scales(inner_keep, given.inner_scales, inner)
+        self.noise = Noise(_keep(inner_keep, inner), inner_scales, _keep(keep, rows), scales)
+        mean, scale, first, *attention = map(view, kept) if kept else _not_kept(images, tokens)
+        self.inside, self.attention = Inside(mean, scale, first), attention
+        if not given.heads:
+            self.x, self.noise, self.inside = (
+                _flat(self.x),
+                Noise(*map(_flat, self.noise)),
+                Inside(*map(_flat, self.inside)),
+            )
         self.bounds = parts(len(self.x), self.x[0].size)
+
+
+def _keep(mask: Tensor | None, rows: tuple[int, ...]) -> np.ndarray:
+    return np.empty((*rows, 0), np.bool_) if mask is None else view(mask)
+
+
+def _scales(mask: Tensor | None, scales: tuple[float, ...], rows: tuple[int, ...]) -> np.ndarray:
+    return np.ones(rows, np.float32) if mask is None else Mask(mask, scales).row_scales().reshape(rows)
+
+
+def _flat(array: np.ndarray) -> np.ndarray:
+    """The first two axes as one."""
+    return array.reshape(array.shape[0] * array.shape[1], *array.shape[2:])
+
+
+def _not_kept(images: int, tokens: int) -> list[np.ndarray]:
+    """What there is in the place of `_to_keep`: numbers that are always written, and nothing else."""
+    shapes = (images, tokens), (images, tokens), (images, tokens, 0), (0, 0, 0, 0), (0, 0, 0)
+    return [np.empty(shape, np.float32) for shape in shapes]
 
 
 def _zeros(weights: list[Tensor], needed: tuple[bool, ...]) -> list[Tensor]:
@@ -201,6 +216,13 @@ def _add_up(arrays: list[np.ndarray]) -> None:
 
 
 # Single operators
+
+
+def normalise(images: Tensor, mean: Sequence[float], deviation: Sequence[float]) -> Tensor:
+    """See `models/operators.py`."""
+    pixels = view(images.contiguous()).reshape(images.shape[0] * images.shape[1], -1)
+    mean, deviation = (np.tile(np.array(one, np.float32), images.shape[0]) for one in (mean, deviation))
+    return _by_rows(compiled.normalise, pixels, mean, deviation).reshape(images.shape)
 
 
 class Masked(PyLayer):

@@ -37,7 +37,7 @@ def view(tensor: Tensor) -> np.ndarray:
     """
     if not tensor.is_contiguous():
         raise ValueError(f"a tensor {tensor.shape} is not contiguous")
-    kind = {paddle.float32: "<f4", paddle.bool: "|b1"}[tensor.dtype]
+    kind = {paddle.float32: "<f4", paddle.bool: "|b1", paddle.uint8: "|u1"}[tensor.dtype]
     interface = {"data": (tensor.data_ptr(), False), "shape": tuple(tensor.shape), "typestr": kind, "version": 3}
     return np.asarray(_Memory(interface))
 

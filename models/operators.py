@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from types import ModuleType
 
@@ -43,9 +43,9 @@ def _fast_operators() -> ModuleType | None:
     return fast_operators
 
 
-def fast_for(x: Tensor) -> ModuleType | None:
+def fast_for(x: Tensor, dtype: paddle.dtype = paddle.float32) -> ModuleType | None:
     """The second form where it is for `x`, else None."""
-    if _PLAIN.get() or not paddle.in_dynamic_mode() or x.dtype != paddle.float32:
+    if _PLAIN.get() or not paddle.in_dynamic_mode() or x.dtype != dtype:
         return None
     return _fast_operators() if x.place.is_cpu_place() and x.size > 0 else None
 
@@ -58,11 +58,13 @@ def standard(forward: Callable) -> Callable:
 
 def _replaceable(*layers: nn.Layer) -> bool:
     """Whether nobody could tell that these layers are not called: they are the known ones, and have no hooks."""
-    return all(
-        getattr(layer.forward, "standard", False) and not layer._forward_pre_hooks and not layer._forward_post_hooks
-        for given in layers
-        for layer in given.sublayers(include_self=True)
-    )
+    for layer in layers:
+        standard = getattr(layer.forward, "standard", False)
+        if not standard or layer._forward_pre_hooks or layer._forward_post_hooks:
+            return False
+        if layer._sub_layers and not _replaceable(*layer._sub_layers.values()):
+            return False
+    return True
 
 
 def attention_branch(x: Tensor, norm: nn.LayerNorm, attention: nn.Layer, path: nn.Layer, queries: int) -> Tensor:
@@ -96,6 +98,20 @@ def mlp_branch(x: Tensor, norm: nn.LayerNorm, mlp: nn.Layer, path: nn.Layer) -> 
     if (fast := fast_for(x)) and _replaceable(norm, mlp, path):
         return fast.mlp_branch(x, norm, mlp, path)
     return x + path(mlp(norm(x)))
+
+
+def normalise(images: Tensor, mean: Sequence[float], deviation: Sequence[float]) -> Tensor:
+    """Pixels less the mean of their channel, over its deviation.
+
+    Args:
+        images: uint8 `(B, C, S, S)`.
+        mean: C numbers in 0 to 255.
+        deviation: C numbers, likewise.
+    """
+    if fast := fast_for(images, paddle.uint8):
+        return fast.normalise(images, mean, deviation)
+    mean, deviation = (paddle.to_tensor(one, "float32").reshape([1, -1, 1, 1]) for one in (mean, deviation))
+    return (images.astype("float32") - mean) / deviation
 
 
 def masked(x: Tensor, mask: Mask) -> Tensor:

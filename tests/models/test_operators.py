@@ -275,3 +275,13 @@ def test_layers_that_somebody_watches_or_replaces_are_called():
         plain = block(x).numpy()
     assert np.abs(block(x).numpy() - plain).max() < 2e-6
     assert np.abs(plain - expected).max() > 1e-3
+
+
+def test_pixels_are_normalised_to_the_same_bits():
+    pixels = paddle.to_tensor(np.random.default_rng(0).integers(0, 256, (5, 3, 40, 30), dtype=np.uint8))
+    given = [100.5, 120.25, 7.125], [50.2, 60.3, 70.4]
+    fast = operators.normalise(pixels, *given).numpy()
+    with operators.plain():
+        assert (fast == operators.normalise(pixels, *given).numpy()).all()
+    swapped = operators.normalise(pixels.transpose([0, 1, 3, 2]), *given).numpy()
+    assert (swapped == fast.transpose(0, 1, 3, 2)).all()
