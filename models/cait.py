@@ -16,8 +16,21 @@ from ppim.models import cait
 from models import layers
 from models.dropout import Dropout, DropRates, adopt
 from models.multipass import MultiPass
+from models.operators import mlp_branch, stand_in, standard
 from models.resize import resize_positions
 from models.vit import PatchEmbed, patch_grid
+
+standard(cait.Attention_talking_head.forward)
+
+
+class _Block(cait.LayerScale_Block):
+    """PPIM's, in which compiled branches may stand in for the layers."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if fast := stand_in(x, self.norm1, self.attn, self.norm2, self.mlp, self.drop_path):
+            x = fast.talking_branch(x, self.norm1, self.attn, self.drop_path, self.gamma_1)
+            return mlp_branch(x, self.norm2, self.mlp, self.drop_path, self.gamma_2)
+        return super().forward(x)
 
 
 class _Patches(PatchEmbed):
@@ -36,7 +49,7 @@ class CaiT(MultiPass, cait.CaiT):
         super().__init__(drop_path_rate=rates.path, Patch_layer=_Patches, **fields)
         self.pos_drop = Dropout(rates.embedding)
         adopt(self.blocks, rates)
-        layers.adopt(self)
+        layers.adopt(self, {cait.LayerScale_Block: _Block})
 
     def refit(self, name: str, array: np.ndarray) -> np.ndarray:
         return resize_positions(array, self.patch_embed.grid, special=0) if name == "pos_embed" else array

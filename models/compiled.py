@@ -43,6 +43,7 @@ _BYTES = 4  # of a number
 _ROW_MAJOR, _AS_IS, _TRANSPOSED = np.int32(101), np.int32(111), np.int32(112)  # CBLAS's words
 _FEW, _MANY = 160, 256  # rows of an MLP at a time: what is between its layers should fit in 2 MB of cache
 _NARROW = 1024  # of its hidden width
+_QUERIES = 48  # that are looked at together where heads talk
 
 
 def _use_wide_vectors() -> None:
@@ -343,6 +344,14 @@ def _residual(x, branch, bias, keep, scale, out):
 
 
 @_compile()
+def _add(x, out):
+    for i in range(x.shape[0]):
+        row, result = x[i], out[i]
+        for j in range(row.size):
+            result[j] += row[j]
+
+
+@_compile()
 def _copies(row, out):
     for i in range(out.shape[0]):
         result = out[i]
@@ -380,70 +389,288 @@ def _add_first(x, weights, mean, scale, normed, for_first, sums):
         _product(normed.T, for_first, 1, 1, sums.first_weight)
 
 
+class Windows(NamedTuple):
+    """Parts of the tokens that attend to themselves alone, W of L tokens each (Swin); nothing for one of them all."""
+
+    order: np.ndarray  # (W * L,): where each token of the windows is among all
+    bias: np.ndarray  # (H, L, L), added to the scores
+    mask: np.ndarray  # (W, L, L), likewise, or nothing
+
+
 @_compile()
-def attention(begin, end, x, weights, epsilon, heads, noise, inside, all_attended, all_mixed, out):
+def _taken(x, order, out):
+    """Rows in another order."""
+    for i in range(order.size):
+        row, result = x[order[i]], out[i]
+        for j in range(row.size):
+            result[j] = row[j]
+
+
+@_compile()
+def _put_back(x, order, out):
+    """The reverse of it."""
+    for i in range(order.size):
+        row, result = x[i], out[order[i]]
+        for j in range(row.size):
+            result[j] = row[j]
+
+
+@_compile()
+def _scores(q, k, windows, window, head, out):
+    factor = _F(q.shape[1]) ** -_HALF
+    if windows.order.size == 0:
+        _product(q, k.T, factor, 0, out)
+        return
+    for i in range(out.shape[0]):
+        row, result = windows.bias[head, i], out[i]
+        if windows.mask.size:
+            masks = windows.mask[window, i]
+            for j in range(row.size):
+                result[j] = row[j] + masks[j]
+        else:
+            for j in range(row.size):
+                result[j] = row[j]
+    _product(q, k.T, factor, 1, out)
+
+
+@_compile()
+def attention(begin, end, x, weights, epsilon, heads, windows, noise, inside, all_attended, all_mixed, out):
     """The branch of the attention, added to `x`, for images `begin` to `end` of `(B, N, D)`.
 
-    `out` may have fewer tokens, `(B, M, D)`: then only the first M attend, to all of them. The attention's weights,
-    `(H, B, M, N)`, and what they mix, `(B, M, D)`, are kept where `inside` is.
+    Without windows, `out` may have fewer tokens, `(B, M, D)`: then only the first M attend, to all of them. The
+    attention's weights, `(H, B * W, M, L)`, and what they mix, `(B, M, D)`, are kept where `inside` is.
     """
     before = set_own_threads(np.int32(1))
     tokens, width, queries = x.shape[1], x.shape[2], out.shape[1]
-    factor, kept = _F(width // heads) ** -_HALF, inside.first.size > 0
+    length, kept = windows.bias.shape[1] or tokens, inside.first.size > 0
+    asked, ordered = min(length, queries), windows.order.size > 0
     normed, branch = np.empty((tokens, width), _F), np.empty((queries, width), _F)
     own_qkv, own_mixed = np.empty((tokens, 3 * width), _F), np.empty((queries, width), _F)
-    scores, own_attention = np.empty((queries, tokens), _F), np.empty((queries, tokens), _F)
+    scores, own_attended = np.empty((asked, length), _F), np.empty((asked, length), _F)
+    apart = tokens if ordered else 0
+    taken, given = np.empty((apart, width), _F), np.empty((apart, width), _F)
+    for i in range(begin, end):
+        if ordered:
+            _taken(x[i], windows.order, taken)
+        own, result = (taken, given) if ordered else (x[i], out[i])
+        qkv, mixed = (inside.first[i], all_mixed[i]) if kept else (own_qkv, own_mixed)
+        layer_norm(own, weights.norm_weight, weights.norm_bias, epsilon, inside.mean[i], inside.scale[i], normed)
+        _copies(weights.first_bias, qkv)
+        _product(normed, weights.first_weight, 1, 1, qkv)
+        for window in range(tokens // length):
+            place = i * (tokens // length) + window
+            rows, target = qkv[window * length : (window + 1) * length], mixed[window * asked : (window + 1) * asked]
+            for head in range(heads):
+                q, k, v = _head(rows, 0, heads, head)[:asked], _head(rows, 1, heads, head), _head(rows, 2, heads, head)
+                attended = all_attended[head, place] if kept else own_attended
+                _scores(q, k, windows, window, head, scores)
+                softmax(scores, _ONE, attended)
+                if noise.inner_keep.size:
+                    masked(attended, noise.inner_keep[head, place], noise.inner_scale[head, place], scores)
+                    attended = scores
+                _product(attended, v, 1, 0, _own(target, heads, head))
+        _product(mixed, weights.last_weight, 1, 0, branch)
+        _residual(own, branch, weights.last_bias, noise.keep[i], noise.scale[i], result)
+        if ordered:
+            _put_back(given, windows.order, out[i])
+    set_own_threads(before)
+
+
+@_compile()
+def attention_gradient(
+    begin, end, x, weights, heads, windows, noise, inside, all_attended, all_mixed, upper, out, sums, for_bias
+):
+    """The gradient `out` for images `begin` to `end` from `upper`; those for parameters are added to the others."""
+    before = set_own_threads(np.int32(1))
+    tokens, width, queries = x.shape[1], x.shape[2], upper.shape[1]
+    factor, length = _F(width // heads) ** -_HALF, windows.bias.shape[1] or tokens
+    asked, ordered = min(length, queries), windows.order.size > 0
+    normed, for_normed = np.empty((tokens, width), _F), np.empty((tokens, width), _F)
+    for_branch, for_mixed = np.empty((queries, width), _F), np.empty((queries, width), _F)
+    dropped, for_dropped = np.empty((asked, length), _F), np.empty((asked, length), _F)
+    for_attended, for_scores = np.empty((asked, length), _F), np.empty((asked, length), _F)
+    for_qkv = np.zeros((tokens, 3 * width), _F)
+    apart = tokens if ordered else 0
+    taken, taken_upper, given = np.empty((apart, width), _F), np.empty((apart, width), _F), np.empty((apart, width), _F)
+    for i in range(begin, end):
+        if ordered:
+            _taken(x[i], windows.order, taken)
+            _taken(upper[i], windows.order, taken_upper)
+        own, up, result = (taken, taken_upper, given) if ordered else (x[i], upper[i], out[i])
+        masked(up, noise.keep[i], noise.scale[i], for_branch)
+        _add_last(all_mixed[i], for_branch, sums)
+        _product(for_branch, weights.last_weight.T, 1, 0, for_mixed)
+        for window in range(tokens // length):
+            place = i * (tokens // length) + window
+            rows = inside.first[i, window * length : (window + 1) * length]
+            for_rows = for_qkv[window * length : (window + 1) * length]
+            for_target = for_mixed[window * asked : (window + 1) * asked]
+            for head in range(heads):
+                q, k, v = _head(rows, 0, heads, head)[:asked], _head(rows, 1, heads, head), _head(rows, 2, heads, head)
+                for_q, for_k = _head(for_rows, 0, heads, head)[:asked], _head(for_rows, 1, heads, head)
+                for_v, for_head = _head(for_rows, 2, heads, head), _own(for_target, heads, head)
+                attended = all_attended[head, place]
+                if noise.inner_keep.size:
+                    keep, scale = noise.inner_keep[head, place], noise.inner_scale[head, place]
+                    _product(for_head, v.T, 1, 0, for_dropped)
+                    masked(attended, keep, scale, dropped)
+                    masked(for_dropped, keep, scale, for_attended)
+                    _product(dropped.T, for_head, 1, 0, for_v)
+                else:
+                    _product(for_head, v.T, 1, 0, for_attended)
+                    _product(attended.T, for_head, 1, 0, for_v)
+                softmax_gradient(attended, _ONE, for_attended, for_scores)
+                if for_bias.size:
+                    _add(for_scores, for_bias[head])
+                _product(for_scores, k, factor, 0, for_q)
+                _product(for_scores.T, q, factor, 0, for_k)
+        _add_first(own, weights, inside.mean[i], inside.scale[i], normed, for_qkv, sums)
+        _product(for_qkv, weights.first_weight.T, 1, 0, for_normed)
+        layer_norm_gradient(
+            own,
+            weights.norm_weight,
+            inside.mean[i],
+            inside.scale[i],
+            for_normed,
+            up,
+            result,
+            sums.norm_weight,
+            sums.norm_bias,
+        )
+        if ordered:
+            _put_back(given, windows.order, out[i])
+    set_own_threads(before)
+
+
+class Talking(NamedTuple):
+    """How heads exchange scores and weights (CaiT): `(H, H)` from the old to the new heads, and `(H,)`."""
+
+    before_weight: np.ndarray  # the softmax
+    before_bias: np.ndarray
+    after_weight: np.ndarray
+    after_bias: np.ndarray
+
+
+@_compile()
+def _mix(x, weight, bias, out):
+    """New heads `(H, ...)` from old ones, all else in one axis."""
+    _copies_down(bias, out)
+    _product(weight.T, x, 1, 1, out)
+
+
+@_compile()
+def _copies_down(column, out):
+    for i in range(out.shape[0]):
+        result, value = out[i], column[i]
+        for j in range(result.size):
+            result[j] = value
+
+
+@_compile()
+def _add_mix(x, upper, for_weight, for_bias):
+    """Add the gradients for what `_mix` is given."""
+    _product(x, upper.T, 1, 1, for_weight)
+    for i in range(upper.shape[0]):
+        for_bias[i] += _sum(upper[i])
+
+
+@_compile()
+def talking_attention(begin, end, x, weights, epsilon, heads, talking, noise, inside, all_attended, all_mixed, out):
+    """Like `attention`, with heads that exchange what they found, for some queries at a time.
+
+    The attention's weights, behind the softmax, are `(B, H, N, N)`.
+    """
+    before = set_own_threads(np.int32(1))
+    tokens, width, kept = x.shape[1], x.shape[2], inside.first.size > 0
+    factor, size = _F(width // heads) ** -_HALF, min(_QUERIES, tokens)
+    normed, branch = np.empty((tokens, width), _F), np.empty((tokens, width), _F)
+    own_qkv, own_mixed = np.empty((tokens, 3 * width), _F), np.empty((tokens, width), _F)
+    own_attended = np.empty((0 if kept else heads, tokens, tokens), _F)
+    room, other_room = np.empty(heads * size * tokens, _F), np.empty(heads * size * tokens, _F)
     for i in range(begin, end):
         qkv, mixed = (inside.first[i], all_mixed[i]) if kept else (own_qkv, own_mixed)
+        attended = all_attended[i] if kept else own_attended
+        flat = attended.reshape(heads, tokens * tokens)
         layer_norm(x[i], weights.norm_weight, weights.norm_bias, epsilon, inside.mean[i], inside.scale[i], normed)
         _copies(weights.first_bias, qkv)
         _product(normed, weights.first_weight, 1, 1, qkv)
-        for head in range(heads):
-            q, k, v = _head(qkv, 0, heads, head)[:queries], _head(qkv, 1, heads, head), _head(qkv, 2, heads, head)
-            attended = all_attended[head, i] if kept else own_attention
-            _product(q, k.T, 1, 0, scores)
-            softmax(scores, factor, attended)
-            if noise.inner_keep.size:
-                masked(attended, noise.inner_keep[head, i], noise.inner_scale[head, i], scores)
-                attended = scores
-            _product(attended, v, 1, 0, _own(mixed, heads, head))
+        for a in range(0, tokens, size):
+            b = min(a + size, tokens)
+            some = heads * (b - a) * tokens
+            scores, talked = room[:some].reshape(heads, -1), other_room[:some].reshape(heads, -1)
+            for head in range(heads):
+                q, k = _head(qkv, 0, heads, head)[a:b], _head(qkv, 1, heads, head)
+                _product(q, k.T, factor, 0, scores[head].reshape(b - a, tokens))
+            _mix(scores, talking.before_weight, talking.before_bias, talked)
+            for head in range(heads):
+                softmax(talked[head].reshape(b - a, tokens), _ONE, attended[head, a:b])
+            _mix(flat[:, a * tokens : b * tokens], talking.after_weight, talking.after_bias, talked)
+            for head in range(heads):
+                found = talked[head].reshape(b - a, tokens)
+                if noise.inner_keep.size:
+                    used = scores[head].reshape(b - a, tokens)
+                    masked(found, noise.inner_keep[head, i, a:b], noise.inner_scale[head, i, a:b], used)
+                    found = used
+                _product(found, _head(qkv, 2, heads, head), 1, 0, _own(mixed[a:b], heads, head))
         _product(mixed, weights.last_weight, 1, 0, branch)
         _residual(x[i], branch, weights.last_bias, noise.keep[i], noise.scale[i], out[i])
     set_own_threads(before)
 
 
 @_compile()
-def attention_gradient(begin, end, x, weights, heads, noise, inside, all_attended, all_mixed, upper, out, sums):
-    """The gradient `out` for images `begin` to `end` from `upper`; those for the weights are added to `sums`."""
+def talking_attention_gradient(
+    begin, end, x, weights, heads, talking, noise, inside, all_attended, all_mixed, upper, out, sums, for_talking
+):
+    """The gradient `out` for images `begin` to `end` from `upper`; those for parameters are added to the others."""
     before = set_own_threads(np.int32(1))
-    tokens, width, queries = x.shape[1], x.shape[2], upper.shape[1]
-    factor = _F(width // heads) ** -_HALF
+    tokens, width = x.shape[1], x.shape[2]
+    factor, size = _F(width // heads) ** -_HALF, min(_QUERIES, tokens)
     normed, for_normed = np.empty((tokens, width), _F), np.empty((tokens, width), _F)
-    for_branch, for_mixed = np.empty((queries, width), _F), np.empty((queries, width), _F)
-    dropped, for_dropped = np.empty((queries, tokens), _F), np.empty((queries, tokens), _F)
-    for_attended, for_scores = np.empty((queries, tokens), _F), np.empty((queries, tokens), _F)
-    for_qkv = np.zeros((tokens, 3 * width), _F)
+    for_branch, for_mixed = np.empty((tokens, width), _F), np.empty((tokens, width), _F)
+    for_qkv = np.empty((tokens, 3 * width), _F)
+    rooms = np.empty((4, heads * size * tokens), _F)
     for i in range(begin, end):
-        qkv, mixed = inside.first[i], all_mixed[i]
+        qkv, attended = inside.first[i], all_attended[i]
+        flat = attended.reshape(heads, tokens * tokens)
         masked(upper[i], noise.keep[i], noise.scale[i], for_branch)
-        _add_last(mixed, for_branch, sums)
+        _add_last(all_mixed[i], for_branch, sums)
         _product(for_branch, weights.last_weight.T, 1, 0, for_mixed)
-        for head in range(heads):
-            q, k, v = _head(qkv, 0, heads, head)[:queries], _head(qkv, 1, heads, head), _head(qkv, 2, heads, head)
-            for_q = _head(for_qkv, 0, heads, head)[:queries]
-            for_k, for_v = _head(for_qkv, 1, heads, head), _head(for_qkv, 2, heads, head)
-            attended, for_head = all_attended[head, i], _own(for_mixed, heads, head)
-            if noise.inner_keep.size:
-                _product(for_head, v.T, 1, 0, for_dropped)
-                masked(attended, noise.inner_keep[head, i], noise.inner_scale[head, i], dropped)
-                masked(for_dropped, noise.inner_keep[head, i], noise.inner_scale[head, i], for_attended)
-                _product(dropped.T, for_head, 1, 0, for_v)
-            else:
-                _product(for_head, v.T, 1, 0, for_attended)
-                _product(attended.T, for_head, 1, 0, for_v)
-            softmax_gradient(attended, factor, for_attended, for_scores)
-            _product(for_scores, k, 1, 0, for_q)
-            _product(for_scores.T, q, 1, 0, for_k)
+        for a in range(0, tokens, size):
+            b, added = min(a + size, tokens), min(a, 1)  # to what the first queries gave
+            some = heads * (b - a) * tokens
+            first, second = rooms[0, :some].reshape(heads, -1), rooms[1, :some].reshape(heads, -1)
+            third, fourth = rooms[2, :some].reshape(heads, -1), rooms[3, :some].reshape(heads, -1)
+            own = flat[:, a * tokens : b * tokens]
+            _mix(own, talking.after_weight, talking.after_bias, first)
+            for head in range(heads):
+                v, for_v = _head(qkv, 2, heads, head), _head(for_qkv, 2, heads, head)
+                for_head, talked = _own(for_mixed[a:b], heads, head), first[head].reshape(b - a, tokens)
+                for_talked = second[head].reshape(b - a, tokens)
+                if noise.inner_keep.size:
+                    keep, scale = noise.inner_keep[head, i, a:b], noise.inner_scale[head, i, a:b]
+                    dropped, for_dropped = third[head].reshape(b - a, tokens), fourth[head].reshape(b - a, tokens)
+                    _product(for_head, v.T, 1, 0, for_dropped)
+                    masked(talked, keep, scale, dropped)
+                    masked(for_dropped, keep, scale, for_talked)
+                    _product(dropped.T, for_head, 1, added, for_v)
+                else:
+                    _product(for_head, v.T, 1, 0, for_talked)
+                    _product(talked.T, for_head, 1, added, for_v)
+            _add_mix(own, second, for_talking.after_weight, for_talking.after_bias)
+            _product(talking.after_weight, second, 1, 0, third)
+            for head in range(heads):
+                for_attended, for_scores = third[head].reshape(b - a, tokens), fourth[head].reshape(b - a, tokens)
+                softmax_gradient(attended[head, a:b], _ONE, for_attended, for_scores)
+                q, k = _head(qkv, 0, heads, head)[a:b], _head(qkv, 1, heads, head)
+                _product(q, k.T, factor, 0, first[head].reshape(b - a, tokens))
+            _add_mix(first, fourth, for_talking.before_weight, for_talking.before_bias)
+            _product(talking.before_weight, fourth, 1, 0, third)
+            for head in range(heads):
+                q, k = _head(qkv, 0, heads, head)[a:b], _head(qkv, 1, heads, head)
+                for_q, for_k = _head(for_qkv, 0, heads, head)[a:b], _head(for_qkv, 1, heads, head)
+                for_scores = third[head].reshape(b - a, tokens)
+                _product(for_scores, k, factor, 0, for_q)
+                _product(for_scores.T, q, factor, added, for_k)
         _add_first(x[i], weights, inside.mean[i], inside.scale[i], normed, for_qkv, sums)
         _product(for_qkv, weights.first_weight.T, 1, 0, for_normed)
         layer_norm_gradient(

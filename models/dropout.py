@@ -22,6 +22,7 @@ import numpy as np
 import paddle
 import paddle.nn.functional as F
 from paddle import Tensor, nn
+from ppim.models.common import Identity
 
 from common.threads import parts, share
 from models.memory import Mask, view
@@ -232,6 +233,8 @@ def adopt(layer: nn.Layer, rates: DropRates) -> None:
                 setattr(parent, name, Dropout(own[name]))
             elif type(child).__name__ == "DropPath" and not isinstance(child, DropPath):
                 setattr(parent, name, DropPath(child.drop_prob))
+            elif isinstance(child, Identity) and name == "drop_path":
+                setattr(parent, name, DropPath(0.0))
 
 
 def silence(layer: nn.Layer) -> None:

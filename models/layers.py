@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from paddle import Tensor, nn
+from ppim.models import vit
 
 from models.operators import gelu, layer_norm, linear, standard
+
+standard(nn.Softmax.forward)
+standard(vit.Mlp.forward)
 
 
 class Linear(nn.Linear):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from types import ModuleType
 
@@ -21,6 +21,7 @@ from paddle import Tensor, nn
 from models.memory import Mask
 
 _PLAIN: ContextVar[bool] = ContextVar("plain", default=False)
+_STANDARD: set[Callable] = set()
 
 
 @contextlib.contextmanager
@@ -43,6 +44,13 @@ def _fast_operators() -> ModuleType | None:
     return fast_operators
 
 
+@functools.lru_cache(maxsize=1)
+def _fast_branches() -> ModuleType:
+    from models import fast_branches
+
+    return fast_branches
+
+
 def fast_for(x: Tensor, dtype: paddle.dtype = paddle.float32) -> ModuleType | None:
     """The second form where it is for `x`, else None."""
     if _PLAIN.get() or not paddle.in_dynamic_mode() or x.dtype != dtype:
@@ -51,20 +59,28 @@ def fast_for(x: Tensor, dtype: paddle.dtype = paddle.float32) -> ModuleType | No
 
 
 def standard(forward: Callable) -> Callable:
-    """Mark the `forward` of a layer for which the second form of its branch may stand in."""
-    forward.standard = True
+    """Note a layer's `forward` as one for which the second form of its branch may stand in."""
+    _STANDARD.add(forward)
     return forward
 
 
-def _replaceable(*layers: nn.Layer) -> bool:
-    """Whether nobody could tell that these layers are not called: they are the known ones, and have no hooks."""
-    for layer in layers:
-        standard = getattr(layer.forward, "standard", False)
-        if not standard or layer._forward_pre_hooks or layer._forward_post_hooks:
-            return False
-        if layer._sub_layers and not _replaceable(*layer._sub_layers.values()):
-            return False
-    return True
+def stand_in(x: Tensor, *layers: nn.Layer) -> ModuleType | None:
+    """The second form of branches where it is for `x`, and where nobody could tell that these layers are not called.
+
+    They are then the known ones, and have no hooks.
+    """
+    return _fast_branches() if fast_for(x) and _replaceable(layers) else None
+
+
+def _replaceable(layers: Iterable[nn.Layer]) -> bool:
+    return all(
+        type(layer).forward in _STANDARD
+        and "forward" not in layer.__dict__
+        and not layer._forward_pre_hooks
+        and not layer._forward_post_hooks
+        and (not layer._sub_layers or _replaceable(layer._sub_layers.values()))
+        for layer in layers
+    )
 
 
 def attention_branch(x: Tensor, norm: nn.LayerNorm, attention: nn.Layer, path: nn.Layer, queries: int) -> Tensor:
@@ -81,23 +97,25 @@ def attention_branch(x: Tensor, norm: nn.LayerNorm, attention: nn.Layer, path: n
     Returns:
         `(B, queries, D)`.
     """
-    if (fast := fast_for(x)) and _replaceable(norm, attention, path):
+    if fast := stand_in(x, norm, attention, path):
         return fast.attention_branch(x, norm, attention, path, queries)
     return x[:, :queries] + path(attention(norm(x), queries))
 
 
-def mlp_branch(x: Tensor, norm: nn.LayerNorm, mlp: nn.Layer, path: nn.Layer) -> Tensor:
-    """`x + path(mlp(norm(x)))`.
+def mlp_branch(x: Tensor, norm: nn.LayerNorm, mlp: nn.Layer, path: nn.Layer, gamma: Tensor | None = None) -> Tensor:
+    """`x + path(gamma * mlp(norm(x)))`.
 
     Args:
-        x: `(..., D)`.
+        x: `(B, N, D)`.
         norm: of the tokens.
         mlp: with the linear layers `fc1` and `fc2`, GELU between them, and the dropout layer `drop` behind both.
         path: stochastic depth.
+        gamma: layer scale, `(D,)`; None for 1.
     """
-    if (fast := fast_for(x)) and _replaceable(norm, mlp, path):
-        return fast.mlp_branch(x, norm, mlp, path)
-    return x + path(mlp(norm(x)))
+    if fast := stand_in(x, norm, mlp, path):
+        return fast.mlp_branch(x, norm, mlp, path, gamma)
+    found = mlp(norm(x))
+    return x + path(found if gamma is None else gamma * found)
 
 
 def normalise(images: Tensor, mean: Sequence[float], deviation: Sequence[float]) -> Tensor:

@@ -9,15 +9,46 @@ import math
 import re
 
 import numpy as np
+import paddle
 from paddle import Tensor, nn
 from ppim.models import swin
 
 from models import layers
 from models.dropout import Dropout, DropRates, adopt
 from models.multipass import MultiPass
+from models.operators import mlp_branch, stand_in, standard
 from models.resize import resize_bias_table
 
 _TABLE = ".attn.relative_position_bias_table"
+standard(swin.WindowAttention.forward)
+
+
+class _Block(swin.SwinTransformerBlock):
+    """PPIM's, in which compiled branches may stand in for the layers."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if fast := stand_in(x, self.norm1, self.attn, self.norm2, self.mlp, self.drop_path):
+            order, mask = self._windows()
+            x = fast.window_branch(x, self.norm1, self.attn, self.drop_path, self._bias(), order, mask)
+            return mlp_branch(x, self.norm2, self.mlp, self.drop_path)
+        return super().forward(x)
+
+    def _windows(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where each token of the windows is among all, and what is added to the scores in each window."""
+        if not hasattr(self, "_order"):
+            places = np.arange(np.prod(self.input_resolution)).reshape(self.input_resolution)
+            side, (height, width) = self.window_size, self.input_resolution
+            places = np.roll(places, (-self.shift_size, -self.shift_size), (0, 1))
+            places = places.reshape(height // side, side, width // side, side)
+            mask = np.empty((0, side**2, side**2), np.float32) if self.attn_mask is None else self.attn_mask.numpy()
+            self._order = np.ascontiguousarray(places.transpose(0, 2, 1, 3)).reshape(-1), mask
+        return self._order
+
+    def _bias(self) -> Tensor:
+        """Of the scores, `(H, L, L)`."""
+        length = self.window_size**2
+        rows = paddle.index_select(self.attn.relative_position_bias_table, self.attn.relative_position_index.flatten())
+        return rows.transpose([1, 0]).contiguous().reshape([-1, length, length])
 
 
 class Swin(MultiPass, swin.SwinTransformer):
@@ -29,7 +60,7 @@ class Swin(MultiPass, swin.SwinTransformer):
         super().__init__(drop_path_rate=rates.path, **fields)
         self.pos_drop = Dropout(rates.embedding)
         adopt(self.layers, rates)
-        layers.adopt(self)
+        layers.adopt(self, {swin.SwinTransformerBlock: _Block})
         for layer in self.layers.sublayers():
             for name, buffer in layer.named_buffers(include_sublayers=False):
                 layer.register_buffer(name, buffer, persistable=False)  # they follow from the shape: not in any file

@@ -51,7 +51,7 @@ def test_importing_does_nothing(tmp_path):
     modules = [
         ".".join(path.relative_to(ROOT).with_suffix("").parts)
         for package in ("common", "losses", "models", "data", "engine", "configs", "tools")
-        for path in sorted((ROOT / package).glob("*.py"))
+        for path in sorted((ROOT / package).rglob("*.py"))
         if path.stem != "__init__"
     ]
     code = "import sys; from engine import runtime, settings; assert 'paddle' not in sys.modules\n"

@@ -29,7 +29,7 @@ from pathlib import Path
 from common.errors import UserError
 from common.files import write_json
 from engine import runtime, validation
-from tools import peer_timm, turns
+from tools.measure import peer_timm, turns
 
 
 def _arguments() -> argparse.Namespace:

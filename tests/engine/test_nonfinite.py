@@ -121,7 +121,7 @@ def test_the_run_stops_at_that_step_and_names_the_cause(config, fault, tmp_path,
     assert str(error.value).startswith(f"step 5: {text}; images: {', '.join(paths[:5])} and 1 more; lower optim.lr")
     assert max(fault.seen) == 4
     first, again = fault.logits
-    np.testing.assert_array_equal(first, again)  # the same images, with the same noise
+    np.testing.assert_allclose(first, again, atol=1e-5)  # the same images, with the same noise, by Paddle's operators
     assert checkpoint.all_steps(tmp_path / "run" / "checkpoints") == [3]
     assert all(np.isfinite(array).all() for array in _state(tmp_path / "run", 3).model.values())
 

@@ -1,0 +1,90 @@
+"""Whole models with the compiled operators against Paddle's own: logits and all gradients, all noise on."""
+
+from __future__ import annotations
+
+import numpy as np
+import paddle
+import pytest
+
+import models
+from models import fast_branches, operators
+
+_TOLERANCE = 1e-5  # of the largest value of an array
+_SIZES = {"deit_ti": 32, "deit_ti_distilled": 64, "cait_xxs_24": 64, "swin_ti": 224, "vit_ti_16": (32, 64)}
+_NOISE = {"drop_rate": 0.2, "attn_drop_rate": 0.3, "drop_path_rate": 0.2}
+_SHIFTS = ("proj_l.bias", "attn.k.bias")  # they move all scores of a softmax alike: their gradients are rounding errors
+
+
+def _model(name: str, **fields) -> paddle.nn.Layer:
+    paddle.seed(0)
+    model = models.create(name, 10, _SIZES[name], **fields)
+    for parameter in model.parameters():
+        parameter.set_value(parameter + 0.05 * paddle.randn(parameter.shape))
+    return model
+
+
+def _images(name: str, count: int) -> paddle.Tensor:
+    size = _SIZES[name]
+    height, width = size if isinstance(size, tuple) else (size, size)
+    return paddle.to_tensor(np.random.default_rng(0).standard_normal((count, 3, height, width)).astype(np.float32))
+
+
+def _step(model, images, context) -> dict[str, np.ndarray]:
+    """Logits and gradients of a step with two copies."""
+    paddle.seed(5)
+    with context():
+        logits = model(images, copies=2)
+        logits.square().mean().backward()
+    found = {name: p.grad.numpy() for name, p in model.named_parameters() if p.grad is not None}
+    model.clear_gradients()
+    return {"logits": logits.numpy(), **found}
+
+
+def _agree(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        if not name.endswith(_SHIFTS):
+            atol = _TOLERANCE * np.abs(array).max()
+            np.testing.assert_allclose(found[name], array, rtol=0, atol=atol, err_msg=name)
+
+
+@pytest.mark.parametrize("noise", [{}, {"drop_rate": 0.1}, _NOISE], ids=["none", "dropout", "all"])
+@pytest.mark.parametrize("name", _SIZES)
+def test_both_forms_agree(name, noise):
+    if name == "swin_ti" and noise is not _NOISE:
+        pytest.skip("Swin's smallest image has 3,136 tokens: once is enough")
+    model, images = _model(name, **noise), _images(name, 1)
+    model.train()
+    _agree(_step(model, images, paddle.enable_grad), _step(model, images, operators.plain))
+
+
+@pytest.mark.parametrize("name", ["deit_ti", "cait_xxs_24"])
+def test_recompute_gives_the_same_bits(name):
+    model, images = _model(name, **_NOISE), _images(name, 2)
+    model.train()
+    expected = _step(model, images, paddle.enable_grad)
+    model.recompute()
+    found = _step(model, images, paddle.enable_grad)
+    for key, array in expected.items():
+        assert (found[key] == array).all(), key
+
+
+@pytest.mark.parametrize("name", _SIZES)
+def test_the_compiled_branches_are_taken(name, monkeypatch):
+    calls = []
+    run = fast_branches._forward
+
+    def counted(x, tensors, given):
+        calls.append(given.kind.__name__)
+        return run(x, tensors, given)
+
+    monkeypatch.setattr(fast_branches, "_forward", counted)
+    model = _model(name)
+    model.eval()
+    with paddle.no_grad():
+        model(_images(name, 1))
+        blocks = len(model.stages()) - 1
+        assert len(calls) == 2 * blocks
+        with operators.plain():
+            model(_images(name, 1))
+    assert len(calls) == 2 * blocks
