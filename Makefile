@@ -28,6 +28,7 @@ format: .venv/installed-dev
 .venv/installed: requirements.txt requirements-base.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m tools.compile
 	touch $@
 
 .venv/installed-dev: .venv/installed requirements-dev.txt

@@ -136,6 +136,7 @@ def _announce(trainer: Trainer, step: int) -> None:
         f"data: {config.data.name}, {len(trainer.train_set)} training images{unlabelled}{held_out}",
         *described,
         *([trainer.teacher.describe()] if trainer.teacher else []),
+        f"on: {runtime.describe_processor()}; {trainer.model.describe_operators()}",
         f"folder: {folder}",
         *([f"going on from step {step}"] if step else []),
     )

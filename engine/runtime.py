@@ -30,7 +30,19 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # what a disk or
 # What a path of the user's can be refused for; other errors (of a disk, of a network) may pass.
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
 _REFUSED += (errno.ENAMETOOLONG, errno.ELOOP)
-_PACKAGES = ("paddlepaddle", "paddlepaddle-gpu", "ppim", "ml_collections", "visualdl", "numpy", "pillow", "safetensors")
+# What is set for Paddle's CPU build, unless the user has set it.
+_VARIABLES = ("OMP_NUM_THREADS", "KMP_BLOCKTIME", "MKL_DEBUG_CPU_TYPE")
+_PACKAGES = (
+    "paddlepaddle",
+    "paddlepaddle-gpu",
+    "ppim",
+    "ml_collections",
+    "visualdl",
+    "numba",
+    "numpy",
+    "pillow",
+    "safetensors",
+)
 
 
 def prepare_environment() -> None:
@@ -52,6 +64,15 @@ def prepare_environment() -> None:
     warnings.filterwarnings("ignore", module="PIL")  # what can't be read is an error that names the file
     with contextlib.redirect_stderr(io.StringIO()):  # it warns of any thread count but 1
         import paddle  # noqa: F401
+
+
+def describe_processor() -> str:
+    """The device, and on a CPU what its libraries were told."""
+    import paddle
+
+    device = paddle.device.get_device()
+    told = [f"{name}={os.environ[name]}" for name in _VARIABLES if name in os.environ]
+    return " ".join(["CPU", *told]) if device == "cpu" else device
 
 
 def _keep_freed_memory() -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -273,15 +274,19 @@ class _Branch(PyLayer):
         tensors = [saved.pop(0) if present else None for present in ctx.present]
         loops = ctx.given.kind(x, tensors[:6], tensors[6:-2], tensors[-2:], saved, ctx.given)
         upper, out, bounds = upper.contiguous(), empty(x.shape), loops.bounds()
-        sums = [_zeros(tensors[:-2], ctx.needed[1:]) for _ in bounds]
+        shapes = _shapes_of_sums(tensors[:-2], ctx.needed[1:])
+        sums = [empty(shape) for shape in shapes]
+        own = [[view(one) for one in sums], *([np.empty(shape, np.float32) for shape in shapes] for _ in bounds[1:])]
 
         def run(part: int, begin: int, end: int) -> None:
-            loops.run_gradient(begin, end, view(upper), view(out), [view(one) for one in sums[part]])
+            for one in own[part]:
+                one.fill(0)
+            loops.run_gradient(begin, end, view(upper), view(out), own[part])
 
         share(run, bounds)
-        for others in zip(*sums):
-            _add_up([view(one) for one in others])
-        gradients = of_needed(ctx.needed, [out, *sums[0]])
+        for others in zip(*own):
+            _add_up(others)
+        gradients = of_needed(ctx.needed, [out, *sums])
         return (*gradients, *(None for present in ctx.present[-2:] if present))
 
 
@@ -304,16 +309,17 @@ def _not_kept(images: int, tokens: int) -> list[np.ndarray]:
     return [np.empty(shape, np.float32) for shape in shapes]
 
 
-def _zeros(weights: list[Tensor], due: tuple[bool, ...]) -> list[Tensor]:
-    """Room for sums of gradients; none for the first and the last layer's matrices where nobody needs theirs."""
+def _shapes_of_sums(weights: list[Tensor], due: tuple[bool, ...]) -> list[list[int]]:
+    """Of the sums of gradients; nothing for the first and the last layer's matrices where nobody needs theirs."""
     left_out = [place in (2, 4) and not wanted for place, wanted in enumerate(due)]
-    return [paddle.zeros([0, 0] if out else weight.shape) for weight, out in zip(weights, left_out)]
+    return [[0, 0] if out else weight.shape for weight, out in zip(weights, left_out)]
 
 
-def _add_up(arrays: list[np.ndarray]) -> None:
+def _add_up(arrays: Sequence[np.ndarray]) -> None:
     """Add all to the first."""
     first, *others = (array.reshape(-1) for array in arrays)
 
+    @np.errstate(over="ignore", invalid="ignore")  # who must know looks at the gradient
     def add(_, begin: int, end: int) -> None:
         for other in others:
             np.add(first[begin:end], other[begin:end], out=first[begin:end])

@@ -13,7 +13,7 @@ from paddle.distributed.fleet.utils import recompute
 
 from common.errors import UserError
 from models.dropout import batch_copies, random_layers, replay, silence
-from models.operators import fast_for, plain
+from models.operators import describe_form, fast_for, plain
 
 # Elements of the tokens of all copies up to which they go through together on a CPU. Beyond, one after the other is
 # faster: what a layer leaves behind is still in the cache when the next one reads it.
@@ -87,6 +87,11 @@ class MultiPass(nn.Layer):
     def use_plain_operators(self) -> None:
         """Compute with Paddle's own operators on a CPU, too, which define what the compiled ones give."""
         self._operators = plain
+
+    def describe_operators(self) -> str:
+        """Which operators it computes with."""
+        with self._operators():
+            return describe_form()
 
     def _logits(self, images: Tensor, copies: int) -> Tensor:
         x, layers = self.embed(images), [layer for stage in self.stages() for layer in stage]

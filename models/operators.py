@@ -35,13 +35,23 @@ def plain() -> Iterator[None]:
 
 
 @functools.lru_cache(maxsize=1)
-def _fast_operators() -> ModuleType | None:
-    """The second form, where numba and a matrix library are found."""
+def _fast_operators() -> tuple[ModuleType | None, str]:
+    """The second form, where numba and a matrix library are found; else why not."""
     try:
         from models import fast_operators
-    except ImportError:
-        return None
-    return fast_operators
+    except ImportError as error:
+        return None, str(error)
+    return fast_operators, ""
+
+
+def describe_form() -> str:
+    """Which form is taken on this machine, and why."""
+    if not paddle.device.get_device().startswith("cpu"):
+        return "Paddle's operators"
+    if _PLAIN.get():
+        return "Paddle's operators, as model.operators asks for"
+    fast, missing = _fast_operators()
+    return "compiled operators" if fast else f"Paddle's operators, which are slow on a CPU, since {missing}"
 
 
 @functools.lru_cache(maxsize=1)
@@ -55,7 +65,7 @@ def fast_for(x: Tensor, dtype: paddle.dtype = paddle.float32) -> ModuleType | No
     """The second form where it is for `x`, else None."""
     if _PLAIN.get() or not paddle.in_dynamic_mode() or x.dtype != dtype:
         return None
-    return _fast_operators() if x.place.is_cpu_place() and x.size > 0 else None
+    return _fast_operators()[0] if x.place.is_cpu_place() and x.size > 0 else None
 
 
 def standard(forward: Callable) -> Callable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -285,3 +286,22 @@ def test_pixels_are_normalised_to_the_same_bits():
         assert (fast == operators.normalise(pixels, *given).numpy()).all()
     swapped = operators.normalise(pixels.transpose([0, 1, 3, 2]), *given).numpy()
     assert (swapped == fast.transpose(0, 1, 3, 2)).all()
+
+
+def test_a_missing_library_is_named(monkeypatch):
+    """The same numbers come out, only slowly."""
+    x = paddle.randn(_SHAPE)
+    expected = operators.gelu(x).numpy()
+    assert operators.describe_form() == "compiled operators"
+    with operators.plain():
+        assert "model.operators" in operators.describe_form()
+    monkeypatch.setitem(sys.modules, "models.fast_operators", None)
+    monkeypatch.delattr("models.fast_operators")
+    operators._fast_operators.cache_clear()
+    try:
+        assert operators.fast_for(x) is None
+        assert "slow" in operators.describe_form()
+        assert "fast_operators" in operators.describe_form()
+        np.testing.assert_allclose(operators.gelu(x).numpy(), expected, atol=1e-6)
+    finally:
+        operators._fast_operators.cache_clear()
