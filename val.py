@@ -13,6 +13,9 @@ flags.DEFINE_string(
     "weights", None, "The weights: a file, an https address, or a name (see docs/models.md).", required=True
 )
 flags.DEFINE_enum("split", "test", ["train", "val", "test"], "Which images to use.")
+flags.DEFINE_enum(
+    "precision", "float32", ["float32", "bfloat16"], "bfloat16 is faster where the processor has it, and a little off."
+)
 flags.DEFINE_float("expect_top1", None, "Exit with 1 when top-1, a fraction, is below.", 0.0, 1.0)
 flags.DEFINE_string("json", "", "Write the result there as JSON, too.")
 
@@ -25,7 +28,8 @@ def main(argv: list[str]) -> int:
     from engine import accuracy  # imports paddle, which reads the environment
 
     validation.validate(values.config)
-    return accuracy.check(values.weights, values.config, values.split, values.expect_top1, values.json)
+    precision = values.precision
+    return accuracy.check(values.weights, values.config, values.split, values.expect_top1, values.json, precision)
 
 
 if __name__ == "__main__":

@@ -10,12 +10,19 @@ import data
 import models
 from common.errors import UserError
 from common.files import write_json
-from engine import distributed, logs, plan, precision, report, runtime, weights
+from engine import bfloat16, distributed, logs, plan, precision, report, runtime, weights
 from engine.evaluator import evaluate
 from engine.rank_check import check_same_config, check_same_data
 
 
-def check(path: str, config: ConfigDict, split: str, expect_top1: float | None = None, json_path: str = "") -> int:
+def check(
+    path: str,
+    config: ConfigDict,
+    split: str,
+    expect_top1: float | None = None,
+    json_path: str = "",
+    dtype: str = "float32",
+) -> int:
     """Evaluate weights, print a table, and compare with an expectation; gives the exit code.
 
     Args:
@@ -24,6 +31,7 @@ def check(path: str, config: ConfigDict, split: str, expect_top1: float | None =
         split: `train` (without augmentation), `val` or `test`.
         expect_top1: the least accuracy that is accepted, a fraction.
         json_path: where to write the result as JSON, if anywhere.
+        dtype: `bfloat16` to evaluate in it.
 
     Raises:
         UserError: when the weights do not fit the model, or were trained for other classes.
@@ -41,6 +49,8 @@ def check(path: str, config: ConfigDict, split: str, expect_top1: float | None =
         model = models.build(config.model)
         models.assign_all(model, stored.arrays, path)
         precision.apply(model, config.train)
+        if dtype == "bfloat16":
+            model = bfloat16.apply(model, config.model.image_size)
     check_same_config(config)
     check_same_data({split: dataset})
     distributed.say(*plan.head_warning(config))
@@ -50,7 +60,7 @@ def check(path: str, config: ConfigDict, split: str, expect_top1: float | None =
     if stored.classes is None:
         distributed.say("the weights do not name their classes: their order was not checked")
     if json_path and distributed.is_main():
-        _write(Path(json_path), {**result._asdict(), "weights": path, "split": split})
+        _write(Path(json_path), {**result._asdict(), "weights": path, "split": split, "precision": dtype})
     if expect_top1 is not None and result.top1 < expect_top1:
         distributed.say(f"FAILED: top-1 {result.top1:.4f} is below the expected {expect_top1:.4f}")
         return runtime.EXIT_FAILED_EXPECTATION

@@ -10,6 +10,7 @@ import sys
 import time
 
 import numpy as np
+import paddle
 import pytest
 from conftest import ROOT, run_program
 from safetensors.numpy import save_file
@@ -58,6 +59,19 @@ def test_accuracy_check(trained, tmp_path):
     assert found["seen"] == 500
     assert all(found[name] == result[name] for name in ("top1", "top5", "loss", "ece"))
     assert run_program("val.py", f"--weights={weights}", f"--expect_top1={result['top1']}").returncode == 0
+
+
+@pytest.mark.skipif(paddle.__version__.startswith("2."), reason="Paddle 2 can't")
+def test_accuracy_check_in_bfloat16(trained, tmp_path):
+    report = tmp_path / "out.json"
+    done = run_program(
+        "val.py", f"--weights={trained / 'weights.safetensors'}", "--precision=bfloat16", f"--json={report}"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    found, result = json.loads(report.read_text()), json.loads((trained / "result.json").read_text())
+    assert found["precision"] == "bfloat16"
+    assert 0 < abs(found["loss"] / result["loss"] - 1) < 0.05
+    assert abs(found["top1"] - result["top1"]) < 0.02
 
 
 @pytest.mark.parametrize(

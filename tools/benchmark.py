@@ -44,6 +44,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--optimizer", default="adamw", help="adamw, momentum or sgd")
     parser.add_argument("--rounds", type=int, default=11, help="measurements of each")
     parser.add_argument("--operators", default="auto", help="auto or plain, as model.operators")
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="ours, of eval")
     parser.add_argument("--peer", choices=("timm",), help="compare with it; for train and eval")
     parser.add_argument(
         "--serve", choices=("ours", "timm"), help=argparse.SUPPRESS
@@ -135,15 +136,18 @@ def checkpoints(config, folder: Path) -> dict[str, Callable[[], float]]:
     }
 
 
-def evaluation(config) -> Callable[[], float]:
+def evaluation(config, precision: str) -> Callable[[], float]:
     """A function that classifies one batch, as `val.py` does, and gives its seconds."""
     import paddle
 
+    from engine import bfloat16
     from engine.evaluator import normalise
     from engine.trainer import build_model
 
     model, batch = build_model(config), _batch(config)
     model.eval()
+    if precision == "bfloat16":
+        model = bfloat16.apply(model, config.model.image_size)
 
     @paddle.no_grad()
     def step() -> float:
@@ -195,7 +199,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     config = _config(arguments, arguments.copies, arguments.shared_blocks)
     shape = arguments.model, config.model.image_size, arguments.batch
     if arguments.serve == "ours":
-        turns.serve(evaluation(config) if arguments.what == "eval" else Training(config).step)
+        turns.serve(evaluation(config, arguments.precision) if arguments.what == "eval" else Training(config).step)
     elif arguments.what == "eval":
         turns.serve(peer_timm.evaluation(*shape))
     else:
@@ -206,7 +210,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 def _choose(arguments: argparse.Namespace, folder: Path) -> dict[str, Callable[[], float]]:
     copies, shared = arguments.copies, arguments.shared_blocks
     if arguments.what == "eval":
-        return {"eval": evaluation(_config(arguments, copies, shared))}
+        return {"eval": evaluation(_config(arguments, copies, shared), arguments.precision)}
     if arguments.what == "train":
         return {"train": Training(_config(arguments, copies, shared)).step}
     if arguments.what == "checkpoint":
@@ -228,6 +232,8 @@ def main() -> int:
         )
     if arguments.what == "eval":
         arguments.copies, arguments.shared_blocks = 1, 0  # what evaluation is
+    if arguments.precision != "float32" and arguments.what != "eval":
+        raise UserError(f"--precision has no meaning for {arguments.what}: it is that of eval")
     if arguments.peer and arguments.what not in ("train", "eval"):
         raise UserError(f"--peer has no meaning for {arguments.what}: it compares train and eval")
     runtime.check_output("--json", arguments.json)
