@@ -4,12 +4,16 @@
     python -m tools.benchmark eval --model vit_ti_16 --batch 16
     python -m tools.benchmark cost --model vit_ti_16 --batch 8 --shared_blocks 6
     python -m tools.benchmark train --model deit_ti --batch 16 --optimizer momentum --peer timm
+    python -m tools.benchmark train --model deit_ti --batch 16 --optimizer momentum --peak
     python -m tools.benchmark checkpoint --model vit_s_16 --batch 8 --optimizer adamw
+    python -m tools.benchmark growth --model deit_ti --batch 2 --optimizer momentum
 
 `cost` takes turns: in each round a step of plain cross-entropy, one of R-Drop, and one of R-Drop with shared blocks, on
 the same images. `checkpoint` takes a step by itself, a step beside which a state is written in the background, as the
 trainer does it, and a step that waits until it is on the disk (below TMPDIR). Machines are shared and noisy, so compare
 the ratios within rounds, of which it gives the median.
+
+`growth` takes steps of larger and larger batches, images, depths and numbers of copies, in turns, and fits exponents.
 
 `train` and `eval` with `--peer timm` take turns with PyTorch and timm (install both), each side in one process and in
 one for each core; the better one of each counts.
@@ -29,12 +33,12 @@ from pathlib import Path
 from common.errors import UserError
 from common.files import write_json
 from engine import runtime, validation
-from tools.measure import peer_timm, turns
+from tools.measure import growth, peak, peer_timm, turns
 
 
-def _arguments() -> argparse.Namespace:
+def _arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser = runtime.ArgumentParser("tools.benchmark", __doc__)
-    parser.add_argument("what", choices=("train", "eval", "cost", "checkpoint"))
+    parser.add_argument("what", choices=("train", "eval", "cost", "checkpoint", "growth"))
     parser.add_argument("--model", default="vit_ti_16", help="a name of models.MODELS")
     parser.add_argument("--image_size", type=int, default=0, help="in pixels; 0: the model's own")
     parser.add_argument("--batch", type=int, default=8, help="images of a step, each passing `copies` times")
@@ -44,13 +48,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--optimizer", default="adamw", help="adamw, momentum or sgd")
     parser.add_argument("--rounds", type=int, default=11, help="measurements of each")
     parser.add_argument("--operators", default="auto", help="auto or plain, as model.operators")
+    parser.add_argument("--peak", action="store_true", help="of train: beside it the fastest product of matrices")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="ours, of eval")
     parser.add_argument("--peer", choices=("timm",), help="compare with it; for train and eval")
     parser.add_argument(
         "--serve", choices=("ours", "timm"), help=argparse.SUPPRESS
     )  # as a process that waits for turns
     parser.add_argument("--json", type=Path, help="write everything there, too")
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
 def _config(arguments: argparse.Namespace, copies: int, shared_blocks: int):
@@ -80,9 +85,16 @@ def _batch(config):
 
 
 class Training:
-    """Optimiser steps on the same images, as the trainer takes them."""
+    """Optimiser steps on the same images, as the trainer takes them.
 
-    def __init__(self, config):
+    Args:
+        config: of a run.
+        depth: of a model made of blocks, how many of the last ones are used; 0: all.
+    """
+
+    def __init__(self, config, depth: int = 0):
+        from paddle import nn
+
         from engine import distributed, plan
         from engine.objective import Objective
         from engine.optimizers import Optimizer
@@ -91,6 +103,8 @@ class Training:
         self.config, self.objective, self.batch = config, Objective(config), _batch(config)
         distributed.start()
         self.model = build_model(config)
+        if depth:
+            self.model.blocks = nn.LayerList(list(self.model.blocks)[-depth:])
         plan.check_noise(self.model, config)
         self.optimizer = Optimizer(self.model, config.optim, config.train.steps)
         self.model.train()
@@ -158,6 +172,20 @@ def evaluation(config, precision: str) -> Callable[[], float]:
     return step
 
 
+def _growth(arguments: argparse.Namespace) -> list[dict]:
+    config = _config(arguments, arguments.copies, 0)
+    depth = len(Training(config).model.stages()) - 1
+    base = growth.Setting(arguments.batch, config.model.image_size, depth, arguments.copies)
+
+    def step(setting: growth.Setting) -> Callable[[], float]:
+        given = argparse.Namespace(**{**vars(arguments), "batch": setting.batch, "image_size": setting.image_size})
+        return Training(_config(given, setting.copies, 0), setting.depth).step
+
+    points = {point for row in growth.settings(base).values() for point in row}
+    steps = {str(point): step(point) for point in sorted(points)}
+    return growth.show(base, measure(steps, arguments.rounds), str)
+
+
 def measure(steps: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
     """Seconds of each, taking turns, after two rounds of warm-up."""
     for _ in range(2):
@@ -212,13 +240,18 @@ def _choose(arguments: argparse.Namespace, folder: Path) -> dict[str, Callable[[
     if arguments.what == "eval":
         return {"eval": evaluation(_config(arguments, copies, shared), arguments.precision)}
     if arguments.what == "train":
-        return {"train": Training(_config(arguments, copies, shared)).step}
+        training = Training(_config(arguments, copies, shared))
+        return {"train": training.step, **(peak.steps(training.model, training.config) if arguments.peak else {})}
     if arguments.what == "checkpoint":
         return checkpoints(_config(arguments, copies, shared), folder)
     kinds = {"cross-entropy": (1, 0), "R-Drop": (copies, 0)}
     if shared:
         kinds[f"R-Drop, {shared} blocks shared"] = (copies, shared)
     return {name: Training(_config(arguments, *kind)).step for name, kind in kinds.items()}
+
+
+def _settings(arguments: argparse.Namespace) -> dict[str, object]:
+    return {name: value for name, value in vars(arguments).items() if name != "json"}
 
 
 def main() -> int:
@@ -232,6 +265,8 @@ def main() -> int:
         )
     if arguments.what == "eval":
         arguments.copies, arguments.shared_blocks = 1, 0  # what evaluation is
+    if arguments.peak and (arguments.what != "train" or arguments.peer):
+        raise UserError("--peak has a meaning for train alone, without --peer")
     if arguments.precision != "float32" and arguments.what != "eval":
         raise UserError(f"--precision has no meaning for {arguments.what}: it is that of eval")
     if arguments.peer and arguments.what not in ("train", "eval"):
@@ -240,6 +275,13 @@ def main() -> int:
     runtime.prepare_environment()
     if arguments.serve:
         return _serve(arguments)
+    if arguments.what == "growth":
+        rows = _growth(arguments)
+        if arguments.json:
+            write_json(
+                arguments.json, {"settings": _settings(arguments), "environment": runtime.environment(), "rows": rows}
+            )
+        return runtime.EXIT_DONE
     with tempfile.TemporaryDirectory() as folder:
         steps = _choose(arguments, Path(folder)) if not arguments.peer else None
         seconds = measure(steps, arguments.rounds) if steps else _compare(arguments)
@@ -254,9 +296,10 @@ def main() -> int:
             f"{name:28} {statistics.median(found) * 1e3:8.1f} ms  {row['images_per_second']:8.2f} images/s  "
             f"x {rows[-1]['ratio']:.3f}{spread}  n = {len(found)}"
         )
+    if arguments.peak:
+        peak.show(rows)
     if arguments.json:
-        settings = {name: value for name, value in vars(arguments).items() if name != "json"}
-        shown = {"model": arguments.model, "settings": settings, "environment": runtime.environment()}
+        shown = {"model": arguments.model, "settings": _settings(arguments), "environment": runtime.environment()}
         write_json(
             arguments.json, {**shown, **{k: rows[-1][k] for k in ("images_per_second", "seconds")}, "rows": rows}
         )
