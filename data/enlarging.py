@@ -1,9 +1,9 @@
 """Images enlarged on the device: Pillow's resampling as two small matrices an image, the same to the bit.
 
 Source: Pillow's `Image.resize`, bicubic (Keys, 1981, a = -0.5) or bilinear, without the antialiasing of a reduction.
-As there, rows of pixels are resampled first, weights are integers of 2^-22, and the result of each axis is rounded to
-8 bits. Each weight is split in two integers of at most 11 bits, `high * 2^12 + low`, so that all products and sums are
-integers that float32 holds exactly, and TensorFloat-32, too: neither the device nor the order of a sum matters.
+As there, rows of pixels are resampled first, weights are multiples of 2^-22, and the result of each axis is rounded to
+8 bits. Each weight is split in two, `(high + low) / 2^10`: `high` is an integer and `low` a multiple of 2^-12, both of
+at most 11 bits. So float32 and even TensorFloat-32 hold all products, and float32 all sums exactly, in any order.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import paddle
 from paddle import Tensor
 
-_ONE, _PART = 2.0**22, 2.0**12  # the weight 1 and the part `high` of weights counts them in
+_HIGH, _LOW = 2.0**10, 2.0**12  # units of `high` in the weight 1, and of `low` in one of `high`
 
 
 def _bicubic(distance: Tensor) -> Tensor:
@@ -40,19 +40,18 @@ def enlarge(images: Tensor, windows: Tensor, interpolation: str) -> Tensor:
         uint8 `(B, C, S, S)`.
     """
     rows, columns = (_weights(windows[:, axis], side, interpolation) for axis, side in enumerate(images.shape[2:]))
-    across = paddle.matmul(images.astype("float32"), columns.unsqueeze(1), transpose_y=True)  # (B, C, H, 2 S)
-    down = paddle.matmul(rows.unsqueeze(1), _rounded(across, axis=3))  # (B, C, 2 S, S)
-    return _rounded(down, axis=2).astype("uint8")
+    pixels = images.astype("float32")
+    across = _levels(*(paddle.matmul(pixels, part, transpose_y=True) for part in columns)).floor_()  # (B, C, H, S)
+    return _levels(*(paddle.matmul(part, across) for part in rows)).astype("uint8")  # (B, C, S, S)
 
 
-def _rounded(sums: Tensor, axis: int) -> Tensor:
-    """Of sums by `high` and sums by `low` behind them, the nearest whole grey levels."""
-    high, low = paddle.split(sums, 2, axis)
-    return ((high + ((low + _ONE / 2) / _PART).floor()) / (_ONE / _PART)).floor().clip(0, 255)
+def _levels(high: Tensor, low: Tensor) -> Tensor:
+    """Of sums by both parts of the weights, grey levels, with a fraction that is to be cut off; `low` is used up."""
+    return low.floor_().add_(high).scale_(1 / _HIGH, bias=0.5).clip_(0, 255)
 
 
-def _weights(axis: Tensor, side: int, interpolation: str) -> Tensor:
-    """What each of `side` pixels weighs in each of those that are seen, `high` and then `low`.
+def _weights(axis: Tensor, side: int, interpolation: str) -> tuple[Tensor, Tensor]:
+    """What each of `side` pixels weighs in each of those that are seen, `high` and `low`.
 
     Args:
         axis: int32 `(B, 3 + S)`, an axis of the windows.
@@ -60,7 +59,7 @@ def _weights(axis: Tensor, side: int, interpolation: str) -> Tensor:
         interpolation: as `enlarge` has it.
 
     Returns:
-        float32 `(B, 2 S, side)`, of integers.
+        Both float32 `(B, 1, S, side)`.
     """
     kernel, reach = _KERNELS[interpolation]
     begin, length, resized = (axis[:, place].reshape([-1, 1, 1]) for place in range(3))
@@ -71,16 +70,15 @@ def _weights(axis: Tensor, side: int, interpolation: str) -> Tensor:
     inside = paddle.logical_and(paddle.logical_and(pixels >= 0, pixels < length), places >= 0)
     weights = paddle.where(inside, weights, paddle.zeros_like(weights))
     weights = weights / paddle.where(places >= 0, weights.sum(-1, keepdim=True), paddle.ones_like(centre))
-    whole = weights.sign() * (weights.abs() * _ONE + 0.5).floor()
-    high = (whole / _PART + 0.5).floor()
-    parts = paddle.concat([high, whole - high * _PART], axis=1).astype("float32")  # (B, 2 S, taps)
-    return _spread(parts, (pixels + begin).tile([1, 2, 1]), side, reach)
+    weights = weights.sign() * (weights.abs() * (_HIGH * _LOW) + 0.5).floor() / _LOW
+    high = (weights + 0.5).floor()
+    return _spread(high, pixels + begin, side, reach), _spread(weights - high, pixels + begin, side, reach)
 
 
 def _spread(weights: Tensor, pixels: Tensor, side: int, margin: int) -> Tensor:
-    """Weights `(B, N, taps)` of pixels `-margin ... side + margin - 1` as rows of a matrix `(B, N, side)`."""
+    """Weights `(B, S, taps)` of pixels `-margin ... side + margin - 1` as rows of a matrix `(B, 1, S, side)`."""
     batch, seen, width = *weights.shape[:2], side + 2 * margin
     rows = paddle.arange(batch * seen, dtype="int32").reshape([batch, seen, 1])
     index = (rows * width + pixels + margin).reshape([-1])
-    flat = paddle.scatter(paddle.zeros([batch * seen * width]), index, weights.reshape([-1]))
-    return flat.reshape([batch, seen, width])[:, :, margin : margin + side]
+    flat = paddle.scatter(paddle.zeros([batch * seen * width]), index, weights.astype("float32").reshape([-1]))
+    return flat.reshape([batch, 1, seen, width])[:, :, :, margin : margin + side]

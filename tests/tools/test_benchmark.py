@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 
+import numpy as np
 import pytest
 from conftest import run_program
 
-from tools import benchmark
+from engine.evaluator import normalise
+from tools import benchmark, benchmark_data
 
 
 @pytest.mark.parametrize(("what", "rows"), [("train", 1), ("eval", 1), ("cost", 3), ("checkpoint", 3)])
@@ -24,6 +27,42 @@ def test_the_table_and_its_json(tmp_path, what, rows):
     assert found["images_per_second"] == pytest.approx(4 / sorted(found["seconds"])[1])
 
 
+def test_the_data_path_beside_stock_transforms(tmp_path):
+    path = tmp_path / "data.json"
+    words = ["--image_size", "64", "--batch", "4", "--rounds", "3", "--json", path]
+    done = run_program("-m", "tools.benchmark", "data", *words)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(path.read_text())["rows"]
+    groups = list(dict.fromkeys(row["group"] for row in rows))
+    assert groups == [
+        f"{what}, made-up images of {side} px, to 64 px" for side in (64, 32) for what in ("training", "evaluation")
+    ]
+    assert len(done.stdout.splitlines()) == len(rows) + len(groups)
+    names = [row["name"] for row in rows if row["group"] == groups[0]]
+    assert names[0] == "ours"
+    assert names[4] == "paddle.vision"
+    for row in rows:
+        assert len(row["seconds"]) == len(row["ratios"]) == 3
+        assert row["images_per_second"] == pytest.approx(4 / sorted(row["seconds"])[1])
+
+
+def test_stock_transforms_do_the_same_work():
+    """Normalised batches of evaluation, which draws nothing, are those of the host and of the device."""
+    arguments = ["data", "--image_size", "80", "--batch", "3", "--model", "vit_b_16"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["benchmark", *arguments])
+        config = benchmark._config(benchmark._arguments(), 2, 0)
+    source = benchmark_data._made_up(6, 64)
+    keys, batches = [(0, 4), (0, 1), (0, 2)], []
+    for place in ("host", "device"):
+        dataset = benchmark_data._dataset(config, source, False, place)
+        batches.append(normalise(benchmark_data._load(dataset, keys).pixels(), config.model).numpy())
+    stock = benchmark_data._paddle_vision(config, source, training=False)(keys).numpy()
+    assert (batches[0] == batches[1]).all()
+    assert stock.shape == (3, 3, 80, 80)
+    np.testing.assert_allclose(batches[0], stock, atol=1e-5)
+
+
 def test_it_takes_turns():
     order = []
     steps = {name: lambda name=name: order.append(name) or 1.0 for name in "ab"}
@@ -37,6 +76,9 @@ def test_it_takes_turns():
         (["train", "--model", "vit_n_3"], "model 'vit_n_3' is not known"),
         (["train", "--model", "vit_n_2", "--drop_rate", "0"], "R-Drop needs noise"),
         (["cost", "--copies", "1"], "--copies is 1, expected 2 or more"),
+        (["data", "--image_size", "32"], "--image_size is 32, expected 64 or more"),
+        (["data", "--peer", "timm"], "--peer has no meaning for data"),
+        (["eval", "--data_root", "x"], "--data_root has no meaning for eval"),
         (["train", "--rounds", "0"], "--rounds is 0, expected 1 or more"),
     ],
 )
