@@ -51,7 +51,10 @@ class View:
 
     def windows(self) -> np.ndarray:
         """All that there is to know of a square view: int32 `(2, 3 + S)`, begin, length, resized and places by axis."""
-        return np.array([[*axis[:3], *axis.places] for axis in self._axes], np.int32)
+        windows = np.empty((2, 3 + self.shape[0]), np.int32)
+        for row, axis in zip(windows, self._axes):
+            row[:3], row[3:] = axis[:3], axis.places
+        return windows
 
     def _with(self, axes) -> View:
         view = object.__new__(View)
@@ -60,7 +63,7 @@ class View:
 
 
 def _resized(axis: Axis, side: int) -> Axis:
-    begin, length = int(axis.places[0]), len(axis.places)
-    if axis.resized != axis.length or (np.diff(axis.places) != 1).any() or begin == OUTSIDE:
+    begin, end, length = int(axis.places[0]), int(axis.places[-1]) + 1, len(axis.places)
+    if axis.resized != axis.length or end - begin != length or begin == OUTSIDE:
         raise ValueError("only a part of the image as it is can be resized")
     return Axis(axis.begin + begin, length, side, np.arange(side))
