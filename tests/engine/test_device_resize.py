@@ -46,8 +46,11 @@ def _outcome(folder) -> tuple[dict, list, dict]:
         _MIXED,
         {"data.crop": "simple", "data.repeats": 2},
         {
-            **{"data.crop": "padded", "data.interpolation": "bilinear"},
-            **{"data.labels_per_class": 8, "rdrop.unlabelled_batch_size": 3, "rdrop.every_steps": 2},
+            "data.crop": "padded",
+            "data.interpolation": "bilinear",
+            "data.labels_per_class": 8,
+            "rdrop.unlabelled_batch_size": 3,
+            "rdrop.every_steps": 2,
         },
     ],
     ids=("mixed", "repeated", "unlabelled"),
