@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -80,6 +81,16 @@ def test_stock_transforms_do_the_same_work(monkeypatch):
     assert (batches[0] == batches[1]).all()
     assert stock.shape == (3, 3, 80, 80)
     np.testing.assert_allclose(batches[0], stock, atol=1e-5)
+
+
+def test_all_members_read_the_same_batches_and_are_timed(monkeypatch):
+    config, read, ticks = _data_config(monkeypatch, 64), [], iter([1.0, 3.5, 4.0, 4.25])
+    dataset = benchmark_data._dataset(config, benchmark_data._made_up(12, 64), True, "host")
+    members = [benchmark_data._timed(read.append, dataset, config) for _ in range(2)]
+    monkeypatch.setattr(benchmark_data, "time", SimpleNamespace(perf_counter=ticks.__next__))
+    assert [step() for step in members] == [2.5, 0.25]
+    assert read[0] == read[1]
+    assert len({index for _, index in read[0]}) == config.train.batch_size
 
 
 def test_images_are_not_made_smaller(monkeypatch):
