@@ -45,6 +45,8 @@ def get_config() -> ConfigDict:
     data.repeats = 1  # how often an image comes in a global batch, augmented anew each time (repeated augmentation). An
     # epoch stays as many images, so it shows 1 / repeats of the different ones. Images without labels come once
     data.interpolation = ""  # bicubic | bilinear; empty: what the model's weights expect
+    data.resize_on = "host"  # where images are enlarged: host, as they are read | device, in the step, to the same bits
+    # (all must be of one size, and auto_augment and the jitters off)
     data.eval_crop = 0.0  # side of the evaluation crop over that of the resized image; 0: what the weights expect
     data.on_corrupt = "error"  # a damaged image: error | skip (named and counted)
     data.workers = 0  # processes that read and transform images on each card; 0: none but the trainer itself

@@ -44,20 +44,24 @@ _SPLIT_SEED = 20210614  # the held-out images are the same for every seed of a r
 
 
 class Entry(NamedTuple):
-    """A data set: `load(config.data, part)` gives a `Source` for `train` or `test`; 0 where only reading it tells."""
+    """A data set: `load(config.data, part)` gives a `Source` for `train` or `test`; 0 where only reading it tells.
+
+    `side` is that of all images, which are square, in pixels.
+    """
 
     load: Callable
     train_images: int
     num_classes: int
+    side: int
 
 
 DATASETS = {
-    "digits": Entry(digits.load, 1_297, 10),
-    "cifar10": Entry(cifar.load_cifar10, 50_000, 10),
-    "cifar100": Entry(cifar.load_cifar100, 50_000, 100),
-    "tiny_imagenet": Entry(tiny_imagenet.load, 100_000, 200),
-    "imagenet": Entry(folder.load_imagenet, 1_281_167, 1_000),
-    "folder": Entry(folder.load_folder, 0, 0),
+    "digits": Entry(digits.load, 1_297, 10, 8),
+    "cifar10": Entry(cifar.load_cifar10, 50_000, 10, 32),
+    "cifar100": Entry(cifar.load_cifar100, 50_000, 100, 32),
+    "tiny_imagenet": Entry(tiny_imagenet.load, 100_000, 200, tiny_imagenet.SIZE),
+    "imagenet": Entry(folder.load_imagenet, 1_281_167, 1_000, 0),
+    "folder": Entry(folder.load_folder, 0, 0, 0),
 }
 
 
@@ -72,8 +76,9 @@ def build(config, split: str, augment: bool | None = None) -> ImageDataset:
         augment: whether to augment; None: for `train` and `unlabelled` only.
 
     Raises:
-        UserError: when the data is missing, damaged, or too small for the split.
+        UserError: when the data is missing, damaged, too small for the split, or not to be resized on the device.
     """
+    _check_resize(config)
     if split not in (*SPLITS, "unlabelled"):
         raise UserError(f"split {split!r} is not known{nearest(split, SPLITS)}")
     if split == "unlabelled" and config.data.unlabelled_root:
@@ -90,12 +95,13 @@ def build(config, split: str, augment: bool | None = None) -> ImageDataset:
         transform = TrainTransform(config.data, size, config.model.mean)
     else:
         transform = EvalTransform(size, config.data.eval_crop, config.data.interpolation)
-    return ImageDataset(source, transform, training, config.seed, config.data.on_corrupt)
+    return ImageDataset(source, transform, training, config.seed, config.data.on_corrupt, config.data.resize_on)
 
 
 def facts(config) -> tuple[int, int]:
     """Training images (without the held-out ones) and classes, without reading anything where they are known."""
     entry = _entry(config.data.name)
+    _check_resize(config)
     if not entry.num_classes:
         dataset = build(config, "train")
         return len(dataset), len(dataset.classes)
@@ -105,6 +111,23 @@ def facts(config) -> tuple[int, int]:
     if labelled > images:
         raise UserError(f"data.labels_per_class: {labelled} labels of {entry.num_classes} classes, but {images} images")
     return labelled or images, entry.num_classes
+
+
+def _check_resize(config) -> None:
+    """See that the images of a data set can travel in their own size, if they are to."""
+    if config.data.resize_on == "host":
+        return
+    side, size = _entry(config.data.name).side, config.model.image_size
+    if not side:
+        raise UserError(
+            f"data.resize_on=device needs images that are all of one size, which those of {config.data.name} may not "
+            "be: set data.resize_on=host"
+        )
+    if side > size:
+        raise UserError(
+            f"data.resize_on=device only enlarges, but the images of {config.data.name} have {side} pixels and "
+            f"model.image_size is {size}: set data.resize_on=host"
+        )
 
 
 def _entry(name: str) -> Entry:

@@ -10,6 +10,7 @@ from paddle.io import Dataset
 
 from common.errors import UserError
 from data.source import Source
+from data.views import View
 
 UNREADABLE = -1  # the label of a damaged image in evaluation
 _LOOKED_AT = 16  # images for a digest
@@ -27,27 +28,37 @@ class ImageDataset(Dataset):
     then need no word of a new epoch. An item is `(image uint8 (3, S, S), label, skipped)`. With `on_corrupt="skip"` a
     damaged image is replaced by the next readable one in training, and has the label `UNREADABLE` in evaluation;
     `skipped` is then 1.
+
+    With `resize_on="device"` an item is `(image uint8 (3, H, W), label, skipped, windows)`: the image is as it was
+    read, and the windows, int32 `(2, 3 + S)`, say what `data.enlarging` is to make of it.
     """
 
-    def __init__(self, source: Source, transform: Callable, training: bool, seed: int, on_corrupt: str):
+    def __init__(self, source: Source, transform: Callable, training: bool, seed: int, on_corrupt: str, resize_on: str):
         super().__init__()
         self.source = source
         self.transform = transform
         self.training = training
         self.seed = seed
         self.on_corrupt = on_corrupt
+        self._small = resize_on == "device"
 
     @property
     def classes(self) -> tuple[str, ...]:
         return self.source.classes
 
+    @property
+    def item_bytes(self) -> int:
+        """What an image takes on its way from a worker process to the device."""
+        size = self.transform.size
+        return self.source.images[0].nbytes + View(size, size).windows().nbytes if self._small else 3 * size**2
+
     def __len__(self) -> int:
         return len(self.source.labels)
 
-    def __getitem__(self, key: tuple[int, ...]) -> tuple[np.ndarray, int, int]:
+    def __getitem__(self, key: tuple[int, ...]) -> tuple:
         index = key[1]
         try:
-            return self._item(key, index), int(self.source.labels[index]), 0
+            return self._item(key, index, skipped=0)
         except UserError as error:
             if self.on_corrupt == "error":
                 raise
@@ -76,16 +87,21 @@ class ImageDataset(Dataset):
             return b"-"
         return repr(image.shape).encode() + image.tobytes()
 
-    def _item(self, key: tuple[int, ...], position: int) -> np.ndarray:
+    def _item(self, key: tuple[int, ...], position: int, skipped: int) -> tuple:
         rng = np.random.default_rng((_STREAM, self.seed, *key)) if self.training else None
-        image = self.transform(self.source.images[position], rng)
-        return np.ascontiguousarray(image.transpose(2, 0, 1))  # (3, S, S)
+        image, windows = self.source.images[position], ()
+        if self._small:
+            windows = (self.transform(View(*image.shape[:2]), rng).windows(),)
+        else:
+            image = self.transform(image, rng)
+        pixels = np.ascontiguousarray(image.transpose(2, 0, 1))  # (3, S, S)
+        return pixels, int(self.source.labels[position]), skipped, *windows
 
-    def _substitute(self, key: tuple[int, ...]) -> tuple[np.ndarray, int, int]:
+    def _substitute(self, key: tuple[int, ...]) -> tuple:
         for step in range(1, len(self)):
             position = (key[1] + step) % len(self)
             try:
-                return self._item(key, position), int(self.source.labels[position]), 1
+                return self._item(key, position, skipped=1)
             except UserError:
                 continue
         raise UserError("none of the training images is readable")

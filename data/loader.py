@@ -17,17 +17,28 @@ from paddle import Tensor
 from paddle.io import DataLoader, Dataset
 
 from common.errors import UserError
+from data.enlarging import enlarge
 
 _AHEAD = 2  # batches that each worker prepares, Paddle's own default
 _SIGNAL_OF_PARENTS_DEATH = 1  # of prctl(2)
 
 
 class Batch(NamedTuple):
-    """`images` uint8 `(B, 3, S, S)`, `labels` int64 `(B,)`, and how many damaged images were replaced or left out."""
+    """`images` uint8 `(B, 3, S, S)`, `labels` int64 `(B,)`, and how many damaged images were replaced or left out.
+
+    Images that the device is to resize are `(B, 3, H, W)` and have `windows`, int32 `(B, 2, 3 + S)`.
+    """
 
     images: Tensor
     labels: Tensor
     skipped: int
+    windows: Tensor | None = None
+    interpolation: str = ""
+
+    def pixels(self, count: int | None = None) -> Tensor:
+        """The first `count` images, or all, at the model's size: uint8 `(B, 3, S, S)`."""
+        images = self.images if count is None else self.images[:count]
+        return images if self.windows is None else enlarge(images, self.windows[: len(images)], self.interpolation)
 
 
 class _Guarded(Dataset):
@@ -48,14 +59,15 @@ class _Guarded(Dataset):
 
 
 def _collate(items) -> tuple[np.ndarray, ...]:
-    """Images, labels, number of skipped images, and the text of an error (empty for none), as arrays."""
+    """Images, labels, number of skipped images, the text of an error (empty for none), and windows, as arrays."""
     errors = [str(item) for item in items if isinstance(item, UserError)]
     # Ended by a zero byte, since an empty array does not travel through shared memory.
     text = np.frombuffer("".join(errors[:1]).encode() + b"\0", np.uint8)
     if errors:
         return np.zeros(1, np.uint8), np.zeros(1, np.int64), np.zeros(1, np.int64), text
-    images, labels, skipped = zip(*items)
-    return np.stack(images), np.array(labels, np.int64), np.array([sum(skipped)], np.int64), text
+    images, labels, skipped, *windows = zip(*items)
+    counts = np.array(labels, np.int64), np.array([sum(skipped)], np.int64)
+    return np.stack(images), *counts, text, *(np.stack(part) for part in windows)
 
 
 @functools.cache  # said once
@@ -87,8 +99,7 @@ def _batches(dataset, sampler, workers: int) -> Iterator[list[Tensor]]:
         for keys in sampler:
             yield [paddle.to_tensor(array) for array in _collate([guarded[key] for key in keys])]
         return
-    images = sampler.batch_size * 3 * dataset.transform.size**2  # bytes
-    needed = images * _AHEAD * workers * int(os.environ.get("PADDLE_LOCAL_SIZE", "1"))
+    needed = sampler.batch_size * dataset.item_bytes * _AHEAD * workers * int(os.environ.get("PADDLE_LOCAL_SIZE", "1"))
     shared = _shared_memory_fits(needed)
     options = {"collate_fn": _collate, "num_workers": workers, "use_shared_memory": shared, "return_list": True}
     options["worker_init_fn"] = _begin_worker
@@ -99,7 +110,8 @@ def join(labelled: Iterator[Batch], unlabelled: Iterator[Batch]) -> Iterator[Bat
     """Batches with images without labels behind the others: `images` are then `(B + U, 3, S, S)`, `labels` `(B,)`."""
     for first, second in zip(labelled, unlabelled):
         images = paddle.concat([first.images, second.images])
-        yield Batch(images, first.labels, first.skipped + second.skipped)
+        windows = None if first.windows is None else paddle.concat([first.windows, second.windows])
+        yield first._replace(images=images, skipped=first.skipped + second.skipped, windows=windows)
 
 
 def load(dataset, sampler, workers: int) -> Iterator[Batch]:
@@ -108,8 +120,8 @@ def load(dataset, sampler, workers: int) -> Iterator[Batch]:
     Raises:
         UserError: for a damaged image that is not to be skipped.
     """
-    for images, labels, skipped, text in _batches(dataset, sampler, workers):
+    for images, labels, skipped, text, *windows in _batches(dataset, sampler, workers):
         message = text.numpy().tobytes().rstrip(b"\0").decode()
         if message:
             raise UserError(message)
-        yield Batch(images, labels, skipped.item())
+        yield Batch(images, labels, skipped.item(), *(windows or [None]), dataset.transform.interpolation)

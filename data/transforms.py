@@ -1,5 +1,7 @@
 """Image transforms: uint8 `(H, W, 3)` in, uint8 `(S, S, 3)` out; normalisation is done on the device, by the batch.
 
+Crops and flips take a `View` in an image's place, too, and then give a view.
+
 Definitions are torchvision's and timm's, on Pillow's resampling: crop first, then resize. The order is that of timm's
 `create_transform`: crop, flips, automatic augmentation, colour jitter. Everything random comes from the generator that
 is passed in, and what is off takes no number from it.
@@ -16,6 +18,7 @@ from PIL import Image
 from common.errors import UserError
 from data import auto_augment
 from data.color_jitter import color_jitter
+from data.views import View
 
 INTERPOLATIONS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 INTERPOLATIONS[""] = INTERPOLATIONS["bicubic"]  # of a config that no weights have filled in
@@ -29,7 +32,16 @@ def resize(image: np.ndarray, height: int, width: int, interpolation: str) -> np
     """Resize with antialiasing; an image that has the size already is returned as it is."""
     if image.shape[:2] == (height, width):
         return image
+    if isinstance(image, View):
+        return image.resize(height, width)
     return np.asarray(Image.fromarray(image).resize((width, height), INTERPOLATIONS[interpolation]))
+
+
+def pad(image: np.ndarray, amount: int, mode: str) -> np.ndarray:
+    """Pad each edge, with black (`constant`) or what is inside (`reflect`)."""
+    if isinstance(image, View):
+        return image.pad(amount, mode)
+    return np.pad(image, ((amount, amount), (amount, amount), (0, 0)), mode)
 
 
 def crop_box(height: int, width: int, scale, ratio, rng: np.random.Generator) -> tuple[int, int, int, int]:
@@ -61,7 +73,7 @@ def random_resized_crop(image, size: int, scale, ratio, interpolation: str, rng)
 def padded_crop(image: np.ndarray, padding: int, rng: np.random.Generator) -> np.ndarray:
     """Shift by up to `padding` pixels each way, black coming in at the edges (the usual crop of CIFAR)."""
     height, width = image.shape[:2]
-    padded = np.pad(image, ((padding, padding), (padding, padding), (0, 0)))
+    padded = pad(image, padding, "constant")
     top, left = rng.integers(2 * padding + 1, size=2)
     return padded[top : top + height, left : left + width]
 
@@ -74,7 +86,7 @@ def simple_crop(image: np.ndarray, size: int, interpolation: str, rng: np.random
     height, width = image.shape[:2]
     short = min(height, width)
     image = resize(image, size * height // short, size * width // short, interpolation)
-    image = np.pad(image, ((_REFLECTED, _REFLECTED), (_REFLECTED, _REFLECTED), (0, 0)), mode="reflect")
+    image = pad(image, _REFLECTED, "reflect")
     top, left = (int(rng.integers(side - size + 1)) for side in image.shape[:2])
     return image[top : top + size, left : left + size]
 
@@ -100,7 +112,7 @@ class TrainTransform:
 
     def __init__(self, config, size: int, mean: Sequence[float] = ()):
         self.config = config
-        self.size = size
+        self.size, self.interpolation = size, config.interpolation
         colour = tuple(round(255 * value) for value in mean or _GREY)
         edges = auto_augment.Edges(colour, INTERPOLATIONS[config.interpolation])
         self.auto_augment = auto_augment.build(config, edges)

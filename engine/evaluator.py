@@ -99,7 +99,7 @@ def evaluate(model: nn.Layer, dataset, config, on_batch=lambda images: None, che
         for number, batch in enumerate(data.load(dataset, sampler, config.data.workers)):
             if number < sampler.common_batches:
                 check()
-            logits = model(normalise(batch.images, config.model))
+            logits = model(normalise(batch.pixels(), config.model))
             counter.add(logits.astype("float32").numpy(), batch.labels.numpy())
             on_batch(len(batch.labels))
     finally:

@@ -14,6 +14,7 @@ import numpy as np
 from tqdm import tqdm
 from visualdl import LogWriter
 
+import data
 from common.files import atomic_path, named, read_text, write_text
 
 METRICS, VISUALDL, CURVE = "metrics.jsonl", "vdlrecords.main.log", "curve.png"
@@ -147,8 +148,9 @@ class RunLog(Silent):
         self._rate_images, self._rate_since = 0, self.seconds
 
     def pictures(self, tag: str, dataset) -> None:
-        images = [dataset[0, index][0] for index in range(min(len(dataset), _PICTURES))]  # of epoch 0
-        self._visualdl.add_image(tag, image_grid(np.stack(images)), 0)
+        keys = [(0, index) for index in range(min(len(dataset), _PICTURES))]  # of epoch 0
+        batch = next(data.load(dataset, [keys], workers=0))
+        self._visualdl.add_image(tag, image_grid(batch.pixels().numpy()), 0)
 
     def _record(self, step: int, split: str, values: dict[str, float]) -> None:
         self._write({**self._head(step, split), **values, "seconds": round(self.seconds, 3)})

@@ -77,7 +77,7 @@ class Objective:
             Images float32 `(B + U, 3, S, S)`, and labels int64 `(B,)` or targets float32 `(B, C)`.
         """
         classes, labelled = self.config.model.num_classes, len(batch.labels)
-        pixels = batch.images if self.copies(step) > 1 else batch.images[:labelled]
+        pixels = batch.pixels() if self.copies(step) > 1 else batch.pixels(labelled)
         images = normalise(pixels, self.config.model)
         if self.erasing.active:
             rows = itertools.chain(*rows_in_step(self.config, step, micro_batch))

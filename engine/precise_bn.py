@@ -67,7 +67,7 @@ def estimate(model: nn.Layer, batches: Iterable[Tensor]) -> None:
 def _images(batches: Iterable[data.Batch], config, check: Callable[[], None]) -> Iterator[Tensor]:
     for batch in batches:
         check()
-        yield normalise(batch.images, config)
+        yield normalise(batch.pixels(), config)
 
 
 @contextlib.contextmanager

@@ -30,6 +30,7 @@ _FREE = {
     "data.root",
     "data.cache_dir",
     "data.workers",
+    "data.resize_on",
     "train.batch_size",  # with train.accumulation_steps, as long as the global batch is the same
     "train.accumulation_steps",
     "train.recompute",

@@ -17,6 +17,7 @@ CHOICES = {
     "data.interpolation": ("", "bicubic", "bilinear"),
     "data.mix_mode": ("batch", "elem", "pair"),
     "data.on_corrupt": ("error", "skip"),
+    "data.resize_on": ("host", "device"),
     "distill.head": ("auto", "imagenet"),
     "distill.kind": ("soft", "hard"),
     "loss.form": ("softmax", "sigmoid"),
@@ -127,6 +128,23 @@ def _validate_augmentation(options: ConfigDict, batch_size: int) -> None:
         raise UserError(
             f"config.data.auto_augment={options.auto_augment} changes the colours itself: set color_jitter and "
             "hue_jitter to 0"
+        )
+    if options.resize_on == "device":
+        _validate_resize(options)
+
+
+def _validate_resize(options: ConfigDict) -> None:
+    """See that nothing comes between the resize and the device."""
+    for name in ("auto_augment", "color_jitter", "hue_jitter"):
+        if options[name]:
+            raise UserError(
+                f"config.data.resize_on=device leaves config.data.{name}={options[name]} without resized images to "
+                "change: set data.resize_on=host"
+            )
+    if options.unlabelled_root:
+        raise UserError(
+            "config.data.resize_on=device needs images that are all of one size, which those of data.unlabelled_root "
+            "may not be: set data.resize_on=host"
         )
 
 

@@ -7,6 +7,7 @@
     python -m tools.benchmark train --model deit_ti --batch 16 --optimizer momentum --peak
     python -m tools.benchmark checkpoint --model vit_s_16 --batch 8 --optimizer adamw
     python -m tools.benchmark growth --model deit_ti --batch 2 --optimizer momentum
+    python -m tools.benchmark data --image_size 384 --batch 64 --data_root tiny-imagenet-200.zip
 
 `cost` takes turns: in each round a step of plain cross-entropy, one of R-Drop, and one of R-Drop with shared blocks, on
 the same images. `checkpoint` takes a step by itself, a step beside which a state is written in the background, as the
@@ -17,6 +18,9 @@ the ratios within rounds, of which it gives the median.
 
 `train` and `eval` with `--peer timm` take turns with PyTorch and timm (install both), each side in one process and in
 one for each core; the better one of each counts.
+
+`data` is without a model: the images that one core reads and transforms, beside stock transforms. Times the workers, it
+is what a GPU has to wait for, or not.
 """
 
 from __future__ import annotations
@@ -38,7 +42,7 @@ from tools.measure import growth, peak, peer_timm, turns
 
 def _arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser = runtime.ArgumentParser("tools.benchmark", __doc__)
-    parser.add_argument("what", choices=("train", "eval", "cost", "checkpoint", "growth"))
+    parser.add_argument("what", choices=("train", "eval", "cost", "checkpoint", "growth", "data"))
     parser.add_argument("--model", default="vit_ti_16", help="a name of models.MODELS")
     parser.add_argument("--image_size", type=int, default=0, help="in pixels; 0: the model's own")
     parser.add_argument("--batch", type=int, default=8, help="images of a step, each passing `copies` times")
@@ -54,6 +58,7 @@ def _arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--serve", choices=("ours", "timm"), help=argparse.SUPPRESS
     )  # as a process that waits for turns
+    parser.add_argument("--data_root", default="", help="data: of Tiny ImageNet; without it images are made up")
     parser.add_argument("--json", type=Path, help="write everything there, too")
     return parser.parse_args(words)
 
@@ -254,17 +259,16 @@ def _settings(arguments: argparse.Namespace) -> dict[str, object]:
     return {name: value for name, value in vars(arguments).items() if name != "json"}
 
 
-def main() -> int:
-    """Measure what the command line asks for; gives the exit code."""
-    arguments = _arguments()
+def _check(arguments: argparse.Namespace) -> None:
+    """Refuse what has no meaning."""
     if arguments.rounds < 1:
         raise UserError(f"--rounds is {arguments.rounds}, expected 1 or more")
     if arguments.what == "cost" and arguments.copies < 2:
         raise UserError(
             f"--copies is {arguments.copies}, expected 2 or more: one is cross-entropy, to which it compares"
         )
-    if arguments.what == "eval":
-        arguments.copies, arguments.shared_blocks = 1, 0  # what evaluation is
+    if arguments.data_root and arguments.what != "data":
+        raise UserError(f"--data_root has no meaning for {arguments.what}: its images are made up")
     if arguments.peak and (arguments.what != "train" or arguments.peer):
         raise UserError("--peak has a meaning for train alone, without --peer")
     if arguments.precision != "float32" and arguments.what != "eval":
@@ -272,38 +276,63 @@ def main() -> int:
     if arguments.peer and arguments.what not in ("train", "eval"):
         raise UserError(f"--peer has no meaning for {arguments.what}: it compares train and eval")
     runtime.check_output("--json", arguments.json)
+
+
+def main() -> int:
+    """Measure what the command line asks for; gives the exit code."""
+    arguments = _arguments()
+    _check(arguments)
+    if arguments.what == "eval":
+        arguments.copies, arguments.shared_blocks = 1, 0  # what evaluation is
+    if arguments.what == "data":
+        os.environ["OMP_NUM_THREADS"] = "1"  # it is of one core
     runtime.prepare_environment()
     if arguments.serve:
         return _serve(arguments)
-    if arguments.what == "growth":
+    if arguments.what == "data":
+        rows = _data(arguments)
+    elif arguments.what == "growth":
         rows = _growth(arguments)
-        if arguments.json:
-            write_json(
-                arguments.json, {"settings": _settings(arguments), "environment": runtime.environment(), "rows": rows}
-            )
-        return runtime.EXIT_DONE
-    with tempfile.TemporaryDirectory() as folder:
-        steps = _choose(arguments, Path(folder)) if not arguments.peer else None
-        seconds = measure(steps, arguments.rounds) if steps else _compare(arguments)
-    first = next(iter(seconds.values()))
-    rows = []
-    for name, found in seconds.items():
-        ratios = [own / base for own, base in zip(found, first)]
-        row = {"name": name, "images_per_second": arguments.batch / statistics.median(found), "seconds": found}
-        rows.append({**row, "ratio": statistics.median(ratios), "ratios": ratios})
-        spread = f" ({min(ratios):.2f} to {max(ratios):.2f})" if found is not first else ""
-        print(
-            f"{name:28} {statistics.median(found) * 1e3:8.1f} ms  {row['images_per_second']:8.2f} images/s  "
-            f"x {rows[-1]['ratio']:.3f}{spread}  n = {len(found)}"
-        )
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            steps = _choose(arguments, Path(folder)) if not arguments.peer else None
+            rows = _rows(measure(steps, arguments.rounds) if steps else _compare(arguments), arguments.batch)
     if arguments.peak:
         peak.show(rows)
     if arguments.json:
         shown = {"model": arguments.model, "settings": _settings(arguments), "environment": runtime.environment()}
-        write_json(
-            arguments.json, {**shown, **{k: rows[-1][k] for k in ("images_per_second", "seconds")}, "rows": rows}
-        )
+        headline = rows[0 if arguments.what == "data" else -1]
+        shown.update({name: headline[name] for name in ("images_per_second", "seconds") if name in headline})
+        write_json(arguments.json, {**shown, "rows": rows})
     return runtime.EXIT_DONE
+
+
+def _data(arguments: argparse.Namespace) -> list[dict]:
+    """The rows of all groups of `data`, which are measured one after the other."""
+    from tools.measure import loading
+
+    config, rows = _config(arguments, arguments.copies, arguments.shared_blocks), []
+    for name, steps in loading.groups(config, arguments.data_root).items():
+        print(f"{name}:", flush=True)
+        rows += [{"group": name, **row} for row in _rows(measure(steps, arguments.rounds), arguments.batch)]
+    return rows
+
+
+def _rows(seconds: dict[str, list[float]], batch: int) -> list[dict]:
+    """Speeds, and ratios to the first within each round; they are printed, too."""
+    first = next(iter(seconds.values()))
+    rows, width = [], max(28, *map(len, seconds))
+    for name, found in seconds.items():
+        ratios = [own / base for own, base in zip(found, first)]
+        row = {"name": name, "images_per_second": batch / statistics.median(found), "seconds": found}
+        rows.append({**row, "ratio": statistics.median(ratios), "ratios": ratios})
+        spread = f" ({min(ratios):.2f} to {max(ratios):.2f})" if found is not first else ""
+        print(
+            f"{name:{width}} {statistics.median(found) * 1e3:8.1f} ms  {row['images_per_second']:8.2f} images/s  "
+            f"x {rows[-1]['ratio']:.3f}{spread}  n = {len(found)}",
+            flush=True,
+        )
+    return rows
 
 
 if __name__ == "__main__":

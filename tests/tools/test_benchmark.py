@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
-from conftest import run_program
+from conftest import import_timm, run_program
+from in_process import run_here
 
+from common.errors import UserError
+from engine.evaluator import normalise
 from tools import benchmark
-from tools.measure import growth
+from tools.measure import growth, loading
 
 
 @pytest.mark.parametrize(("what", "rows"), [("train", 1), ("eval", 1), ("cost", 3), ("checkpoint", 3)])
@@ -25,6 +32,73 @@ def test_the_table_and_its_json(tmp_path, what, rows):
     assert found["images_per_second"] == pytest.approx(4 / sorted(found["seconds"])[1])
 
 
+def test_the_data_path_beside_stock_transforms(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", os.environ["OMP_NUM_THREADS"])  # it comes back
+    monkeypatch.setattr(loading, "_torchvision", lambda *_: None)
+    path = tmp_path / "data.json"
+    words = ["--image_size", "64", "--batch", "4", "--rounds", "3", "--json", path]
+    done = run_here("tools.benchmark", "data", *words)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(path.read_text())["rows"]
+    groups = list(dict.fromkeys(row["group"] for row in rows))
+    assert groups == [
+        f"{what}, made-up images of {side} px, to 64 px" for side in (64, 32) for what in ("training", "evaluation")
+    ]
+    assert len(done.stdout.splitlines()) == len(rows) + len(groups)
+    names = [row["name"] for row in rows if row["group"] == groups[0]]
+    assert names[::4] == ["ours", "paddle.vision"]
+    for row in rows:
+        assert len(row["seconds"]) == len(row["ratios"]) == 3
+        assert row["images_per_second"] == pytest.approx(4 / sorted(row["seconds"])[1])
+
+
+def _data_config(monkeypatch, size: int):
+    words = ["data", "--image_size", str(size), "--batch", "3", "--model", "vit_b_16"]
+    monkeypatch.setattr(sys, "argv", ["benchmark", *words])
+    return benchmark._config(benchmark._arguments(), 2, 0)
+
+
+def _stock(config, source, torchvision: bool):
+    keys = [(0, 4), (0, 1), (0, 2)]
+    return (loading._torchvision if torchvision else loading._paddle_vision)(config, source, False)(keys)
+
+
+@pytest.mark.slow
+def test_torchvision_does_the_same_work(monkeypatch):
+    import_timm()
+    config, source = _data_config(monkeypatch, 80), loading._made_up(6, 64)
+    found = _stock(config, source, torchvision=True)[0].numpy()
+    np.testing.assert_allclose(found, _stock(config, source, torchvision=False).numpy(), atol=1e-5)
+
+
+def test_stock_transforms_do_the_same_work(monkeypatch):
+    """Normalised batches of evaluation, which draws nothing, are those of the host and of the device."""
+    config, source = _data_config(monkeypatch, 80), loading._made_up(6, 64)
+    keys, batches = [(0, 4), (0, 1), (0, 2)], []
+    for place in ("host", "device"):
+        dataset = loading._dataset(config, source, False, place)
+        batches.append(normalise(loading._load(dataset, keys).pixels(), config.model).numpy())
+    stock = _stock(config, source, torchvision=False).numpy()
+    assert (batches[0] == batches[1]).all()
+    assert stock.shape == (3, 3, 80, 80)
+    np.testing.assert_allclose(batches[0], stock, atol=1e-5)
+
+
+def test_all_members_read_the_same_batches_and_are_timed(monkeypatch):
+    config, read, ticks = _data_config(monkeypatch, 64), [], iter([1.0, 3.5, 4.0, 4.25])
+    dataset = loading._dataset(config, loading._made_up(12, 64), True, "host")
+    members = [loading._timed(read.append, dataset, config) for _ in range(2)]
+    monkeypatch.setattr(loading, "time", SimpleNamespace(perf_counter=ticks.__next__))
+    assert [step() for step in members] == [2.5, 0.25]
+    assert read[0] == read[1]
+    assert len({index for _, index in read[0]}) == config.train.batch_size
+
+
+def test_images_are_not_made_smaller(monkeypatch):
+    with pytest.raises(UserError, match="--image_size is 48, expected 64 or more"):
+        loading.groups(_data_config(monkeypatch, 48), "")
+
+
 def test_it_takes_turns():
     order = []
     steps = {name: lambda name=name: order.append(name) or 1.0 for name in "ab"}
@@ -38,6 +112,8 @@ def test_it_takes_turns():
         (["train", "--model", "vit_n_3"], "model 'vit_n_3' is not known"),
         (["train", "--model", "vit_n_2", "--drop_rate", "0"], "R-Drop needs noise"),
         (["cost", "--copies", "1"], "--copies is 1, expected 2 or more"),
+        (["data", "--peer", "timm"], "--peer has no meaning for data"),
+        (["eval", "--data_root", "x"], "--data_root has no meaning for eval"),
         (["train", "--rounds", "0"], "--rounds is 0, expected 1 or more"),
         (["cost", "--peer", "timm"], "--peer has no meaning for cost"),
         (["eval", "--peak"], "--peak has a meaning for train alone"),

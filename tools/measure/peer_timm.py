@@ -18,7 +18,7 @@ from common.errors import UserError
 
 
 @contextlib.contextmanager
-def _without_torchvision_operators() -> Iterator[None]:
+def without_torchvision_operators() -> Iterator[None]:
     """torchvision's wheels may be of another build than PyTorch's; timm imports it, but needs none of its operators."""
     import torch
 
@@ -41,7 +41,7 @@ def _create(name: str, image_size: int, drop_rate: float):
     from models.published import timm_name
 
     try:
-        with _without_torchvision_operators():
+        with without_torchvision_operators():
             import timm
     except ImportError as error:
         raise UserError(f"--peer timm needs PyTorch and timm ({error}): pip install torch timm") from None
