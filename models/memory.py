@@ -38,6 +38,8 @@ def view(tensor: Tensor) -> np.ndarray:
     if not tensor.is_contiguous():
         raise ValueError(f"a tensor {tensor.shape} is not contiguous")
     kind = {paddle.float32: "<f4", paddle.bool: "|b1", paddle.uint8: "|u1"}[tensor.dtype]
+    if not tensor.size:  # it has no address
+        return np.empty(tensor.shape, kind)
     interface = {"data": (tensor.data_ptr(), False), "shape": tuple(tensor.shape), "typestr": kind, "version": 3}
     return np.asarray(_Memory(interface))
 

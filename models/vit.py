@@ -13,11 +13,12 @@ import numpy as np
 import paddle
 import paddle.nn.functional as F
 from paddle import Tensor, nn
+from paddle.nn.functional.flash_attention import flash_attention
 
 from models.dropout import Dropout, DropPath, DropRates
 from models.layers import LayerNorm, Linear
 from models.multipass import MultiPass
-from models.operators import attention_branch, mlp_branch, standard
+from models.operators import attention_branch, fuses_attention, mlp_branch, standard
 from models.resize import resize_positions
 
 EPSILON = 1e-6  # of every LayerNorm, as in the published weights; Paddle's default of 1e-5 loses accuracy
@@ -46,13 +47,22 @@ class Attention(nn.Layer):
 
     @standard
     def forward(self, x: Tensor, queries: int) -> Tensor:
-        heads = paddle.split(self.qkv(x), 3 * self.heads, axis=-1)  # 3H of (B, N, D/H)
+        x = self.qkv(x)
+        mixed = self._fused(x, queries) if fuses_attention(x, self.attn_drop) else self._mixed(x, queries)
+        return self.proj_drop(self.proj(mixed))
+
+    def _mixed(self, x: Tensor, queries: int) -> Tensor:
+        heads = paddle.split(x, 3 * self.heads, axis=-1)  # 3H of (B, N, D/H)
         q, k, v = (paddle.stack(heads[i * self.heads : (i + 1) * self.heads]) for i in range(3))  # (H, B, N, D/H)
         q = q[:, :, :queries]
-        attention = F.softmax(paddle.matmul(q * self.scale, k, transpose_y=True), axis=-1)  # (H, B, N, N)
-        mixed = paddle.matmul(self.attn_drop(attention), v)  # (H, B, N, D/H)
-        x = paddle.concat(paddle.unbind(mixed), axis=-1)  # (B, N, D)
-        return self.proj_drop(self.proj(x))
+        attention = F.softmax(paddle.matmul(q * self.scale, k, transpose_y=True), axis=-1)  # (H, B, queries, N)
+        mixed = paddle.matmul(self.attn_drop(attention), v)  # (H, B, queries, D/H)
+        return paddle.concat(paddle.unbind(mixed), axis=-1)  # (B, queries, D)
+
+    def _fused(self, x: Tensor, queries: int) -> Tensor:
+        """The same by one kernel, which never writes the attention's weights (Dao et al., arXiv:2205.14135)."""
+        q, k, v = x.reshape([*x.shape[:2], 3, self.heads, -1]).unbind(2)  # (B, N, H, D/H)
+        return flash_attention(q[:, :queries].contiguous(), k.contiguous(), v.contiguous())[0].flatten(2)
 
 
 class Mlp(nn.Layer):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import paddle
 import pytest
 
 import models
 from common.errors import UserError
-from models import flops
+from models import flops, operators, vit
+from models.dropout import Dropout, DropRates
 
 
 @pytest.mark.parametrize(
@@ -83,3 +85,38 @@ def test_same_seed_same_weights():
         paddle.seed(3)
         states.append(models.create("vit_n_2", num_classes=10).state_dict())
     assert all((states[0][name].numpy() == states[1][name].numpy()).all() for name in states[0])
+
+
+@pytest.mark.parametrize("queries", [1, 9])
+def test_fused_attention_is_the_same(queries, monkeypatch):
+    """What a GPU takes in half precision, here in float32."""
+    paddle.seed(0)
+    layer, x = vit.Attention(24, 3, DropRates()), paddle.randn([2, 9, 24])
+    expected = layer(x, queries)
+    expected.square().sum().backward()
+    gradients = [parameter.grad.numpy() for parameter in layer.parameters()]
+    layer.clear_gradients()
+    monkeypatch.setattr(vit, "fuses_attention", lambda *_: True)
+    monkeypatch.setattr(layer, "_mixed", None)
+    found = layer(x, queries)
+    found.square().sum().backward()
+    np.testing.assert_allclose(found.numpy(), expected.numpy(), atol=1e-6)
+    for parameter, gradient in zip(layer.parameters(), gradients):
+        np.testing.assert_allclose(parameter.grad.numpy(), gradient, atol=1e-5)
+
+
+def test_when_attention_is_fused(monkeypatch):
+    class OnGpu:
+        place = type("Place", (), {"is_gpu_place": lambda self: True})()
+
+        def __init__(self, dtype):
+            self.dtype = dtype
+
+    drop = Dropout(0.1)
+    drop.train()
+    assert operators.fuses_attention(OnGpu(paddle.bfloat16), Dropout(0.0))
+    assert not operators.fuses_attention(OnGpu(paddle.bfloat16), drop)
+    drop.eval()
+    assert operators.fuses_attention(OnGpu(paddle.float16), drop)
+    assert not operators.fuses_attention(OnGpu(paddle.float32), drop)
+    assert not operators.fuses_attention(paddle.ones([1], "bfloat16"), drop)
