@@ -51,6 +51,7 @@ def _arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--drop_rate", type=float, default=0.1)
     parser.add_argument("--optimizer", default="adamw", help="adamw, momentum or sgd")
     parser.add_argument("--rounds", type=int, default=11, help="measurements of each")
+    parser.add_argument("--amp", default="", help="O1 or O2, as train.amp: half precision on a GPU")
     parser.add_argument("--operators", default="auto", help="auto or plain, as model.operators")
     parser.add_argument("--peak", action="store_true", help="of train: beside it the fastest product of matrices")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="ours, of eval")
@@ -72,7 +73,7 @@ def _config(arguments: argparse.Namespace, copies: int, shared_blocks: int):
     config.model.operators = arguments.operators
     config.rdrop.update(copies=copies, shared_blocks=shared_blocks)
     config.optim.name = arguments.optimizer
-    config.train.update(batch_size=arguments.batch, steps=10**6)
+    config.train.update(batch_size=arguments.batch, steps=10**6, amp=arguments.amp)
     validation.validate(config)
     return plan.with_classes(plan.with_input(config), 1000)
 
