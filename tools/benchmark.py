@@ -5,11 +5,15 @@
     python -m tools.benchmark cost --model vit_ti_16 --batch 8 --shared_blocks 6
     python -m tools.benchmark train --model deit_ti --batch 16 --optimizer momentum --peer timm
     python -m tools.benchmark checkpoint --model vit_s_16 --batch 8 --optimizer adamw
+    python -m tools.benchmark memory --model vit_b_16_384 --batch 1 --operators plain --recompute
 
 `cost` takes turns: in each round a step of plain cross-entropy, one of R-Drop, and one of R-Drop with shared blocks, on
 the same images. `checkpoint` takes a step by itself, a step beside which a state is written in the background, as the
 trainer does it, and a step that waits until it is on the disk (below TMPDIR). Machines are shared and noisy, so compare
 the ratios within rounds, of which it gives the median.
+
+`memory` measures the peak memory of a step with the batch, and with twice and three times as many images, each in a
+process of its own: what an image needs, and what there is beside the images (see tools/benchmark_memory.py).
 
 `train` and `eval` with `--peer timm` take turns with PyTorch and timm (install both), each side in one process and in
 one for each core; the better one of each counts.
@@ -20,7 +24,6 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -29,12 +32,12 @@ from pathlib import Path
 from common.errors import UserError
 from common.files import write_json
 from engine import runtime, validation
-from tools import peer_timm, turns
+from tools import benchmark_memory, peer_timm, turns
 
 
 def _arguments() -> argparse.Namespace:
     parser = runtime.ArgumentParser("tools.benchmark", __doc__)
-    parser.add_argument("what", choices=("train", "eval", "cost", "checkpoint"))
+    parser.add_argument("what", choices=("train", "eval", "cost", "checkpoint", "memory"))
     parser.add_argument("--model", default="vit_ti_16", help="a name of models.MODELS")
     parser.add_argument("--image_size", type=int, default=0, help="in pixels; 0: the model's own")
     parser.add_argument("--batch", type=int, default=8, help="images of a step, each passing `copies` times")
@@ -42,8 +45,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--shared_blocks", type=int, default=0)
     parser.add_argument("--drop_rate", type=float, default=0.1)
     parser.add_argument("--optimizer", default="adamw", help="adamw, momentum or sgd")
-    parser.add_argument("--rounds", type=int, default=11, help="measurements of each")
+    parser.add_argument("--rounds", type=int, help="measurements of each; 11, of memory 1")
     parser.add_argument("--operators", default="auto", help="auto or plain, as model.operators")
+    parser.add_argument("--recompute", action="store_true", help="as train.recompute")
+    parser.add_argument("--keep_freed", action="store_true", help="memory: of a process as the trainer has it")
     parser.add_argument("--peer", choices=("timm",), help="compare with it; for train and eval")
     parser.add_argument(
         "--serve", choices=("ours", "timm"), help=argparse.SUPPRESS
@@ -61,7 +66,7 @@ def _config(arguments: argparse.Namespace, copies: int, shared_blocks: int):
     config.model.operators = arguments.operators
     config.rdrop.update(copies=copies, shared_blocks=shared_blocks)
     config.optim.name = arguments.optimizer
-    config.train.update(batch_size=arguments.batch, steps=10**6)
+    config.train.update(batch_size=arguments.batch, steps=10**6, recompute=arguments.recompute)
     validation.validate(config)
     return plan.with_classes(plan.with_input(config), 1000)
 
@@ -186,13 +191,14 @@ def _compare(arguments: argparse.Namespace) -> dict[str, list[float]]:
 def _serving(arguments: argparse.Namespace, side: str, processes: int) -> list[str]:
     """The command of a process that waits for turns, with its share of the batch."""
     own = {**vars(arguments), "batch": arguments.batch // processes, "serve": side}
-    left_out = ("what", "peer", "json")
-    words = [f"--{name}={value}" for name, value in own.items() if name not in left_out and value is not None]
-    return [sys.executable, "-m", "tools.benchmark", arguments.what, *words]
+    return turns.command("tools.benchmark", arguments.what, own)
 
 
 def _serve(arguments: argparse.Namespace) -> int:
     config = _config(arguments, arguments.copies, arguments.shared_blocks)
+    if arguments.what == "memory":
+        benchmark_memory.serve(config, arguments.keep_freed)
+        return runtime.EXIT_DONE
     shape = arguments.model, config.model.image_size, arguments.batch
     if arguments.serve == "ours":
         turns.serve(evaluation(config) if arguments.what == "eval" else Training(config).step)
@@ -220,7 +226,7 @@ def _choose(arguments: argparse.Namespace, folder: Path) -> dict[str, Callable[[
 def main() -> int:
     """Measure what the command line asks for; gives the exit code."""
     arguments = _arguments()
-    if arguments.rounds < 1:
+    if arguments.rounds is not None and arguments.rounds < 1:
         raise UserError(f"--rounds is {arguments.rounds}, expected 1 or more")
     if arguments.what == "cost" and arguments.copies < 2:
         raise UserError(
@@ -231,6 +237,9 @@ def main() -> int:
     if arguments.peer and arguments.what not in ("train", "eval"):
         raise UserError(f"--peer has no meaning for {arguments.what}: it compares train and eval")
     runtime.check_output("--json", arguments.json)
+    arguments.rounds = arguments.rounds or (1 if arguments.what == "memory" else 11)
+    if arguments.what == "memory" and not arguments.serve:
+        return _memory(arguments)
     runtime.prepare_environment()
     if arguments.serve:
         return _serve(arguments)
@@ -248,13 +257,27 @@ def main() -> int:
             f"{name:28} {statistics.median(found) * 1e3:8.1f} ms  {row['images_per_second']:8.2f} images/s  "
             f"x {rows[-1]['ratio']:.3f}{spread}  n = {len(found)}"
         )
+    _write(arguments, {**{k: rows[-1][k] for k in ("images_per_second", "seconds")}, "rows": rows})
+    return runtime.EXIT_DONE
+
+
+def _memory(arguments: argparse.Namespace) -> int:
+    if arguments.batch < 1:
+        raise UserError(f"--batch is {arguments.batch}, expected 1 or more")
+    found = benchmark_memory.measure(arguments)
+    print(benchmark_memory.table(found))
+    if arguments.json:
+        runtime.prepare_environment()  # what is written down of it
+    _write(arguments, found)
+    return runtime.EXIT_DONE
+
+
+def _write(arguments: argparse.Namespace, found: dict) -> None:
+    """Write what was found as JSON, where that is wanted, with how it was found."""
     if arguments.json:
         settings = {name: value for name, value in vars(arguments).items() if name != "json"}
         shown = {"model": arguments.model, "settings": settings, "environment": runtime.environment()}
-        write_json(
-            arguments.json, {**shown, **{k: rows[-1][k] for k in ("images_per_second", "seconds")}, "rows": rows}
-        )
-    return runtime.EXIT_DONE
+        write_json(arguments.json, {**shown, **found})
 
 
 if __name__ == "__main__":
