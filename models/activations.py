@@ -68,7 +68,7 @@ def kept_on_gpu(model: MultiPass, image_size: int, copies: int, half: str = "") 
 
 
 class _Pass:
-    """One forward pass in training mode.
+    """One forward pass in training mode, of which no more than one block is kept at a time.
 
     Args:
         model: whose blocks, as `stages` gives them, are told apart.
@@ -77,7 +77,9 @@ class _Pass:
 
     def __init__(self, model: MultiPass, watched: bool = False):
         self.model, self.watched = model, watched
-        self.total, self.boundaries = 0, 0
+        self.layers = [layer for stage in model.stages() for layer in stage]
+        self.first: Tensor | None = None  # what goes into the first of them: it holds what comes before
+        self.left, self.boundaries, self.ends = 0, 0, 0
         self.blocks: list[int] = []
         self.masks, self.normed, self.weights, self.dropped = 0, 0, 0, 0  # values
 
@@ -89,15 +91,17 @@ class _Pass:
             with _undisturbed(self.model):
                 before = _allocated()
                 logits = self.model(paddle.zeros([images, 3, image_size, image_size]), copies=copies)
-                self.total = _allocated() - before
+                self.left = _allocated() - before
                 del logits
         finally:
             for hook in hooks:
                 hook.remove()
+            self.first = None
         return self
 
     def kept(self) -> Kept:
-        return Kept(self.total, self.total - sum(self.blocks), self.boundaries, max(self.blocks, default=0))
+        outside = max(0, self.left - self.ends)
+        return Kept(outside + sum(self.blocks), outside, self.boundaries, max(self.blocks, default=0))
 
     def in_half(self, level: str) -> Kept:
         """What it would be in mixed precision."""
@@ -110,20 +114,29 @@ class _Pass:
         return Kept(round(size), round(found.outside * share), round(boundaries), round(found.block * share))
 
     def _hooks(self) -> list:
-        blocks = [layer for stage in self.model.stages() for layer in stage]
-        hooks = [block.register_forward_pre_hook(self._enter) for block in blocks]
-        hooks += [block.register_forward_post_hook(self._leave) for block in blocks]
+        hooks = [layer.register_forward_pre_hook(self._enter) for layer in self.layers]
+        hooks += [layer.register_forward_post_hook(self._leave) for layer in self.layers]
         if self.watched:
             hooks += [layer.register_forward_post_hook(self._watch) for layer in self.model.sublayers()]
         return hooks
 
     def _enter(self, block: nn.Layer, inputs: tuple[Tensor, ...]) -> None:
+        if self.first is None:
+            self.first = inputs[0]
+            self.ends += 0 if inputs[0].stop_gradient else _bytes(inputs[0])  # it is among the boundaries
         if not inputs[0].stop_gradient:
-            self.boundaries += inputs[0].size * inputs[0].element_size()
+            self.boundaries += _bytes(inputs[0])
         self.blocks.append(-_allocated())
 
-    def _leave(self, block: nn.Layer, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        self.blocks[-1] += _allocated()
+    def _leave(self, block: nn.Layer, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        """Take note of what the block keeps, and let it go."""
+        kept = self.blocks.pop() + _allocated()
+        self.blocks.append(0 if output.stop_gradient else kept)
+        if block is self.layers[-1] and not output.stop_gradient:
+            self.ends += _bytes(output)
+        passed_on = output.detach()
+        passed_on.stop_gradient = output.stop_gradient
+        return passed_on
 
     def _watch(self, layer: nn.Layer, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         if output.stop_gradient:  # nothing is kept
@@ -139,6 +152,10 @@ class _Pass:
                 self.dropped += weights
             else:
                 self.weights += weights
+
+
+def _bytes(tensor: Tensor) -> int:
+    return int(tensor.size) * tensor.element_size()
 
 
 def _allocated() -> int:
