@@ -92,6 +92,16 @@ def test_a_resume_keeps_the_split(config, room, tmp_path, capsys):
         assert all((weights[name] == value).all() for name, value in whole.items())
 
 
+def test_a_run_that_began_by_hand_is_split_by_what_there_is(config, room, tmp_path, capsys):
+    config.train.micro_batch = ""
+    with pytest.raises(KeyboardInterrupt):
+        _stopped(config, tmp_path / "run")
+    room(3)
+    split, _, _ = _run(config, tmp_path / "run", **{"train.micro_batch": "auto"})
+    assert split == (3, 4)
+    assert "going on from step 2" in capsys.readouterr().out
+
+
 def _stopped(config, folder):
     """A run that dies in its third step."""
     from engine.trainer import Trainer
