@@ -16,6 +16,9 @@ from engine import distributed, memory, run_folder, runtime, settings
 from engine.memory import gigabytes
 from engine.objective import Objective
 
+# A process on a CPU is larger than what it needs: the C library keeps what is freed, in pieces (`engine/runtime.py`).
+# See `--keep_freed` of tools/benchmark_memory.py.
+_PIECES = 1.5
 _CGROUPS = Path("/sys/fs/cgroup")
 _OF_GROUP = Path("/proc/self/cgroup")
 _LIMITS = {  # of a control group: the file of its limit, of what is used, and what of this can be taken back
@@ -74,7 +77,7 @@ def _largest(config: ConfigDict, make_model: Callable[[ConfigDict], nn.Layer], b
                 "train.micro_batch=auto would change the objective: batch norms, mixing, images without labels and "
                 "presets that sum KL depend on the micro-batch; set train.batch_size and train.accumulation_steps"
             )
-        needed = memory.estimate(model, config)
+        needed = _needed(model, config)
         del model
         gc.collect()  # it must not stand beside the run's own
         if not needed.fits(room):
@@ -89,6 +92,11 @@ def _largest(config: ConfigDict, make_model: Callable[[ConfigDict], nn.Layer], b
         f"which fit into {gigabytes(room)} (estimate: {gigabytes(needed.constant)} + {gigabytes(needed.image)} each)"
     )
     return memory.largest_part(batch, most), reason
+
+
+def _needed(model: nn.Layer, config: ConfigDict) -> memory.Estimate:
+    found = memory.estimate(model, config)
+    return found._replace(image=round(_PIECES * found.image)) if paddle.get_device() == "cpu" else found
 
 
 def available() -> float:

@@ -30,7 +30,7 @@ def config(painted):
 @pytest.fixture
 def room(monkeypatch):
     """Sets how many images fit."""
-    monkeypatch.setattr(memory, "estimate", lambda *_, **__: Estimate(_GB, _GB))
+    monkeypatch.setattr(memory, "estimate", lambda *_, **__: Estimate(_GB * 2 // 3 + 1, _GB))  # in pieces 1 GB
 
     def let(images: int) -> None:
         size = (images + 2.01) * _GB / (1 - memory.RESERVE_SHARE)
