@@ -1,4 +1,4 @@
-"""Peak memory of a training step on a CPU, `python -m tools.benchmark memory`: what grows with the images, and the rest.
+"""Peak memory of a training step on a CPU, for `python -m tools.benchmark memory`: an image's, and the rest.
 
 Each figure is the largest resident memory (VmHWM) of a process of its own that takes a few optimiser steps. In it what
 is freed goes back to the system at once, so that the peak is of what is needed. The trainer has the C library keep it
