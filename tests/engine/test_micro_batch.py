@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from conftest import launch
 
 from common.errors import UserError
 from common.files import read_safetensors
@@ -161,6 +162,17 @@ def test_the_process_with_the_least_decides(config, room, monkeypatch):
     config.model.num_classes = 3
     found = micro_batch.resolve(config, experiment.build_model)
     assert (found.train.batch_size, found.train.accumulation_steps) == (4, 3)
+
+
+@pytest.mark.slow
+def test_two_processes(tmp_path):
+    """The batch of each is split in the same way, and said once."""
+    fields = ["--config.train.steps=2", "--config.train.batch_size=4", "--config.train.accumulation_steps=3"]
+    words = [f"--workdir={tmp_path / 'run'}", *fields, "--config.train.micro_batch=auto"]
+    done = launch(2, tmp_path / "log", "main.py", *words)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+    assert done.stdout.count("train.micro_batch=auto: 12 images x 1 accumulation for the 12 of a card and step") == 1
+    assert "12 images a card x 2 cards x 1 accumulation = 24 images a step" in done.stdout
 
 
 def test_empty_is_as_it_was(config):
