@@ -137,6 +137,8 @@ def get_config() -> ConfigDict:
     train.steps = 0  # length of the run in optimiser steps
     train.batch_size = 128  # images a card in one forward pass (each passes rdrop.copies times)
     train.accumulation_steps = 1  # micro-batches of one optimiser step
+    train.micro_batch = ""  # auto: at the start, the images of a card and step are split anew into the largest
+    # micro-batches that fit into its memory by the estimate (see engine/micro_batch.py); empty: as the two above say
     train.reference_batch_size = 0  # the global batch that optim.lr was chosen for; another one gives a warning, or
     # another rate (optim.scale_lr); 0: any
     train.recompute = False  # run each block again in the backward pass: less memory for one more forward pass

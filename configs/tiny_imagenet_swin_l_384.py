@@ -2,10 +2,10 @@
 
 Command:   python main.py --config=configs/tiny_imagenet_swin_l_384.py --config.data.root=tiny-imagenet-200.zip
            with --row=ROW for a row; with R-Drop: --row=rdrop; every weight trained: finetune, finetune_rdrop
-Hardware:  one card with 24 GB, 32 images at a time (finetune: 9 GB, finetune_rdrop: 16 GB by the estimate of --dry_run,
-           with blocks run again in the backward pass). An RTX 3090 trains 42 images of Swin-L a second (timm's
-           measurement, AMP, here --config.train.amp=O1): 30 epochs of 100,000 images take 20 h where every weight is
-           trained, a third more with recompute, twice that with R-Drop; less where the head alone is.
+Hardware:  one card with 24 GB, 32 images at a time (finetune: 11 GB, finetune_rdrop: 20 GB by the estimate of
+           --dry_run, with blocks run again in the backward pass). An RTX 3090 trains 42 images of Swin-L a second
+           (timm's measurement, AMP, here --config.train.amp=O1): 30 epochs of 100,000 images take 20 h where every
+           weight is trained, a third more with recompute, twice that with R-Drop; less where the head alone is.
 Published: 91.35 % (arXiv:2205.10660, recipe and figures as its repository has them). Its ablation, by row:
            randaugment 91.34, no_erasing 91.28, simple_crop 91.26, no_stochastic_depth 91.25, no_label_smoothing 91.25,
            autoaugment 91.25, no_mixup 91.11, random_resized_crop 91.06, no_cutmix 91.04, ema 90.83; nesterov 91.21,

@@ -13,7 +13,7 @@ import data
 import models
 from common.errors import UserError
 from common.files import write_json, write_text
-from engine import distributed, nonfinite, plan, precision, run_folder, runtime, settings
+from engine import distributed, memory, micro_batch, nonfinite, plan, precision, run_folder, runtime, settings
 from engine.averages import Averages
 from engine.diagnosis import Diagnosis
 from engine.noise import noise
@@ -49,7 +49,7 @@ def train(
     distributed.start()
     stop = stop or StopRequest()
     stop.check()
-    trainer, test_set = _prepare(config, folder, stop)  # what is refused leaves the folder as it is
+    trainer, test_set = _prepare(config, folder, stop, overwrite)  # what is refused leaves the folder as it is
     with stop.deferred(), distributed.on_main(run_folder.lock(folder)):
         with distributed.together():
             if distributed.is_main():
@@ -81,7 +81,7 @@ def _run(trainer: Trainer, test_set: data.ImageDataset) -> int:
     return runtime.EXIT_STOPPED
 
 
-def _prepare(config: ConfigDict, folder: Path, stop: StopRequest) -> tuple[Trainer, data.ImageDataset]:
+def _prepare(config: ConfigDict, folder: Path, stop: StopRequest, overwrite: bool) -> tuple[Trainer, data.ImageDataset]:
     """The trainer and the test images, the same on all processes.
 
     Raises:
@@ -98,6 +98,7 @@ def _prepare(config: ConfigDict, folder: Path, stop: StopRequest) -> tuple[Train
         test_set = data.build(config, "test")  # is needed at the end of days: what is wrong with it is said now
         config = plan.with_classes(config, len(train_set.classes))
     check_same_data({"train": train_set, "test": test_set, "unlabelled": unlabelled_set})
+    config = micro_batch.resolve(config, build_model, None if overwrite else folder)
     with distributed.together():
         return Trainer(config, train_set, val_set, unlabelled_set, folder, stop), test_set
 
@@ -168,6 +169,7 @@ def _try_out(config: ConfigDict) -> None:
     config = plan.with_classes(config, num_classes)
     if config.data.unlabelled_root:
         data.build(config, "unlabelled")  # a folder that is not there is said now
+    config = micro_batch.resolve(config, build_model)
     model = build_model(config)
     load_pretrained(model, config, classes=())
     teacher = _dry_teacher(config)
@@ -177,7 +179,7 @@ def _try_out(config: ConfigDict) -> None:
     described = plan.describe_model(model, config) + plan.describe(config, arithmetic)
     described += [teacher.describe()] if teacher else []
     trained_as = settings.changed(config, {"model.pretrained": pretrained})
-    distributed.say(*described, *Diagnosis(trained_as, arithmetic).start())
+    distributed.say(*described, *Diagnosis(trained_as, arithmetic).start(), *memory.table(model, config))
     terms = _one_step(model, teacher, plan.with_rate(config, arithmetic.global_batch), arithmetic.steps)
     if not math.isfinite(terms.total.item()):
         raise UserError(f"the loss of one step on made-up images is {terms.total.item()}: see the fields of the loss")

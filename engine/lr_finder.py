@@ -20,9 +20,9 @@ import data
 from common.errors import UserError
 from common.files import atomic_path, write_json
 from configs import default
-from engine import logs, plan, run_folder, settings
+from engine import logs, micro_batch, plan, run_folder, settings
 from engine.noise import noise
-from engine.trainer import Trainer
+from engine.trainer import Trainer, build_model
 
 JSON, PICTURE = "lr_find.json", "lr_find.png"
 LEAST_STEPS = 20
@@ -174,7 +174,7 @@ def _trainer(config: ConfigDict, steps: int, folder: Path) -> Trainer:
     config = plan.with_input(settings.changed(config, {**{name: defaults[name] for name in unused}, **fixed}))
     train_set = data.build(config, "train")
     unlabelled_set = data.build(config, "unlabelled") if config.rdrop.unlabelled_batch_size else None
-    config = plan.with_classes(config, len(train_set.classes))
+    config = micro_batch.resolve(plan.with_classes(config, len(train_set.classes)), build_model)
     return Trainer(config, train_set, None, unlabelled_set, folder)
 
 

@@ -68,6 +68,14 @@ class Objective:
         """How many times each image passes in this step."""
         return self.config.rdrop.copies if is_rdrop_step(self.config, step) else 1
 
+    def by_micro_batch(self, model) -> bool:
+        """Whether a batch in other micro-batches is another objective: something is counted by them.
+
+        That is images without labels, pairs that are mixed, KL as a sum, and the statistics of batch norms.
+        """
+        unlabelled, mixed = self.config.rdrop.unlabelled_batch_size > 0, self.mixing.active
+        return unlabelled or mixed or self.loss.sums_kl or bool(models.batch_norms(model))
+
     def prepare(self, batch, step: int, micro_batch: int) -> tuple[Tensor, Tensor]:
         """What goes into the model, and the targets of the images with labels, which come first.
 

@@ -10,13 +10,11 @@ from paddle import nn
 
 import models
 from common.errors import UserError
-from engine import distributed, precision, settings
+from engine import distributed, memory, precision, settings
 from engine.objective import rdrop_loss
 from models import flops
 
-_MOMENTS = {"adamw": 2, "lamb": 2, "momentum": 1, "lars": 1, "sgd": 0}
 _RATES = ("optim.lr", "optim.final_lr", "average.swa_lr", "average.swa_lowest_lr")
-_BYTES = 4  # float32
 _MOST_RECORDS = {"train.log_every_steps": 100_000, "eval.every_steps": 20_000}
 
 
@@ -202,25 +200,13 @@ def head_warning(config: ConfigDict) -> list[str]:
 
 
 def describe_model(model: nn.Layer, config: ConfigDict) -> list[str]:
-    """Parameters, multiply-adds and an estimate of the memory of one card."""
+    """Parameters, multiply-adds and an estimate of the memory of one card or process."""
     count, trained = flops.parameters(model), flops.parameters(model, trainable=True)
-    cost = flops.cost(model, config.model.image_size)
-    states = (count + trained * (1 + _MOMENTS[config.optim.name])) * _BYTES  # weights; gradients, moments
-    part = config.model.trainable
-    rdrop, images = config.rdrop, config.train.batch_size + config.rdrop.unlabelled_batch_size
-    blocks = len(model.stages()) - 1
-    shared = rdrop.shared_blocks / blocks if blocks else model.noise_in_heads_only  # part that runs once for all copies
-    activations = cost.boundaries + cost.activations / blocks if config.train.recompute else cost.activations
-    kept = round(activations * images * (rdrop.copies - (rdrop.copies - 1) * shared)) * _BYTES
+    part, multiply_adds = config.model.trainable, flops.cost(model, config.model.image_size).multiply_adds
     return [
         f"model: {config.model.name} at {config.model.image_size} px, {config.model.num_classes} classes",
         f"parameters: {count:,}",
         *([f"trained: {trained:,} of them ({part.replace('_', ' ')})"] if part != "all" else []),
-        f"multiply-adds: {cost.multiply_adds / 1e9:.4g} G an image and pass",
-        f"memory a card (estimate, float32): {_gigabytes(states + kept)}, of which activations "
-        + (_gigabytes(kept) if kept else "none are kept; those of a forward pass come to it"),
+        f"multiply-adds: {multiply_adds / 1e9:.4g} G an image and pass",
+        memory.describe(memory.estimate(model, config), config),
     ]
-
-
-def _gigabytes(size: int) -> str:
-    return f"{size / 2**30:.1f} GB" if size >= 2**30 else f"{size / 2**20:.0f} MB"

@@ -33,6 +33,7 @@ _FREE = {
     "data.resize_on",
     "train.batch_size",  # with train.accumulation_steps, as long as the global batch is the same
     "train.accumulation_steps",
+    "train.micro_batch",
     "train.recompute",
     "train.checkpoint_every_steps",
     "train.keep_checkpoints",

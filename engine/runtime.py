@@ -52,9 +52,8 @@ def prepare_environment() -> None:
     matrix library takes every AMD processor for an old one unless it is told otherwise, which costs three quarters of
     its speed; on Intel the same setting would keep it from AVX-512.
     """
-    processes = int(os.environ.get("PADDLE_LOCAL_SIZE", "0")) or int(os.environ.get("PADDLE_TRAINERS_NUM", "1"))
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // processes)))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // local_processes())))
     os.environ.setdefault("KMP_BLOCKTIME", "0")
     if _is_amd():
         os.environ.setdefault("MKL_DEBUG_CPU_TYPE", "5")
@@ -73,6 +72,11 @@ def describe_processor() -> str:
     device = paddle.device.get_device()
     told = [f"{name}={os.environ[name]}" for name in _VARIABLES if name in os.environ]
     return " ".join(["CPU", *told]) if device == "cpu" else device
+
+
+def local_processes() -> int:
+    """How many processes train together on this machine."""
+    return int(os.environ.get("PADDLE_LOCAL_SIZE", "0")) or int(os.environ.get("PADDLE_TRAINERS_NUM", "1"))
 
 
 def _keep_freed_memory() -> None:

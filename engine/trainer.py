@@ -201,10 +201,8 @@ class Trainer:
                 f"{self.folder}: the run had a global batch of {global_batch}, with this number of cards it is "
                 f"{self.plan.global_batch}; set train.batch_size and train.accumulation_steps to make it {global_batch}"
             )
-        config, micro_batch = self.config, self.config.train.batch_size
-        by_micro_batch = config.rdrop.unlabelled_batch_size or self.objective.mixing.active
-        by_micro_batch = by_micro_batch or models.batch_norms(self.model)
-        if before.get("micro_batch", micro_batch) != micro_batch and (by_micro_batch or self.objective.loss.sums_kl):
+        micro_batch = self.config.train.batch_size
+        if before.get("micro_batch", micro_batch) != micro_batch and self.objective.by_micro_batch(self.model):
             raise UserError(
                 f"{self.folder}: the run had train.batch_size={before['micro_batch']}, now it is {micro_batch}; with "
                 "this preset, mixing, images without labels or batch norms that is another objective"

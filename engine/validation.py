@@ -33,6 +33,7 @@ CHOICES = {
     "rdrop.consistency": ("symmetric_kl", "kl", "js", "mse", "cosine"),
     "train.amp": ("", "O1", "O2"),
     "train.amp_dtype": ("float16", "bfloat16"),
+    "train.micro_batch": ("", "auto"),
     "train.nonfinite": ("stop", "skip", "rollback"),
     "rdrop.preset": ("per_sample", "paper", "official_code", "paddle_2021"),
 }

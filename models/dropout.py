@@ -50,7 +50,18 @@ class _Layout(NamedTuple):
     rows: tuple[range, ...] = ()
 
 
+_AS_ON_GPU: ContextVar[bool] = ContextVar("as_on_gpu", default=False)
 _LAYOUT: ContextVar[_Layout] = ContextVar("layout", default=_Layout())  # noqa: B039 (a tuple does not change)
+
+
+@contextlib.contextmanager
+def as_on_gpu() -> Iterator[None]:
+    """A context in which dropout is Paddle's own on a CPU, too, which keeps as much for the gradient as on a GPU."""
+    token = _AS_ON_GPU.set(True)
+    try:
+        yield
+    finally:
+        _AS_ON_GPU.reset(token)
 
 
 @contextlib.contextmanager
@@ -183,7 +194,7 @@ class Dropout(_Drop):
     """Zero single elements with probability `rate` in training."""
 
     def drop(self, x: Tensor) -> Tensor:
-        if x.place.is_cpu_place():
+        if x.place.is_cpu_place() and not _AS_ON_GPU.get():
             return masked(x, self.mask(x.shape))
         rates = self._rates()
         parts = zip(x.chunk(len(rates), self.axis), rates) if len(rates) > 1 else [(x, rates[0])]

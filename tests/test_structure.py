@@ -72,7 +72,7 @@ def test_importing_does_nothing(tmp_path):
 
 def test_every_tool_explains_itself():
     for path in sorted((ROOT / "tools").glob("*.py")):
-        if "__main__" in path.read_text(encoding="utf-8"):
+        if '__name__ == "__main__"' in path.read_text(encoding="utf-8"):
             done = run_program("-m", f"tools.{path.stem}", "--help")
             assert done.returncode == 0, done.stderr
             assert f"tools.{path.stem}" in done.stdout

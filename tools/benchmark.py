@@ -8,6 +8,7 @@
     python -m tools.benchmark checkpoint --model vit_s_16 --batch 8 --optimizer adamw
     python -m tools.benchmark growth --model deit_ti --batch 2 --optimizer momentum
     python -m tools.benchmark data --image_size 384 --batch 64 --data_root tiny-imagenet-200.zip
+    python -m tools.benchmark memory --model vit_b_16_384 --batch 1 --operators plain --recompute
 
 `cost` takes turns: in each round a step of plain cross-entropy, one of R-Drop, and one of R-Drop with shared blocks, on
 the same images. `checkpoint` takes a step by itself, a step beside which a state is written in the background, as the
@@ -15,6 +16,8 @@ trainer does it, and a step that waits until it is on the disk (below TMPDIR). M
 the ratios within rounds, of which it gives the median.
 
 `growth` takes steps of larger and larger batches, images, depths and numbers of copies, in turns, and fits exponents.
+`memory` measures the peak memory of a step with the batch, and with twice and three times as many images, each in a
+process of its own: what an image needs, and what there is beside the images (see tools/measure/memory.py).
 
 `train` and `eval` with `--peer timm` take turns with PyTorch and timm (install both), each side in one process and in
 one for each core; the better one of each counts.
@@ -28,7 +31,6 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -37,12 +39,12 @@ from pathlib import Path
 from common.errors import UserError
 from common.files import write_json
 from engine import runtime, validation
-from tools.measure import growth, peak, peer_timm, turns
+from tools.measure import growth, memory, peak, peer_timm, turns
 
 
 def _arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser = runtime.ArgumentParser("tools.benchmark", __doc__)
-    parser.add_argument("what", choices=("train", "eval", "cost", "checkpoint", "growth", "data"))
+    parser.add_argument("what", choices=("train", "eval", "cost", "checkpoint", "growth", "data", "memory"))
     parser.add_argument("--model", default="vit_ti_16", help="a name of models.MODELS")
     parser.add_argument("--image_size", type=int, default=0, help="in pixels; 0: the model's own")
     parser.add_argument("--batch", type=int, default=8, help="images of a step, each passing `copies` times")
@@ -50,9 +52,11 @@ def _arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--shared_blocks", type=int, default=0)
     parser.add_argument("--drop_rate", type=float, default=0.1)
     parser.add_argument("--optimizer", default="adamw", help="adamw, momentum or sgd")
-    parser.add_argument("--rounds", type=int, default=11, help="measurements of each")
+    parser.add_argument("--rounds", type=int, help="measurements of each; 11, of memory 1")
     parser.add_argument("--amp", default="", help="O1 or O2, as train.amp: half precision on a GPU")
     parser.add_argument("--operators", default="auto", help="auto or plain, as model.operators")
+    parser.add_argument("--recompute", action="store_true", help="as train.recompute")
+    parser.add_argument("--keep_freed", action="store_true", help="memory: of a process as the trainer has it")
     parser.add_argument("--peak", action="store_true", help="of train: beside it the fastest product of matrices")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="ours, of eval")
     parser.add_argument("--peer", choices=("timm",), help="compare with it; for train and eval")
@@ -73,7 +77,8 @@ def _config(arguments: argparse.Namespace, copies: int, shared_blocks: int):
     config.model.operators = arguments.operators
     config.rdrop.update(copies=copies, shared_blocks=shared_blocks)
     config.optim.name = arguments.optimizer
-    config.train.update(batch_size=arguments.batch, steps=10**6, amp=arguments.amp)
+    train = {"amp": arguments.amp, "recompute": arguments.recompute}
+    config.train.update(batch_size=arguments.batch, steps=10**6, **train)
     validation.validate(config)
     return plan.with_classes(plan.with_input(config), 1000)
 
@@ -224,13 +229,14 @@ def _compare(arguments: argparse.Namespace) -> dict[str, list[float]]:
 def _serving(arguments: argparse.Namespace, side: str, processes: int) -> list[str]:
     """The command of a process that waits for turns, with its share of the batch."""
     own = {**vars(arguments), "batch": arguments.batch // processes, "serve": side}
-    left_out = ("what", "peer", "json")
-    words = [f"--{name}={value}" for name, value in own.items() if name not in left_out and value is not None]
-    return [sys.executable, "-m", "tools.benchmark", arguments.what, *words]
+    return turns.command("tools.benchmark", arguments.what, own)
 
 
 def _serve(arguments: argparse.Namespace) -> int:
     config = _config(arguments, arguments.copies, arguments.shared_blocks)
+    if arguments.what == "memory":
+        memory.serve(config, arguments.keep_freed)
+        return runtime.EXIT_DONE
     shape = arguments.model, config.model.image_size, arguments.batch
     if arguments.serve == "ours":
         turns.serve(evaluation(config, arguments.precision) if arguments.what == "eval" else Training(config).step)
@@ -256,13 +262,9 @@ def _choose(arguments: argparse.Namespace, folder: Path) -> dict[str, Callable[[
     return {name: Training(_config(arguments, *kind)).step for name, kind in kinds.items()}
 
 
-def _settings(arguments: argparse.Namespace) -> dict[str, object]:
-    return {name: value for name, value in vars(arguments).items() if name != "json"}
-
-
 def _check(arguments: argparse.Namespace) -> None:
     """Refuse what has no meaning."""
-    if arguments.rounds < 1:
+    if arguments.rounds is not None and arguments.rounds < 1:
         raise UserError(f"--rounds is {arguments.rounds}, expected 1 or more")
     if arguments.what == "cost" and arguments.copies < 2:
         raise UserError(
@@ -283,6 +285,9 @@ def main() -> int:
     """Measure what the command line asks for; gives the exit code."""
     arguments = _arguments()
     _check(arguments)
+    arguments.rounds = arguments.rounds or (1 if arguments.what == "memory" else 11)
+    if arguments.what == "memory" and not arguments.serve:
+        return _memory(arguments)
     if arguments.what == "eval":
         arguments.copies, arguments.shared_blocks = 1, 0  # what evaluation is
     if arguments.what == "data":
@@ -300,11 +305,9 @@ def main() -> int:
             rows = _rows(measure(steps, arguments.rounds) if steps else _compare(arguments), arguments.batch)
     if arguments.peak:
         peak.show(rows)
-    if arguments.json:
-        shown = {"model": arguments.model, "settings": _settings(arguments), "environment": runtime.environment()}
-        headline = rows[0 if arguments.what == "data" else -1]
-        shown.update({name: headline[name] for name in ("images_per_second", "seconds") if name in headline})
-        write_json(arguments.json, {**shown, "rows": rows})
+    headline = rows[0 if arguments.what == "data" else -1]
+    shown = {name: headline[name] for name in ("images_per_second", "seconds") if name in headline}
+    _write(arguments, {**shown, "rows": rows})
     return runtime.EXIT_DONE
 
 
@@ -334,6 +337,25 @@ def _rows(seconds: dict[str, list[float]], batch: int) -> list[dict]:
             flush=True,
         )
     return rows
+
+
+def _memory(arguments: argparse.Namespace) -> int:
+    if arguments.batch < 1:
+        raise UserError(f"--batch is {arguments.batch}, expected 1 or more")
+    found = memory.measure(arguments)
+    print(memory.table(found))
+    if arguments.json:
+        runtime.prepare_environment()  # what is written down of it
+    _write(arguments, found)
+    return runtime.EXIT_DONE
+
+
+def _write(arguments: argparse.Namespace, found: dict) -> None:
+    """Write what was found as JSON, where that is wanted, with how it was found."""
+    if arguments.json:
+        settings = {name: value for name, value in vars(arguments).items() if name != "json"}
+        shown = {"model": arguments.model, "settings": settings, "environment": runtime.environment()}
+        write_json(arguments.json, {**shown, **found})
 
 
 if __name__ == "__main__":

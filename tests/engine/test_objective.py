@@ -184,18 +184,6 @@ def test_the_start_says_which_variant_it_is():
     assert "drop rates 0.1, 0.3" in _start(**{"rdrop.drop_rates": (0.1, 0.3)})
 
 
-def test_the_memory_estimate_counts_passes():
-    def kept(**fields) -> float:
-        config = _config(**{"train.batch_size": 128, **fields})
-        line = plan.describe_model(models.build(config.model), config)[-1]
-        return float(line.rsplit("activations ", 1)[1].split()[0])
-
-    one = kept(**{"rdrop.copies": 1})
-    assert kept() == pytest.approx(2 * one, rel=0.05)
-    assert kept(**{"rdrop.shared_blocks": 2}) == pytest.approx(1.5 * one, rel=0.05)
-    assert kept(**{"rdrop.unlabelled_batch_size": 128, "data.labels_per_class": 9}) == pytest.approx(4 * one, rel=0.05)
-
-
 def test_a_head_that_was_not_trained_is_warned_about():
     distilled = {"model.name": "vit_n_2_distilled"}
     for heads in ({}, {"model.train_head": "class"}, {"model.train_head": "class", "model.eval_head": "class"}):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 
 import numpy as np
 import pytest
@@ -14,8 +13,7 @@ from configs import default
 from engine import checkpoint, experiment, logs, plan, runtime, trainer, validation
 from engine.diagnosis import Diagnosis
 from engine.signals import StopRequest
-from engine.trainer import Trainer, build_model
-from models import flops
+from engine.trainer import Trainer
 
 
 @pytest.fixture
@@ -278,28 +276,6 @@ def test_a_run_of_a_frozen_part(config, tmp_path, capsys):
     assert {key.partition("/")[0] for key in last.optimizer} == changed
 
 
-def test_memory_follows_what_is_trained_and_kept(config):
-    config = plan.with_classes(plan.with_input(config), 3)
-    config.unlock()
-
-    def sizes(**fields):
-        config.update_from_flattened_dict(fields)
-        line = plan.describe_model(build_model(config), config)[-1]
-        return [float(word.split()[0]) for word in re.split(r": |of which activations ", line)[1:]]
-
-    config.model.update(name="vit_ti_16", image_size=224)
-    parameters = flops.parameters(build_model(config))
-    whole, activations = sizes(**{"optim.name": "adamw"})
-    assert sizes(**{"optim.name": "lamb"})[0] == whole
-    assert sizes(**{"optim.name": "lars"})[0] == sizes(**{"optim.name": "momentum"})[0] < whole
-    recomputed = sizes(**{"train.recompute": True})[1]
-    block, between = 1 / 12, 13 * 197 * 192 * 6 * 2 * 4 / 2**20  # a whole one, and 13 x tokens x width of each pass
-    assert recomputed == pytest.approx(block * activations + between, abs=1)
-    frozen = sizes(**{"train.recompute": False, "model.trainable": "head"})
-    assert frozen[1] < 0.01 * activations
-    assert frozen[0] - frozen[1] == pytest.approx(parameters * 4 / 2**20, abs=1)  # weights without moments
-
-
 def test_milestones_behind_the_end(config, tmp_path):
     config.optim.update(schedule="multi_step", milestones=(10, 16))
     with pytest.raises(UserError, match=r"milestones is \(10, 16\), but the run has 16 steps"):
@@ -316,6 +292,6 @@ def test_recompute_needs_blocks(config, tmp_path):
 def test_dry_run_takes_one_step(config, capsys):
     assert experiment.dry_run({"": config}) == runtime.EXIT_DONE
     text = capsys.readouterr().out
-    for part in ("parameters:", "multiply-adds:", "memory a card", "one step on 2 made-up images"):
+    for part in ("parameters:", "multiply-adds:", "memory a process", "a GPU of", "one step on 2 made-up images"):
         assert part in text
     assert np.isfinite(float(text.rsplit("kl ", 1)[1]))

@@ -118,6 +118,8 @@ def test_it_takes_turns():
         (["cost", "--peer", "timm"], "--peer has no meaning for cost"),
         (["eval", "--peak"], "--peak has a meaning for train alone"),
         (["train", "--precision", "bfloat16"], "--precision has no meaning for train"),
+        (["memory", "--batch", "0"], "--batch is 0, expected 1 or more"),
+        (["memory", "--model", "vit_n_3"], "model 'vit_n_3' is not known"),
     ],
 )
 def test_mistakes_are_one_line(words, message):
@@ -160,3 +162,49 @@ def test_a_smaller_depth_keeps_the_last_blocks():
     assert len(training.model.blocks) == 2
     assert training.model.blocks[-1].queries == 1
     assert training.step() > 0
+
+
+def test_memory_of_a_step(tmp_path):
+    """Each batch in a process of its own; the line goes through what was measured."""
+    path = tmp_path / "memory.json"
+    words = ["--model", "vit_n_2", "--batch", "2", "--recompute", "--json", path]
+    done = run_program("-m", "tools.benchmark", "memory", *words)
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["2", "4", "6", "an", "beside"]
+    found = json.loads(path.read_text())
+    assert found["settings"]["recompute"]
+    assert [(row["batch"], len(row["peaks"])) for row in found["rows"]] == [(2, 1), (4, 1), (6, 1)]
+    assert all(peak > found["estimate"]["constant"] > 4 * 70_000 * 4 for row in found["rows"] for peak in row["peaks"])
+    first, middle, last = (row["peaks"][0] for row in found["rows"])
+    assert found["image"] == pytest.approx((last - first) / 4, abs=1)
+    assert found["constant"] + 4 * found["image"] == pytest.approx((first + middle + last) / 3, rel=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("operators", ["plain", "auto"])
+def test_the_estimate_of_memory_is_what_is_measured(tmp_path, operators):
+    path = tmp_path / "memory.json"
+    words = ["--model", "vit_ti_16", "--batch", "4", "--operators", operators, "--json", path]
+    assert run_program("-m", "tools.benchmark", "memory", *words).returncode == 0
+    found = json.loads(path.read_text())
+    assert found["image"] == pytest.approx(found["estimate"]["image"], rel=0.1)
+
+
+def test_the_flags_reach_the_config(monkeypatch):
+    words = ["--model", "vit_n_2", "--batch", "3", "--operators", "plain", "--recompute"]
+    monkeypatch.setattr(sys, "argv", ["benchmark", "memory", *words])
+    config = benchmark._config(benchmark._arguments(), 2, 1)
+    assert (config.train.batch_size, config.train.recompute, config.model.operators) == (3, True, "plain")
+    assert (config.rdrop.copies, config.rdrop.shared_blocks) == (2, 1)
+
+
+def test_memory_is_given_back_and_measured():
+    """Half a GB that is freed counts while it is there, and no more after it."""
+    code = "import numpy as np; from tools.measure import memory as m; m._give_back_freed(); before = m._peak();"
+    code += "a = np.ones(2**26); m._reset_peak(); high = m._peak(); del a; m._reset_peak();"
+    code += "print(high - before, m._peak() - before)"
+    done = run_program("-c", code)
+    assert done.returncode == 0, done.stderr
+    high, low = map(int, done.stdout.split())
+    assert high > 0.95 * 2**29
+    assert low < 0.2 * 2**29

@@ -20,6 +20,17 @@ def serve(step: Callable[[], float]) -> None:
         print(f"{_SECONDS}{step()!r}", flush=True)
 
 
+def command(module: str, what: str, options: dict) -> list[str]:
+    """The command that runs a tool with these options; None and False stand for those that are not given."""
+    left_out = ("what", "peer", "json")
+    words = [
+        f"--{name}" if value is True else f"--{name}={value}"
+        for name, value in options.items()
+        if name not in left_out and value is not None and value is not False
+    ]
+    return [sys.executable, "-m", module, what, *words]
+
+
 class Workers:
     """One program in one process or several, which split a batch.
 

@@ -1,0 +1,149 @@
+"""`train.micro_batch=auto`: split the images of a card and step into the largest micro-batches that fit into memory."""
+
+from __future__ import annotations
+
+import gc
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import paddle
+from ml_collections import ConfigDict
+from paddle import nn
+
+from common.errors import UserError
+from engine import distributed, memory, run_folder, runtime, settings
+from engine.memory import gigabytes
+from engine.objective import Objective
+
+# A process on a CPU is larger than what it needs: the C library keeps what is freed, in pieces (`engine/runtime.py`).
+# See `--keep_freed` of tools/benchmark_memory.py.
+_PIECES = 1.5
+_CGROUPS = Path("/sys/fs/cgroup")
+_OF_GROUP = Path("/proc/self/cgroup")
+_LIMITS = {  # of a control group: the file of its limit, of what is used, and what of this can be taken back
+    "memory.max": ("memory.current", "inactive_file"),
+    "memory.limit_in_bytes": ("memory.usage_in_bytes", "total_inactive_file"),
+}
+
+
+def resolve(config: ConfigDict, make_model: Callable[[ConfigDict], nn.Layer], folder: Path | None = None) -> ConfigDict:
+    """The config with `train.batch_size` and `train.accumulation_steps` of the split, the same on all processes.
+
+    A run that has begun goes on with the split that it began with, wherever that is, so that its bits stay the same.
+
+    Args:
+        config: with the model's input and the number of classes filled in.
+        make_model: gives the config's model.
+        folder: of the run, which may be there already; None: it begins.
+
+    Raises:
+        UserError: on all processes, where another split would be another objective, or not one image fits into the
+            memory of one of them.
+    """
+    train = config.train
+    if not train.micro_batch:
+        return config
+    batch = train.batch_size * train.accumulation_steps
+    with distributed.together():
+        before = _before(folder) if folder and distributed.is_main() else 0
+    before = int(distributed.from_main(before))
+    if before and batch % before == 0:
+        part, reason = before, "as the run began"
+    else:
+        part, reason = _largest(config, make_model, batch)
+    distributed.say(
+        f"train.micro_batch=auto: {part} images x {batch // part} accumulation for the {batch} of a card and step, "
+        f"{reason}"
+    )
+    return settings.changed(config, {"train.batch_size": part, "train.accumulation_steps": batch // part})
+
+
+def _before(folder: Path) -> int:
+    """The micro-batch that was found when the run in a folder began; 0 where there is none."""
+    if not (folder / run_folder.CONFIG).is_file():
+        return 0
+    train = run_folder.read_config(folder).train
+    return train.batch_size if train.micro_batch else 0
+
+
+def _largest(config: ConfigDict, make_model: Callable[[ConfigDict], nn.Layer], batch: int) -> tuple[int, str]:
+    """The largest micro-batch that fits on all processes, and why."""
+    with distributed.together():
+        room = available()  # before there is a model, whose weights the estimate counts
+        model = make_model(config)
+        if Objective(config).by_micro_batch(model):
+            raise UserError(
+                "train.micro_batch=auto would change the objective: batch norms, mixing, images without labels and "
+                "presets that sum KL depend on the micro-batch; set train.batch_size and train.accumulation_steps"
+            )
+        needed = _needed(model, config)
+        del model
+        gc.collect()  # it must not stand beside the run's own
+        if not needed.fits(room):
+            raise UserError(
+                f"train.micro_batch=auto: not one image fits: a step needs {gigabytes(needed.constant)} + "
+                f"{gigabytes(needed.image)} an image (estimate), 10 % and 1 GB are to stay free, and there are "
+                f"{gigabytes(room)}; set train.recompute=true, or a smaller model or image size"
+            )
+    others = [json.loads(text) for text in distributed.exchange(json.dumps([needed.fits(room), room]))]
+    most, room = min(others)
+    reason = (
+        f"which fit into {gigabytes(room)} (estimate: {gigabytes(needed.constant)} + {gigabytes(needed.image)} each)"
+    )
+    return memory.largest_part(batch, most), reason
+
+
+def _needed(model: nn.Layer, config: ConfigDict) -> memory.Estimate:
+    found = memory.estimate(model, config)
+    return found._replace(image=round(_PIECES * found.image)) if paddle.get_device() == "cpu" else found
+
+
+def available() -> float:
+    """Bytes of memory that this process may have: of its GPU, or its share of what is free on the machine."""
+    if paddle.get_device() != "cpu":
+        total = paddle.device.cuda.get_device_properties().total_memory
+        return total - paddle.device.cuda.memory_allocated()
+    return min(_free_of_machine(), _free_of_groups()) / runtime.local_processes()
+
+
+def _free_of_machine() -> float:
+    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+        name, _, value = line.partition(":")
+        if name == "MemAvailable":
+            return int(value.split()[0]) * 1024
+    raise UserError("train.micro_batch=auto: /proc/meminfo does not say how much memory is free; leave it empty")
+
+
+def _free_of_groups() -> float:
+    """What the limits of the control groups of this process leave, such as a container's; infinite for none."""
+    return min((free for folder in _groups() if (free := _free_of_group(folder)) is not None), default=float("inf"))
+
+
+def _groups() -> list[Path]:
+    """The folders of the groups with a part in memory, with all above them."""
+    try:
+        lines = _OF_GROUP.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return []
+    found = []
+    for line in lines:
+        number, controllers, path = line.split(":", 2)
+        root = _CGROUPS if number == "0" else _CGROUPS / "memory"
+        if number == "0" or "memory" in controllers.split(","):
+            own = root / path.strip("/")
+            found += [own, *(above for above in own.parents if above.is_relative_to(root))]
+    return found
+
+
+def _free_of_group(folder: Path) -> int | None:
+    for name, (used, reclaimable) in _LIMITS.items():
+        try:
+            limit, taken = (folder / name).read_text(encoding="ascii"), int((folder / used).read_text(encoding="ascii"))
+            rows = (line.split() for line in (folder / "memory.stat").read_text(encoding="ascii").splitlines())
+            back = {row[0]: int(row[1]) for row in rows}.get(reclaimable, 0)
+        except (OSError, ValueError):  # there is no such group, or it is not to be read
+            continue
+        if limit.strip().isdigit():
+            return max(0, int(limit) - taken + back)
+    return None
