@@ -16,6 +16,7 @@ from models.flops import ATTENTION
 from models.multipass import MultiPass
 from models.norms import BATCH_NORMS
 from models.operators import plain
+from models.vit import Attention
 
 _FLOAT, _HALF = 4, 2  # bytes
 
@@ -55,7 +56,7 @@ def kept_on_gpu(model: MultiPass, image_size: int, copies: int, half: str = "") 
         copies: of each image.
         half: Paddle's level of mixed precision, O1 or O2; empty: none. Tensors are then half as large but for masks
             and, in O1, what goes into layer norms (which take float32) and attention weights (whose softmax does, and
-            of which products take a copy).
+            of which products take a copy). ViT's are not kept at all, since attention is fused.
     """
     before = model.joined, model._operators
     model.joined, model._operators = True, plain
@@ -81,7 +82,7 @@ class _Pass:
         self.first: Tensor | None = None  # what goes into the first of them: it holds what comes before
         self.left, self.boundaries, self.ends = 0, 0, 0
         self.blocks: list[int] = []
-        self.masks, self.normed, self.weights, self.dropped = 0, 0, 0, 0  # values
+        self.masks, self.normed, self.weights, self.dropped, self.fused = 0, 0, 0, 0, 0  # values
 
     def run(self, image_size: int, images: int, copies: int) -> _Pass:
         """Take made-up images through the model."""
@@ -106,7 +107,7 @@ class _Pass:
     def in_half(self, level: str) -> Kept:
         """What it would be in mixed precision."""
         found = self.kept()
-        size = (found.whole - self.masks) / 2 + self.masks
+        size = (found.whole - self.masks - _FLOAT * self.fused) / 2 + self.masks
         if level == "O1":
             size += _HALF * (self.normed + self.dropped) + _FLOAT * self.weights
         share = size / max(found.whole, 1)
@@ -150,6 +151,8 @@ class _Pass:
             weights = heads * output.shape[0] * output.shape[1] * inputs[0].shape[1]
             if layer.attn_drop.rate:
                 self.dropped += weights
+            elif isinstance(layer, Attention):
+                self.fused += weights
             else:
                 self.weights += weights
 

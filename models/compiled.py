@@ -381,12 +381,22 @@ def _add_last(x, for_branch, sums):
 
 
 @_compile()
-def _add_first(x, weights, mean, scale, normed, for_first, sums):
-    """Add the gradients for the first linear layer, whose input is the norm of `x`, for which `normed` is room."""
+def _first(x, weights, epsilon, mean, scale, room, out):
+    """The norm of `x` and the first linear layer; `room` is as large as `x`."""
+    layer_norm(x, weights.norm_weight, weights.norm_bias, epsilon, mean, scale, room)
+    _copies(weights.first_bias, out)
+    _product(room, weights.first_weight, 1, 1, out)
+
+
+@_compile()
+def _first_gradient(x, weights, mean, scale, for_first, upper, room, out, sums):
+    """Add the gradients for the first linear layer and the norm; `out` is that for `x` and, of the rest, `upper`."""
     add_rows(for_first, sums.first_bias)
     if sums.first_weight.size:
-        _normed(x, weights.norm_weight, weights.norm_bias, mean, scale, normed)
-        _product(normed.T, for_first, 1, 1, sums.first_weight)
+        _normed(x, weights.norm_weight, weights.norm_bias, mean, scale, room)
+        _product(room.T, for_first, 1, 1, sums.first_weight)
+    _product(for_first, weights.first_weight.T, 1, 0, room)
+    layer_norm_gradient(x, weights.norm_weight, mean, scale, room, upper, out, sums.norm_weight, sums.norm_bias)
 
 
 class Windows(NamedTuple):
@@ -444,7 +454,7 @@ def attention(begin, end, x, weights, epsilon, heads, windows, noise, inside, al
     tokens, width, queries = x.shape[1], x.shape[2], out.shape[1]
     length, kept = windows.bias.shape[1] or tokens, inside.first.size > 0
     asked, ordered = min(length, queries), windows.order.size > 0
-    normed, branch = np.empty((tokens, width), _F), np.empty((queries, width), _F)
+    room, branch = np.empty((tokens, width), _F), np.empty((queries, width), _F)
     own_qkv, own_mixed = np.empty((tokens, 3 * width), _F), np.empty((queries, width), _F)
     scores, own_attended = np.empty((asked, length), _F), np.empty((asked, length), _F)
     apart = tokens if ordered else 0
@@ -454,9 +464,7 @@ def attention(begin, end, x, weights, epsilon, heads, windows, noise, inside, al
             _taken(x[i], windows.order, taken)
         own, result = (taken, given) if ordered else (x[i], out[i])
         qkv, mixed = (inside.first[i], all_mixed[i]) if kept else (own_qkv, own_mixed)
-        layer_norm(own, weights.norm_weight, weights.norm_bias, epsilon, inside.mean[i], inside.scale[i], normed)
-        _copies(weights.first_bias, qkv)
-        _product(normed, weights.first_weight, 1, 1, qkv)
+        _first(own, weights, epsilon, inside.mean[i], inside.scale[i], room, qkv)
         for window in range(tokens // length):
             place = i * (tokens // length) + window
             rows, target = qkv[window * length : (window + 1) * length], mixed[window * asked : (window + 1) * asked]
@@ -485,7 +493,7 @@ def attention_gradient(
     tokens, width, queries = x.shape[1], x.shape[2], upper.shape[1]
     factor, length = _F(width // heads) ** -_HALF, windows.bias.shape[1] or tokens
     asked, ordered = min(length, queries), windows.order.size > 0
-    normed, for_normed = np.empty((tokens, width), _F), np.empty((tokens, width), _F)
+    room = np.empty((tokens, width), _F)
     for_branch, for_mixed = np.empty((queries, width), _F), np.empty((queries, width), _F)
     dropped, for_dropped = np.empty((asked, length), _F), np.empty((asked, length), _F)
     for_attended, for_scores = np.empty((asked, length), _F), np.empty((asked, length), _F)
@@ -524,19 +532,7 @@ def attention_gradient(
                     _add(for_scores, for_bias[head])
                 _product(for_scores, k, factor, 0, for_q)
                 _product(for_scores.T, q, factor, 0, for_k)
-        _add_first(own, weights, inside.mean[i], inside.scale[i], normed, for_qkv, sums)
-        _product(for_qkv, weights.first_weight.T, 1, 0, for_normed)
-        layer_norm_gradient(
-            own,
-            weights.norm_weight,
-            inside.mean[i],
-            inside.scale[i],
-            for_normed,
-            up,
-            result,
-            sums.norm_weight,
-            sums.norm_bias,
-        )
+        _first_gradient(own, weights, inside.mean[i], inside.scale[i], for_qkv, up, room, result, sums)
         if ordered:
             _put_back(given, windows.order, out[i])
     set_own_threads(before)
@@ -591,9 +587,7 @@ def talking_attention(begin, end, x, weights, epsilon, heads, talking, noise, in
         qkv, mixed = (inside.first[i], all_mixed[i]) if kept else (own_qkv, own_mixed)
         attended = all_attended[i] if kept else own_attended
         flat = attended.reshape(heads, tokens * tokens)
-        layer_norm(x[i], weights.norm_weight, weights.norm_bias, epsilon, inside.mean[i], inside.scale[i], normed)
-        _copies(weights.first_bias, qkv)
-        _product(normed, weights.first_weight, 1, 1, qkv)
+        _first(x[i], weights, epsilon, inside.mean[i], inside.scale[i], normed, qkv)
         for a in range(0, tokens, size):
             b = min(a + size, tokens)
             some = heads * (b - a) * tokens
@@ -625,7 +619,7 @@ def talking_attention_gradient(
     before = set_own_threads(np.int32(1))
     tokens, width = x.shape[1], x.shape[2]
     factor, size = _F(width // heads) ** -_HALF, min(_QUERIES, tokens)
-    normed, for_normed = np.empty((tokens, width), _F), np.empty((tokens, width), _F)
+    normed = np.empty((tokens, width), _F)
     for_branch, for_mixed = np.empty((tokens, width), _F), np.empty((tokens, width), _F)
     for_qkv = np.empty((tokens, 3 * width), _F)
     rooms = np.empty((4, heads * size * tokens), _F)
@@ -671,19 +665,7 @@ def talking_attention_gradient(
                 for_scores = third[head].reshape(b - a, tokens)
                 _product(for_scores, k, factor, 0, for_q)
                 _product(for_scores.T, q, factor, added, for_k)
-        _add_first(x[i], weights, inside.mean[i], inside.scale[i], normed, for_qkv, sums)
-        _product(for_qkv, weights.first_weight.T, 1, 0, for_normed)
-        layer_norm_gradient(
-            x[i],
-            weights.norm_weight,
-            inside.mean[i],
-            inside.scale[i],
-            for_normed,
-            upper[i],
-            out[i],
-            sums.norm_weight,
-            sums.norm_bias,
-        )
+        _first_gradient(x[i], weights, inside.mean[i], inside.scale[i], for_qkv, upper[i], normed, out[i], sums)
     set_own_threads(before)
 
 
@@ -713,13 +695,12 @@ def mlp_gradient(begin, end, x, weights, noise, inside, upper, out, sums):
     before = set_own_threads(np.int32(1))
     width, hidden = x.shape[1], weights.first_bias.size
     size = min(_FEW if hidden <= _NARROW else _MANY, end - begin)
-    all_normed, all_for_normed = np.empty((size, width), _F), np.empty((size, width), _F)
-    all_for_branch = np.empty((size, width), _F)
+    all_room, all_for_branch = np.empty((size, width), _F), np.empty((size, width), _F)
     all_active, all_for_first = np.empty((size, hidden), _F), np.empty((size, hidden), _F)
     all_for_active = np.empty((size, hidden), _F)
     for a in range(begin, end, size):
         b = min(a + size, end)
-        normed, for_normed, for_branch = all_normed[: b - a], all_for_normed[: b - a], all_for_branch[: b - a]
+        room, for_branch = all_room[: b - a], all_for_branch[: b - a]
         active, for_active, for_first = all_active[: b - a], all_for_active[: b - a], all_for_first[: b - a]
         masked(upper[a:b], noise.keep[a:b], noise.scale[a:b], for_branch)
         _product(for_branch, weights.last_weight.T, 1, 0, for_active)
@@ -733,17 +714,7 @@ def mlp_gradient(begin, end, x, weights, noise, inside, upper, out, sums):
             for_first,
         )
         _add_last(active, for_branch, sums)
-        _add_first(x[a:b], weights, inside.mean[a:b], inside.scale[a:b], normed, for_first, sums)
-        _product(for_first, weights.first_weight.T, 1, 0, for_normed)
-        layer_norm_gradient(
-            x[a:b],
-            weights.norm_weight,
-            inside.mean[a:b],
-            inside.scale[a:b],
-            for_normed,
-            upper[a:b],
-            out[a:b],
-            sums.norm_weight,
-            sums.norm_bias,
+        _first_gradient(
+            x[a:b], weights, inside.mean[a:b], inside.scale[a:b], for_first, upper[a:b], room, out[a:b], sums
         )
     set_own_threads(before)

@@ -95,8 +95,9 @@ def _replaceable(layers: Iterable[nn.Layer]) -> bool:
 
 def fuses_attention(x: Tensor, drop: nn.Layer) -> bool:
     """Whether one kernel takes the place of attention's products: on a GPU in half precision, without dropout in it."""
-    fits = x.place.is_gpu_place() and x.dtype in (paddle.float16, paddle.bfloat16)
-    return fits and not (drop.training and drop.active)
+    if not paddle.in_dynamic_mode() or (drop.training and drop.active):
+        return False
+    return x.place.is_gpu_place() and x.dtype in (paddle.float16, paddle.bfloat16)
 
 
 def attention_branch(x: Tensor, norm: nn.LayerNorm, attention: nn.Layer, path: nn.Layer, queries: int) -> Tensor:

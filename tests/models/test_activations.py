@@ -64,8 +64,8 @@ _MASKS = 1 + 4 + 1
     ("half", "values", "maps"),
     [
         ("", 4 * _FLOATS, 4),
-        ("O2", 2 * _FLOATS, 2),
-        ("O1", 2 * _FLOATS + 2 * 2, 6),  # what goes into the norms is float32; the weights are, beside a copy
+        ("O2", 2 * _FLOATS, 0),  # attention is fused
+        ("O1", 2 * _FLOATS + 2 * 2, 0),  # what goes into the norms is float32
     ],
 )
 def test_what_a_gpu_keeps(half, values, maps):
