@@ -15,8 +15,8 @@ from common.errors import UserError
 from models.dropout import batch_copies, random_layers, replay, silence
 from models.operators import describe_form, fast_for, plain
 
-# Elements of the tokens of all copies up to which they go through together on a CPU. Beyond, one after the other is
-# faster: what a layer leaves behind is still in the cache when the next one reads it.
+# Elements of the tokens of all copies up to which they go through Paddle's operators together on a CPU. Beyond, one
+# after the other is faster: what a layer leaves behind is still in the cache when the next one reads it.
 _CACHED = 1 << 18
 
 

@@ -8,6 +8,7 @@
     python -m tools.benchmark checkpoint --model vit_s_16 --batch 8 --optimizer adamw
     python -m tools.benchmark growth --model deit_ti --batch 2 --optimizer momentum
     python -m tools.benchmark data --image_size 384 --batch 64 --data_root tiny-imagenet-200.zip
+    python -m tools.benchmark startup --rounds 5
     python -m tools.benchmark memory --model vit_b_16_384 --batch 1 --operators plain --recompute
 
 `cost` takes turns: in each round a step of plain cross-entropy, one of R-Drop, and one of R-Drop with shared blocks, on
@@ -21,6 +22,8 @@ process of its own: what an image needs, and what there is beside the images (se
 
 `train` and `eval` with `--peer timm` take turns with PyTorch and timm (install both), each side in one process and in
 one for each core; the better one of each counts.
+
+`startup` runs `python main.py` with one step: the seconds until it begins, and of all.
 
 `data` is without a model: the images that one core reads and transforms, beside stock transforms. Times the workers, it
 is what a GPU has to wait for, or not.
@@ -39,12 +42,12 @@ from pathlib import Path
 from common.errors import UserError
 from common.files import write_json
 from engine import runtime, validation
-from tools.measure import growth, memory, peak, peer_timm, turns
+from tools.measure import growth, memory, peak, peer_timm, startup, turns
 
 
 def _arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser = runtime.ArgumentParser("tools.benchmark", __doc__)
-    parser.add_argument("what", choices=("train", "eval", "cost", "checkpoint", "growth", "data", "memory"))
+    parser.add_argument("what", choices=("train", "eval", "cost", "checkpoint", "growth", "data", "memory", "startup"))
     parser.add_argument("--model", default="vit_ti_16", help="a name of models.MODELS")
     parser.add_argument("--image_size", type=int, default=0, help="in pixels; 0: the model's own")
     parser.add_argument("--batch", type=int, default=8, help="images of a step, each passing `copies` times")
@@ -297,6 +300,8 @@ def main() -> int:
         return _serve(arguments)
     if arguments.what == "data":
         rows = _data(arguments)
+    elif arguments.what == "startup":
+        rows = _startup(arguments)
     elif arguments.what == "growth":
         rows = _growth(arguments)
     else:
@@ -319,6 +324,16 @@ def _data(arguments: argparse.Namespace) -> list[dict]:
     for name, steps in loading.groups(config, arguments.data_root).items():
         print(f"{name}:", flush=True)
         rows += [{"group": name, **row} for row in _rows(measure(steps, arguments.rounds), arguments.batch)]
+    return rows
+
+
+def _startup(arguments: argparse.Namespace) -> list[dict]:
+    """The rows of `startup`; they are printed, too."""
+    rows = [{"name": name, "seconds": found} for name, found in startup.seconds(arguments.rounds).items()]
+    for row in rows:
+        found = row["seconds"]
+        spread = f"({min(found):.2f} to {max(found):.2f})"
+        print(f"{row['name']:28} {statistics.median(found):8.2f} s  {spread}  n = {len(found)}")
     return rows
 
 

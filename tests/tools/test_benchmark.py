@@ -208,3 +208,11 @@ def test_memory_is_given_back_and_measured():
     high, low = map(int, done.stdout.split())
     assert high > 0.95 * 2**29
     assert low < 0.2 * 2**29
+
+
+def test_startup(tmp_path):
+    path = tmp_path / "startup.json"
+    done = run_program("-m", "tools.benchmark", "startup", "--rounds", "1", "--json", path)
+    assert done.returncode == 0, done.stderr
+    begun, whole = (row["seconds"][0] for row in json.loads(path.read_text())["rows"])
+    assert 0 < begun < whole
