@@ -10,7 +10,7 @@ import paddle
 import pytest
 
 from common import threads
-from models import fast_operators, memory, operators, vit
+from models import blas, fast_operators, memory, operators, vit
 from models.dropout import Dropout, DropRates, batch_copies
 
 _IMAGES, _TOKENS, _WIDTH, _HEADS = 4, 19, 24, 3
@@ -305,3 +305,12 @@ def test_a_missing_library_is_named(monkeypatch):
         np.testing.assert_allclose(operators.gelu(x).numpy(), expected, atol=1e-6)
     finally:
         operators._fast_operators.cache_clear()
+
+
+def test_what_compiled_operators_need(monkeypatch, tmp_path):
+    monkeypatch.setattr(paddle, "__file__", str(tmp_path / "__init__.py"))
+    with pytest.raises(ImportError, match="no matrix library is known in"):
+        blas._library()
+    monkeypatch.setattr(blas.config, "DISABLE_JIT", True)
+    with pytest.raises(ImportError, match="NUMBA_DISABLE_JIT is set"):
+        blas._library()
