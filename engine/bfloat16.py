@@ -14,6 +14,7 @@ import paddle
 from paddle import Tensor, inference, nn
 
 from common.errors import UserError
+from models.memory import view
 from models.multipass import MultiPass
 from models.operators import plain
 
@@ -49,7 +50,7 @@ class Predictor:
     def __call__(self, images: Tensor) -> Tensor:
         given = self._run.get_input_handle(self._run.get_input_names()[0])
         given.reshape(images.shape)
-        given.copy_from_cpu(images.numpy())
+        given.copy_from_cpu(view(images.contiguous()))
         self._run.run()
         return paddle.to_tensor(self._run.get_output_handle(self._run.get_output_names()[0]).copy_to_cpu())
 

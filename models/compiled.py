@@ -41,7 +41,7 @@ _T4, _T5, _T6, _T7 = _F(0.40677767992019653), _F(-0.3494378328323364), _F(0.4593
 _DENSITY = _F(1 / math.sqrt(2 * math.pi))
 _BYTES = 4  # of a number
 _ROW_MAJOR, _AS_IS, _TRANSPOSED = np.int32(101), np.int32(111), np.int32(112)  # CBLAS's words
-_FEW, _MANY = 160, 256  # rows of an MLP at a time: what is between its layers should fit in 2 MB of cache
+_FEW, _MANY = 160, 256  # rows at a time: what is between the layers of a branch should fit in 2 MB of cache
 _NARROW = 1024  # of its hidden width
 _QUERIES = 48  # that are looked at together where heads talk
 
@@ -389,14 +389,31 @@ def _first(x, weights, epsilon, mean, scale, room, out):
 
 
 @_compile()
-def _first_gradient(x, weights, mean, scale, for_first, upper, room, out, sums):
-    """Add the gradients for the first linear layer and the norm; `out` is that for `x` and, of the rest, `upper`."""
+def _first_gradient(x, weights, mean, scale, for_first, room, sums):
+    """Add the gradients for the first linear layer; that for the norm of `x` is in `room`, which is as large, then."""
     add_rows(for_first, sums.first_bias)
     if sums.first_weight.size:
         _normed(x, weights.norm_weight, weights.norm_bias, mean, scale, room)
         _product(room.T, for_first, 1, 1, sums.first_weight)
     _product(for_first, weights.first_weight.T, 1, 0, room)
-    layer_norm_gradient(x, weights.norm_weight, mean, scale, room, upper, out, sums.norm_weight, sums.norm_bias)
+
+
+@_compile()
+def _norm_gradient(x, weights, mean, scale, for_normed, upper, out, sums):
+    """From the gradient of the norm, that for `x`, to which `upper` is added, of the rows that it has."""
+    layer_norm_gradient(x, weights.norm_weight, mean, scale, for_normed, upper, out, sums.norm_weight, sums.norm_bias)
+
+
+@_compile()
+def _rows(x):
+    """`(B, N, D)` as `(B * N, D)`."""
+    return x.reshape(x.shape[0] * x.shape[1], x.shape[2])
+
+
+@_compile()
+def _images_together(tokens, begin, end):
+    """How many images of few tokens share a product."""
+    return min(max(1, _MANY // tokens), end - begin)
 
 
 class Windows(NamedTuple):
@@ -452,22 +469,25 @@ def attention(begin, end, x, weights, epsilon, heads, windows, noise, inside, al
     """
     before = set_own_threads(np.int32(1))
     tokens, width, queries = x.shape[1], x.shape[2], out.shape[1]
-    length, kept = windows.bias.shape[1] or tokens, inside.first.size > 0
-    asked, ordered = min(length, queries), windows.order.size > 0
-    room, branch = np.empty((tokens, width), _F), np.empty((queries, width), _F)
-    own_qkv, own_mixed = np.empty((tokens, 3 * width), _F), np.empty((queries, width), _F)
+    length, kept, ordered = windows.bias.shape[1] or tokens, inside.first.size > 0, windows.order.size > 0
+    parts, asked, size = tokens // length, min(length, queries), _images_together(tokens, begin, end)
+    room, taken = np.empty((size, tokens, width), _F), np.empty((size if ordered else 0, tokens, width), _F)
+    branch, own_mixed = np.empty((size, queries, width), _F), np.empty((size, queries, width), _F)
+    own_qkv, given = np.empty((size, tokens, 3 * width), _F), np.empty((queries if ordered else 0, width), _F)
     scores, own_attended = np.empty((asked, length), _F), np.empty((asked, length), _F)
-    apart = tokens if ordered else 0
-    taken, given = np.empty((apart, width), _F), np.empty((apart, width), _F)
-    for i in range(begin, end):
+    for a in range(begin, end, size):
+        b = min(a + size, end)
         if ordered:
-            _taken(x[i], windows.order, taken)
-        own, result = (taken, given) if ordered else (x[i], out[i])
-        qkv, mixed = (inside.first[i], all_mixed[i]) if kept else (own_qkv, own_mixed)
-        _first(own, weights, epsilon, inside.mean[i], inside.scale[i], room, qkv)
-        for window in range(tokens // length):
-            place = i * (tokens // length) + window
-            rows, target = qkv[window * length : (window + 1) * length], mixed[window * asked : (window + 1) * asked]
+            for i in range(a, b):
+                _taken(x[i], windows.order, taken[i - a])
+        own = taken[: b - a] if ordered else x[a:b]
+        qkv, mixed = (inside.first[a:b], all_mixed[a:b]) if kept else (own_qkv[: b - a], own_mixed[: b - a])
+        mean, scale = inside.mean[a:b].reshape(-1), inside.scale[a:b].reshape(-1)
+        _first(_rows(own), weights, epsilon, mean, scale, _rows(room[: b - a]), _rows(qkv))
+        for place in range(a * parts, b * parts):
+            i, window = place // parts - a, place % parts
+            rows = qkv[i, window * length : (window + 1) * length]
+            target = mixed[i, window * asked : (window + 1) * asked]
             for head in range(heads):
                 q, k, v = _head(rows, 0, heads, head)[:asked], _head(rows, 1, heads, head), _head(rows, 2, heads, head)
                 attended = all_attended[head, place] if kept else own_attended
@@ -477,10 +497,12 @@ def attention(begin, end, x, weights, epsilon, heads, windows, noise, inside, al
                     masked(attended, noise.inner_keep[head, place], noise.inner_scale[head, place], scores)
                     attended = scores
                 _product(attended, v, 1, 0, _own(target, heads, head))
-        _product(mixed, weights.last_weight, 1, 0, branch)
-        _residual(own, branch, weights.last_bias, noise.keep[i], noise.scale[i], result)
-        if ordered:
-            _put_back(given, windows.order, out[i])
+        _product(_rows(mixed), weights.last_weight, 1, 0, _rows(branch[: b - a]))
+        for i in range(a, b):
+            result = given if ordered else out[i]
+            _residual(own[i - a], branch[i - a], weights.last_bias, noise.keep[i], noise.scale[i], result)
+            if ordered:
+                _put_back(given, windows.order, out[i])
     set_own_threads(before)
 
 
@@ -491,28 +513,30 @@ def attention_gradient(
     """The gradient `out` for images `begin` to `end` from `upper`; those for parameters are added to the others."""
     before = set_own_threads(np.int32(1))
     tokens, width, queries = x.shape[1], x.shape[2], upper.shape[1]
-    factor, length = _F(width // heads) ** -_HALF, windows.bias.shape[1] or tokens
-    asked, ordered = min(length, queries), windows.order.size > 0
-    room = np.empty((tokens, width), _F)
-    for_branch, for_mixed = np.empty((queries, width), _F), np.empty((queries, width), _F)
+    factor, length, ordered = _F(width // heads) ** -_HALF, windows.bias.shape[1] or tokens, windows.order.size > 0
+    parts, asked, size = tokens // length, min(length, queries), _images_together(tokens, begin, end)
+    room, apart = np.empty((size, tokens, width), _F), size if ordered else 0
+    taken, taken_upper = np.empty((apart, tokens, width), _F), np.empty((apart, tokens, width), _F)
+    for_branch, for_mixed = np.empty((size, queries, width), _F), np.empty((size, queries, width), _F)
     dropped, for_dropped = np.empty((asked, length), _F), np.empty((asked, length), _F)
     for_attended, for_scores = np.empty((asked, length), _F), np.empty((asked, length), _F)
-    for_qkv = np.zeros((tokens, 3 * width), _F)
-    apart = tokens if ordered else 0
-    taken, taken_upper, given = np.empty((apart, width), _F), np.empty((apart, width), _F), np.empty((apart, width), _F)
-    for i in range(begin, end):
+    for_qkv, given = np.zeros((size, tokens, 3 * width), _F), np.empty((tokens if ordered else 0, width), _F)
+    for a in range(begin, end, size):
+        b = min(a + size, end)
         if ordered:
-            _taken(x[i], windows.order, taken)
-            _taken(upper[i], windows.order, taken_upper)
-        own, up, result = (taken, taken_upper, given) if ordered else (x[i], upper[i], out[i])
-        masked(up, noise.keep[i], noise.scale[i], for_branch)
-        _add_last(all_mixed[i], for_branch, sums)
-        _product(for_branch, weights.last_weight.T, 1, 0, for_mixed)
-        for window in range(tokens // length):
-            place = i * (tokens // length) + window
-            rows = inside.first[i, window * length : (window + 1) * length]
-            for_rows = for_qkv[window * length : (window + 1) * length]
-            for_target = for_mixed[window * asked : (window + 1) * asked]
+            for i in range(a, b):
+                _taken(x[i], windows.order, taken[i - a])
+                _taken(upper[i], windows.order, taken_upper[i - a])
+        own, up = (taken[: b - a], taken_upper[: b - a]) if ordered else (x[a:b], upper[a:b])
+        for i in range(a, b):
+            masked(up[i - a], noise.keep[i], noise.scale[i], for_branch[i - a])
+        _add_last(_rows(all_mixed[a:b]), _rows(for_branch[: b - a]), sums)
+        _product(_rows(for_branch[: b - a]), weights.last_weight.T, 1, 0, _rows(for_mixed[: b - a]))
+        for place in range(a * parts, b * parts):
+            i, window = place // parts - a, place % parts
+            rows = inside.first[a + i, window * length : (window + 1) * length]
+            for_rows = for_qkv[i, window * length : (window + 1) * length]
+            for_target = for_mixed[i, window * asked : (window + 1) * asked]
             for head in range(heads):
                 q, k, v = _head(rows, 0, heads, head)[:asked], _head(rows, 1, heads, head), _head(rows, 2, heads, head)
                 for_q, for_k = _head(for_rows, 0, heads, head)[:asked], _head(for_rows, 1, heads, head)
@@ -532,9 +556,13 @@ def attention_gradient(
                     _add(for_scores, for_bias[head])
                 _product(for_scores, k, factor, 0, for_q)
                 _product(for_scores.T, q, factor, 0, for_k)
-        _first_gradient(own, weights, inside.mean[i], inside.scale[i], for_qkv, up, room, result, sums)
-        if ordered:
-            _put_back(given, windows.order, out[i])
+        mean, deviation = inside.mean[a:b].reshape(-1), inside.scale[a:b].reshape(-1)
+        _first_gradient(_rows(own), weights, mean, deviation, _rows(for_qkv[: b - a]), _rows(room[: b - a]), sums)
+        for i in range(a, b):
+            result = given if ordered else out[i]
+            _norm_gradient(own[i - a], weights, inside.mean[i], inside.scale[i], room[i - a], up[i - a], result, sums)
+            if ordered:
+                _put_back(given, windows.order, out[i])
     set_own_threads(before)
 
 
@@ -665,7 +693,8 @@ def talking_attention_gradient(
                 for_scores = third[head].reshape(b - a, tokens)
                 _product(for_scores, k, factor, 0, for_q)
                 _product(for_scores.T, q, factor, added, for_k)
-        _first_gradient(x[i], weights, inside.mean[i], inside.scale[i], for_qkv, upper[i], normed, out[i], sums)
+        _first_gradient(x[i], weights, inside.mean[i], inside.scale[i], for_qkv, normed, sums)
+        _norm_gradient(x[i], weights, inside.mean[i], inside.scale[i], normed, upper[i], out[i], sums)
     set_own_threads(before)
 
 
@@ -714,7 +743,7 @@ def mlp_gradient(begin, end, x, weights, noise, inside, upper, out, sums):
             for_first,
         )
         _add_last(active, for_branch, sums)
-        _first_gradient(
-            x[a:b], weights, inside.mean[a:b], inside.scale[a:b], for_first, upper[a:b], room, out[a:b], sums
-        )
+        mean, scale = inside.mean[a:b], inside.scale[a:b]
+        _first_gradient(x[a:b], weights, mean, scale, for_first, room, sums)
+        _norm_gradient(x[a:b], weights, mean, scale, room, upper[a:b], out[a:b], sums)
     set_own_threads(before)
