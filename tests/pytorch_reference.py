@@ -54,7 +54,8 @@ def vit(weights: dict, images, masks: list, depth: int, heads: int):
     Args:
         weights: tensors; those of linear layers are `(in, out)`.
         images: `(B, 3, S, S)`.
-        masks: of all drop layers, in the order of their use; those of the attention are `(H, B, N, N)`.
+        masks: of all drop layers, in the order of their use; those of the attention are `(H, B, N, N)`, those of drop
+            path `(B,)`. Tokens behind those that a mask has are not dropped: they make no difference.
         depth: number of blocks.
         heads: of the attention.
     """
@@ -62,6 +63,12 @@ def vit(weights: dict, images, masks: list, depth: int, heads: int):
     import torch.nn.functional as F
 
     drawn = iter(masks)
+
+    def drop(x):
+        mask = next(drawn)
+        return x * (
+            mask[:, None, None] if mask.ndim == 1 else F.pad(mask, (0, 0, 0, x.shape[-2] - mask.shape[-2]), value=1)
+        )
 
     def linear(x, name):
         return x @ weights[f"{name}.weight"] + weights[f"{name}.bias"]
@@ -72,15 +79,15 @@ def vit(weights: dict, images, masks: list, depth: int, heads: int):
     kernel = weights["patch_embed.proj.weight"]
     patches = F.conv2d(images, kernel, weights["patch_embed.proj.bias"], stride=kernel.shape[-1])
     tokens = [weights["cls_token"].expand(len(images), -1, -1), patches.flatten(2).transpose(1, 2)]
-    x = (torch.cat(tokens, 1) + weights["pos_embed"]) * next(drawn)
+    x = drop(torch.cat(tokens, 1) + weights["pos_embed"])
     for block in (f"blocks.{number}" for number in range(depth)):
         qkv = linear(norm(x, f"{block}.norm1"), f"{block}.attn.qkv").reshape(*x.shape[:2], 3, heads, -1)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, H, N, D/H)
-        attention = torch.softmax(q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5, -1) * next(drawn).transpose(0, 1)
-        mixed = (attention @ v).transpose(1, 2).flatten(2)  # (B, N, D)
-        x = x + linear(mixed, f"{block}.attn.proj") * next(drawn) * next(drawn)
-        hidden = F.gelu(linear(norm(x, f"{block}.norm2"), f"{block}.mlp.fc1")) * next(drawn)
-        x = x + linear(hidden, f"{block}.mlp.fc2") * next(drawn) * next(drawn)
+        attention = torch.softmax(q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5, -1)
+        mixed = (drop(attention.transpose(0, 1)).transpose(0, 1) @ v).transpose(1, 2).flatten(2)  # (B, N, D)
+        x = x + drop(drop(linear(mixed, f"{block}.attn.proj")))
+        hidden = drop(F.gelu(linear(norm(x, f"{block}.norm2"), f"{block}.mlp.fc1")))
+        x = x + drop(drop(linear(hidden, f"{block}.mlp.fc2")))
     return linear(norm(x, "norm")[:, 0], "head")
 
 
