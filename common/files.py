@@ -36,6 +36,15 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def memory_figure(path: str, name: str) -> int | None:
+    """Bytes of memory that a file of the system below /proc gives under a name; None where it does not."""
+    for line in Path(path).read_text(encoding="ascii").splitlines():
+        key, _, value = line.partition(":")
+        if key == name:
+            return int(value.split()[0]) * 1024
+    return None
+
+
 def user_path(path: str) -> Path:
     """A path of the user's, `~` expanded; `Path.expanduser` would raise where it names nobody."""
     return Path(os.path.expanduser(path))

@@ -12,12 +12,13 @@ from ml_collections import ConfigDict
 from paddle import nn
 
 from common.errors import UserError
+from common.files import memory_figure
 from engine import distributed, memory, run_folder, runtime, settings
 from engine.memory import gigabytes
 from engine.objective import Objective
 
 # A process on a CPU is larger than what it needs: the C library keeps what is freed, in pieces (`engine/runtime.py`).
-# See `--keep_freed` of tools/benchmark_memory.py.
+# See `--keep_freed` of tools/measure/memory.py.
 _PIECES = 1.5
 _CGROUPS = Path("/sys/fs/cgroup")
 _OF_GROUP = Path("/proc/self/cgroup")
@@ -108,11 +109,10 @@ def available() -> float:
 
 
 def _free_of_machine() -> float:
-    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-        name, _, value = line.partition(":")
-        if name == "MemAvailable":
-            return int(value.split()[0]) * 1024
-    raise UserError("train.micro_batch=auto: /proc/meminfo does not say how much memory is free; leave it empty")
+    free = memory_figure("/proc/meminfo", "MemAvailable")
+    if free is None:
+        raise UserError("train.micro_batch=auto: /proc/meminfo does not say how much memory is free; leave it empty")
+    return free
 
 
 def _free_of_groups() -> float:

@@ -112,21 +112,6 @@ def _gelu_gradient(x: np.ndarray, upper: np.ndarray, out: np.ndarray) -> None:
     compiled.gelu_gradient(x, *_undisturbed(x), upper, np.empty_like(x), out)
 
 
-class Softmax(PyLayer):
-    @staticmethod
-    def forward(ctx, x):
-        loop = lambda x, out: compiled.softmax(x, np.float32(1), out)  # noqa: E731
-        out = _by_rows(loop, as_rows(x.contiguous())).reshape(x.shape)
-        ctx.save_for_backward(out)
-        return out
-
-    @staticmethod
-    def backward(ctx, gradient):
-        (weights,) = ctx.saved_tensor()
-        loop = lambda weights, upper, out: compiled.softmax_gradient(weights, np.float32(1), upper, out)  # noqa: E731
-        return _by_rows(loop, as_rows(weights), as_rows(gradient.contiguous())).reshape(weights.shape)
-
-
 class LayerNorm(PyLayer):
     @staticmethod
     def forward(ctx, x, weight, bias, epsilon):

@@ -159,11 +159,6 @@ def gelu(x: Tensor) -> Tensor:
     return fast.Gelu.apply(x) if (fast := fast_for(x)) else F.gelu(x)
 
 
-def softmax(x: Tensor) -> Tensor:
-    """Softmax over the last axis."""
-    return fast.Softmax.apply(x) if (fast := fast_for(x)) else F.softmax(x, axis=-1)
-
-
 def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, epsilon: float) -> Tensor:
     """Layer norm over the last axis (Ba et al., arXiv:1607.06450), `weight` and `bias` `(D,)`."""
     if fast := fast_for(x):

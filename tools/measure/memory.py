@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import UserError
+from common.files import memory_figure
 from tools.measure import turns
 
 _TIMES = (1, 2, 3)  # the batch
@@ -61,11 +62,10 @@ def _reset_peak() -> None:
 
 def _peak() -> int:
     """The largest resident memory in bytes."""
-    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-        name, _, value = line.partition(":")
-        if name == "VmHWM":
-            return int(value.split()[0]) * 1024
-    raise UserError("the system does not say how much memory was used (VmHWM in /proc/self/status)")
+    peak = memory_figure("/proc/self/status", "VmHWM")
+    if peak is None:
+        raise UserError("the system does not say how much memory was used (VmHWM in /proc/self/status)")
+    return peak
 
 
 def measure(arguments: argparse.Namespace) -> dict:
