@@ -33,3 +33,11 @@ def test_digests(tmp_path):
     (tmp_path / "file").write_bytes(b"abc")
     assert files.sha256(tmp_path / "file").startswith("ba7816bf8f01cfea")
     assert files.digest(tmp_path / "file", "md5") == "900150983cd24fb0d6963f7d28e17f72"
+
+
+def test_memory_figures_of_the_system(tmp_path):
+    path = tmp_path / "status"
+    path.write_text("Name:\tpython\nVmHWMore:\t   7 kB\nVmHWM:\t   12 kB\n", encoding="ascii")
+    assert files.memory_figure(path, "VmHWM") == 12 * 1024
+    assert files.memory_figure(path, "VmH") is None
+    assert files.memory_figure("/proc/meminfo", "MemAvailable") > 2**20
