@@ -1,6 +1,7 @@
 # The commands of the README. Each makes .venv and installs what it needs on the first call, and nothing on the second.
 PYTHON ?= python3
 BIN := .venv/bin
+TWO_AT_ONCE := -n 2 --dist loadfile
 
 .PHONY: train test test-slow test-paddle-2.6 lint format
 
@@ -8,14 +9,14 @@ train: .venv/installed
 	$(BIN)/python main.py
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(TWO_AT_ONCE)
 
 test-slow: .venv/installed-dev
 	$(BIN)/python -m pytest -m slow
 
 # The version that PyPI's GPU wheel has (requirements-gpu.txt), as its CPU build.
 test-paddle-2.6: .venv-paddle-2.6/installed
-	.venv-paddle-2.6/bin/python -m pytest
+	.venv-paddle-2.6/bin/python -m pytest $(TWO_AT_ONCE)
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
@@ -38,5 +39,5 @@ format: .venv/installed-dev
 .venv-paddle-2.6/installed: requirements-gpu.txt requirements-base.txt
 	$(PYTHON) -m venv .venv-paddle-2.6
 	.venv-paddle-2.6/bin/python -m pip install --quiet --disable-pip-version-check \
-	    paddlepaddle==2.6.2 'numpy<2' 'pytest<10' 'hypothesis<7' -r requirements-base.txt
+	    paddlepaddle==2.6.2 'numpy<2' 'pytest<10' 'pytest-xdist<4' 'hypothesis<7' -r requirements-base.txt
 	touch $@
