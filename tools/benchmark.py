@@ -35,14 +35,13 @@ import argparse
 import os
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from common.errors import UserError
 from common.files import write_json
 from engine import runtime, validation
-from tools.measure import growth, memory, peak, peer_timm, startup, turns
+from tools.measure import growth, memory, peak, peer_timm, rounds, startup, turns
 
 
 def _arguments(words: list[str] | None = None) -> argparse.Namespace:
@@ -63,9 +62,7 @@ def _arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--peak", action="store_true", help="of train: beside it the fastest product of matrices")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="ours, of eval")
     parser.add_argument("--peer", choices=("timm",), help="compare with it; for train and eval")
-    parser.add_argument(
-        "--serve", choices=("ours", "timm"), help=argparse.SUPPRESS
-    )  # as a process that waits for turns
+    parser.add_argument("--serve", choices=("ours", "timm"), help=argparse.SUPPRESS)  # a process that waits for turns
     parser.add_argument("--data_root", default="", help="data: of Tiny ImageNet; without it images are made up")
     parser.add_argument("--json", type=Path, help="write everything there, too")
     return parser.parse_args(words)
@@ -86,107 +83,9 @@ def _config(arguments: argparse.Namespace, copies: int, shared_blocks: int):
     return plan.with_classes(plan.with_input(config), 1000)
 
 
-def _batch(config):
-    import numpy as np
-    import paddle
-
-    import data
-
-    rng, size, count = np.random.default_rng(0), config.model.image_size, config.train.batch_size
-    images = rng.integers(0, 256, (count, 3, size, size), dtype=np.uint8)
-    labels = rng.integers(0, config.model.num_classes, count)
-    return data.Batch(paddle.to_tensor(images), paddle.to_tensor(labels), 0)
-
-
-class Training:
-    """Optimiser steps on the same images, as the trainer takes them.
-
-    Args:
-        config: of a run.
-        depth: of a model made of blocks, how many of the last ones are used; 0: all.
-    """
-
-    def __init__(self, config, depth: int = 0):
-        from paddle import nn
-
-        from engine import distributed, plan
-        from engine.objective import Objective
-        from engine.optimizers import Optimizer
-        from engine.trainer import build_model
-
-        self.config, self.objective, self.batch = config, Objective(config), _batch(config)
-        distributed.start()
-        self.model = build_model(config)
-        if depth:
-            self.model.blocks = nn.LayerList(list(self.model.blocks)[-depth:])
-        plan.check_noise(self.model, config)
-        self.optimizer = Optimizer(self.model, config.optim, config.train.steps)
-        self.model.train()
-        self.wrapped = distributed.wrap(self.model)
-
-    def step(self) -> float:
-        """Take one and give its seconds."""
-        from engine.noise import noise
-
-        started = time.perf_counter()
-        with noise(self.config, self.optimizer.steps_done, 0):
-            images, targets = self.objective.prepare(self.batch, 0, 0)
-            terms = self.objective(self.wrapped(images, copies=self.objective.copies(0)), targets, 0)
-            self.optimizer.accumulate(terms.total)
-        self.optimizer.step()
-        self.model.parameters()[-1].numpy()  # waits for the device
-        return time.perf_counter() - started
-
-
-def checkpoints(config, folder: Path) -> dict[str, Callable[[], float]]:
-    """Functions that give the seconds of a step without a state that is written, with one, and of writing it, too."""
-    from engine import weights
-    from engine.checkpoint import State, Writer
-
-    training = Training(config)
-    writer = Writer(folder, keep=1)
-
-    def step(saves: bool, waits: bool) -> float:
-        writer.wait()  # for the state of the turn before
-        started = time.perf_counter()
-        if saves:
-            progress = {"step": training.optimizer.steps_done, "best_step": None}
-            writer.save(State(weights.arrays_of(training.model), training.optimizer.state(), progress, {}))
-        if waits:
-            writer.wait()
-        training.step()
-        return time.perf_counter() - started
-
-    return {
-        "step": lambda: step(saves=False, waits=False),
-        "state written beside it": lambda: step(saves=True, waits=False),
-        "state written before it": lambda: step(saves=True, waits=True),
-    }
-
-
-def evaluation(config, precision: str) -> Callable[[], float]:
-    """A function that classifies one batch, as `val.py` does, and gives its seconds."""
-    import paddle
-
-    from engine import bfloat16
-    from engine.evaluator import normalise
-    from engine.trainer import build_model
-
-    model, batch = build_model(config), _batch(config)
-    model.eval()
-    if precision == "bfloat16":
-        model = bfloat16.apply(model, config.model.image_size)
-
-    @paddle.no_grad()
-    def step() -> float:
-        started = time.perf_counter()
-        model(normalise(batch.images, config.model)).numpy()
-        return time.perf_counter() - started
-
-    return step
-
-
 def _growth(arguments: argparse.Namespace) -> list[dict]:
+    from tools.measure.steps import Training
+
     config = _config(arguments, arguments.copies, 0)
     depth = len(Training(config).model.stages()) - 1
     base = growth.Setting(arguments.batch, config.model.image_size, depth, arguments.copies)
@@ -197,19 +96,7 @@ def _growth(arguments: argparse.Namespace) -> list[dict]:
 
     points = {point for row in growth.settings(base).values() for point in row}
     steps = {str(point): step(point) for point in sorted(points)}
-    return growth.show(base, measure(steps, arguments.rounds), str)
-
-
-def measure(steps: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each, taking turns, after two rounds of warm-up."""
-    for _ in range(2):
-        for step in steps.values():
-            step()
-    seconds = {name: [] for name in steps}
-    for _ in range(rounds):
-        for name, step in steps.items():
-            seconds[name].append(step())
-    return seconds
+    return growth.show(base, rounds.measure(steps, arguments.rounds), str)
 
 
 def _compare(arguments: argparse.Namespace) -> dict[str, list[float]]:
@@ -221,7 +108,7 @@ def _compare(arguments: argparse.Namespace) -> dict[str, list[float]]:
             for side in ("ours", arguments.peer):
                 name = f"{side}, {processes} process{'es' * (processes > 1)}"
                 workers[name] = turns.Workers(_serving(arguments, side, processes), processes)
-        seconds = measure({name: side.step for name, side in workers.items()}, arguments.rounds)
+        seconds = rounds.measure({name: side.step for name, side in workers.items()}, arguments.rounds)
     finally:
         for side in workers.values():
             side.close()
@@ -242,7 +129,10 @@ def _serve(arguments: argparse.Namespace) -> int:
         return runtime.EXIT_DONE
     shape = arguments.model, config.model.image_size, arguments.batch
     if arguments.serve == "ours":
-        turns.serve(evaluation(config, arguments.precision) if arguments.what == "eval" else Training(config).step)
+        from tools.measure import steps
+
+        evaluates = arguments.what == "eval"
+        turns.serve(steps.evaluation(config, arguments.precision) if evaluates else steps.Training(config).step)
     elif arguments.what == "eval":
         turns.serve(peer_timm.evaluation(*shape))
     else:
@@ -251,6 +141,8 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 
 def _choose(arguments: argparse.Namespace, folder: Path) -> dict[str, Callable[[], float]]:
+    from tools.measure.steps import Training, checkpoints, evaluation
+
     copies, shared = arguments.copies, arguments.shared_blocks
     if arguments.what == "eval":
         return {"eval": evaluation(_config(arguments, copies, shared), arguments.precision)}
@@ -307,7 +199,8 @@ def main() -> int:
     else:
         with tempfile.TemporaryDirectory() as folder:
             steps = _choose(arguments, Path(folder)) if not arguments.peer else None
-            rows = _rows(measure(steps, arguments.rounds) if steps else _compare(arguments), arguments.batch)
+            seconds = rounds.measure(steps, arguments.rounds) if steps else _compare(arguments)
+            rows = rounds.table(seconds, arguments.batch)
     if arguments.peak:
         peak.show(rows)
     headline = rows[0 if arguments.what == "data" else -1]
@@ -323,7 +216,8 @@ def _data(arguments: argparse.Namespace) -> list[dict]:
     config, rows = _config(arguments, arguments.copies, arguments.shared_blocks), []
     for name, steps in loading.groups(config, arguments.data_root).items():
         print(f"{name}:", flush=True)
-        rows += [{"group": name, **row} for row in _rows(measure(steps, arguments.rounds), arguments.batch)]
+        found = rounds.table(rounds.measure(steps, arguments.rounds), arguments.batch)
+        rows += [{"group": name, **row} for row in found]
     return rows
 
 
@@ -334,23 +228,6 @@ def _startup(arguments: argparse.Namespace) -> list[dict]:
         found = row["seconds"]
         spread = f"({min(found):.2f} to {max(found):.2f})"
         print(f"{row['name']:28} {statistics.median(found):8.2f} s  {spread}  n = {len(found)}")
-    return rows
-
-
-def _rows(seconds: dict[str, list[float]], batch: int) -> list[dict]:
-    """Speeds, and ratios to the first within each round; they are printed, too."""
-    first = next(iter(seconds.values()))
-    rows, width = [], max(28, *map(len, seconds))
-    for name, found in seconds.items():
-        ratios = [own / base for own, base in zip(found, first)]
-        row = {"name": name, "images_per_second": batch / statistics.median(found), "seconds": found}
-        rows.append({**row, "ratio": statistics.median(ratios), "ratios": ratios})
-        spread = f" ({min(ratios):.2f} to {max(ratios):.2f})" if found is not first else ""
-        print(
-            f"{name:{width}} {statistics.median(found) * 1e3:8.1f} ms  {row['images_per_second']:8.2f} images/s  "
-            f"x {rows[-1]['ratio']:.3f}{spread}  n = {len(found)}",
-            flush=True,
-        )
     return rows
 
 

@@ -15,7 +15,8 @@ from in_process import run_here
 from common.errors import UserError
 from engine.evaluator import normalise
 from tools import benchmark
-from tools.measure import growth, loading
+from tools.measure import growth, loading, rounds
+from tools.measure.steps import Training
 
 
 @pytest.mark.parametrize(("what", "rows"), [("train", 1), ("eval", 1), ("cost", 3), ("checkpoint", 3)])
@@ -102,7 +103,7 @@ def test_images_are_not_made_smaller(monkeypatch):
 def test_it_takes_turns():
     order = []
     steps = {name: lambda name=name: order.append(name) or 1.0 for name in "ab"}
-    assert benchmark.measure(steps, 2) == {"a": [1.0, 1.0], "b": [1.0, 1.0]}
+    assert rounds.measure(steps, 2) == {"a": [1.0, 1.0], "b": [1.0, 1.0]}
     assert "".join(order) == "abababab"
 
 
@@ -158,7 +159,7 @@ def test_exponents_and_settings():
 
 def test_a_smaller_depth_keeps_the_last_blocks():
     given = benchmark._arguments(["train", "--model", "vit_n_2", "--batch", "2"])
-    training = benchmark.Training(benchmark._config(given, 2, 0), depth=2)
+    training = Training(benchmark._config(given, 2, 0), depth=2)
     assert len(training.model.blocks) == 2
     assert training.model.blocks[-1].queries == 1
     assert training.step() > 0

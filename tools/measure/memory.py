@@ -32,7 +32,7 @@ def serve(config, keep_freed: bool) -> None:
     if not keep_freed:
         _give_back_freed()
     from engine import memory
-    from tools.benchmark import Training
+    from tools.measure.steps import Training
 
     training = Training(config)
     estimate = memory.estimate(training.model, config)
