@@ -38,7 +38,7 @@ def plain() -> Iterator[None]:
 def _fast_operators() -> tuple[ModuleType | None, str]:
     """The second form, where numba and a matrix library are found; else why not."""
     try:
-        from models import fast_operators
+        from models.fast import operators as fast_operators
     except ImportError as error:
         return None, str(error)
     return fast_operators, ""
@@ -56,7 +56,7 @@ def describe_form() -> str:
 
 @functools.lru_cache(maxsize=1)
 def _fast_branches() -> ModuleType:
-    from models import fast_branches
+    from models.fast import branches as fast_branches
 
     return fast_branches
 

@@ -2,7 +2,7 @@
 
     python -m tools.compile
 
-It takes some ten seconds, or none where it was done. The machine code is kept in `models/__pycache__`, or where
+It takes some ten seconds, or none where it was done. The machine code is kept in `models/fast/__pycache__`, or where
 NUMBA_CACHE_DIR says, for this kind of processor.
 """
 

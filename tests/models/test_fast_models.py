@@ -7,7 +7,8 @@ import paddle
 import pytest
 
 import models
-from models import fast_branches, operators
+from models import operators
+from models.fast import branches
 
 _TOLERANCE = 1e-5  # of the largest value of an array
 # CaiT has 64 tokens, more than it looks at together.
@@ -73,13 +74,13 @@ def test_recompute_gives_the_same_bits(name):
 @pytest.mark.parametrize("name", _SIZES)
 def test_the_compiled_branches_are_taken(name, monkeypatch):
     calls = []
-    run = fast_branches._forward
+    run = branches._forward
 
     def counted(x, tensors, given):
         calls.append(given.kind.__name__)
         return run(x, tensors, given)
 
-    monkeypatch.setattr(fast_branches, "_forward", counted)
+    monkeypatch.setattr(branches, "_forward", counted)
     model = _model(name)
     model.eval()
     with paddle.no_grad():

@@ -10,8 +10,10 @@ import paddle
 import pytest
 
 from common import threads
-from models import blas, compiled, fast_operators, memory, operators, vit
+from models import memory, operators, vit
 from models.dropout import Dropout, DropRates, batch_copies
+from models.fast import blas, rows
+from models.fast import operators as fast_operators
 
 _IMAGES, _TOKENS, _WIDTH, _HEADS = 4, 19, 24, 3
 _SHAPE = [_IMAGES, _TOKENS, _WIDTH]
@@ -77,7 +79,7 @@ def test_dropout(rate):
 
 def _softmax(x: np.ndarray) -> np.ndarray:
     out = np.empty_like(x)
-    compiled.softmax(x.reshape(-1, x.shape[-1]), np.float32(1), out.reshape(-1, x.shape[-1]))
+    rows.softmax(x.reshape(-1, x.shape[-1]), np.float32(1), out.reshape(-1, x.shape[-1]))
     return out
 
 
@@ -88,7 +90,7 @@ def test_softmax():
     expected = paddle.nn.functional.softmax(given, axis=-1)
     (expected * paddle.to_tensor(upper)).sum().backward()
     found, gradient = _softmax(x), np.empty_like(x)
-    compiled.softmax_gradient(found, np.float32(1), upper, gradient)
+    rows.softmax_gradient(found, np.float32(1), upper, gradient)
     for own, other in ((found, expected.numpy()), (gradient, given.grad.numpy())):
         np.testing.assert_allclose(own, other, rtol=0, atol=_TOLERANCE * np.abs(other).max())
 
@@ -308,13 +310,13 @@ def test_a_missing_library_is_named(monkeypatch):
     assert operators.describe_form() == "compiled operators"
     with operators.plain():
         assert "model.operators" in operators.describe_form()
-    monkeypatch.setitem(sys.modules, "models.fast_operators", None)
-    monkeypatch.delattr("models.fast_operators")
+    monkeypatch.setitem(sys.modules, "models.fast.operators", None)
+    monkeypatch.delattr("models.fast.operators")
     operators._fast_operators.cache_clear()
     try:
         assert operators.fast_for(x) is None
         assert "slow" in operators.describe_form()
-        assert "fast_operators" in operators.describe_form()
+        assert "models.fast.operators" in operators.describe_form()
         np.testing.assert_allclose(operators.gelu(x).numpy(), expected, atol=1e-6)
     finally:
         operators._fast_operators.cache_clear()

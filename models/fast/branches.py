@@ -1,6 +1,6 @@
 """The second form of residual branches: each is one operator with a written gradient, its images shared by threads.
 
-`models/compiled.py` has the loops; this file brings tensors there and back.
+The loops are in `models/fast/*_loops.py`; this file brings tensors there and back.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from paddle import Tensor, nn
 from paddle.autograd import PyLayer
 
 from common.threads import parts, share
-from models import compiled
-from models.compiled import Inside, Noise, Talking, Weights, Windows
-from models.fast_operators import empty, needed, of_needed
+from models.fast import attention_loops, mlp_loops, talking_loops
+from models.fast.attention_loops import Windows
+from models.fast.branch_parts import Inside, Noise, Weights
+from models.fast.operators import empty, needed, of_needed
+from models.fast.talking_loops import Talking
 from models.memory import Mask, view
 
 
@@ -98,11 +100,11 @@ class _Mlp(_Loops):
 
     def run(self, begin, end, out):
         epsilon = np.float32(self.given.epsilon)
-        compiled.mlp(begin, end, self.x, self.weights, epsilon, self.noise, self.inside, _flat(out))
+        mlp_loops.forward(begin, end, self.x, self.weights, epsilon, self.noise, self.inside, _flat(out))
 
     def run_gradient(self, begin, end, upper, out, sums):
         arguments = self.x, self.weights, self.noise, self.inside, _flat(upper), _flat(out), Weights(*sums)
-        compiled.mlp_gradient(begin, end, *arguments)
+        mlp_loops.gradient(begin, end, *arguments)
 
 
 class _Attention(_Loops):
@@ -129,13 +131,13 @@ class _Attention(_Loops):
 
     def run(self, begin, end, out):
         common = begin, end, self.x, self.weights, np.float32(self.given.epsilon), self.given.heads
-        compiled.attention(*common, self.windows, self.noise, self.inside, *self.attention, out)
+        attention_loops.forward(*common, self.windows, self.noise, self.inside, *self.attention, out)
 
     def run_gradient(self, begin, end, upper, out, sums):
         common = begin, end, self.x, self.weights, self.given.heads
         for_bias = sums[6] if self.others else np.empty((0, 0, 0), np.float32)
         others = self.windows, self.noise, self.inside, *self.attention
-        compiled.attention_gradient(*common, *others, upper, out, Weights(*sums[:6]), for_bias)
+        attention_loops.gradient(*common, *others, upper, out, Weights(*sums[:6]), for_bias)
 
 
 class _TalkingAttention(_Loops):
@@ -155,13 +157,13 @@ class _TalkingAttention(_Loops):
 
     def run(self, begin, end, out):
         common = begin, end, self.x, self.weights, np.float32(self.given.epsilon), self.given.heads
-        compiled.talking_attention(*common, self.talking, self.noise, self.inside, *self.attention, out)
+        talking_loops.forward(*common, self.talking, self.noise, self.inside, *self.attention, out)
 
     def run_gradient(self, begin, end, upper, out, sums):
         common = begin, end, self.x, self.weights, self.given.heads
         others = self.talking, self.noise, self.inside, *self.attention
         sums = Weights(*sums[:6]), Talking(*sums[6:])
-        compiled.talking_attention_gradient(*common, *others, upper, out, *sums)
+        talking_loops.gradient(*common, *others, upper, out, *sums)
 
 
 def mlp_branch(x: Tensor, norm: nn.LayerNorm, mlp: nn.Layer, path: nn.Layer, gamma: Tensor | None) -> Tensor:

@@ -15,7 +15,7 @@ from paddle import Tensor
 from paddle.autograd import PyLayer
 
 from common.threads import parts, share
-from models import compiled
+from models.fast import rows as loops
 from models.memory import Mask, view
 
 _BLOCK = 64  # rows whose sums are taken together
@@ -42,7 +42,7 @@ def normalise(images: Tensor, mean: Sequence[float], deviation: Sequence[float])
     """See `models/operators.py`."""
     pixels = view(images.contiguous()).reshape(images.shape[0] * images.shape[1], -1)
     mean, deviation = (np.tile(np.array(one, np.float32), images.shape[0]) for one in (mean, deviation))
-    return _by_rows(compiled.normalise, pixels, mean, deviation).reshape(images.shape)
+    return _by_rows(loops.normalise, pixels, mean, deviation).reshape(images.shape)
 
 
 class Masked(PyLayer):
@@ -58,7 +58,7 @@ class Masked(PyLayer):
 
 
 def _masked(x: Tensor, mask: Mask) -> Tensor:
-    return _by_rows(compiled.masked, as_rows(x.contiguous()), as_rows(mask.keep), mask.row_scales()).reshape(x.shape)
+    return _by_rows(loops.masked, as_rows(x.contiguous()), as_rows(mask.keep), mask.row_scales()).reshape(x.shape)
 
 
 def _by_rows(loop: Callable, *arrays: np.ndarray) -> Tensor:
@@ -105,11 +105,11 @@ def _undisturbed(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _gelu(x: np.ndarray, out: np.ndarray) -> None:
-    compiled.gelu(x, *_undisturbed(x), out)
+    loops.gelu(x, *_undisturbed(x), out)
 
 
 def _gelu_gradient(x: np.ndarray, upper: np.ndarray, out: np.ndarray) -> None:
-    compiled.gelu_gradient(x, *_undisturbed(x), upper, np.empty_like(x), out)
+    loops.gelu_gradient(x, *_undisturbed(x), upper, np.empty_like(x), out)
 
 
 class LayerNorm(PyLayer):
@@ -120,7 +120,7 @@ class LayerNorm(PyLayer):
         mean, scale = (empty([len(rows)]) for _ in range(2))
 
         def loop(x: np.ndarray, mean: np.ndarray, scale: np.ndarray, out: np.ndarray) -> None:
-            compiled.layer_norm(x, view(weight), view(bias), np.float32(epsilon), mean, scale, out)
+            loops.layer_norm(x, view(weight), view(bias), np.float32(epsilon), mean, scale, out)
 
         ctx.save_for_backward(x, weight, mean, scale)
         ctx.needed = needed(x, weight, bias)
@@ -134,7 +134,7 @@ class LayerNorm(PyLayer):
 
         def loop(begin: int, end: int, for_weight: np.ndarray, for_bias: np.ndarray) -> None:
             x, mean, scale, upper, out = (array[begin:end] for array in by_rows)
-            compiled.layer_norm_gradient(x, view(weight), mean, scale, upper, x[:0], out, for_weight, for_bias)
+            loops.layer_norm_gradient(x, view(weight), mean, scale, upper, x[:0], out, for_weight, for_bias)
 
         return of_needed(ctx.needed, [out, *_by_blocks(loop, by_rows[0], 2)])
 
@@ -162,4 +162,4 @@ class Linear(PyLayer):
 
 
 def _sum_of_rows(rows: np.ndarray) -> Tensor:
-    return _by_blocks(lambda begin, end, total: compiled.add_rows(rows[begin:end], total), rows, 1)[0]
+    return _by_blocks(lambda begin, end, total: loops.add_rows(rows[begin:end], total), rows, 1)[0]
