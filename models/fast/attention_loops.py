@@ -52,7 +52,15 @@ def _put_back(x: Floats, order: Order, out: Floats) -> None:
 
 
 @compiled()
+def _qkv(x: Floats, queries: int, heads: int, head: int) -> tuple[Floats, Floats, Floats]:
+    """Of `(N, 3 * D)` a head's queries, of which there are fewer, keys and values."""
+    q, k, v = part_of_head(x, 0, heads, head), part_of_head(x, 1, heads, head), part_of_head(x, 2, heads, head)
+    return q[:queries], k, v
+
+
+@compiled()
 def _scores(q: Floats, k: Floats, windows: Windows, window: int, head: int, out: Floats) -> None:
+    """What softmax is taken of: `(M, L)`."""
     factor = Real(q.shape[1]) ** -HALF
     if windows.order.size == 0:
         product(q, k.T, factor, 0, out)
@@ -111,11 +119,7 @@ def forward(
             rows = qkv[i, window * length : (window + 1) * length]
             target = mixed[i, window * asked : (window + 1) * asked]
             for head in range(heads):
-                q, k, v = (
-                    part_of_head(rows, 0, heads, head)[:asked],
-                    part_of_head(rows, 1, heads, head),
-                    part_of_head(rows, 2, heads, head),
-                )
+                q, k, v = _qkv(rows, asked, heads, head)
                 attended = all_attended[head, place] if kept else own_attended
                 _scores(q, k, windows, window, head, scores)
                 softmax(scores, ONE, attended)
@@ -177,14 +181,9 @@ def gradient(
             for_rows = for_qkv[i, window * length : (window + 1) * length]
             for_target = for_mixed[i, window * asked : (window + 1) * asked]
             for head in range(heads):
-                q, k, v = (
-                    part_of_head(rows, 0, heads, head)[:asked],
-                    part_of_head(rows, 1, heads, head),
-                    part_of_head(rows, 2, heads, head),
-                )
-                for_q, for_k = part_of_head(for_rows, 0, heads, head)[:asked], part_of_head(for_rows, 1, heads, head)
-                for_v, for_head = part_of_head(for_rows, 2, heads, head), of_head(for_target, heads, head)
-                attended = all_attended[head, place]
+                q, k, v = _qkv(rows, asked, heads, head)
+                for_q, for_k, for_v = _qkv(for_rows, asked, heads, head)
+                for_head, attended = of_head(for_target, heads, head), all_attended[head, place]
                 if noise.inner_keep.size:
                     keep, scale = noise.inner_keep[head, place], noise.inner_scale[head, place]
                     product(for_head, v.T, 1, 0, for_dropped)

@@ -7,17 +7,15 @@ from pathlib import Path
 
 import paddle
 from llvmlite import binding
-from numba import config, types
+from numba import types
 
 
 def _library() -> ctypes.CDLL:
     """The library with `cblas_sgemm`.
 
     Raises:
-        ImportError: where Paddle has none that is known here, or numba must not compile.
+        ImportError: where Paddle has none that is known here.
     """
-    if config.DISABLE_JIT:
-        raise ImportError("NUMBA_DISABLE_JIT is set")
     folder = Path(paddle.__file__).parent / "libs"
     for name in ("libmklml_intel.so", "mklml.dll"):
         if (folder / name).is_file():

@@ -23,14 +23,20 @@ Order = NDArray[np.int64]
 _SOURCES = "sources.sha256"
 
 
-def _use_wide_vectors() -> None:
-    """Have all 64 bytes of AVX-512 used: compilers take half of them, and GELU a third more time."""
+def _set_up() -> None:
+    """Have all 64 bytes of AVX-512 used: compilers take half of them, and GELU a third more time.
+
+    Raises:
+        ImportError: where numba must not compile.
+    """
+    if config.DISABLE_JIT:
+        raise ImportError("NUMBA_DISABLE_JIT is set")
     features = binding.get_host_cpu_features()
     if features.get("avx512f") and config.CPU_FEATURES is None:
         config.CPU_FEATURES = f"{features.flatten()},-prefer-256-bit"
 
 
-_use_wide_vectors()
+_set_up()
 
 
 def compiled(*relaxed: str) -> Callable:

@@ -19,26 +19,15 @@ from models.fast.compiler import Booleans, Bytes, Floats, Real, compiled
 
 ZERO, HALF, ONE = Real(0), Real(0.5), Real(1)
 _LOG2_E = Real(math.log2(math.e))
-_LN2_HIGH, _LN2_LOW = (
-    Real(0.693359375),
-    Real(-2.12194440e-4),
-)  # their sum is ln 2; the first has 9 bits, so n * it is exact
+_LN2_HIGH, _LN2_LOW = Real(0.693359375), Real(-2.12194440e-4)  # of 9 bits, so n * it is exact; the rest of ln 2
 _LOWEST = Real(-87)  # exp of it is just not denormal; what is less counts as this
 _E3, _E4 = Real(0.16666415333747864), Real(0.041666217148303986)
 _E5, _E6 = Real(0.008375128731131554), Real(0.001394858118146658)
 _P = Real(0.33 * math.sqrt(0.5))  # of t = 1 / (1 + 0.33 x), x = |z| / sqrt(2)
-_T0, _T1, _T2, _T3 = (
-    Real(0.186353862285614),
-    Real(0.18301211297512054),
-    Real(0.20089899003505707),
-    Real(0.0482112392783165),
-)
-_T4, _T5, _T6, _T7 = (
-    Real(0.40677767992019653),
-    Real(-0.3494378328323364),
-    Real(0.4593341648578644),
-    Real(-0.1351502537727356),
-)
+_T0, _T1 = Real(0.186353862285614), Real(0.18301211297512054)
+_T2, _T3 = Real(0.20089899003505707), Real(0.0482112392783165)
+_T4, _T5 = Real(0.40677767992019653), Real(-0.3494378328323364)
+_T6, _T7 = Real(0.4593341648578644), Real(-0.1351502537727356)
 _DENSITY = Real(1 / math.sqrt(2 * math.pi))
 
 

@@ -12,7 +12,7 @@ import pytest
 from common import threads
 from models import memory, operators, vit
 from models.dropout import Dropout, DropRates, batch_copies
-from models.fast import blas, rows
+from models.fast import blas, compiler, rows
 from models.fast import operators as fast_operators
 
 _IMAGES, _TOKENS, _WIDTH, _HEADS = 4, 19, 24, 3
@@ -326,6 +326,6 @@ def test_what_compiled_operators_need(monkeypatch, tmp_path):
     monkeypatch.setattr(paddle, "__file__", str(tmp_path / "__init__.py"))
     with pytest.raises(ImportError, match="no matrix library is known in"):
         blas._library()
-    monkeypatch.setattr(blas.config, "DISABLE_JIT", True)
+    monkeypatch.setattr(compiler.config, "DISABLE_JIT", True)
     with pytest.raises(ImportError, match="NUMBA_DISABLE_JIT is set"):
-        blas._library()
+        compiler._set_up()
