@@ -8,6 +8,8 @@ import numpy as np
 import paddle
 from paddle import Tensor
 
+_KINDS = {paddle.float32: "<f4", paddle.bool: "|b1", paddle.uint8: "|u1"}
+
 
 class Mask(NamedTuple):
     """Dropout: what is kept, booleans, is multiplied by a scale; the rest becomes 0.
@@ -37,10 +39,10 @@ def view(tensor: Tensor) -> np.ndarray:
     """
     if not tensor.is_contiguous():
         raise ValueError(f"a tensor {tensor.shape} is not contiguous")
-    kind = {paddle.float32: "<f4", paddle.bool: "|b1", paddle.uint8: "|u1"}[tensor.dtype]
-    if not tensor.size:  # it has no address
-        return np.empty(tensor.shape, kind)
-    interface = {"data": (tensor.data_ptr(), False), "shape": tuple(tensor.shape), "typestr": kind, "version": 3}
+    shape, kind = tuple(tensor.shape), _KINDS[tensor.dtype]
+    if 0 in shape:  # it has no address
+        return np.empty(shape, kind)
+    interface = {"data": (tensor.data_ptr(), False), "shape": shape, "typestr": kind, "version": 3}
     return np.asarray(_Memory(interface))
 
 

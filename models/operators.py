@@ -65,7 +65,7 @@ def fast_for(x: Tensor, dtype: paddle.dtype = paddle.float32) -> ModuleType | No
     """The second form where it is for `x`, else None."""
     if _PLAIN.get() or not paddle.in_dynamic_mode() or x.dtype != dtype:
         return None
-    return _fast_operators()[0] if x.place.is_cpu_place() and x.size > 0 else None
+    return _fast_operators()[0] if x.place.is_cpu_place() and 0 not in x.shape else None
 
 
 def standard(forward: Callable) -> Callable:

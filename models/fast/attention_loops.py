@@ -81,6 +81,7 @@ def _scores(q: Floats, k: Floats, windows: Windows, window: int, head: int, out:
 def forward(
     begin: int,
     end: int,
+    threads: np.int32,
     x: Floats,
     weights: Weights,
     epsilon: np.float32,
@@ -97,7 +98,7 @@ def forward(
     Without windows, `out` may have fewer tokens, `(B, M, D)`: then only the first M attend, to all of them. The
     attention's weights, `(H, B * W, M, L)`, and what they mix, `(B, M, D)`, are kept where `inside` is.
     """
-    before = set_own_threads(np.int32(1))
+    before = set_own_threads(threads)
     tokens, width, queries = x.shape[1], x.shape[2], out.shape[1]
     length, kept, ordered = windows.bias.shape[1] or tokens, inside.first.size > 0, windows.order.size > 0
     parts, asked, size = tokens // length, min(length, queries), images_together(tokens, begin, end)
@@ -140,6 +141,7 @@ def forward(
 def gradient(
     begin: int,
     end: int,
+    threads: np.int32,
     x: Floats,
     weights: Weights,
     heads: int,
@@ -154,7 +156,7 @@ def gradient(
     for_bias: Floats,
 ) -> None:
     """The gradient `out` for images `begin` to `end` from `upper`; those for parameters are added to the others."""
-    before = set_own_threads(np.int32(1))
+    before = set_own_threads(threads)
     tokens, width, queries = x.shape[1], x.shape[2], upper.shape[1]
     factor, length, ordered = Real(width // heads) ** -HALF, windows.bias.shape[1] or tokens, windows.order.size > 0
     parts, asked, size = tokens // length, min(length, queries), images_together(tokens, begin, end)

@@ -5,6 +5,7 @@ The loops are in `models/fast/*_loops.py`; this file brings tensors there and ba
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -20,6 +21,8 @@ from models.fast.branch_parts import Inside, Noise, Weights
 from models.fast.operators import empty, needed, of_needed
 from models.fast.talking_loops import Talking
 from models.memory import Mask, view
+
+_PRODUCTS = 16  # that are as much work as an element of other loops
 
 
 class _Given(NamedTuple):
@@ -61,6 +64,20 @@ class _Loops:
         mean, scale, first, *attention = map(view, kept) if kept else _not_kept(images, tokens)
         self.inside, self.attention = Inside(mean, scale, first), attention
 
+    @functools.cached_property
+    def bounds(self) -> list[tuple[int, int]]:
+        """Begin and end of each thread's part."""
+        return parts(len(self.x), self._work())
+
+    @functools.cached_property
+    def threads(self) -> np.int32:
+        """How many threads the products of a part may have: several where much work is of few images."""
+        return np.int32(max(1, len(parts(len(self.x) * self._work(), 1)) // len(self.bounds)))
+
+    def _work(self) -> int:
+        """Of an image, as many elements of other loops would be."""
+        return self.x[0].size * len(self.weights.first_bias) // _PRODUCTS
+
     def inner_rows(self, images: int, tokens: int) -> tuple[int, ...]:
         """Shape of the inner mask, the last axis left out."""
         raise NotImplementedError
@@ -70,10 +87,6 @@ class _Loops:
         """Shapes of what the gradient needs: the fields of `Inside`, the attention's weights, and what they mix."""
         images, tokens = x.shape[:2]
         return [[images, tokens], [images, tokens], [images, tokens, weights[2].shape[1]]]
-
-    def bounds(self) -> list[tuple[int, int]]:
-        """Begin and end of each thread's part."""
-        return parts(len(self.x), self.x[0].size)
 
     def run(self, begin: int, end: int, out: np.ndarray) -> None:
         """Compute part of the output `(B, M, D)`."""
@@ -100,11 +113,11 @@ class _Mlp(_Loops):
 
     def run(self, begin, end, out):
         epsilon = np.float32(self.given.epsilon)
-        mlp_loops.forward(begin, end, self.x, self.weights, epsilon, self.noise, self.inside, _flat(out))
+        mlp_loops.forward(begin, end, self.threads, self.x, self.weights, epsilon, self.noise, self.inside, _flat(out))
 
     def run_gradient(self, begin, end, upper, out, sums):
         arguments = self.x, self.weights, self.noise, self.inside, _flat(upper), _flat(out), Weights(*sums)
-        mlp_loops.gradient(begin, end, *arguments)
+        mlp_loops.gradient(begin, end, self.threads, *arguments)
 
 
 class _Attention(_Loops):
@@ -130,11 +143,11 @@ class _Attention(_Loops):
         return [*_Loops.room(x, weights, given), attended, [images, given.queries, width]]
 
     def run(self, begin, end, out):
-        common = begin, end, self.x, self.weights, np.float32(self.given.epsilon), self.given.heads
+        common = begin, end, self.threads, self.x, self.weights, np.float32(self.given.epsilon), self.given.heads
         attention_loops.forward(*common, self.windows, self.noise, self.inside, *self.attention, out)
 
     def run_gradient(self, begin, end, upper, out, sums):
-        common = begin, end, self.x, self.weights, self.given.heads
+        common = begin, end, self.threads, self.x, self.weights, self.given.heads
         for_bias = sums[6] if self.others else np.empty((0, 0, 0), np.float32)
         others = self.windows, self.noise, self.inside, *self.attention
         attention_loops.gradient(*common, *others, upper, out, Weights(*sums[:6]), for_bias)
@@ -156,11 +169,11 @@ class _TalkingAttention(_Loops):
         return [*_Loops.room(x, weights, given), [images, given.heads, tokens, tokens], [images, tokens, width]]
 
     def run(self, begin, end, out):
-        common = begin, end, self.x, self.weights, np.float32(self.given.epsilon), self.given.heads
+        common = begin, end, self.threads, self.x, self.weights, np.float32(self.given.epsilon), self.given.heads
         talking_loops.forward(*common, self.talking, self.noise, self.inside, *self.attention, out)
 
     def run_gradient(self, begin, end, upper, out, sums):
-        common = begin, end, self.x, self.weights, self.given.heads
+        common = begin, end, self.threads, self.x, self.weights, self.given.heads
         others = self.talking, self.noise, self.inside, *self.attention
         sums = Weights(*sums[:6]), Talking(*sums[6:])
         talking_loops.gradient(*common, *others, upper, out, *sums)
@@ -256,7 +269,7 @@ def _forward(x: Tensor, tensors: list[Tensor | None], given: _Given) -> tuple[Te
     loops = given.kind(x, tensors[:6], tensors[6:-2], tensors[-2:], kept, given)
     out = empty([x.shape[0], given.queries, x.shape[2]])
     target = view(out)
-    share(lambda _, begin, end: loops.run(begin, end, target), loops.bounds())
+    share(lambda _, begin, end: loops.run(begin, end, target), loops.bounds)
     return out, [x, *(tensor for tensor in tensors if tensor is not None), *kept]
 
 
@@ -275,7 +288,7 @@ class _Branch(PyLayer):
         x, *saved = ctx.saved_tensor()
         tensors = [saved.pop(0) if present else None for present in ctx.present]
         loops = ctx.given.kind(x, tensors[:6], tensors[6:-2], tensors[-2:], saved, ctx.given)
-        upper, out, bounds = upper.contiguous(), empty(x.shape), loops.bounds()
+        upper, out, bounds = upper.contiguous(), empty(x.shape), loops.bounds
         shapes = _shapes_of_sums(tensors[:-2], ctx.needed[1:])
         sums = [empty(shape) for shape in shapes]
         own = [[view(one) for one in sums], *([np.empty(shape, np.float32) for shape in shapes] for _ in bounds[1:])]

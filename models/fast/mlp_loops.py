@@ -15,10 +15,18 @@ _NARROW = 1024  # of its hidden width
 
 @compiled()
 def forward(
-    begin: int, end: int, x: Floats, weights: Weights, epsilon: np.float32, noise: Noise, inside: Inside, out: Floats
+    begin: int,
+    end: int,
+    threads: np.int32,
+    x: Floats,
+    weights: Weights,
+    epsilon: np.float32,
+    noise: Noise,
+    inside: Inside,
+    out: Floats,
 ) -> None:
     """The branch of the MLP, added to `x`, for rows `begin` to `end` of `(rows, D)`."""
-    before = set_own_threads(np.int32(1))
+    before = set_own_threads(threads)
     hidden = weights.first_bias.size
     size = min(_FEW if hidden <= _NARROW else MANY, end - begin)
     all_normed, all_branch = np.empty((size, x.shape[1]), Real), np.empty((size, x.shape[1]), Real)
@@ -39,6 +47,7 @@ def forward(
 def gradient(
     begin: int,
     end: int,
+    threads: np.int32,
     x: Floats,
     weights: Weights,
     noise: Noise,
@@ -48,7 +57,7 @@ def gradient(
     sums: Weights,
 ) -> None:
     """The gradient `out` for rows `begin` to `end` from `upper`; those for the weights are added to `sums`."""
-    before = set_own_threads(np.int32(1))
+    before = set_own_threads(threads)
     width, hidden = x.shape[1], weights.first_bias.size
     size = min(_FEW if hidden <= _NARROW else MANY, end - begin)
     all_room, all_for_branch = np.empty((size, width), Real), np.empty((size, width), Real)

@@ -61,6 +61,7 @@ def _add_mix(x: Floats, upper: Floats, for_weight: Floats, for_bias: Floats) -> 
 def forward(
     begin: int,
     end: int,
+    threads: np.int32,
     x: Floats,
     weights: Weights,
     epsilon: np.float32,
@@ -76,7 +77,7 @@ def forward(
 
     The attention's weights, behind the softmax, are `(B, H, N, N)`.
     """
-    before = set_own_threads(np.int32(1))
+    before = set_own_threads(threads)
     tokens, width, kept = x.shape[1], x.shape[2], inside.first.size > 0
     factor, size = Real(width // heads) ** -HALF, min(_QUERIES, tokens)
     normed, branch = np.empty((tokens, width), Real), np.empty((tokens, width), Real)
@@ -115,6 +116,7 @@ def forward(
 def gradient(
     begin: int,
     end: int,
+    threads: np.int32,
     x: Floats,
     weights: Weights,
     heads: int,
@@ -129,7 +131,7 @@ def gradient(
     for_talking: Talking,
 ) -> None:
     """The gradient `out` for images `begin` to `end` from `upper`; those for parameters are added to the others."""
-    before = set_own_threads(np.int32(1))
+    before = set_own_threads(threads)
     tokens, width = x.shape[1], x.shape[2]
     factor, size = Real(width // heads) ** -HALF, min(_QUERIES, tokens)
     normed = np.empty((tokens, width), Real)

@@ -53,4 +53,4 @@ def test_settings_change_results_by_rounding_only(usual, prepared, environment):
 
 def test_what_is_set(usual):
     assert usual["OMP_NUM_THREADS"] == os.environ.get("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
-    assert usual["KMP_BLOCKTIME"] == os.environ.get("KMP_BLOCKTIME", "0")
+    assert usual["KMP_BLOCKTIME"] == os.environ.get("KMP_BLOCKTIME", "1")

@@ -7,6 +7,7 @@ import paddle
 import pytest
 
 import models
+from common import threads
 from models import operators
 from models.fast import branches
 
@@ -31,11 +32,11 @@ def _images(name: str, count: int) -> paddle.Tensor:
     return paddle.to_tensor(np.random.default_rng(0).standard_normal((count, 3, height, width)).astype(np.float32))
 
 
-def _step(model, images, context) -> dict[str, np.ndarray]:
-    """Logits and gradients of a step with two copies."""
+def _step(model, images, context, copies: int = 2) -> dict[str, np.ndarray]:
+    """Logits and gradients of a step."""
     paddle.seed(5)
     with context():
-        logits = model(images, copies=2)
+        logits = model(images, copies=copies)
         logits.square().mean().backward()
     found = {name: p.grad.numpy() for name, p in model.named_parameters() if p.grad is not None}
     model.clear_gradients()
@@ -58,6 +59,21 @@ def test_both_forms_agree(name, noise):
     model, images = _model(name, **noise), _images(name, 1)
     model.train()
     _agree(_step(model, images, paddle.enable_grad), _step(model, images, operators.plain))
+
+
+@pytest.mark.parametrize(("images", "expected"), [(1, 3), (2, 1), (3, 1)])
+def test_the_products_of_one_image_have_all_threads(images, expected, monkeypatch):
+    """Which has no others to share them with; and the results stay."""
+    given, run = set(), branches.attention_loops.gradient
+    monkeypatch.setattr(branches.attention_loops, "gradient", lambda *words: given.add(int(words[2])) or run(*words))
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    model, pixels = _model("deit_ti_distilled"), _images("deit_ti_distilled", images)
+    threads._pool.cache_clear()
+    try:
+        _agree(_step(model, pixels, paddle.enable_grad, 1), _step(model, pixels, operators.plain, 1))
+    finally:
+        threads._pool.cache_clear()
+    assert given == {expected}
 
 
 @pytest.mark.parametrize("name", ["deit_ti", "cait_xxs_24"])
