@@ -30,11 +30,7 @@ def _linear(inputs: int, outputs: int, std: float = 0.02) -> Linear:
 
 
 class Attention(nn.Layer):
-    """Multi-head self-attention.
-
-    The heads are split on the last axis and stacked: sliced or transposed 5-d tensors, the usual form, take several
-    times as long in Paddle's CPU build, most of all their gradients.
-    """
+    """Multi-head self-attention."""
 
     def __init__(self, width: int, heads: int, rates: DropRates):
         super().__init__()
@@ -52,17 +48,37 @@ class Attention(nn.Layer):
         return self.proj_drop(self.proj(mixed))
 
     def _mixed(self, x: Tensor, queries: int) -> Tensor:
-        heads = paddle.split(x, 3 * self.heads, axis=-1)  # 3H of (B, N, D/H)
-        q, k, v = (paddle.stack(heads[i * self.heads : (i + 1) * self.heads]) for i in range(3))  # (H, B, N, D/H)
+        sliced = _slices_heads(x)
+        q, k, v = self._sliced(x) if sliced else self._transposed(x)  # (H, B, N, D/H)
         q = q[:, :, :queries]
         attention = F.softmax(paddle.matmul(q * self.scale, k, transpose_y=True), axis=-1)  # (H, B, queries, N)
         mixed = paddle.matmul(self.attn_drop(attention), v)  # (H, B, queries, D/H)
-        return paddle.concat(paddle.unbind(mixed), axis=-1)  # (B, queries, D)
+        if sliced:
+            return paddle.concat(paddle.unbind(mixed), axis=-1)  # (B, queries, D)
+        return mixed.transpose([1, 2, 0, 3]).flatten(2)
+
+    def _sliced(self, x: Tensor) -> list[Tensor]:
+        """Queries, keys and values of the heads, for Paddle's operators on a CPU.
+
+        Those take several times as long for the usual form, most of all for its gradient.
+        """
+        heads = paddle.split(x, 3 * self.heads, axis=-1)  # 3H of (B, N, D/H)
+        return [paddle.stack(heads[i * self.heads : (i + 1) * self.heads]) for i in range(3)]
+
+    def _transposed(self, x: Tensor) -> list[Tensor]:
+        """The same in the usual form, for GPUs and programs."""
+        parts = x.reshape([-1, x.shape[1], 3, self.heads, x.shape[2] // (3 * self.heads)])
+        parts = parts.transpose([2, 3, 0, 1, 4])  # (3, H, B, N, D/H)
+        return [parts[i] for i in range(3)]  # programs take half as long again for `unbind`
 
     def _fused(self, x: Tensor, queries: int) -> Tensor:
         """The same by one kernel, which never writes the attention's weights (Dao et al., arXiv:2205.14135)."""
         q, k, v = x.reshape([*x.shape[:2], 3, self.heads, -1]).unbind(2)  # (B, N, H, D/H)
         return flash_attention(q[:, :queries].contiguous(), k.contiguous(), v.contiguous())[0].flatten(2)
+
+
+def _slices_heads(x: Tensor) -> bool:
+    return paddle.in_dynamic_mode() and x.place.is_cpu_place()
 
 
 class Mlp(nn.Layer):

@@ -87,22 +87,39 @@ def test_same_seed_same_weights():
     assert all((states[0][name].numpy() == states[1][name].numpy()).all() for name in states[0])
 
 
+def _of_attention(layer: vit.Attention, x: paddle.Tensor, queries: int) -> list[np.ndarray]:
+    """The output, and the gradients for parameters; the random numbers are the same at every call."""
+    paddle.seed(1)
+    found = layer(x, queries)
+    found.square().sum().backward()
+    gradients = [parameter.grad.numpy() for parameter in layer.parameters()]
+    layer.clear_gradients()
+    return [found.numpy(), *gradients]
+
+
 @pytest.mark.parametrize("queries", [1, 9])
 def test_fused_attention_is_the_same(queries, monkeypatch):
     """What a GPU takes in half precision, here in float32."""
     paddle.seed(0)
     layer, x = vit.Attention(24, 3, DropRates()), paddle.randn([2, 9, 24])
-    expected = layer(x, queries)
-    expected.square().sum().backward()
-    gradients = [parameter.grad.numpy() for parameter in layer.parameters()]
-    layer.clear_gradients()
+    expected = _of_attention(layer, x, queries)
     monkeypatch.setattr(vit, "fuses_attention", lambda *_: True)
     monkeypatch.setattr(layer, "_mixed", None)
-    found = layer(x, queries)
-    found.square().sum().backward()
-    np.testing.assert_allclose(found.numpy(), expected.numpy(), atol=1e-6)
-    for parameter, gradient in zip(layer.parameters(), gradients):
-        np.testing.assert_allclose(parameter.grad.numpy(), gradient, atol=1e-5)
+    for found, array in zip(_of_attention(layer, x, queries), expected):
+        np.testing.assert_allclose(found, array, atol=1e-5)
+
+
+@pytest.mark.parametrize("queries", [1, 9])
+def test_transposed_heads_are_the_same(queries, monkeypatch):
+    """What a GPU and programs take, here on a CPU; with dropout of the same weights."""
+    paddle.seed(0)
+    layer, x = vit.Attention(24, 3, DropRates(attention=0.3)), paddle.randn([2, 9, 24])
+    layer.train()
+    expected = _of_attention(layer, x, queries)
+    monkeypatch.setattr(vit, "_slices_heads", lambda x: False)
+    monkeypatch.setattr(layer, "_sliced", None)
+    for found, array in zip(_of_attention(layer, x, queries), expected):
+        np.testing.assert_allclose(found, array, atol=1e-5)
 
 
 def test_when_attention_is_fused(monkeypatch):
