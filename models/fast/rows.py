@@ -20,7 +20,7 @@ from models.fast.compiler import Booleans, Bytes, Floats, Real, compiled
 ZERO, HALF, ONE = Real(0), Real(0.5), Real(1)
 _LOG2_E = Real(math.log2(math.e))
 _LN2_HIGH, _LN2_LOW = Real(0.693359375), Real(-2.12194440e-4)  # of 9 bits, so n * it is exact; the rest of ln 2
-_LOWEST = Real(-87)  # exp of it is just not denormal; what is less counts as this
+_LOWEST = Real(-80)  # below it exp is 0: a part of it would be a denormal number, with which products are slow
 _E3, _E4 = Real(0.16666415333747864), Real(0.041666217148303986)
 _E5, _E6 = Real(0.008375128731131554), Real(0.001394858118146658)
 _P = Real(0.33 * math.sqrt(0.5))  # of t = 1 / (1 + 0.33 x), x = |z| / sqrt(2)
@@ -34,11 +34,13 @@ _DENSITY = Real(1 / math.sqrt(2 * math.pi))
 @compiled()
 def _exp(x: np.float32) -> np.float32:
     """e^x for x <= 0."""
-    x = _LOWEST if x < _LOWEST else x  # so written, NaN stays
+    low = x < _LOWEST  # so written, NaN stays
+    x = _LOWEST if low else x
     n = np.floor(x * _LOG2_E + HALF)
     r = (x - n * _LN2_HIGH) - n * _LN2_LOW
     power = np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)  # 2^n
-    return power * (ONE + r * (ONE + r * (HALF + r * (_E3 + r * (_E4 + r * (_E5 + r * _E6))))))
+    found = power * (ONE + r * (ONE + r * (HALF + r * (_E3 + r * (_E4 + r * (_E5 + r * _E6))))))
+    return ZERO if low else found
 
 
 @compiled()
