@@ -12,7 +12,7 @@ test: lint
 	$(BIN)/python -m pytest $(TWO_AT_ONCE)
 
 test-slow: .venv/installed-dev
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow $(TWO_AT_ONCE)
 
 # The version that PyPI's GPU wheel has (requirements-gpu.txt), as its CPU build.
 test-paddle-2.6: .venv-paddle-2.6/installed
