@@ -5,15 +5,24 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 _SMALL = 1 << 15  # elements for which a second thread does not pay
 
 
+def available() -> int:
+    """How many threads Paddle has: `OMP_NUM_THREADS`, of a list of them (for nested ones) the first."""
+    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return max(1, int(first)) if first.isdigit() else 1
+
+
 @functools.lru_cache(maxsize=1)
 def _pool() -> tuple[int, ThreadPoolExecutor]:
-    count = max(1, int(os.environ.get("OMP_NUM_THREADS") or 1))
-    return count, ThreadPoolExecutor(count, thread_name_prefix="rows")
+    return available(), ThreadPoolExecutor(available(), thread_name_prefix="rows")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # threads stay behind
 
 
 def parts(rows: int, size: int) -> list[tuple[int, int]]:
@@ -35,6 +44,9 @@ def share(function: Callable[[int, int, int], object], bounds: list[tuple[int, i
         bounds: from `parts`.
     """
     others = [_pool()[1].submit(function, part, *bounds[part]) for part in range(1, len(bounds))]
-    function(0, *bounds[0])
+    try:
+        function(0, *bounds[0])
+    finally:
+        wait(others)  # they write to what the caller, once interrupted, gives away
     for other in others:
         other.result()

@@ -6,13 +6,13 @@ a thousand that were nearly undecided. Processors with AMX or AVX512-BF16 gain a
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 
 import paddle
 from paddle import Tensor, inference, nn
 
+from common import threads
 from common.errors import UserError
 from models.memory import view
 from models.multipass import MultiPass
@@ -86,5 +86,5 @@ def _export(model: MultiPass, image_size: int, path: Path) -> inference.Config:
     config.disable_glog_info()
     config.enable_mkldnn()
     config.enable_mkldnn_bfloat16()
-    config.set_cpu_math_library_num_threads(int(os.environ.get("OMP_NUM_THREADS") or 1))
+    config.set_cpu_math_library_num_threads(threads.available())
     return config

@@ -20,7 +20,7 @@ from models.operators import mlp_branch, stand_in, standard
 from models.resize import resize_positions
 from models.vit import PatchEmbed, patch_grid
 
-standard(cait.Attention_talking_head.forward)
+standard(cait.Attention_talking_head)
 
 
 class _Block(cait.LayerScale_Block):

@@ -182,7 +182,6 @@ class _Drop(nn.Layer):
         rates = self.rate if isinstance(self.rate, tuple) else (self.rate,)
         return any(round(rate * _LEVELS) for rate in rates)
 
-    @standard
     def forward(self, x: Tensor) -> Tensor:
         return self.drop(x) if self.training and self.active else x
 
@@ -190,6 +189,7 @@ class _Drop(nn.Layer):
         return f"rate={self.rate}"
 
 
+@standard
 class Dropout(_Drop):
     """Zero single elements with probability `rate` in training."""
 
@@ -211,6 +211,7 @@ class Dropout(_Drop):
         return [self.rate[copy] for copy in _LAYOUT.get().copies] if isinstance(self.rate, tuple) else [self.rate]
 
 
+@standard
 class DropPath(_Drop):
     """Zero the whole residual branch of single samples with probability `rate` in training; `x` is `(B, ...)`."""
 

@@ -7,30 +7,30 @@ from ppim.models import vit
 
 from models.operators import gelu, layer_norm, linear, standard
 
-standard(nn.Softmax.forward)
-standard(vit.Mlp.forward)
+standard(nn.Softmax)
+standard(vit.Mlp)
 
 
+@standard
 class Linear(nn.Linear):
     """`x @ weight + bias`."""
 
-    @standard
     def forward(self, x: Tensor) -> Tensor:
         return linear(x, self.weight, self.bias)
 
 
+@standard
 class LayerNorm(nn.LayerNorm):
     """Layer norm over the last axis."""
 
-    @standard
     def forward(self, x: Tensor) -> Tensor:
         return layer_norm(x, self.weight, self.bias, self._epsilon)
 
 
+@standard
 class GELU(nn.GELU):
     """The exact GELU."""
 
-    @standard
     def forward(self, x: Tensor) -> Tensor:
         return gelu(x)
 
@@ -45,7 +45,7 @@ def adopt(layer: nn.Layer, others: dict[type[nn.Layer], type[nn.Layer]] | None =
     kinds = {nn.Linear: Linear, nn.LayerNorm: LayerNorm, nn.GELU: GELU, **(others or {})}
     for parent in layer.sublayers(include_self=True):
         for name, child in parent.named_children():
-            if type(child) in kinds:
+            if type(child) in kinds and not getattr(child, "_approximate", False):
                 setattr(parent, name, _recast(child, kinds[type(child)]))
 
 

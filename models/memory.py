@@ -32,7 +32,7 @@ class Mask(NamedTuple):
 
 
 def view(tensor: Tensor) -> np.ndarray:
-    """The memory of a contiguous tensor on the CPU as an array, valid as long as the tensor is.
+    """The memory of a contiguous tensor on the CPU as an array, which keeps the tensor alive.
 
     Raises:
         ValueError: when it is not contiguous.
@@ -43,9 +43,12 @@ def view(tensor: Tensor) -> np.ndarray:
     if 0 in shape:  # it has no address
         return np.empty(shape, kind)
     interface = {"data": (tensor.data_ptr(), False), "shape": shape, "typestr": kind, "version": 3}
-    return np.asarray(_Memory(interface))
+    return np.asarray(_Memory(interface, tensor))
 
 
 class _Memory:
-    def __init__(self, interface: dict):
+    """What an array has for its base, which keeps the tensor alive."""
+
+    def __init__(self, interface: dict, tensor: Tensor):
         self.__array_interface__ = interface
+        self.tensor = tensor

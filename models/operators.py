@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from types import ModuleType
 
@@ -21,7 +21,7 @@ from paddle import Tensor, nn
 from models.memory import Mask
 
 _PLAIN: ContextVar[bool] = ContextVar("plain", default=False)
-_STANDARD: set[Callable] = set()
+_STANDARD: set[type[nn.Layer]] = set()
 
 
 @contextlib.contextmanager
@@ -68,24 +68,26 @@ def fast_for(x: Tensor, dtype: paddle.dtype = paddle.float32) -> ModuleType | No
     return _fast_operators()[0] if x.place.is_cpu_place() and 0 not in x.shape else None
 
 
-def standard(forward: Callable) -> Callable:
-    """Note a layer's `forward` as one for which the second form of its branch may stand in."""
-    _STANDARD.add(forward)
-    return forward
+def standard(kind: type[nn.Layer]) -> type[nn.Layer]:
+    """Note a class of layers as one for which the second form of its branch may stand in."""
+    _STANDARD.add(kind)
+    return kind
 
 
 def stand_in(x: Tensor, *layers: nn.Layer) -> ModuleType | None:
     """The second form of branches where it is for `x`, and where nobody could tell that these layers are not called.
 
-    They are then the known ones, and have no hooks.
+    They are then of the known classes, with all their parameters and without hooks. (`paddle.grad` can tell where it is
+    asked for some gradients of a branch only: it needs `plain`, as with any operator of Paddle's that is a `PyLayer`.)
     """
     return _fast_branches() if fast_for(x) and _replaceable(layers) else None
 
 
 def _replaceable(layers: Iterable[nn.Layer]) -> bool:
     return all(
-        type(layer).forward in _STANDARD
+        type(layer) in _STANDARD
         and "forward" not in layer.__dict__
+        and all(parameter is not None for parameter in layer._parameters.values())
         and not layer._forward_pre_hooks
         and not layer._forward_post_hooks
         and (not layer._sub_layers or _replaceable(layer._sub_layers.values()))
@@ -107,7 +109,7 @@ def attention_branch(x: Tensor, norm: nn.LayerNorm, attention: nn.Layer, path: n
         x: `(B, N, D)`.
         norm: of the tokens.
         attention: called with tokens and `queries`; it has `heads`, the linear layers `qkv` and `proj`, and the dropout
-            layers `attn_drop` (of weights `(H, B, N, N)`) and `proj_drop`.
+            layers `attn_drop` (of weights `(H, B, queries, N)`) and `proj_drop`.
         path: stochastic depth.
         queries: how many tokens.
 

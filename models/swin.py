@@ -20,7 +20,7 @@ from models.operators import mlp_branch, stand_in, standard
 from models.resize import resize_bias_table
 
 _TABLE = ".attn.relative_position_bias_table"
-standard(swin.WindowAttention.forward)
+standard(swin.WindowAttention)
 
 
 class _Block(swin.SwinTransformerBlock):

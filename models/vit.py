@@ -29,6 +29,7 @@ def _linear(inputs: int, outputs: int, std: float = 0.02) -> Linear:
     return Linear(inputs, outputs, weight_attr=paddle.ParamAttr(initializer=initializer))
 
 
+@standard
 class Attention(nn.Layer):
     """Multi-head self-attention."""
 
@@ -41,7 +42,6 @@ class Attention(nn.Layer):
         self.proj = _linear(width, width)
         self.proj_drop = Dropout(rates.projection)
 
-    @standard
     def forward(self, x: Tensor, queries: int) -> Tensor:
         x = self.qkv(x)
         mixed = self._fused(x, queries) if fuses_attention(x, self.attn_drop) else self._mixed(x, queries)
@@ -81,6 +81,7 @@ def _slices_heads(x: Tensor) -> bool:
     return paddle.in_dynamic_mode() and x.place.is_cpu_place()
 
 
+@standard
 class Mlp(nn.Layer):
     """Two linear layers with GELU between, dropout behind each."""
 
@@ -90,7 +91,6 @@ class Mlp(nn.Layer):
         self.fc2 = _linear(hidden, width)
         self.drop = Dropout(rates.mlp)
 
-    @standard
     def forward(self, x: Tensor) -> Tensor:
         return self.drop(self.fc2(self.drop(F.gelu(self.fc1(x)))))
 

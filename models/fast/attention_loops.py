@@ -22,7 +22,7 @@ from models.fast.branch_parts import (
     product,
 )
 from models.fast.compiler import Floats, Order, Real, compiled
-from models.fast.rows import HALF, ONE, add, masked, residual, softmax, softmax_gradient
+from models.fast.rows import add, masked, residual, softmax, softmax_gradient
 
 
 class Windows(NamedTuple):
@@ -59,9 +59,8 @@ def _qkv(x: Floats, queries: int, heads: int, head: int) -> tuple[Floats, Floats
 
 
 @compiled()
-def _scores(q: Floats, k: Floats, windows: Windows, window: int, head: int, out: Floats) -> None:
+def _scores(q: Floats, k: Floats, windows: Windows, window: int, head: int, factor: np.float32, out: Floats) -> None:
     """What softmax is taken of: `(M, L)`."""
-    factor = Real(q.shape[1]) ** -HALF
     if windows.order.size == 0:
         product(q, k.T, factor, 0, out)
         return
@@ -86,6 +85,7 @@ def forward(
     weights: Weights,
     epsilon: np.float32,
     heads: int,
+    factor: np.float32,
     windows: Windows,
     noise: Noise,
     inside: Inside,
@@ -122,8 +122,8 @@ def forward(
             for head in range(heads):
                 q, k, v = _qkv(rows, asked, heads, head)
                 attended = all_attended[head, place] if kept else own_attended
-                _scores(q, k, windows, window, head, scores)
-                softmax(scores, ONE, attended)
+                _scores(q, k, windows, window, head, factor, scores)
+                softmax(scores, attended)
                 if noise.inner_keep.size:
                     masked(attended, noise.inner_keep[head, place], noise.inner_scale[head, place], scores)
                     attended = scores
@@ -145,6 +145,7 @@ def gradient(
     x: Floats,
     weights: Weights,
     heads: int,
+    factor: np.float32,
     windows: Windows,
     noise: Noise,
     inside: Inside,
@@ -158,7 +159,7 @@ def gradient(
     """The gradient `out` for images `begin` to `end` from `upper`; those for parameters are added to the others."""
     before = set_own_threads(threads)
     tokens, width, queries = x.shape[1], x.shape[2], upper.shape[1]
-    factor, length, ordered = Real(width // heads) ** -HALF, windows.bias.shape[1] or tokens, windows.order.size > 0
+    length, ordered = windows.bias.shape[1] or tokens, windows.order.size > 0
     parts, asked, size = tokens // length, min(length, queries), images_together(tokens, begin, end)
     room, apart = np.empty((size, tokens, width), Real), size if ordered else 0
     taken, taken_upper = np.empty((apart, tokens, width), Real), np.empty((apart, tokens, width), Real)
@@ -195,7 +196,7 @@ def gradient(
                 else:
                     product(for_head, v.T, 1, 0, for_attended)
                     product(attended.T, for_head, 1, 0, for_v)
-                softmax_gradient(attended, ONE, for_attended, for_scores)
+                softmax_gradient(attended, for_attended, for_scores)
                 if for_bias.size:
                     add(for_scores, for_bias[head])
                 product(for_scores, k, factor, 0, for_q)

@@ -31,6 +31,7 @@ class _Given(NamedTuple):
     kind: type[_Loops]
     epsilon: float
     heads: int  # of an MLP 0
+    factor: float  # of the scores
     queries: int  # tokens of the output
     inner_scales: tuple[float, ...]  # of the masks, by copies
     scales: tuple[float, ...]
@@ -73,6 +74,10 @@ class _Loops:
     def threads(self) -> np.int32:
         """How many threads the products of a part may have: several where much work is of few images."""
         return np.int32(max(1, len(parts(len(self.x) * self._work(), 1)) // len(self.bounds)))
+
+    def heads(self) -> tuple[int, np.float32]:
+        """Their number, and the factor of their scores."""
+        return self.given.heads, np.float32(self.given.factor)
 
     def _work(self) -> int:
         """Of an image, as many elements of other loops would be."""
@@ -143,11 +148,11 @@ class _Attention(_Loops):
         return [*_Loops.room(x, weights, given), attended, [images, given.queries, width]]
 
     def run(self, begin, end, out):
-        common = begin, end, self.threads, self.x, self.weights, np.float32(self.given.epsilon), self.given.heads
+        common = begin, end, self.threads, self.x, self.weights, np.float32(self.given.epsilon), *self.heads()
         attention_loops.forward(*common, self.windows, self.noise, self.inside, *self.attention, out)
 
     def run_gradient(self, begin, end, upper, out, sums):
-        common = begin, end, self.threads, self.x, self.weights, self.given.heads
+        common = begin, end, self.threads, self.x, self.weights, *self.heads()
         for_bias = sums[6] if self.others else np.empty((0, 0, 0), np.float32)
         others = self.windows, self.noise, self.inside, *self.attention
         attention_loops.gradient(*common, *others, upper, out, Weights(*sums[:6]), for_bias)
@@ -169,11 +174,11 @@ class _TalkingAttention(_Loops):
         return [*_Loops.room(x, weights, given), [images, given.heads, tokens, tokens], [images, tokens, width]]
 
     def run(self, begin, end, out):
-        common = begin, end, self.threads, self.x, self.weights, np.float32(self.given.epsilon), self.given.heads
+        common = begin, end, self.threads, self.x, self.weights, np.float32(self.given.epsilon), *self.heads()
         talking_loops.forward(*common, self.talking, self.noise, self.inside, *self.attention, out)
 
     def run_gradient(self, begin, end, upper, out, sums):
-        common = begin, end, self.threads, self.x, self.weights, self.given.heads
+        common = begin, end, self.threads, self.x, self.weights, *self.heads()
         others = self.talking, self.noise, self.inside, *self.attention
         sums = Weights(*sums[:6]), Talking(*sums[6:])
         talking_loops.gradient(*common, *others, upper, out, *sums)
@@ -188,9 +193,10 @@ def mlp_branch(x: Tensor, norm: nn.LayerNorm, mlp: nn.Layer, path: nn.Layer, gam
 def attention_branch(x: Tensor, norm: nn.LayerNorm, attention: nn.Layer, path: nn.Layer, queries: int) -> Tensor:
     """See `models/operators.py`."""
     images, tokens, width = x.shape
+    queries = min(queries, tokens)
     weights = attention.attn_drop.mask([attention.heads, images, queries, tokens])
     masks = weights, attention.proj_drop.mask([images, queries, width])
-    fields = {"heads": attention.heads, "queries": queries}
+    fields = {"heads": attention.heads, "factor": attention.scale, "queries": queries}
     return _branch(_Attention, x, norm, attention.qkv, attention.proj, masks, path, **fields)
 
 
@@ -217,7 +223,7 @@ def window_branch(
     heads, length, _ = bias.shape
     weights = _heads_first(attention.attn_drop.mask([x.shape[0] * (x.shape[1] // length), heads, length, length]))
     masks = weights, attention.proj_drop.mask(x.shape)
-    fields = {"heads": heads, "windows": (order, mask)}
+    fields = {"heads": heads, "factor": attention.scale, "windows": (order, mask)}
     return _branch(_Attention, x, norm, attention.qkv, attention.proj, masks, path, others=[bias], **fields)
 
 
@@ -228,7 +234,7 @@ def talking_branch(x: Tensor, norm: nn.LayerNorm, attention: nn.Layer, path: nn.
     weights = _heads_first(attention.attn_drop.mask([images, heads, tokens, tokens]))
     masks = weights, attention.proj_drop.mask(x.shape)
     mixing = [attention.proj_l.weight, attention.proj_l.bias, attention.proj_w.weight, attention.proj_w.bias]
-    fields = {"heads": heads, "others": mixing}
+    fields = {"heads": heads, "factor": attention.scale, "others": mixing}
     return _branch(_TalkingAttention, x, norm, attention.qkv, attention.proj, masks, path, gamma, **fields)
 
 
@@ -247,6 +253,7 @@ def _branch(
     path: nn.Layer,
     gamma: Tensor | None = None,
     heads: int = 0,
+    factor: float = 0.0,
     queries: int = 0,
     others: list[Tensor] = (),
     windows: tuple[np.ndarray, np.ndarray] | None = None,
@@ -257,7 +264,7 @@ def _branch(
     kept = paddle.is_grad_enabled() and any(needed(x, *weights, *others))
     scales = [mask.scales if mask else () for mask in masks]
     factors = path.factors(x.shape[0])
-    given = _Given(kind, norm._epsilon, heads, queries or x.shape[1], *scales, factors, kept, windows)
+    given = _Given(kind, norm._epsilon, heads, factor, queries or x.shape[1], *scales, factors, kept, windows)
     tensors = [*weights, *others, *(mask.keep if mask else None for mask in masks)]
     return _Branch.apply(x, *tensors, given) if kept else _forward(x, tensors, given)[0]
 

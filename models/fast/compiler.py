@@ -62,7 +62,8 @@ def compiled(*relaxed: str) -> Callable:
 def _forget_others(folder: str) -> None:
     """Delete machine code of other sources than those of this folder.
 
-    numba looks whether the file of a function has changed, but not whether what it calls has.
+    numba looks whether the file of a function has changed, but not whether what it calls has. (A process that has begun
+    with the old files could still write old code after this: end it before you change them.)
     """
     sources = sorted(Path(__file__).parent.glob("*.py"))
     digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()

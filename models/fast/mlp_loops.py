@@ -9,8 +9,8 @@ from models.fast.branch_parts import MANY, Inside, Noise, Weights, add_last, fir
 from models.fast.compiler import Floats, Real, compiled
 from models.fast.rows import gelu, gelu_gradient, layer_norm, masked, residual
 
-_FEW = 160  # rows, likewise
-_NARROW = 1024  # of its hidden width
+_FEW = 160  # rows at a time, in the place of MANY, where the hidden width is up to
+_NARROW = 1024
 
 
 @compiled()

@@ -1,12 +1,12 @@
 """Loops over the rows of arrays: what Paddle's CPU build has in slow or single-threaded form.
 
 They take float32 and any number of rows, so that threads can share them: a row's result does not depend on how they do.
-No output is an input: compilers would not vectorise the loop. Numbers that are not finite stay so. An array without
-elements stands for nothing.
+No output is an input: compilers would not vectorise the loop. NaN stays NaN. An array without elements stands for
+nothing.
 
-Exponential and Gaussian tail are polynomials fitted to `numpy.exp` and `scipy.special.erfcx` at Chebyshev nodes; their
-relative errors are below 2e-7 and 4e-7 (tests/models/test_operators.py), and compilers turn them into vector
-instructions, which calls of the C library they can't.
+Exponential and Gaussian tail are polynomials fitted to `numpy.exp` and `scipy.special.erfcx` at Chebyshev nodes, with
+relative errors below 2e-7 and 4e-7; compilers turn them into vector instructions, which calls of the C library they
+can't. tests/models/test_operators.py holds that softmax is off by less than 1e-6 and GELU by 4e-6, far from 0.
 """
 
 from __future__ import annotations
@@ -167,26 +167,26 @@ def gelu_gradient(
 
 
 @compiled()
-def softmax(x: Floats, scale: np.float32, out: Floats) -> None:
-    """Softmax of `scale * x`, scale > 0, over the rows of `(rows, N)`."""
+def softmax(x: Floats, out: Floats) -> None:
+    """Softmax over the rows of `(rows, N)`."""
     for i in range(x.shape[0]):
         row, result = x[i], out[i]
         largest = _largest(row)
         for j in range(row.size):
-            result[j] = _exp((row[j] - largest) * scale)
+            result[j] = _exp(row[j] - largest)
         factor = ONE / sum_of(result)
         for j in range(row.size):
             result[j] *= factor
 
 
 @compiled()
-def softmax_gradient(weights: Floats, scale: np.float32, upper: Floats, out: Floats) -> None:
-    """The gradient for `x` from `upper`, that of `weights = softmax(scale * x)`."""
+def softmax_gradient(weights: Floats, upper: Floats, out: Floats) -> None:
+    """The gradient for `x` from `upper`, that of `weights = softmax(x)`."""
     for i in range(weights.shape[0]):
         row, up, result = weights[i], upper[i], out[i]
         mean = _dot(row, up)
         for j in range(row.size):
-            result[j] = scale * row[j] * (up[j] - mean)
+            result[j] = row[j] * (up[j] - mean)
 
 
 @compiled()

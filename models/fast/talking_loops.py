@@ -20,7 +20,7 @@ from models.fast.branch_parts import (
     product,
 )
 from models.fast.compiler import Floats, Real, compiled
-from models.fast.rows import HALF, ONE, masked, residual, softmax, softmax_gradient, sum_of
+from models.fast.rows import masked, residual, softmax, softmax_gradient, sum_of
 
 _QUERIES = 48  # that are looked at together where heads talk
 
@@ -66,6 +66,7 @@ def forward(
     weights: Weights,
     epsilon: np.float32,
     heads: int,
+    factor: np.float32,
     talking: Talking,
     noise: Noise,
     inside: Inside,
@@ -73,13 +74,13 @@ def forward(
     all_mixed: Floats,
     out: Floats,
 ) -> None:
-    """Like `attention`, with heads that exchange what they found, for some queries at a time.
+    """The branch of the attention, added to `x`, for images `begin` to `end` of `(B, N, D)`, some queries at a time.
 
     The attention's weights, behind the softmax, are `(B, H, N, N)`.
     """
     before = set_own_threads(threads)
     tokens, width, kept = x.shape[1], x.shape[2], inside.first.size > 0
-    factor, size = Real(width // heads) ** -HALF, min(_QUERIES, tokens)
+    size = min(_QUERIES, tokens)
     normed, branch = np.empty((tokens, width), Real), np.empty((tokens, width), Real)
     own_qkv, own_mixed = np.empty((tokens, 3 * width), Real), np.empty((tokens, width), Real)
     own_attended = np.empty((0 if kept else heads, tokens, tokens), Real)
@@ -98,7 +99,7 @@ def forward(
                 product(q, k.T, factor, 0, scores[head].reshape(b - a, tokens))
             _mix(scores, talking.before_weight, talking.before_bias, talked)
             for head in range(heads):
-                softmax(talked[head].reshape(b - a, tokens), ONE, attended[head, a:b])
+                softmax(talked[head].reshape(b - a, tokens), attended[head, a:b])
             _mix(flat[:, a * tokens : b * tokens], talking.after_weight, talking.after_bias, talked)
             for head in range(heads):
                 found = talked[head].reshape(b - a, tokens)
@@ -120,6 +121,7 @@ def gradient(
     x: Floats,
     weights: Weights,
     heads: int,
+    factor: np.float32,
     talking: Talking,
     noise: Noise,
     inside: Inside,
@@ -133,7 +135,7 @@ def gradient(
     """The gradient `out` for images `begin` to `end` from `upper`; those for parameters are added to the others."""
     before = set_own_threads(threads)
     tokens, width = x.shape[1], x.shape[2]
-    factor, size = Real(width // heads) ** -HALF, min(_QUERIES, tokens)
+    size = min(_QUERIES, tokens)
     normed = np.empty((tokens, width), Real)
     for_branch, for_mixed = np.empty((tokens, width), Real), np.empty((tokens, width), Real)
     for_qkv = np.empty((tokens, 3 * width), Real)
@@ -169,7 +171,7 @@ def gradient(
             product(talking.after_weight, second, 1, 0, third)
             for head in range(heads):
                 for_attended, for_scores = third[head].reshape(b - a, tokens), fourth[head].reshape(b - a, tokens)
-                softmax_gradient(attended[head, a:b], ONE, for_attended, for_scores)
+                softmax_gradient(attended[head, a:b], for_attended, for_scores)
                 q, k = part_of_head(qkv, 0, heads, head)[a:b], part_of_head(qkv, 1, heads, head)
                 product(q, k.T, factor, 0, first[head].reshape(b - a, tokens))
             _add_mix(first, fourth, for_talking.before_weight, for_talking.before_bias)

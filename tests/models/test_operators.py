@@ -10,7 +10,7 @@ import paddle
 import pytest
 
 from common import threads
-from models import memory, operators, vit
+from models import layers, memory, operators, vit
 from models.dropout import Dropout, DropRates, batch_copies
 from models.fast import blas, compiler, rows
 from models.fast import operators as fast_operators
@@ -79,7 +79,7 @@ def test_dropout(rate):
 
 def _softmax(x: np.ndarray) -> np.ndarray:
     out = np.empty_like(x)
-    rows.softmax(x.reshape(-1, x.shape[-1]), np.float32(1), out.reshape(-1, x.shape[-1]))
+    rows.softmax(x.reshape(-1, x.shape[-1]), out.reshape(-1, x.shape[-1]))
     return out
 
 
@@ -90,7 +90,7 @@ def test_softmax():
     expected = paddle.nn.functional.softmax(given, axis=-1)
     (expected * paddle.to_tensor(upper)).sum().backward()
     found, gradient = _softmax(x), np.empty_like(x)
-    rows.softmax_gradient(found, np.float32(1), upper, gradient)
+    rows.softmax_gradient(found, upper, gradient)
     for own, other in ((found, expected.numpy()), (gradient, given.grad.numpy())):
         np.testing.assert_allclose(own, other, rtol=0, atol=_TOLERANCE * np.abs(other).max())
 
@@ -300,6 +300,49 @@ def test_layers_that_somebody_watches_or_replaces_are_called():
         plain = block(x).numpy()
     assert np.abs(block(x).numpy() - plain).max() < 2e-6
     assert np.abs(plain - expected).max() > 1e-3
+
+
+class _Halved(vit.Attention):
+    def _mixed(self, x, queries):
+        return 0.5 * super()._mixed(x, queries)
+
+
+@pytest.mark.parametrize("change", ["scale", "method", "no bias"])
+def test_a_changed_block_computes_what_it_says(change):
+    paddle.seed(0)
+    block, x = vit.Block(_WIDTH, _HEADS, 40, DropRates()), paddle.randn(_SHAPE)
+    for parameter in block.parameters():
+        parameter.set_value(parameter + 0.3 * paddle.randn(parameter.shape))
+    before = block(x).numpy()
+    if change == "scale":
+        block.attn.scale *= 4
+    elif change == "method":
+        block.attn.__class__ = _Halved
+    else:
+        block.attn.qkv.bias = None
+    with operators.plain():
+        expected = block(x).numpy()
+    np.testing.assert_allclose(block(x).numpy(), expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+    assert np.abs(before - expected).max() > 1e-2 * np.abs(expected).max()
+
+
+def test_there_are_no_more_queries_than_tokens():
+    forward, _ = _branch("attention", DropRates())
+    x = paddle.randn([2, 3, _WIDTH])
+    assert (forward(x, 5).numpy() == forward(x, 3).numpy()).all()
+
+
+def test_the_approximate_gelu_stays_one():
+    network = paddle.nn.Sequential(paddle.nn.GELU(approximate=True), paddle.nn.GELU())
+    layers.adopt(network)
+    assert [type(layer) is layers.GELU for layer in network] == [False, True]
+
+
+def test_a_view_keeps_its_tensor():
+    array = memory.view(paddle.ones([1000]) * 3)
+    paddle.zeros([1000])
+    assert (array == 3).all()
+    assert array.base.tensor.shape == [1000]
 
 
 def test_pixels_are_normalised_to_the_same_bits():

@@ -1,0 +1,59 @@
+"""Work is shared by threads that are there, and nobody leaves before all have ended."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+import pytest
+from conftest import run_program
+
+from common import threads
+
+
+@pytest.fixture
+def three(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    threads._pool.cache_clear()
+    yield
+    threads._pool.cache_clear()
+
+
+@pytest.mark.parametrize(("words", "count"), [("3", 3), ("4,2", 4), ("", 1), ("0", 1), ("many", 1)])
+def test_how_many_threads(monkeypatch, words, count):
+    monkeypatch.setenv("OMP_NUM_THREADS", words)
+    assert threads.available() == count
+
+
+def test_all_parts_are_done_once(three):
+    done = []
+    threads.share(lambda *given: done.append(given), threads.parts(100, 1 << 15))
+    assert sorted(done) == [(0, 0, 33), (1, 33, 66), (2, 66, 100)]
+    assert threads.parts(100, 1) == [(0, 100)]
+
+
+def test_an_interrupted_part_waits_for_the_others(three):
+    """They write to memory that would be somebody else's by then."""
+    begun, ended = threading.Barrier(3), []
+
+    def run(part: int, *_) -> None:
+        begun.wait()
+        if part == 0:
+            raise KeyboardInterrupt
+        time.sleep(0.2)
+        ended.append(part)
+
+    with pytest.raises(KeyboardInterrupt):
+        threads.share(run, threads.parts(3, 1 << 20))
+    assert sorted(ended) == [1, 2]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_forked_process_has_threads_of_its_own():
+    code = (
+        "import os; from common.threads import parts, share; run = lambda: share(lambda *_: None, parts(9, 1 << 20));"
+    )
+    code += "run(); pid = os.fork(); run(); print('done', flush=True); os.waitpid(pid, 0) if pid else os._exit(0)"
+    done = run_program("-c", f"import signal; signal.alarm(60); {code}", OMP_NUM_THREADS="2")
+    assert done.stdout == "done\n" * 2, done.stderr
