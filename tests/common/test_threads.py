@@ -49,11 +49,19 @@ def test_an_interrupted_part_waits_for_the_others(three):
     assert sorted(ended) == [1, 2]
 
 
+_FORKED = """
+import os, signal
+from common.threads import parts, share
+share(lambda *_: None, parts(9, 1 << 20))
+process = os.fork()
+signal.alarm(60)
+share(lambda *_: None, parts(9, 1 << 20))
+print("done", flush=True)
+os.waitpid(process, 0) if process else os._exit(0)
+"""
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 def test_a_forked_process_has_threads_of_its_own():
-    code = (
-        "import os; from common.threads import parts, share; run = lambda: share(lambda *_: None, parts(9, 1 << 20));"
-    )
-    code += "run(); pid = os.fork(); run(); print('done', flush=True); os.waitpid(pid, 0) if pid else os._exit(0)"
-    done = run_program("-c", f"import signal; signal.alarm(60); {code}", OMP_NUM_THREADS="2")
+    done = run_program("-c", _FORKED, OMP_NUM_THREADS="2")
     assert done.stdout == "done\n" * 2, done.stderr
