@@ -51,7 +51,7 @@ class _Archive:
             if self._zip.getinfo(self._prefix + name).file_size > _LARGEST_FILE:
                 raise UserError(f"{self.root}: {name} is too large for Tiny ImageNet")
             return self._zip.read(self._prefix + name)
-        except (KeyError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        except (KeyError, OSError, EOFError, RuntimeError, UnicodeDecodeError, zipfile.BadZipFile, zlib.error) as error:
             raise UserError(f"{self.root}: can't read {name} ({error}); is it Tiny ImageNet?") from None
 
 

@@ -136,6 +136,17 @@ def test_tiny_imagenet_layout(tiny_zip, tmp_path, form):
     assert len(list((tmp_path / "cache").glob("tiny-imagenet-*"))) == 1
 
 
+def test_a_name_that_is_no_text(tmp_path):
+    """Once in the table of contents, and again, damaged, before the file."""
+    path = tmp_path / "tiny.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("tiny-imagenet-200/wnids\u00e9.txt", "n01443537\n")
+    first, name = path.read_bytes(), "\u00e9".encode()
+    path.write_bytes(first.replace(name, b"\xc6\x20", 1))
+    with pytest.raises(UserError, match=r"tiny.zip: can't read wnids.\.txt"):
+        data.tiny_imagenet._Archive(path).read("wnids\u00e9.txt")
+
+
 def test_a_changed_folder_is_decoded_again(tiny_zip, tmp_path):
     with zipfile.ZipFile(tiny_zip) as archive:
         archive.extractall(tmp_path / "open")
