@@ -53,6 +53,7 @@ def test_rates_fall_towards_the_input():
 @pytest.mark.parametrize(("optimizer", "field"), [("sgd", {}), ("adamw", {"weight_decay": 0.5}), ("momentum", {})])
 def test_a_step_has_the_rate_of_its_layer(optimizer, field):
     """Gradient 1 everywhere: weights move by the rate (SGD), and their decoupled decay follows it."""
+    paddle.seed(0)
     model = models.create("vit_n_2", num_classes=3)
     config = default.get_config().optim
     config.update(name=optimizer, lr=0.01, schedule="constant", layer_decay=0.5, **field)
@@ -63,7 +64,7 @@ def test_a_step_has_the_rate_of_its_layer(optimizer, field):
     for name, scale in (("head.weight", 1), ("blocks.3.mlp.fc1.weight", 1 / 2), ("patch_embed.proj.weight", 1 / 32)):
         moved = before[name] - model.state_dict()[name].numpy()
         expected = 0.01 * scale * (1 + field.get("weight_decay", 0) * before[name])
-        assert abs(moved - expected).max() < 1e-7, name
+        assert abs(moved - expected).max() < 2e-7, name  # of weights up to 1
 
 
 def test_a_network_without_blocks_has_no_layers():

@@ -302,6 +302,12 @@ def test_layers_that_somebody_watches_or_replaces_are_called():
     assert np.abs(plain - expected).max() > 1e-3
 
 
+def test_a_class_whose_forward_somebody_replaces_is_called(monkeypatch):
+    block, x = vit.Block(_WIDTH, _HEADS, 40, DropRates()), paddle.randn(_SHAPE)
+    monkeypatch.setattr(vit.Mlp, "forward", lambda self, x: x * float("nan"))
+    assert block(x).isnan().all()
+
+
 class _Halved(vit.Attention):
     def _mixed(self, x, queries):
         return 0.5 * super()._mixed(x, queries)
