@@ -233,10 +233,9 @@ def test_all_train_at_their_native_size(name):
     images = _images(name, 2, models.native_size(name))
     RDropLoss()(model(images, copies=2), paddle.to_tensor([0, 6])).total.backward()
     assert all(p.stop_gradient or np.isfinite(p.grad.numpy()).all() for p in model.parameters())
-    _settle(model, images)  # at their first values RedNet's grow without end in evaluation
+    _settle(model, images)  # at their first values RedNet's grow without end in evaluation, for some seeds even so
     model.eval()
-    if name != "rednet_152":  # which does so nevertheless, for every other seed
-        assert np.isfinite(model(images).numpy()).all()
+    assert np.isfinite(model(images).numpy()).all()
 
 
 @pytest.mark.slow
