@@ -18,7 +18,8 @@ def available() -> int:
 
 @functools.lru_cache(maxsize=1)
 def _pool() -> tuple[int, ThreadPoolExecutor]:
-    return available(), ThreadPoolExecutor(available(), thread_name_prefix="rows")
+    count = available()
+    return count, ThreadPoolExecutor(count, thread_name_prefix="rows")
 
 
 if hasattr(os, "register_at_fork"):

@@ -78,6 +78,7 @@ class Attention(nn.Layer):
 
 
 def _slices_heads(x: Tensor) -> bool:
+    """Whether Paddle's operators on a CPU take it as it comes, not as part of a program."""
     return paddle.in_dynamic_mode() and x.place.is_cpu_place()
 
 

@@ -21,6 +21,7 @@ runtime.prepare_environment()
 import paddle  # noqa: E402
 
 import data  # noqa: E402
+from common import threads  # noqa: E402
 
 SHARED_DATA = ROOT.parent / "shared" / "data"  # real images, where there are any
 
@@ -83,6 +84,18 @@ def import_timm():
         return pytest.importorskip("timm")
     finally:
         torch.library.register_fake = register
+
+
+@pytest.fixture
+def set_threads(monkeypatch):
+    """Chooses how many threads share the rows of arrays until the test ends."""
+
+    def choose(count: int) -> None:
+        monkeypatch.setenv("OMP_NUM_THREADS", str(count))
+        threads._pool.cache_clear()
+
+    yield choose
+    threads._pool.cache_clear()
 
 
 @pytest.fixture

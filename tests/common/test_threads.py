@@ -12,29 +12,23 @@ from conftest import run_program
 from common import threads
 
 
-@pytest.fixture
-def three(monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    threads._pool.cache_clear()
-    yield
-    threads._pool.cache_clear()
-
-
 @pytest.mark.parametrize(("words", "count"), [("3", 3), ("4,2", 4), ("", 1), ("0", 1), ("many", 1)])
 def test_how_many_threads(monkeypatch, words, count):
     monkeypatch.setenv("OMP_NUM_THREADS", words)
     assert threads.available() == count
 
 
-def test_all_parts_are_done_once(three):
+def test_all_parts_are_done_once(set_threads):
+    set_threads(3)
     done = []
     threads.share(lambda *given: done.append(given), threads.parts(100, 1 << 15))
     assert sorted(done) == [(0, 0, 33), (1, 33, 66), (2, 66, 100)]
     assert threads.parts(100, 1) == [(0, 100)]
 
 
-def test_an_interrupted_part_waits_for_the_others(three):
+def test_an_interrupted_part_waits_for_the_others(set_threads):
     """They write to memory that would be somebody else's by then."""
+    set_threads(3)
     begun, ended = threading.Barrier(3), []
 
     def run(part: int, *_) -> None:

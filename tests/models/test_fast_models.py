@@ -7,7 +7,6 @@ import paddle
 import pytest
 
 import models
-from common import threads
 from models import operators
 from models.fast import branches
 
@@ -62,17 +61,13 @@ def test_both_forms_agree(name, noise):
 
 
 @pytest.mark.parametrize(("images", "expected"), [(1, 3), (2, 1), (3, 1)])
-def test_the_products_of_one_image_have_all_threads(images, expected, monkeypatch):
+def test_the_products_of_one_image_have_all_threads(images, expected, monkeypatch, set_threads):
     """Which has no others to share them with; and the results stay."""
     given, run = set(), branches.attention_loops.gradient
     monkeypatch.setattr(branches.attention_loops, "gradient", lambda *words: given.add(int(words[2])) or run(*words))
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    set_threads(3)
     model, pixels = _model("deit_ti_distilled"), _images("deit_ti_distilled", images)
-    threads._pool.cache_clear()
-    try:
-        _agree(_step(model, pixels, paddle.enable_grad, 1), _step(model, pixels, operators.plain, 1))
-    finally:
-        threads._pool.cache_clear()
+    _agree(_step(model, pixels, paddle.enable_grad, 1), _step(model, pixels, operators.plain, 1))
     assert given == {expected}
 
 

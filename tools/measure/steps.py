@@ -91,7 +91,6 @@ def evaluation(config, precision: str) -> Callable[[], float]:
 
 
 def _batch(config) -> data.Batch:
-
     rng, size, count = np.random.default_rng(0), config.model.image_size, config.train.batch_size
     images = rng.integers(0, 256, (count, 3, size, size), dtype=np.uint8)
     labels = rng.integers(0, config.model.num_classes, count)
