@@ -1,20 +1,28 @@
-"""Check the accuracy of saved weights: `python val.py --weights=output/digits_rdrop/weights.safetensors`.
+"""Check the accuracy of saved weights: `python val.py
+    --weights=output/digits_rdrop/weights.safetensors`.
 
-Weights that this project wrote carry their config and their classes; for others give `--config=configs/NAME.py`.
+Weights that this project wrote carry their config and their classes; for others give
+`--config=configs/NAME.py`.
 """
 
 from __future__ import annotations
 
 from absl import flags
 
-from engine import runtime, settings, validation
+from program import command_line, exits, paddle_setup, tool_arguments, validation
 
 flags.DEFINE_string(
-    "weights", None, "The weights: a file, an https address, or a name (see docs/models.md).", required=True
+    "weights",
+    None,
+    "The weights: a file, an https address, or a name (see docs/models.md).",
+    required=True,
 )
 flags.DEFINE_enum("split", "test", ["train", "val", "test"], "Which images to use.")
 flags.DEFINE_enum(
-    "precision", "float32", ["float32", "bfloat16"], "bfloat16 is faster where the processor has it, and a little off."
+    "precision",
+    "float32",
+    ["float32", "bfloat16"],
+    "bfloat16 is faster where the processor has it, and a little off.",
 )
 flags.DEFINE_float("expect_top1", None, "Exit with 1 when top-1, a fraction, is below.", 0.0, 1.0)
 flags.DEFINE_string("json", "", "Write the result there as JSON, too.")
@@ -22,15 +30,17 @@ flags.DEFINE_string("json", "", "Write the result there as JSON, too.")
 
 def main(argv: list[str]) -> int:
     """Evaluate the weights of the flags; gives the exit code."""
-    values = settings.FLAGS
-    runtime.check_output("--json", values.json, [values.weights])
-    runtime.prepare_environment()
-    from engine import accuracy  # imports paddle, which reads the environment
+    values = command_line.FLAGS
+    tool_arguments.check_output("--json", values.json, [values.weights])
+    paddle_setup.load_paddle()
+    from engine.commands import accuracy_check
 
     validation.validate(values.config)
     precision = values.precision
-    return accuracy.check(values.weights, values.config, values.split, values.expect_top1, values.json, precision)
+    return accuracy_check.check(
+        values.weights, values.config, values.split, values.expect_top1, values.json, precision
+    )
 
 
 if __name__ == "__main__":
-    runtime.run(main, lambda argv: settings.parse(argv, settings.config_of_weights(argv)))
+    exits.run(main, lambda argv: command_line.parse(argv, command_line.config_of_weights(argv)))

@@ -1,4 +1,6 @@
-"""Downloads that are checked, go on where they were cut off, and are never taken for whole when they are not."""
+"""Downloads that are checked, go on where they were cut off, and are never taken for whole when
+they are not.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,9 @@ import urllib.request
 from pathlib import Path
 from typing import BinaryIO
 
+from common.atomic_writing import publish, write_text
 from common.errors import UserError
-from common.files import digest, publish, read_text, sha256, write_text
+from common.files import digest, read_text, sha256
 
 _ATTEMPTS = 3
 _TIMEOUT_SECONDS = 30
@@ -23,7 +26,9 @@ _HASH_IN_NAME = re.compile(r"-((?=[0-9]*[a-f])[0-9a-f]{8,64})\.[a-z]+$")
 
 
 class _OnlyHttps(urllib.request.HTTPRedirectHandler):
-    """Follows a server to other https addresses only: not to files, nor into an inner network in clear text."""
+    """Follows a server to other https addresses only: not to files, nor into an inner network in
+    clear text.
+    """
 
     def redirect_request(self, request, answer, code, message, headers, url):
         if not url.startswith("https://"):
@@ -39,8 +44,9 @@ def open_address(request: urllib.request.Request, timeout: float):
 def fetch(url: str, target: Path, md5: str = "", most: int = _LARGEST) -> Path:
     """Download `url` to `target` unless it is there already, and check it.
 
-    Beside the file its SHA-256 is kept, with which it is compared whenever it is used again. What has come before a
-    failure is kept, too (`.part`), and the next call goes on from there where the server can.
+    Beside the file its SHA-256 is kept, with which it is compared whenever it is used again. What
+    has come before a failure is kept, too (`.part`), and the next call goes on from there where the
+    server can.
 
     Args:
         url: an `https` address.
@@ -49,8 +55,9 @@ def fetch(url: str, target: Path, md5: str = "", most: int = _LARGEST) -> Path:
         most: bytes that it may have at most; of a server that sends more, nothing is kept.
 
     Raises:
-        UserError: when it can't be had after three attempts, is too large, or a checksum differs: that in its name,
-            those in the server's answer, `md5`, or the one from when it was downloaded.
+        UserError: when it can't be had after three attempts, is too large, or a checksum differs:
+            that in its name, those in the server's answer, `md5`, or the one from when it was
+            downloaded.
     """
     if not target.is_file():
         if not url.startswith("https://"):
@@ -97,7 +104,9 @@ def _compare(path: Path, algorithm: str, expected: str, name: str) -> None:
     found = digest(path, algorithm)[: len(expected)] if expected else ""
     if found != expected:
         kind = {"md5": "MD5", "sha256": "SHA-256"}[algorithm]
-        raise UserError(f"{name}: {kind} is {found}, expected {expected}; delete it and get it again")
+        raise UserError(
+            f"{name}: {kind} is {found}, expected {expected}; delete it and get it again"
+        )
 
 
 def _get(url: str, target: Path, md5: str, most: int) -> None:
@@ -111,14 +120,22 @@ def _get(url: str, target: Path, md5: str, most: int) -> None:
             part.unlink(missing_ok=True)
             raise
         except (urllib.error.URLError, http.client.HTTPException, ValueError, OSError) as error:
-            if isinstance(error, urllib.error.HTTPError) and error.code == 416:  # what is here is no part of it
+            if (
+                isinstance(error, urllib.error.HTTPError) and error.code == 416
+            ):  # what is here is no part of it
                 part.unlink(missing_ok=True)
             if attempt == _ATTEMPTS:
-                raise UserError(f"{url}: download failed ({error}); get the file by hand and give its path") from None
+                raise UserError(
+                    f"{url}: download failed ({error}); get the file by hand and give its path"
+                ) from None
             time.sleep(attempt)
     named = _HASH_IN_NAME.search(url.split("?")[0])
     try:
-        for algorithm, expected in (("sha256", named.group(1) if named else ""), ("md5", announced), ("md5", md5)):
+        for algorithm, expected in (
+            ("sha256", named.group(1) if named else ""),
+            ("md5", announced),
+            ("md5", md5),
+        ):
             _compare(part, algorithm, expected, url)
     except UserError:
         part.unlink()
@@ -129,7 +146,9 @@ def _get(url: str, target: Path, md5: str, most: int) -> None:
 
 
 def _tag(part: Path) -> Path:
-    """Where the server's name for this version of the file is kept, without which a download can't go on."""
+    """Where the server's name for this version of the file is kept, without which a download can't
+    go on.
+    """
     return part.with_name(part.name + ".etag")
 
 
@@ -142,18 +161,24 @@ def _continue(url: str, part: Path, most: int) -> str:
     """
     have = part.stat().st_size if part.is_file() and _tag(part).is_file() else 0
     headers = {"Range": f"bytes={have}-", "If-Range": read_text(_tag(part))} if have else {}
-    with open_address(urllib.request.Request(url, headers=headers), timeout=_TIMEOUT_SECONDS) as answer:
+    with open_address(
+        urllib.request.Request(url, headers=headers), timeout=_TIMEOUT_SECONDS
+    ) as answer:
         whole = answer.status != 206
         _check_answer(answer, 0 if whole else have)
         if whole:
             _tag(part).unlink(missing_ok=True)
         with open(part, "wb" if whole else "ab") as file:
-            if answer.headers.get("ETag", "W/").startswith('"'):  # a weak one does not promise the same bytes
+            if answer.headers.get("ETag", "W/").startswith(
+                '"'
+            ):  # a weak one does not promise the same bytes
                 write_text(_tag(part), answer.headers["ETag"])
             _copy(answer, file, most, url)
         announced = answer.headers.get("Content-Length")
         if announced is not None and part.stat().st_size != int(announced) + (0 if whole else have):
-            raise OSError(f"{part.stat().st_size} of {int(announced) + (0 if whole else have)} bytes came")
+            raise OSError(
+                f"{part.stat().st_size} of {int(announced) + (0 if whole else have)} bytes came"
+            )
         return _announced_md5(answer.headers)
 
 
@@ -162,8 +187,12 @@ def _check_answer(answer, have: int) -> None:
     if not answer.url.startswith("https://"):
         raise OSError(f"the server sends one on to {answer.url}")
     if answer.headers.get("Content-Encoding", "identity") != "identity":
-        raise OSError(f"the server packs the file by {answer.headers['Content-Encoding']}, which was not asked for")
-    if answer.status == 206 and not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+        raise OSError(
+            f"the server packs the file by {answer.headers['Content-Encoding']}, which was not asked for"
+        )
+    if answer.status == 206 and not answer.headers.get("Content-Range", "").startswith(
+        f"bytes {have}-"
+    ):
         raise OSError("the server sends another part of the file than was asked for")
 
 
@@ -177,5 +206,9 @@ def _copy(answer, file: BinaryIO, most: int, url: str) -> None:
 
 def _announced_md5(headers) -> str:
     """The MD5 of the whole file, as Google's store announces it; in hexadecimal digits."""
-    google = [part.strip()[4:] for part in headers.get("x-goog-hash", "").split(",") if part.strip().startswith("md5=")]
+    google = [
+        part.strip()[4:]
+        for part in headers.get("x-goog-hash", "").split(",")
+        if part.strip().startswith("md5=")
+    ]
     return base64.b64decode(google[0]).hex() if google else ""

@@ -10,7 +10,9 @@ _LONGEST = 1000  # characters of a message: what it quotes of a file may be mega
 
 
 class UserError(Exception):
-    """Bad usage or bad input. The message says what was wrong, where, and what to do, in one line."""
+    """Bad usage or bad input. The message says what was wrong, where, and what to do, in one
+    line.
+    """
 
     def __init__(self, message: str):
         super().__init__(_one_line(message))
@@ -21,7 +23,11 @@ def _one_line(message: str) -> str:
     if len(message) > _LONGEST:
         message = f"{message[: _LONGEST // 2]} ... {message[-_LONGEST // 2 :]}"
     line = " ".join(message.split())
-    return line if line.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in line)
+    return (
+        line
+        if line.isprintable()
+        else "".join(letter if letter.isprintable() else "?" for letter in line)
+    )
 
 
 def listed(names: Sequence[str]) -> str:
@@ -31,7 +37,9 @@ def listed(names: Sequence[str]) -> str:
 
 
 def nearest(name: str, known: Iterable[str], listed: bool = True) -> str:
-    """A hint for a name that is not known: `; did you mean 'x'?`, else the list of what there is (if `listed`)."""
+    """A hint for a name that is not known: `; did you mean 'x'?`, else the list of what there is
+    (if `listed`).
+    """
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     if close:

@@ -11,7 +11,9 @@ _SMALL = 1 << 15  # elements for which a second thread does not pay
 
 
 def available() -> int:
-    """How many threads Paddle has: `OMP_NUM_THREADS`, of a list of them (for nested ones) the first."""
+    """How many threads Paddle has: `OMP_NUM_THREADS`, of a list of them (for nested ones) the
+    first.
+    """
     first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     return max(1, int(first)) if first.isdigit() else 1
 
@@ -37,7 +39,7 @@ def parts(rows: int, size: int) -> list[tuple[int, int]]:
     return [(rows * part // count, rows * (part + 1) // count) for part in range(count)]
 
 
-def share(function: Callable[[int, int, int], object], bounds: list[tuple[int, int]]) -> None:
+def in_threads(function: Callable[[int, int, int], object], bounds: list[tuple[int, int]]) -> None:
     """Call `function(part, begin, end)` for each part, in threads of their own but the first.
 
     Args:

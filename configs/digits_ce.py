@@ -1,4 +1,5 @@
-"""Plain cross-entropy on handwritten digits: `digits_rdrop` with one pass, and the dropout that suits it best.
+"""Plain cross-entropy on handwritten digits: `digits_rdrop` with one pass, and the dropout that
+suits it best.
 
 Command:  python main.py --config=configs/digits_ce.py
 Hardware: 2 CPU cores, under a minute; as many optimiser steps as with R-Drop.

@@ -1,4 +1,5 @@
-"""The published ablation of Tiny ImageNet on handwritten digits: a nano ViT from scratch, for a CPU.
+"""The published ablation of Tiny ImageNet on handwritten digits: a nano ViT from scratch, for a
+CPU.
 
 Command:   python -m tools.sweep --config configs/digits_tricks.py --rows --seeds 0 1 2 --jobs 2
 Hardware:  2 CPU cores, for half an hour.

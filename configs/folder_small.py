@@ -1,4 +1,5 @@
-"""R-Drop on your own images, `ROOT/<class>/*` or `ROOT/train/<class>/*`: a nano ViT from scratch at 64 pixels.
+"""R-Drop on your own images, `ROOT/<class>/*` or `ROOT/train/<class>/*`: a nano ViT from scratch at
+64 pixels.
 
 Command:   python main.py --config=configs/folder_small.py --config.data.root=ROOT
 Hardware:  any. With a GPU, fine-tune instead: --config.model.name=deit_s --config.model.pretrained=deit_s

@@ -3,12 +3,14 @@
 Command:   python -m paddle.distributed.launch --gpus 0,1,2,3 main.py --config=configs/imagenet_vit_b_384.py \\
                --config.data.root=/path/to/imagenet
 Hardware:  4 cards with 32 GB and 128 images each a step, each image twice, 16 at a time. About 27 h on 4 V100: one took
-           54 h for 10,000 steps of 512 images, and here are twice as many. On one card: --row=one_card.
-Published: 84.38 %, without R-Drop 83.97 % (arXiv:2106.14448; quoted from memory, not checked). Not re-run here.
+           54 h for 10,000 steps of 512 images, and here are twice as many. On one card:
+           --row=one_card.
+Published: 84.38 %, without R-Drop 83.97 % (arXiv:2106.14448; quoted from memory, not checked). Not
+re-run here.
 
-Steps and rate are those of ViT's own fine-tuning on ImageNet (arXiv:2010.11929, table 4: 20,000 steps of 512, a rate of
-0.003 to 0.06, of which its code takes 0.03), since the R-Drop paper names none. For the weight of the KL term see
-configs/cifar100_vit_b_384.py.
+Steps and rate are those of ViT's own fine-tuning on ImageNet (arXiv:2010.11929, table 4: 20,000
+steps of 512, a rate of 0.003 to 0.06, of which its code takes 0.03), since the R-Drop paper names
+none. For the weight of the KL term see configs/cifar100_vit_b_384.py.
 """
 
 from configs import cifar100_vit_b_384

@@ -1,11 +1,13 @@
 """The published ablation of Tiny ImageNet in small: ResNet-18 from scratch at 32 pixels, for a CPU.
 
 Command:   python -m tools.sweep --config configs/tiny_imagenet_tricks_resnet_18.py --rows --seeds 0 1 2 --jobs 2 \\
-               --set data.root=tiny-imagenet-200.zip --set data.max_images=3000 --set train.epochs=2.0
+               --set data.root=tiny-imagenet-200.zip --set data.max_images=3000 --set
+               train.epochs=2.0
 Hardware:  2 CPU cores, for less than an hour.
 Result:    docs/results.md, with its spread over seeds.
 
-The rows are those of configs/tiny_imagenet_tricks_small.py but stochastic depth, which the network has not.
+The rows are those of configs/tiny_imagenet_tricks_small.py but stochastic depth, which the network
+has not.
 """
 
 from configs import tiny_imagenet_tricks_small
@@ -18,7 +20,9 @@ def get_config():
     config.model.drop_path_rate = 0.0
     config.optim.lr = 5e-4
     config.optim.warmup_steps = 20
-    config.train.batch_size = config.train.reference_batch_size = 32  # 128 leaves a run of minutes too few steps
+    config.train.batch_size = config.train.reference_batch_size = (
+        32  # 128 leaves a run of minutes too few steps
+    )
     return config
 
 

@@ -5,12 +5,20 @@ Command:   python -m tools.sweep --config configs/tiny_imagenet_tricks_small.py 
 Hardware:  2 CPU cores, for about an hour on 20,000 of the images.
 Result:    docs/results.md, with its spread over seeds.
 
-The rows are those of configs/tiny_imagenet_swin_l_384.py, as far as they make sense for weights from scratch.
+The rows are those of configs/tiny_imagenet_swin_l_384.py, as far as they make sense for weights
+from scratch.
 """
 
 from configs import tiny_imagenet_small, tiny_imagenet_swin_l_384
 
-_ROWS = ("randaugment", "no_erasing", "simple_crop", "no_stochastic_depth", "no_label_smoothing", "autoaugment")
+_ROWS = (
+    "randaugment",
+    "no_erasing",
+    "simple_crop",
+    "no_stochastic_depth",
+    "no_label_smoothing",
+    "autoaugment",
+)
 _ROWS += ("no_mixup", "random_resized_crop", "no_cutmix", "rdrop")
 
 
@@ -34,7 +42,10 @@ def with_tricks(config):
 
 def get_rows():
     rows = tiny_imagenet_swin_l_384.get_rows()
-    # From scratch SGD wants another rate, and a decay that is added to the gradient must be smaller than AdamW's.
-    nesterov, sgd = ({**rows[name], "optim.lr": 0.05, "optim.weight_decay": 5e-4} for name in ("nesterov", "sgd"))
+    # From scratch SGD wants another rate, and a decay that is added to the gradient must be smaller
+    # than AdamW's.
+    nesterov, sgd = (
+        {**rows[name], "optim.lr": 0.05, "optim.weight_decay": 5e-4} for name in ("nesterov", "sgd")
+    )
     ema = {"average.ema_decay": 0.99}
     return {**{name: rows[name] for name in _ROWS}, "ema": ema, "nesterov": nesterov, "sgd": sgd}

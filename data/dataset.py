@@ -1,4 +1,6 @@
-"""Images with their labels, transformed; the augmentation of a sample is a function of the seed and its key."""
+"""Images with their labels, transformed; the augmentation of a sample is a function of the seed and
+its key.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +11,8 @@ import numpy as np
 from paddle.io import Dataset
 
 from common.errors import UserError
-from data.source import Source
-from data.views import View
+from data.augment.views import View
+from data.sets.images_and_labels import Source
 
 UNREADABLE = -1  # the label of a damaged image in evaluation
 _LOOKED_AT = 16  # images for a digest
@@ -24,16 +26,25 @@ def _sha256(content: bytes) -> str:
 class ImageDataset(Dataset):
     """One part of a data set, ready for a loader.
 
-    Items are asked for by `(epoch, index)`, or `(epoch, index, repeat)`, as `data.sampler` gives them: worker processes
-    then need no word of a new epoch. An item is `(image uint8 (3, S, S), label, skipped)`. With `on_corrupt="skip"` a
-    damaged image is replaced by the next readable one in training, and has the label `UNREADABLE` in evaluation;
-    `skipped` is then 1.
+    Items are asked for by `(epoch, index)`, or `(epoch, index, repeat)`, as `data.sampler` gives
+    them: worker processes then need no word of a new epoch. An item is `(image uint8 (3, S, S),
+    label, skipped)`. With `on_corrupt="skip"` a damaged image is replaced by the next readable one
+    in training, and has the label `UNREADABLE` in evaluation; `skipped` is then 1.
 
-    With `resize_on="device"` an item is `(image uint8 (3, H, W), label, skipped, windows)`: the image is as it was
-    read, and the windows, int32 `(2, 3 + S)`, say what `data.enlarging` is to make of it.
+    With `resize_on="device"` an item is `(image uint8 (3, H, W), label, skipped, windows)`: the
+    image is as it was read, and the windows, int32 `(2, 3 + S)`, say what `data.augment.enlarging`
+    is to make of it.
     """
 
-    def __init__(self, source: Source, transform: Callable, training: bool, seed: int, on_corrupt: str, resize_on: str):
+    def __init__(
+        self,
+        source: Source,
+        transform: Callable,
+        training: bool,
+        seed: int,
+        on_corrupt: str,
+        resize_on: str,
+    ):
         super().__init__()
         self.source = source
         self.transform = transform
@@ -50,7 +61,11 @@ class ImageDataset(Dataset):
     def item_bytes(self) -> int:
         """What an image takes on its way from a worker process to the device."""
         size = self.transform.size
-        return self.source.images[0].nbytes + View(size, size).windows().nbytes if self._small else 3 * size**2
+        return (
+            self.source.images[0].nbytes + View(size, size).windows().nbytes
+            if self._small
+            else 3 * size**2
+        )
 
     def __len__(self) -> int:
         return len(self.source.labels)
@@ -69,8 +84,13 @@ class ImageDataset(Dataset):
         return self._substitute(key)
 
     def digests(self) -> dict[str, str]:
-        """What tells this data set from another one, by names for people; of the images a few are looked at."""
-        source, chosen = self.source, np.linspace(0, len(self) - 1, min(len(self), _LOOKED_AT)).astype(int)
+        """What tells this data set from another one, by names for people; of the images a few are
+        looked at.
+        """
+        source, chosen = (
+            self.source,
+            np.linspace(0, len(self) - 1, min(len(self), _LOOKED_AT)).astype(int),
+        )
         looks = [self._look(position) for position in chosen]
         return {
             "the number of images": str(len(self)),

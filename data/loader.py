@@ -17,16 +17,18 @@ from paddle import Tensor
 from paddle.io import DataLoader, Dataset
 
 from common.errors import UserError
-from data.enlarging import enlarge
+from data.augment.enlarging import enlarge
 
 _AHEAD = 2  # batches that each worker prepares, Paddle's own default
 _SIGNAL_OF_PARENTS_DEATH = 1  # of prctl(2)
 
 
 class Batch(NamedTuple):
-    """`images` uint8 `(B, 3, S, S)`, `labels` int64 `(B,)`, and how many damaged images were replaced or left out.
+    """`images` uint8 `(B, 3, S, S)`, `labels` int64 `(B,)`, and how many damaged images were
+    replaced or left out.
 
-    Images that the device is to resize are `(B, 3, H, W)` and have `windows`, int32 `(B, 2, 3 + S)`.
+    Images that the device is to resize are `(B, 3, H, W)` and have `windows`, int32 `(B, 2, 3 +
+    S)`.
     """
 
     images: Tensor
@@ -38,11 +40,17 @@ class Batch(NamedTuple):
     def pixels(self, count: int | None = None) -> Tensor:
         """The first `count` images, or all, at the model's size: uint8 `(B, 3, S, S)`."""
         images = self.images if count is None else self.images[:count]
-        return images if self.windows is None else enlarge(images, self.windows[: len(images)], self.interpolation)
+        return (
+            images
+            if self.windows is None
+            else enlarge(images, self.windows[: len(images)], self.interpolation)
+        )
 
 
 class _Guarded(Dataset):
-    """Gives an error as an item: what a worker process raises would reach the user as a crash of Paddle's queue."""
+    """Gives an error as an item: what a worker process raises would reach the user as a crash of
+    Paddle's queue.
+    """
 
     def __init__(self, dataset: Dataset):
         super().__init__()
@@ -59,7 +67,9 @@ class _Guarded(Dataset):
 
 
 def _collate(items) -> tuple[np.ndarray, ...]:
-    """Images, labels, number of skipped images, the text of an error (empty for none), and windows, as arrays."""
+    """Images, labels, number of skipped images, the text of an error (empty for none), and windows,
+    as arrays.
+    """
     errors = [str(item) for item in items if isinstance(item, UserError)]
     # Ended by a zero byte, since an empty array does not travel through shared memory.
     text = np.frombuffer("".join(errors[:1]).encode() + b"\0", np.uint8)
@@ -72,7 +82,9 @@ def _collate(items) -> tuple[np.ndarray, ...]:
 
 @functools.cache  # said once
 def _shared_memory_fits(needed: int) -> bool:
-    """Whether worker processes can pass batches through shared memory; containers often have 64 MB of it."""
+    """Whether worker processes can pass batches through shared memory; containers often have 64 MB
+    of it.
+    """
     try:
         free = shutil.disk_usage("/dev/shm").free
     except OSError:
@@ -87,9 +99,13 @@ def _shared_memory_fits(needed: int) -> bool:
 
 
 def _begin_worker(number: int) -> None:
-    """Have a worker leave with its trainer, and not before: a signal to all of a group is for the trainer."""
+    """Have a worker leave with its trainer, and not before: a signal to all of a group is for the
+    trainer.
+    """
     os.setpgid(0, 0)
-    with contextlib.suppress(OSError, AttributeError):  # where there is no such call, Paddle's watch dog must do
+    with contextlib.suppress(
+        OSError, AttributeError
+    ):  # where there is no such call, Paddle's watch dog must do
         ctypes.CDLL(None).prctl(_SIGNAL_OF_PARENTS_DEATH, signal.SIGKILL)
 
 
@@ -99,15 +115,28 @@ def _batches(dataset, sampler, workers: int) -> Iterator[list[Tensor]]:
         for keys in sampler:
             yield [paddle.to_tensor(array) for array in _collate([guarded[key] for key in keys])]
         return
-    needed = sampler.batch_size * dataset.item_bytes * _AHEAD * workers * int(os.environ.get("PADDLE_LOCAL_SIZE", "1"))
+    needed = (
+        sampler.batch_size
+        * dataset.item_bytes
+        * _AHEAD
+        * workers
+        * int(os.environ.get("PADDLE_LOCAL_SIZE", "1"))
+    )
     shared = _shared_memory_fits(needed)
-    options = {"collate_fn": _collate, "num_workers": workers, "use_shared_memory": shared, "return_list": True}
+    options = {
+        "collate_fn": _collate,
+        "num_workers": workers,
+        "use_shared_memory": shared,
+        "return_list": True,
+    }
     options["worker_init_fn"] = _begin_worker
     yield from DataLoader(guarded, batch_sampler=sampler, **options)
 
 
 def join(labelled: Iterator[Batch], unlabelled: Iterator[Batch]) -> Iterator[Batch]:
-    """Batches with images without labels behind the others: `images` are then `(B + U, 3, S, S)`, `labels` `(B,)`."""
+    """Batches with images without labels behind the others: `images` are then `(B + U, 3, S, S)`,
+    `labels` `(B,)`.
+    """
     for first, second in zip(labelled, unlabelled):
         images = paddle.concat([first.images, second.images])
         windows = None if first.windows is None else paddle.concat([first.windows, second.windows])
@@ -124,4 +153,6 @@ def load(dataset, sampler, workers: int) -> Iterator[Batch]:
         message = text.numpy().tobytes().rstrip(b"\0").decode()
         if message:
             raise UserError(message)
-        yield Batch(images, labels, skipped.item(), *(windows or [None]), dataset.transform.interpolation)
+        yield Batch(
+            images, labels, skipped.item(), *(windows or [None]), dataset.transform.interpolation
+        )

@@ -1,7 +1,8 @@
-"""Which samples go where: the same global batches however many cards, accumulation steps and workers share them.
+"""Which samples go where: the same global batches however many cards, accumulation steps and
+workers share them.
 
-Changed from Paddle's `DistributedBatchSampler`, whose shuffle ignores the seed, restarts after a resume, and pads the
-last batch with repeated samples.
+Changed from Paddle's `DistributedBatchSampler`, whose shuffle ignores the seed, restarts after a
+resume, and pads the last batch with repeated samples.
 """
 
 from __future__ import annotations
@@ -15,23 +16,28 @@ _STREAM = 0x0DE2  # tells these random numbers from those of other uses of the s
 
 
 def permutation(seed: int, epoch: int, size: int) -> np.ndarray:
-    """The order of the samples in one epoch: a function of its arguments, the same on every rank."""
+    """The order of the samples in one epoch: a function of its arguments, the same on every
+    rank.
+    """
     return np.random.default_rng((_STREAM, seed, epoch)).permutation(size)
 
 
 class TrainSampler(DistributedBatchSampler):
-    """Micro-batches of keys `(epoch, index)`, or `(epoch, index, repeat)`, for one rank, from any step on.
+    """Micro-batches of keys `(epoch, index)`, or `(epoch, index, repeat)`, for one rank, from any
+    step on.
 
-    The epochs' permutations are joined into one endless stream, and optimiser step `s` takes its samples
-    `s * G ... (s + 1) * G - 1`, where `G = batch_size * ranks * accumulation` is the global batch. So no batch is
-    short, padded or dropped, every sample is seen equally often, and the position is the step alone. Of each global
-    batch, rank `r` takes the `r`-th part, as `accumulation` micro-batches.
+    The epochs' permutations are joined into one endless stream, and optimiser step `s` takes its
+    samples `s * G ... (s + 1) * G - 1`, where `G = batch_size * ranks * accumulation` is the global
+    batch. So no batch is short, padded or dropped, every sample is seen equally often, and the
+    position is the step alone. Of each global batch, rank `r` takes the `r`-th part, as
+    `accumulation` micro-batches.
 
-    With `repeats` (repeated augmentation: Hoffer et al., arXiv:1901.09335, as in DeiT) a step takes `G / repeats`
-    samples of the stream, rounded up, all of them once, then all once more, and so on until the batch is full: the
-    repeats of a sample are far from each other, mostly on different cards. As in DeiT, as many images as the data set
-    has show `1 / repeats` of its samples; changed from it, the stream goes on from there, so that every sample is still
-    seen equally often (where G is a multiple of the repeats; else some come once less).
+    With `repeats` (repeated augmentation: Hoffer et al., arXiv:1901.09335, as in DeiT) a step takes
+    `G / repeats` samples of the stream, rounded up, all of them once, then all once more, and so on
+    until the batch is full: the repeats of a sample are far from each other, mostly on different
+    cards. As in DeiT, as many images as the data set has show `1 / repeats` of its samples; changed
+    from it, the stream goes on from there, so that every sample is still seen equally often (where
+    G is a multiple of the repeats; else some come once less).
 
     Args:
         dataset: sized.
@@ -57,7 +63,9 @@ class TrainSampler(DistributedBatchSampler):
         rank: int | None = None,
         ranks: int | None = None,
     ):
-        super().__init__(dataset, batch_size, num_replicas=ranks, rank=rank, shuffle=True, drop_last=True)
+        super().__init__(
+            dataset, batch_size, num_replicas=ranks, rank=rank, shuffle=True, drop_last=True
+        )
         self.accumulation = accumulation
         self.steps = steps
         self.seed = seed
@@ -76,11 +84,15 @@ class TrainSampler(DistributedBatchSampler):
             first = step * samples
             epochs = range(first // size, (first + samples - 1) // size + 1)
             orders = {
-                epoch: orders[epoch] if epoch in orders else permutation(self.seed, epoch, size) for epoch in epochs
+                epoch: orders[epoch] if epoch in orders else permutation(self.seed, epoch, size)
+                for epoch in epochs
             }
             for micro in range(self.accumulation):
                 begin = (self.local_rank * self.accumulation + micro) * self.batch_size
-                yield [self._key(first, place, orders) for place in range(begin, begin + self.batch_size)]
+                yield [
+                    self._key(first, place, orders)
+                    for place in range(begin, begin + self.batch_size)
+                ]
 
     def _key(self, first: int, place: int, orders: dict[int, np.ndarray]) -> tuple[int, ...]:
         """What is at a place in the global batch whose first sample is at `first` in the stream."""
@@ -91,10 +103,16 @@ class TrainSampler(DistributedBatchSampler):
 
 
 class EvalSampler(DistributedBatchSampler):
-    """Batches of keys `(0, index)` in which every sample comes exactly once over all ranks; no rank is padded."""
+    """Batches of keys `(0, index)` in which every sample comes exactly once over all ranks; no rank
+    is padded.
+    """
 
-    def __init__(self, dataset: Dataset, batch_size: int, rank: int | None = None, ranks: int | None = None):
-        super().__init__(dataset, batch_size, num_replicas=ranks, rank=rank, shuffle=False, drop_last=False)
+    def __init__(
+        self, dataset: Dataset, batch_size: int, rank: int | None = None, ranks: int | None = None
+    ):
+        super().__init__(
+            dataset, batch_size, num_replicas=ranks, rank=rank, shuffle=False, drop_last=False
+        )
 
     @property
     def common_batches(self) -> int:

@@ -1,1 +1,3 @@
-"""The trainer and what it stands on: configs, the run's folder, checkpoints, evaluation, several processes."""
+"""The trainer and what it stands on: configs, the run's folder, checkpoints, evaluation, several
+processes.
+"""

@@ -1,4 +1,6 @@
-"""Several processes, or one: collectives that are no-ops for one, where Paddle's own would raise."""
+"""Several processes, or one: collectives that are no-ops for one, where Paddle's own would
+raise.
+"""
 
 from __future__ import annotations
 
@@ -35,12 +37,16 @@ def start() -> None:
 
 
 def _check_port() -> None:
-    """See that the main process can listen where the others will look for it: Paddle's store would abort.
+    """See that the main process can listen where the others will look for it: Paddle's store would
+    abort.
 
     Raises:
         UserError: when another program listens there.
     """
-    own = os.environ.get("PADDLE_MASTER") or os.environ.get("PADDLE_TRAINER_ENDPOINTS", "").split(",")[0]
+    own = (
+        os.environ.get("PADDLE_MASTER")
+        or os.environ.get("PADDLE_TRAINER_ENDPOINTS", "").split(",")[0]
+    )
     if os.environ.get("MASTER_ADDR") and os.environ.get("MASTER_PORT"):
         own = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
     port = own.rpartition(":")[2]
@@ -60,8 +66,8 @@ def _check_port() -> None:
 def exchange(text: str) -> list[str]:
     """One text of each process, in the order of the ranks, on all of them; as slow as the slowest.
 
-    It goes through the store where the processes have met, which waits for minutes where a collective of gloo gives up
-    after 30 seconds.
+    It goes through the store where the processes have met, which waits for minutes where a
+    collective of gloo gives up after 30 seconds.
     """
     if world_size() == 1:
         return [text]
@@ -82,7 +88,8 @@ def _tell(text: str) -> int:
 
 @contextlib.contextmanager
 def together() -> Iterator[None]:
-    """A block that ends well on all processes, or on none: what one of them refuses, stops the others, too.
+    """A block that ends well on all processes, or on none: what one of them refuses, stops the
+    others, too.
 
     The block must not use collectives.
 
@@ -113,13 +120,16 @@ def check_same(own: dict[str, str], what: str) -> None:
         what: they are, for the message.
 
     Raises:
-        UserError: on all of them, naming the first value that differs, and two processes that have others.
+        UserError: on all of them, naming the first value that differs, and two processes that have
+            others.
     """
     rows = [json.loads(text) for text in exchange(json.dumps(own))]
     for name in sorted(set().union(*rows)):
         for other, row in enumerate(rows):
             if row.get(name) != rows[0].get(name):
-                first, second = (str(values.get(name, "missing"))[:200] for values in (rows[0], row))
+                first, second = (
+                    str(values.get(name, "missing"))[:200] for values in (rows[0], row)
+                )
                 raise UserError(
                     f"the processes have different {what}: {name} is {first} on process 0, {second} on process {other};"
                     " start all of them with the same command, code and data"
@@ -168,7 +178,9 @@ def sum_over_ranks(values) -> np.ndarray:
 
 
 def rows_of_ranks(values) -> np.ndarray:
-    """What each rank gives, an array `(N,)` of the same length, on all of them: float64 `(ranks, N)`."""
+    """What each rank gives, an array `(N,)` of the same length, on all of them: float64 `(ranks,
+    N)`.
+    """
     values = np.asarray(values, np.float64)
     rows = np.zeros((world_size(), len(values)))
     rows[rank()] = values
@@ -181,11 +193,14 @@ def from_main(value: float) -> float:
 
 
 def average_buffers(model: nn.Layer) -> None:
-    """Average the running statistics of batch norms over all ranks, so that they stay the same everywhere.
+    """Average the running statistics of batch norms over all ranks, so that they stay the same
+    everywhere.
 
     Those of frozen ones do not change.
     """
-    buffers = [buffer for norm in models.batch_norms(model) for buffer in (norm._mean, norm._variance)]
+    buffers = [
+        buffer for norm in models.batch_norms(model) for buffer in (norm._mean, norm._variance)
+    ]
     if world_size() == 1 or not buffers:
         return
     joined = paddle.concat([buffer.flatten() for buffer in buffers])

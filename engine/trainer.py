@@ -1,4 +1,6 @@
-"""The training loop: algorithm 1 of arXiv:2106.14448, with validation, checkpoints and a record of everything."""
+"""The training loop: algorithm 1 of arXiv:2106.14448, with validation, checkpoints and a record of
+everything.
+"""
 
 from __future__ import annotations
 
@@ -6,65 +8,40 @@ import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import paddle
 from ml_collections import ConfigDict
-from paddle import nn
 
 import data
 import models
+from common.atomic_writing import write_json
 from common.errors import UserError
-from common.files import sha256, write_json
-from engine import checkpoint, distributed, logs, nonfinite, plan, precision, report, run_folder, weights
-from engine.averages import RAW, Averages
-from engine.batches import TrainingSets, batches
-from engine.diagnosis import Diagnosis
-from engine.evaluator import Result, evaluate
-from engine.meter import Meter
-from engine.noise import noise
-from engine.objective import make_objective
-from engine.optimizers import Optimizer
-from engine.precise_bn import precise_statistics
-from engine.signals import Stopped, StopRequest
-from engine.teacher import load_teacher
-
-
-def build_model(config: ConfigDict) -> nn.Layer:
-    """Make the model of a resolved config with fresh weights, the same on every rank."""
-    paddle.seed(config.seed)
-    model = models.build(config.model, config.rdrop.drop_rates, config.rdrop.shared_blocks)
-    models.freeze(model, config.model.trainable, config.model.image_size)
-    if config.train.recompute:
-        model.recompute()
-    precision.apply(model, config.train)
-    return model
-
-
-def load_pretrained(model: nn.Layer, config: ConfigDict, classes: tuple[str, ...]) -> dict:
-    """Load the pretrained weights that a config names, if any.
-
-    Args:
-        model: of the config.
-        config: a resolved one.
-        classes: the data set's, whose part is cut out of the head where the config wants that; where they are not known
-            (a dry run), the head stays new.
-
-    Returns:
-        What became of the weights: `source`, `sha256` and the fields of `models.Report`; {} for none.
-    """
-    source, choice = config.model.pretrained, config.model.pretrained_head
-    if not source:
-        return {}
-    rows = models.imagenet_rows(classes) if choice == "imagenet" else None if choice == "auto" else ()
-    report = models.load_weights(model, source, rows)
-    distributed.say(f"pretrained weights: {source}: {report.summary()}")
-    return {"source": source, "sha256": sha256(models.locate(source)), **report._asdict()}
+from common.files import sha256
+from engine import distributed
+from engine.model_setup import build_model, load_pretrained
+from engine.plan import resolve_config, run_plan
+from engine.results import console, curve, run_log
+from engine.results.evaluation import Result, evaluate
+from engine.results.precise_batch_norm import precise_statistics
+from engine.results.training_meter import Meter
+from engine.state import checkpoint, checkpoint_writer, run_weights
+from engine.state.averages import RAW, Averages
+from engine.step import mixed_precision
+from engine.step.noise import noise
+from engine.step.objective import make_objective
+from engine.step.optimizer import Optimizer
+from engine.step.teacher import load_teacher
+from engine.step.training_batches import TrainingSets, batches
+from engine.watch import nonfinite, start_checks
+from engine.watch.diagnosis import Diagnosis
+from program import run_folder
+from program.signals import Stopped, StopRequest
 
 
 class Trainer:
     """One run, from its config to its result.
 
     Args:
-        config: with what the weights and the data set decide filled in (`plan.with_input`, `plan.with_classes`).
+        config: with what the weights and the data set decide filled in (`plan.with_input`,
+            `plan.with_classes`).
         train_set: what `data.build` gives for `train`.
         val_set: likewise for `val`; None where no images are held out.
         unlabelled_set: likewise for `unlabelled`; None where there are none.
@@ -73,38 +50,66 @@ class Trainer:
     """
 
     def __init__(
-        self, config: ConfigDict, train_set, val_set, unlabelled_set, folder: Path, stop: StopRequest | None = None
+        self,
+        config: ConfigDict,
+        train_set,
+        val_set,
+        unlabelled_set,
+        folder: Path,
+        stop: StopRequest | None = None,
     ):
         self.config, self.folder, self.stop = config, folder, stop or StopRequest()
         self.train_set, self.val_set, self.unlabelled_set = train_set, val_set, unlabelled_set
         self.sets = TrainingSets(train_set, unlabelled_set)
-        self.plan = plan.make(config, len(train_set))
+        self.plan = run_plan.make(config, len(train_set))
         self.model = build_model(config)
         self.pretrained = load_pretrained(self.model, config, train_set.classes)
-        plan.check_noise(self.model, config)
-        plan.check_unlabelled(config, unlabelled_set)
+        start_checks.check_noise(self.model, config)
+        start_checks.check_unlabelled(config, unlabelled_set)
         self.teacher = load_teacher(config, train_set.classes)
         self.objective = make_objective(config, self.teacher)
-        scaled = plan.with_rate(config, self.plan.global_batch)
+        scaled = resolve_config.with_rate(config, self.plan.global_batch)
         self.averages = Averages(self.model, scaled.average, self.plan)
-        accumulation, scaler = config.train.accumulation_steps, precision.loss_scaler(config.train)
+        accumulation, scaler = (
+            config.train.accumulation_steps,
+            mixed_precision.loss_scaler(config.train),
+        )
         self.optimizer = Optimizer(self.model, scaled.optim, self.plan.steps, accumulation, scaler)
         self.guard = nonfinite.Guard(config, self.model, self.objective, self.optimizer, self.sets)
         self.diagnosis, self.meter = Diagnosis(config, self.plan), Meter()
-        self.progress = {"step": 0, "best_top1": -1.0, "best_step": -1, "best_of": RAW, "seconds": 0.0, "skipped": 0}
-        self.progress["incidents"] = []  # steps that were left out or went back; see `engine/nonfinite.py`
-        self.progress.update(global_batch=self.plan.global_batch, micro_batch=config.train.batch_size)
-        self.progress.update(validation_due=False)  # of the step that was saved: a stop came before or in it
+        self.progress = {
+            "step": 0,
+            "best_top1": -1.0,
+            "best_step": -1,
+            "best_of": RAW,
+            "seconds": 0.0,
+            "skipped": 0,
+        }
+        self.progress[
+            "incidents"
+        ] = []  # steps that were left out or went back; see `engine/watch/nonfinite.py`
+        self.progress.update(
+            global_batch=self.plan.global_batch, micro_batch=config.train.batch_size
+        )
+        self.progress.update(
+            validation_due=False
+        )  # of the step that was saved: a stop came before or in it
         if self.teacher:
             self.progress.update(teacher=self.teacher.provenance["sha256"])
 
     def train(self) -> bool:
-        """Run the steps that are left. Gives False when it was asked to stop (after saving), True at the end.
+        """Run the steps that are left. Gives False when it was asked to stop (after saving), True
+        at the end.
 
         Raises:
             Stopped: when it was asked to before a new state was to be saved.
         """
-        config, objective, optimizer, meter = self.config, self.objective, self.optimizer, self.meter
+        config, objective, optimizer, meter = (
+            self.config,
+            self.objective,
+            self.optimizer,
+            self.meter,
+        )
         model = distributed.wrap(self.model)
         model.train()
         with self._log() as log, self._writer() as writer:
@@ -118,11 +123,17 @@ class Trainer:
                 step, micro = optimizer.steps_done, optimizer.micro_batches
                 sync = distributed.gradient_sync(model, due=optimizer.last_micro_batch)
                 with sync, noise(config, step, micro):
-                    images, targets = objective.prepare(batch, step, micro)  # (B, 3, S, S); (B,) or (B, C)
-                    logits = model(images, copies=objective.copies(step))  # (m, B, C): m dropout masks, one pass
+                    images, targets = objective.prepare(
+                        batch, step, micro
+                    )  # (B, 3, S, S); (B,) or (B, C)
+                    logits = model(
+                        images, copies=objective.copies(step)
+                    )  # (m, B, C): m dropout masks, one pass
                     terms = objective(logits, targets, step)
                     optimizer.accumulate(terms.total)  # divided by the accumulation steps
-                meter.add(terms, objective.predictions(logits, targets, step), batch.labels, batch.skipped)
+                meter.add(
+                    terms, objective.predictions(logits, targets, step), batch.labels, batch.skipped
+                )
                 if not optimizer.step_due:
                     continue
 
@@ -139,7 +150,9 @@ class Trainer:
                 if last or step % config.train.log_every_steps == 0:
                     self._record(log, meter.read(), lr)
                     writer.check()
-                improved = self._validate(log) if last or step % self.plan.eval_every == 0 else False
+                improved = (
+                    self._validate(log) if last or step % self.plan.eval_every == 0 else False
+                )
                 stopping = self.stop.agreed()
                 if improved or last or stopping or step % config.train.checkpoint_every_steps == 0:
                     self._save(log, writer)
@@ -148,14 +161,19 @@ class Trainer:
         return True
 
     def restart(self) -> None:
-        """Become what a new process would have, ready to `resume`; a request to stop still holds."""
-        self.__init__(self.config, self.train_set, self.val_set, self.unlabelled_set, self.folder, self.stop)
+        """Become what a new process would have, ready to `resume`; a request to stop still
+        holds.
+        """
+        self.__init__(
+            self.config, self.train_set, self.val_set, self.unlabelled_set, self.folder, self.stop
+        )
 
     def resume(self, incidents: list[dict] | None = None) -> int:
         """Take the newest good checkpoint, if there is one; gives the step to go on from.
 
         Args:
-            incidents: after a rollback, all of the run, the last of which the checkpoint does not know.
+            incidents: after a rollback, all of the run, the last of which the checkpoint does not
+                know.
         """
         state = self._agreed(lambda folder: checkpoint.newest(folder, distributed.say))
         if state:
@@ -166,16 +184,33 @@ class Trainer:
             try:
                 self.optimizer.load_state(state.optimizer, state.progress["step"])
                 self.meter.load_state(state.progress.pop("meter"))
-            except (LookupError, TypeError, ValueError, ArithmeticError, AssertionError, RuntimeError) as error:
-                raise UserError(f"{self.folder}: the newest checkpoint is not one of this run ({error!r})") from None
-            self.progress = {**self.progress, **state.progress, "micro_batch": self.config.train.batch_size}
+            except (
+                LookupError,
+                TypeError,
+                ValueError,
+                ArithmeticError,
+                AssertionError,
+                RuntimeError,
+            ) as error:
+                raise UserError(
+                    f"{self.folder}: the newest checkpoint is not one of this run ({error!r})"
+                ) from None
+            self.progress = {
+                **self.progress,
+                **state.progress,
+                "micro_batch": self.config.train.batch_size,
+            }
         if incidents:
-            self.progress["incidents"] = [*incidents[:-1], {**incidents[-1], "back_to": self.progress["step"]}]
+            self.progress["incidents"] = [
+                *incidents[:-1],
+                {**incidents[-1], "back_to": self.progress["step"]},
+            ]
         self.optimizer.lr_factor = self.guard.lr_factor(self.progress["incidents"])
         return self.progress["step"]
 
     def _agreed(self, read: Callable[[Path], checkpoint.State | None]) -> checkpoint.State | None:
-        """A checkpoint that the main process chooses out of their folder, the same on all ranks; None for none.
+        """A checkpoint that the main process chooses out of their folder, the same on all ranks;
+        None for none.
 
         Raises:
             UserError: on all ranks, when one of them can't read it.
@@ -190,8 +225,9 @@ class Trainer:
     def _check_split(self, before: dict) -> None:
         """Go on with another split into cards and accumulation only where it changes nothing.
 
-        A step is a position in the data as long as the global batch is the same. What is counted by micro-batch (images
-        without labels, pairs that are mixed, batch norms, KL as a sum) needs the same micro-batch, too.
+        A step is a position in the data as long as the global batch is the same. What is counted by
+        micro-batch (images without labels, pairs that are mixed, batch norms, KL as a sum) needs
+        the same micro-batch, too.
 
         Raises:
             UserError: when it was another one before the run was stopped.
@@ -202,14 +238,17 @@ class Trainer:
                 f"{self.plan.global_batch}; set train.batch_size and train.accumulation_steps to make it {global_batch}"
             )
         micro_batch = self.config.train.batch_size
-        if before.get("micro_batch", micro_batch) != micro_batch and self.objective.by_micro_batch(self.model):
+        if before.get("micro_batch", micro_batch) != micro_batch and self.objective.by_micro_batch(
+            self.model
+        ):
             raise UserError(
                 f"{self.folder}: the run had train.batch_size={before['micro_batch']}, now it is {micro_batch}; with "
                 "this preset, mixing, images without labels or batch norms that is another objective"
             )
 
     def _check_teacher(self, before: dict) -> None:
-        """See that the file of the teacher's weights is still the same: they are not in the checkpoint.
+        """See that the file of the teacher's weights is still the same: they are not in the
+        checkpoint.
 
         Raises:
             UserError: when it is not.
@@ -220,7 +259,8 @@ class Trainer:
             )
 
     def finish(self, test_set) -> dict:
-        """Evaluate the best weights (the last, where none are held out) on the test images, and write the result.
+        """Evaluate the best weights (the last, where none are held out) on the test images, and
+        write the result.
 
         Args:
             test_set: what `data.build` gives for `test`.
@@ -232,8 +272,10 @@ class Trainer:
             step, chosen = progress["best_step"], progress["best_of"]
             models.assign_all(self.model, best.model, str(self.folder))
             self.averages.load_state(best.averages)
-        report.check_classes(test_set.classes, self.train_set.classes, "the training images")
-        results = {name: self._test(name, name == chosen, test_set) for name in self.averages.names(step)}
+        run_weights.check_classes(test_set.classes, self.train_set.classes, "the training images")
+        results = {
+            name: self._test(name, name == chosen, test_set) for name in self.averages.names(step)
+        }
         result = results.pop(chosen)
         distributed.say(*self.diagnosis.test(result))
         outcome = {
@@ -242,7 +284,8 @@ class Trainer:
             "step": step,
             "weights_of": chosen,
             "beside": {
-                name: {**_measured(other), "weights": run_folder.BESIDE.format(name)} for name, other in results.items()
+                name: {**_measured(other), "weights": run_folder.BESIDE.format(name)}
+                for name, other in results.items()
             },
             "images_seen": progress["step"] * self.plan.global_batch,
             "images_skipped": progress["skipped"] + result.skipped,
@@ -250,10 +293,12 @@ class Trainer:
             "seconds": round(progress["seconds"], 1),
         }
         if distributed.is_main():
-            outcome.update(weights=run_folder.WEIGHTS, weights_sha256=sha256(self.folder / run_folder.WEIGHTS))
-            logs.draw_curve(self.folder)
+            outcome.update(
+                weights=run_folder.WEIGHTS, weights_sha256=sha256(self.folder / run_folder.WEIGHTS)
+            )
+            curve.draw_curve(self.folder)
             write_json(self.folder / run_folder.RESULT, outcome)
-            report.show_result(result, outcome, self.folder)
+            console.show_result(result, outcome, self.folder)
         return outcome
 
     def _best(self, folder: Path) -> checkpoint.State | None:
@@ -262,34 +307,53 @@ class Trainer:
         try:
             return checkpoint.load(folder, step)
         except UserError as error:
-            distributed.say(f"warning: the best weights, of step {step}, are lost, the last are used: {error}")
+            distributed.say(
+                f"warning: the best weights, of step {step}, are lost, the last are used: {error}"
+            )
             return None
 
     def _test(self, name: str, chosen: bool, test_set) -> Result:
         """Evaluate the weights or one of their averages on the test images, and write them down."""
         with self._weights(name):
             if distributed.is_main():
-                path = self.folder / (run_folder.WEIGHTS if chosen else run_folder.BESIDE.format(name))
-                weights.save(path, weights.arrays_of(self.model), self.config, test_set.classes)
+                path = self.folder / (
+                    run_folder.WEIGHTS if chosen else run_folder.BESIDE.format(name)
+                )
+                run_weights.save(
+                    path, run_weights.arrays_of(self.model), self.config, test_set.classes
+                )
             return evaluate(self.model, test_set, self.config, check=self.stop.check)
 
     @contextlib.contextmanager
     def _weights(self, name: str) -> Iterator[None]:
-        """A context in which the model is as it is evaluated: with its weights or an average, and their statistics."""
+        """A context in which the model is as it is evaluated: with its weights or an average, and
+        their statistics.
+        """
         check = self.stop.check
-        with self.averages.installed(name), precise_statistics(self.model, self.train_set, self.config, check):
+        with (
+            self.averages.installed(name),
+            precise_statistics(self.model, self.train_set, self.config, check),
+        ):
             yield
 
     def batches(self) -> Iterator[data.Batch]:
         """The micro-batches of the steps that are left."""
-        return batches(self.config, self.sets, self.optimizer.steps_done, self.plan.steps, self.config.data.workers)
+        return batches(
+            self.config,
+            self.sets,
+            self.optimizer.steps_done,
+            self.plan.steps,
+            self.config.data.workers,
+        )
 
     def _log(self):
         if not distributed.is_main():
-            return logs.Silent()
+            return run_log.Silent()
         step, progress = self.optimizer.steps_done, self.progress
         validated = not progress["validation_due"]
-        return logs.RunLog(self.folder, self.plan, step, progress["seconds"], validated, progress["incidents"])
+        return run_log.RunLog(
+            self.folder, self.plan, step, progress["seconds"], validated, progress["incidents"]
+        )
 
     def _record(self, log, values: dict[str, float], lr: float) -> None:
         """Log training metrics."""
@@ -299,7 +363,9 @@ class Trainer:
         log.findings(step, self.diagnosis.training(step, values))
 
     def _validate(self, log) -> bool:
-        """Evaluate on the held-out images, if there are any; gives whether it was the best so far (or as good)."""
+        """Evaluate on the held-out images, if there are any; gives whether it was the best so far
+        (or as good).
+        """
         if self.val_set is None:
             return False
         self.guard.check_state(self.progress, log)
@@ -307,7 +373,9 @@ class Trainer:
         self.progress.update(validation_due=True)
         try:
             results = {name: self._evaluate(name) for name in self.averages.names(step)}
-        except Stopped:  # what is saved is as it was before, and the resumed run begins with this validation
+        except (
+            Stopped
+        ):  # what is saved is as it was before, and the resumed run begins with this validation
             return False
         self.progress.update(validation_due=False)
         for name, result in results.items():
@@ -324,19 +392,23 @@ class Trainer:
         with self._weights(name):
             return evaluate(self.model, self.val_set, self.config, check=self.stop.check)
 
-    def _writer(self) -> checkpoint.Writer:
+    def _writer(self) -> checkpoint_writer.Writer:
         train = self.config.train
         folder = self.folder / run_folder.CHECKPOINTS
-        return checkpoint.Writer(
-            folder, train.keep_checkpoints, train.stop_unless_saved, distributed.say, self.stop.saving
+        return checkpoint_writer.Writer(
+            folder,
+            train.keep_checkpoints,
+            train.stop_unless_saved,
+            distributed.say,
+            self.stop.saving,
         )
 
-    def _save(self, log, writer: checkpoint.Writer) -> None:
+    def _save(self, log, writer: checkpoint_writer.Writer) -> None:
         self.guard.check_state(self.progress, log)
         progress = {**self.progress, "meter": self.meter.state()}
         if distributed.is_main():
             log.sync()
-            arrays, averages = weights.arrays_of(self.model), self.averages.state()
+            arrays, averages = run_weights.arrays_of(self.model), self.averages.state()
             writer.save(checkpoint.State(arrays, self.optimizer.state(), progress, averages))
         log.restart_rate()
 

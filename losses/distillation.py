@@ -1,13 +1,15 @@
 """Knowledge distillation: the distance of a student's predictions from those of a teacher.
 
-Papers: Hinton et al., arXiv:1503.02531 (soft); Touvron et al., "DeiT", arXiv:2012.12877 (hard). With m copies of the
-student's logits z, shape (m, B, C), the teacher's logits v, shape (B, C), and a temperature T:
+Papers: Hinton et al., arXiv:1503.02531 (soft); Touvron et al., "DeiT", arXiv:2012.12877 (hard).
+With m copies of the student's logits z, shape (m, B, C), the teacher's logits v, shape (B, C), and
+a temperature T:
 
     soft = T^2 * mean over copies and samples of KL(softmax(v / T) || softmax(z_i / T))
     hard = mean over copies and samples of CE(z_i, argmax v)
 
-KL differs from Hinton's cross-entropy by the entropy of the teacher, which has no gradient. Changed from DeiT's code:
-the soft term is a sum over classes, as KL is, where that code divides it by their number, too.
+KL differs from Hinton's cross-entropy by the entropy of the teacher, which has no gradient. Changed
+from DeiT's code: the soft term is a sum over classes, as KL is, where that code divides it by their
+number, too.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ from losses.rdrop import cross_entropy, kl_divergence, log_softmax
 
 
 def soft(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """`T^2 KL(teacher || student)` of both softened, `(m, B)` from logits `(m, B, C)` and `(B, C)`."""
+    """`T^2 KL(teacher || student)` of both softened, `(m, B)` from logits `(m, B, C)` and `(B,
+    C)`.
+    """
     target, prediction = log_softmax(teacher / temperature), log_softmax(student / temperature)
     return kl_divergence(target, prediction) * temperature**2
 
@@ -57,7 +61,8 @@ class DistillationLoss(nn.Layer):
 
         Args:
             student: logits `(m, B, C)`, or `(B, C)` for a single pass.
-            teacher: logits `(B, C)`, the same for all copies. Log-probabilities are logits, too; probabilities are not.
+            teacher: logits `(B, C)`, the same for all copies. Log-probabilities are logits, too;
+                probabilities are not.
 
         Returns:
             A scalar in nats, float32.

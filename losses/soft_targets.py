@@ -1,6 +1,7 @@
 """Targets that are distributions over classes instead of one class.
 
-Source of label smoothing: Szegedy et al., "Rethinking the Inception Architecture", arXiv:1512.00567, section 7.
+Source of label smoothing: Szegedy et al., "Rethinking the Inception Architecture",
+arXiv:1512.00567, section 7.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from paddle import Tensor
 
 
 def smooth(labels: Tensor, classes: int, smoothing: float) -> Tensor:
-    """Move `smoothing` of the probability from the label to the uniform distribution over all classes.
+    """Move `smoothing` of the probability from the label to the uniform distribution over all
+    classes.
 
     Args:
         labels: int64 `(B,)`.

@@ -11,7 +11,7 @@ from ppim.models.cait import Attention_talking_head, Class_Attention
 from ppim.models.rednet import Involution
 from ppim.models.swin import WindowAttention
 
-from models.vit import Attention
+from models.families.vit import Attention
 
 ATTENTION = (
     Attention,
@@ -30,15 +30,22 @@ class Cost(NamedTuple):
 
 
 def parameters(model: nn.Layer, trainable: bool = False) -> int:
-    """Number of parameters, or of those that are not frozen; Paddle's also hold the statistics of batch norms."""
-    found = (p for name, p in model.named_parameters() if not name.endswith(("._mean", "._variance")))
-    return sum(int(parameter.size) for parameter in found if not (trainable and parameter.stop_gradient))
+    """Number of parameters, or of those that are not frozen; Paddle's also hold the statistics of
+    batch norms.
+    """
+    found = (
+        p for name, p in model.named_parameters() if not name.endswith(("._mean", "._variance"))
+    )
+    return sum(
+        int(parameter.size) for parameter in found if not (trainable and parameter.stop_gradient)
+    )
 
 
 def cost(model: nn.Layer, image_size: int) -> Cost:
     """Run one blank image through the model in evaluation mode and count.
 
-    As in published counts, all tokens go through the last block, though only the class token is read behind it.
+    As in published counts, all tokens go through the last block, though only the class token is
+    read behind it.
     """
     multiply_adds, largest = 0, 0
     cut = {layer: layer.queries for layer in model.sublayers() if getattr(layer, "queries", 0)}
@@ -70,13 +77,17 @@ def _multiply_adds(layer: nn.Layer, inputs, output) -> int:
     if isinstance(layer, nn.Conv2D):
         return int(output.size) * int(layer.weight.size) // layer.weight.shape[0]
     if isinstance(layer, ATTENTION):
-        return 2 * inputs.shape[1] * int(inputs.size)  # N^2 D for the weights, and as many for the mixing
+        return (
+            2 * inputs.shape[1] * int(inputs.size)
+        )  # N^2 D for the weights, and as many for the mixing
     if isinstance(layer, Class_Attention):
         return 2 * int(inputs.size)  # of one token with all
     if isinstance(layer, t2t.Attention):
         return 2 * inputs.shape[1] * int(output.size)
     if isinstance(layer, t2t.Token_performer):
-        return 4 * layer.m * int(output.size)  # random features of keys and queries, their sum over tokens and its use
+        return (
+            4 * layer.m * int(output.size)
+        )  # random features of keys and queries, their sum over tokens and its use
     if isinstance(layer, _LEVIT):
         return layer.num_heads * layer.N * getattr(layer, "N_", layer.N) * (layer.key_dim + layer.d)
     if isinstance(layer, Involution):

@@ -1,7 +1,9 @@
-"""Training a part of a model: the rest keeps its weights and the running statistics of its batch norms.
+"""Training a part of a model: the rest keeps its weights and the running statistics of its batch
+norms.
 
-Sources: Touvron et al., arXiv:1906.06423 (FixRes: classifier and last norm); Touvron et al., arXiv:2203.09795
-(attention layers alone). Noise stays on everywhere, so that R-Drop has something to compare.
+Sources: Touvron et al., arXiv:1906.06423 (FixRes: classifier and last norm); Touvron et al.,
+arXiv:2203.09795 (attention layers alone). Noise stays on everywhere, so that R-Drop has something
+to compare.
 """
 
 from __future__ import annotations
@@ -12,8 +14,8 @@ import paddle
 from paddle import nn
 
 from common.errors import UserError
+from models.layers.batch_norms import BATCH_NORMS
 from models.multipass import MultiPass
-from models.norms import BATCH_NORMS
 
 TRAINABLE = ("all", "head", "head_and_norm", "attention")
 _NORMS = (*BATCH_NORMS, nn.LayerNorm, nn.GroupNorm)
@@ -24,23 +26,35 @@ def freeze(model: MultiPass, part: str, image_size: int) -> None:
 
     Args:
         model: of `models.build`.
-        part: `all`, `head`, `head_and_norm` or `attention` (attention layers, position embeddings and the heads).
-        image_size: of the input in pixels; `head_and_norm` looks for the last norm in a pass of one blank image.
+        part: `all`, `head`, `head_and_norm` or `attention` (attention layers, position embeddings
+            and the heads).
+        image_size: of the input in pixels; `head_and_norm` looks for the last norm in a pass of one
+            blank image.
 
     Raises:
         UserError: for `attention` of a model that has none.
     """
     if part == "all":
         return
-    trained = {id(parameter) for layer in _layers(model, part, image_size) for parameter in layer.parameters()}
+    trained = {
+        id(parameter)
+        for layer in _layers(model, part, image_size)
+        for parameter in layer.parameters()
+    }
     for name, parameter in model.named_parameters():
-        if id(parameter) not in trained and not (part == "attention" and name.endswith("pos_embed")):
+        if id(parameter) not in trained and not (
+            part == "attention" and name.endswith("pos_embed")
+        ):
             parameter.stop_gradient = True
     for layer in model.sublayers():
-        if not isinstance(layer, _NORMS) or not all(parameter.stop_gradient for parameter in layer.parameters()):
+        if not isinstance(layer, _NORMS) or not all(
+            parameter.stop_gradient for parameter in layer.parameters()
+        ):
             continue
         if isinstance(layer, BATCH_NORMS):
-            layer._use_global_stats = True  # in training as in evaluation: the statistics are read, not updated
+            layer._use_global_stats = (
+                True  # in training as in evaluation: the statistics are read, not updated
+            )
 
 
 def _layers(model: MultiPass, part: str, image_size: int) -> list[nn.Layer]:
@@ -57,13 +71,15 @@ def _layers(model: MultiPass, part: str, image_size: int) -> list[nn.Layer]:
 
 
 def _heads(model: MultiPass) -> list[nn.Layer]:
-    net = getattr(model, "net", model)  # of `models.whole.Whole`
+    net = getattr(model, "net", model)  # of `models.families.cnn_levit_t2t.Whole`
     return [functools.reduce(getattr, name.split("."), net) for name in model.heads]
 
 
 @paddle.no_grad()
 def _last_norms(model: MultiPass, heads: list[nn.Layer], image_size: int) -> list[nn.Layer]:
-    """The norm that runs last before each head: the order in which layers are listed says nothing of it."""
+    """The norm that runs last before each head: the order in which layers are listed says nothing
+    of it.
+    """
     ran: list[nn.Layer] = []
     last: list[nn.Layer] = []
     hooks = [

@@ -12,34 +12,43 @@ from paddle import Tensor, nn
 from paddle.distributed.fleet.utils import recompute
 
 from common.errors import UserError
-from models.dropout import batch_copies, random_layers, replay, silence
-from models.operators import describe_form, fast_for, plain
+from models.layers.dropout import random_layers, silence
+from models.layers.dropout_masks import batch_copies, replay
+from models.layers.operators import describe_form, fast_for, plain
 
-# Elements of the tokens of all copies up to which they go through Paddle's operators together on a CPU. Beyond, one
-# after the other is faster: what a layer leaves behind is still in the cache when the next one reads it.
+# Elements of the tokens of all copies up to which they go through Paddle's operators together on a
+# CPU. Beyond, one after the other is faster: what a layer leaves behind is still in the cache when
+# the next one reads it.
 _CACHED = 1 << 18
 
 
 class MultiPass(nn.Layer):
-    """A classifier of which the part before the first random layer runs once for all copies of an image.
+    """A classifier of which the part before the first random layer runs once for all copies of an
+    image.
 
-    A family gives `embed`, `stages` and `classify`; and, where it differs, what its weights files need: `heads`,
-    `derived`, `timm_name`, `refit` and `check`. Shapes: B images, times the copies once they are split up.
+    A family gives `embed`, `stages` and `classify`; and, where it differs, what its weights files
+    need: `heads`, `derived`, `timm_name`, `refit` and `check`. Shapes: B images, times the copies
+    once they are split up.
     """
 
     heads: tuple[str, ...] = ("head",)  # the layers that depend on the number of classes
-    derived: tuple[str, ...] = ()  # endings of the names of buffers that follow from the shape: never read from a file
+    derived: tuple[
+        str, ...
+    ] = ()  # endings of the names of buffers that follow from the shape: never read from a file
     _precision = contextlib.nullcontext  # of the forward pass
     _operators = contextlib.nullcontext  # likewise
     recomputed = False  # whether blocks run once more in the backward pass
-    joined = False  # whether all copies must go through together (batch norm takes its statistics over them)
+    # whether all copies must go through together (batch norm takes its statistics over them)
+    joined = False
 
     def embed(self, images: Tensor) -> Tensor:
         """Images `(B, 3, S, S)` to tokens `(B, N, D)`; draws no random numbers."""
         raise NotImplementedError
 
     def stages(self) -> list[tuple[nn.Layer, ...]]:
-        """What tokens go through, in order: the embedding's dropout, then one entry for each block."""
+        """What tokens go through, in order: the embedding's dropout, then one entry for each
+        block.
+        """
         raise NotImplementedError
 
     def classify(self, tokens: Tensor) -> Tensor:
@@ -48,11 +57,14 @@ class MultiPass(nn.Layer):
 
     @staticmethod
     def timm_name(name: str) -> str:
-        """timm's name for what is called `name` here; what is timm's name already stays as it is."""
+        """timm's name for what is called `name` here; what is timm's name already stays as it
+        is.
+        """
         return name
 
     def refit(self, name: str, array: np.ndarray) -> np.ndarray:
-        """Fit an array of a weights file to this input size; the array itself where there is nothing to do.
+        """Fit an array of a weights file to this input size; the array itself where there is
+        nothing to do.
 
         Raises:
             ValueError: when that can't be.
@@ -81,11 +93,17 @@ class MultiPass(nn.Layer):
         return logits.astype("float32")
 
     def autocast(self, level: str, dtype: str) -> None:
-        """Compute in half precision: `level` is Paddle's O1 or O2, `dtype` float16 or bfloat16. The weights stay."""
-        self._precision = functools.partial(paddle.amp.auto_cast, level=level, dtype=dtype, use_promote=False)
+        """Compute in half precision: `level` is Paddle's O1 or O2, `dtype` float16 or bfloat16. The
+        weights stay.
+        """
+        self._precision = functools.partial(
+            paddle.amp.auto_cast, level=level, dtype=dtype, use_promote=False
+        )
 
     def use_plain_operators(self) -> None:
-        """Compute with Paddle's own operators on a CPU, too, which define what the compiled ones give."""
+        """Compute with Paddle's own operators on a CPU, too, which define what the compiled ones
+        give.
+        """
         self._operators = plain
 
     def describe_operators(self) -> str:
@@ -136,11 +154,13 @@ class MultiPass(nn.Layer):
             with next(contexts)(), self._operators(), self._precision():
                 return layer(x)
 
-        # The other way breaks several cards; its own care for random numbers lacks CPUs in Paddle 2.6.
+        # The other way breaks several cards; its own care for random numbers lacks CPUs in Paddle
+        # 2.6.
         return recompute(run, x, use_reentrant=False, preserve_rng_state=False)
 
     def recompute(self) -> None:
-        """Keep only what goes into each block for the gradient, and run the block once more in the backward pass.
+        """Keep only what goes into each block for the gradient, and run the block once more in the
+        backward pass.
 
         Loss and gradients stay the same (Chen et al., arXiv:1604.06174).
 
@@ -148,18 +168,23 @@ class MultiPass(nn.Layer):
             UserError: for a model that is not made of blocks.
         """
         if len(self.stages()) == 1:
-            raise UserError("train.recompute needs a model that is made of blocks (ViT, DeiT, CaiT, Swin)")
+            raise UserError(
+                "train.recompute needs a model that is made of blocks (ViT, DeiT, CaiT, Swin)"
+            )
         self.recomputed = True
 
     def share(self, blocks: int) -> None:
-        """Switch the noise of the embedding and of the first blocks off: they then run once for all copies.
+        """Switch the noise of the embedding and of the first blocks off: they then run once for all
+        copies.
 
         Raises:
             ValueError: when there are fewer blocks.
         """
         stages = self.stages()
         if not 0 <= blocks < len(stages):
-            raise ValueError(f"shared_blocks is {blocks}, expected 0 to {len(stages) - 1}, the number of blocks")
+            raise ValueError(
+                f"shared_blocks is {blocks}, expected 0 to {len(stages) - 1}, the number of blocks"
+            )
         for layer in (layer for stage in stages[: blocks + 1] for layer in stage):
             if blocks:
                 silence(layer)

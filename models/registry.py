@@ -1,131 +1,15 @@
-"""Which models exist, and what belongs to their weights: input statistics and where PPIM keeps them."""
+"""The models by name: a new size gets its line here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
 
-import paddle
+from models.families.cnn_levit_t2t import make_cnn, make_levit, make_t2t
+from models.input_images import IMAGENET_MEAN, IMAGENET_STD, InputStats
+from models.specs import CaiTSpec, NetSpec, SwinSpec, ViTSpec
 
-from models.cait import CaiT
-from models.dropout import DropRates
-from models.multipass import MultiPass
-from models.swin import Swin
-from models.vit import DistilledVisionTransformer, VisionTransformer
-from models.whole import Whole, make_cnn, make_levit, make_t2t
-
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-HALF = (0.5, 0.5, 0.5)
-
-
-class InputStats(NamedTuple):
-    """How a model's weights expect images: statistics of pixels in 0 to 1, and the evaluation crop.
-
-    `crop_fraction` is the side of the central crop over that of the image, resized by `interpolation`.
-    """
-
-    mean: tuple[float, float, float] = HALF
-    std: tuple[float, float, float] = HALF
-    crop_fraction: float = 1.0
-    interpolation: str = "bicubic"
-
-
-class Head(NamedTuple):
-    """The classifier of a model; see `models.create`."""
-
-    num_classes: int = 1000
-    init: str = "normal"
-    train: str = "average"
-    evaluate: str = ""
-
-
-class ViTSpec(NamedTuple):
-    """One size of ViT, its native resolution and the input that its published weights expect."""
-
-    width: int
-    depth: int
-    heads: int
-    mlp_ratio: float
-    patch: int
-    image_size: int
-    distilled: bool = False
-    stats: InputStats = InputStats()
-
-    def build(self, image_size: int | tuple[int, int], rates: DropRates, head: Head) -> MultiPass:
-        """Make the model."""
-        shape = {"patch": self.patch, "width": self.width, "depth": self.depth, "heads": self.heads}
-        fields = {"mlp_ratio": self.mlp_ratio, "num_classes": head.num_classes, "rates": rates, "head_init": head.init}
-        if not self.distilled:
-            return VisionTransformer(image_size=image_size, **shape, **fields)
-        return DistilledVisionTransformer(
-            image_size=image_size, train_head=head.train, eval_head=head.evaluate, **shape, **fields
-        )
-
-
-class CaiTSpec(NamedTuple):
-    """One size of PPIM's CaiT; `init_scale` is the first value of LayerScale."""
-
-    width: int
-    depth: int
-    heads: int
-    init_scale: float
-    image_size: int
-    stats: InputStats
-    distilled: bool = False
-
-    def build(self, image_size: int | tuple[int, int], rates: DropRates, head: Head) -> MultiPass:
-        """Make the model."""
-        shape = {"embed_dim": self.width, "depth": self.depth, "num_heads": self.heads, "init_scale": self.init_scale}
-        return _with_head(CaiT(rates, img_size=image_size, class_dim=head.num_classes, **shape), head)
-
-
-class SwinSpec(NamedTuple):
-    """One size of PPIM's Swin."""
-
-    width: int
-    depths: tuple[int, ...]
-    heads: tuple[int, ...]
-    window: int
-    image_size: int
-    stats: InputStats
-    distilled: bool = False
-
-    def build(self, image_size: int | tuple[int, int], rates: DropRates, head: Head) -> MultiPass:
-        """Make the model."""
-        unit = 4 * 2 ** (len(self.depths) - 1) * self.window
-        if not isinstance(image_size, int) or image_size % unit:
-            wanted = f"one side, a multiple of {unit} for windows of {self.window}"
-            raise ValueError(f"image_size is {image_size}, expected {wanted}")
-        shape = {"embed_dim": self.width, "depths": self.depths, "num_heads": self.heads, "window_size": self.window}
-        return _with_head(Swin(rates, img_size=image_size, class_dim=head.num_classes, **shape), head)
-
-
-class NetSpec(NamedTuple):
-    """A whole network: `make(image_size, rates, num_classes)` gives it, for images of a multiple of `unit` pixels."""
-
-    make: Callable[[int, DropRates, int], Whole]
-    unit: int
-    image_size: int
-    stats: InputStats
-    distilled: bool = False
-
-    def build(self, image_size: int, rates: DropRates, head: Head) -> MultiPass:
-        """Make the model."""
-        if not isinstance(image_size, int) or image_size % self.unit or image_size < 1:
-            raise ValueError(f"image_size is {image_size}, expected one side, a multiple of {self.unit}")
-        return _with_head(self.make(image_size, rates, head.num_classes), head)
-
-
-def _with_head(model: MultiPass, head: Head) -> MultiPass:
-    if head.init == "zero":
-        for name, parameter in model.state_dict().items():
-            if name.startswith(tuple(f"{layer}." for layer in model.heads)):
-                parameter.set_value(paddle.zeros_like(parameter))
-    return model
-
-
-# name: (width, depth, heads, MLP ratio). `n` (nano) is this project's own, for images of a few pixels.
+# name: (width, depth, heads, MLP ratio). `n` (nano) is this project's own, for images of a few
+# pixels.
 _SIZES = {
     "n": (48, 4, 3, 2.0),
     "ti": (192, 12, 3, 4.0),
@@ -134,7 +18,8 @@ _SIZES = {
     "l": (1024, 24, 16, 4.0),
     "h": (1280, 32, 16, 4.0),
 }
-# Which patches a size comes with, and the native resolution of each patch: small patches are for small images.
+# Which patches a size comes with, and the native resolution of each patch: small patches are for
+# small images.
 _PATCHES = {
     "n": (2, 4, 8),
     "ti": (2, 4, 8, 14, 16, 32),
@@ -162,11 +47,18 @@ def _vit_specs() -> dict[str, ViTSpec]:
 
 
 def _deit_specs() -> dict[str, ViTSpec]:
-    stats = {224: InputStats(IMAGENET_MEAN, IMAGENET_STD, 224 / 248), 384: InputStats(IMAGENET_MEAN, IMAGENET_STD)}
+    stats = {
+        224: InputStats(IMAGENET_MEAN, IMAGENET_STD, 224 / 248),
+        384: InputStats(IMAGENET_MEAN, IMAGENET_STD),
+    }
     specs = {}
     for size, resolution in (("ti", 224), ("s", 224), ("b", 224), ("b", 384)):
         for distilled in (False, True):
-            name = f"deit_{size}" + ("_distilled" if distilled else "") + ("_384" if resolution == 384 else "")
+            name = (
+                f"deit_{size}"
+                + ("_distilled" if distilled else "")
+                + ("_384" if resolution == 384 else "")
+            )
             specs[name] = ViTSpec(*_SIZES[size], 16, resolution, distilled, stats[resolution])
     return specs
 
@@ -195,14 +87,20 @@ _SWIN = {
     "swin_l": (192, (2, 2, 18, 2), (6, 12, 24, 48), 7, 224),
     "swin_l_384": (192, (2, 2, 18, 2), (6, 12, 24, 48), 12, 384),
 }
-# (names, classifier, images are a multiple of, interpolation), PPIM's; `resnet_*` are those of paddle.vision
+# (names, classifier, images are a multiple of, interpolation), PPIM's; `resnet_*` are those of
+# paddle.vision
 _CNN = (
     ("resnet_18 resnet_34 resnet_50 resnet_101 resnet_152", "fc", 1, "bilinear"),
     ("dla_34 dla_46_c dla_46x_c dla_60 dla_60x dla_60x_c", "fc", 32, "bilinear"),
     ("dla_102 dla_102x dla_102x2 dla_169", "fc", 32, "bilinear"),
     ("cdnv2_a cdnv2_b cdnv2_c", "classifier", 32, "bilinear"),
     ("rexnet_1_0 rexnet_1_3 rexnet_1_5 rexnet_2_0 rexnet_3_0", "output.1", 1, "bicubic"),
-    ("repvgg_a0 repvgg_a1 repvgg_a2 repvgg_b0 repvgg_b1 repvgg_b2 repvgg_b3", "linear", 1, "bilinear"),
+    (
+        "repvgg_a0 repvgg_a1 repvgg_a2 repvgg_b0 repvgg_b1 repvgg_b2 repvgg_b3",
+        "linear",
+        1,
+        "bilinear",
+    ),
     ("repvgg_b1g2 repvgg_b1g4 repvgg_b2g4 repvgg_b3g4", "linear", 1, "bilinear"),
     ("hardnet_39_ds", "base.14.3", 32, "bilinear"),
     ("hardnet_68 hardnet_68_ds", "base.16.3", 32, "bilinear"),
@@ -241,7 +139,9 @@ def _whole_specs() -> dict[str, NetSpec]:
             stats = InputStats(IMAGENET_MEAN, IMAGENET_STD, 224 / 256, interpolation)
             specs[name] = NetSpec(partial(make_cnn, name, head), unit, 224, stats)
     for name, shape in _LEVIT.items():
-        specs[name] = NetSpec(partial(make_levit, *shape), 16, 224, InputStats(IMAGENET_MEAN, IMAGENET_STD, 224 / 248))
+        specs[name] = NetSpec(
+            partial(make_levit, *shape), 16, 224, InputStats(IMAGENET_MEAN, IMAGENET_STD, 224 / 248)
+        )
     for name, (*shape, size) in _T2T.items():
         stats = InputStats(IMAGENET_MEAN, IMAGENET_STD, 224 / 248 if size == 224 else 1.0)
         specs[name] = NetSpec(partial(make_t2t, *shape), 16, size, stats)

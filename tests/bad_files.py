@@ -1,7 +1,8 @@
 """Damaged, odd and misplaced inputs for the tables of `test_bad_input.py`.
 
-The functions of the first half write something below the folder that they are given; those of the second half give or
-are what a row of a table has: `make(place, run)`, where `run` is a finished run to copy from.
+The functions of the first half write something below the folder that they are given; those of the
+second half give or are what a row of a table has: `make(place, run)`, where `run` is a finished run
+to copy from.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ LONG = "x" * 300
 def picture(size: int = 8, kind: str = "png") -> bytes:
     """A whole image file."""
     buffer = io.BytesIO()
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (size, size, 3), dtype=np.uint8)).save(buffer, kind)
+    Image.fromarray(
+        np.random.default_rng(0).integers(0, 256, (size, size, 3), dtype=np.uint8)
+    ).save(buffer, kind)
     return buffer.getvalue()
 
 
@@ -39,7 +42,9 @@ def bomb(side: int = 60_000) -> bytes:
     """A PNG of a few bytes that says it has `side` x `side` pixels."""
 
     def chunk(content: bytes) -> bytes:
-        return (len(content) - 4).to_bytes(4, "big") + content + zlib.crc32(content).to_bytes(4, "big")
+        return (
+            (len(content) - 4).to_bytes(4, "big") + content + zlib.crc32(content).to_bytes(4, "big")
+        )
 
     head = b"IHDR" + side.to_bytes(4, "big") * 2 + b"\x08\x02\x00\x00\x00"
     return b"\x89PNG\r\n\x1a\n" + chunk(head) + chunk(b"IDAT" + zlib.compress(bytes(100)))
@@ -54,7 +59,9 @@ def write(place: Path, name: str, content: bytes | str) -> Path:
 
 
 def images(place: Path, **extra: bytes) -> None:
-    """`images/` with train and test: 2 classes of 6 and 2 images; `extra` replaces the third training image."""
+    """`images/` with train and test: 2 classes of 6 and 2 images; `extra` replaces the third
+    training image.
+    """
     paint(place / "images" / "train", 2, 6, 8)
     paint(place / "images" / "test", 2, 2, 8)
     for content in extra.values():
@@ -77,24 +84,38 @@ def archive(place: Path, name: str, files: dict[str, bytes | str]) -> None:
             target.addfile(entry, io.BytesIO(body))
 
 
-def cifar(place: Path, images=4, labels=(0, 1, 0, 1), names=(b"cat", b"dog"), key=b"labels", width=3072) -> None:
+def cifar(
+    place: Path, images=4, labels=(0, 1, 0, 1), names=(b"cat", b"dog"), key=b"labels", width=3072
+) -> None:
     """CIFAR-10's folder with so many images in each of its files."""
     batch = {b"data": np.zeros((images, width), np.uint8), key: list(labels)}
     files = [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]
-    for name, content in {**dict.fromkeys(files, batch), "batches.meta": {b"label_names": list(names)}}.items():
+    for name, content in {
+        **dict.fromkeys(files, batch),
+        "batches.meta": {b"label_names": list(names)},
+    }.items():
         write(place, f"cifar-10-batches-py/{name}", pickle.dumps(content, protocol=2))
 
 
 def tiny(place: Path, **replaced: bytes | str | None) -> None:
-    """Tiny ImageNet's zip of 2 classes; `replaced` has other contents (None: no such file) for some names."""
-    files: dict[str, bytes | str | None] = {"wnids.txt": "n01\nn02\n", "val/val_annotations.txt": ""}
+    """Tiny ImageNet's zip of 2 classes; `replaced` has other contents (None: no such file) for some
+    names.
+    """
+    files: dict[str, bytes | str | None] = {
+        "wnids.txt": "n01\nn02\n",
+        "val/val_annotations.txt": "",
+    }
     for number, wnid in enumerate(("n01", "n02")):
         for image in range(3):
             files[f"train/{wnid}/images/{wnid}_{image}.JPEG"] = picture(64, "jpeg")
         files[f"val/images/val_{number}.JPEG"] = picture(64, "jpeg")
         files["val/val_annotations.txt"] += f"val_{number}.JPEG\t{wnid}\t0\t0\t1\t1\n"
     files.update(replaced)
-    kept = {f"tiny-imagenet-200/{name}": content for name, content in files.items() if content is not None}
+    kept = {
+        f"tiny-imagenet-200/{name}": content
+        for name, content in files.items()
+        if content is not None
+    }
     archive(place, "tiny-imagenet-200.zip", kept)
 
 
@@ -108,8 +129,10 @@ def imagenet(place: Path, labels: str | None = "val_0.png 0\nval_1.png 1\n") -> 
 
 
 def changed_weights(place: Path, source: Path, change) -> None:
-    """`weights.safetensors`: those of a run, with `change(arrays, own)` done to the arrays and what they say."""
-    from common.files import METADATA, read_safetensors
+    """`weights.safetensors`: those of a run, with `change(arrays, own)` done to the arrays and what
+    they say.
+    """
+    from common.safetensors_files import METADATA, read_safetensors
 
     own = json.loads(read_safetensors(source, arrays=False)[1][METADATA])
     arrays = load_file(source)

@@ -12,7 +12,11 @@ _OWN = f"{SMALL} --config.data.name=folder --config.data.root={{t}}/images"
 
 FLAGS = {
     "config-is-a-folder": (nothing, "main.py --config=configs", "is a folder; give a file"),
-    "config-without-its-ending": (nothing, "main.py --config=configs/digits_rdrop", "is not a file; did you mean"),
+    "config-without-its-ending": (
+        nothing,
+        "main.py --config=configs/digits_rdrop",
+        "is not a file; did you mean",
+    ),
     "config-is-no-python": (nothing, "main.py --config=README.md", "is not a Python file"),
     "config-is-empty-text": (nothing, "main.py --config=", "is a folder; give a file"),
     "config-gives-a-number": (
@@ -20,17 +24,37 @@ FLAGS = {
         "main.py --config={t}/c.py",
         "int",
     ),
-    "config-leaves": (made(bad.write, "c.py", "import sys; sys.exit(0)"), "main.py --config={t}/c.py", "SystemExit"),
-    "config-has-an-error": (made(bad.write, "c.py", "def get_config(:"), "main.py --config={t}/c.py", "SyntaxError"),
-    "config-has-zero-bytes": (made(bad.write, "c.py", b"\0"), "main.py --config={t}/c.py", "null bytes"),
-    "config-misspells-a-field": (config("c.optim.lrr = 1; return c"), "main.py --config={t}/c.py", "lrr"),
+    "config-leaves": (
+        made(bad.write, "c.py", "import sys; sys.exit(0)"),
+        "main.py --config={t}/c.py",
+        "SystemExit",
+    ),
+    "config-has-an-error": (
+        made(bad.write, "c.py", "def get_config(:"),
+        "main.py --config={t}/c.py",
+        "SyntaxError",
+    ),
+    "config-has-zero-bytes": (
+        made(bad.write, "c.py", b"\0"),
+        "main.py --config={t}/c.py",
+        "null bytes",
+    ),
+    "config-misspells-a-field": (
+        config("c.optim.lrr = 1; return c"),
+        "main.py --config={t}/c.py",
+        "lrr",
+    ),
     "config-adds-a-field": (
         config("c.unlock(); c.optim.lrr = 1; return c"),
         "main.py --config={t}/c.py",
         "optim.lrr, which is no field; did you mean 'optim.lr'",
     ),
     "config-lacks-a-group": (
-        made(bad.write, "c.py", "import ml_collections as m\ndef get_config(): return m.ConfigDict({'seed': 1})"),
+        made(
+            bad.write,
+            "c.py",
+            "import ml_collections as m\ndef get_config(): return m.ConfigDict({'seed': 1})",
+        ),
         "main.py --config={t}/c.py",
         "lacks average.ema_decay (begin with",
     ),
@@ -51,10 +75,22 @@ FLAGS = {
     "number-is-nan": (nothing, "main.py --config.optim.lr=nan", "expected a number"),
     "number-is-infinite": (nothing, "main.py --config.optim.lr=1e400", "expected 0 or more"),
     "number-with-a-comma": (nothing, "main.py --config.optim.lr=0,003", "expected a number"),
-    "number-of-a-thousand-signs": (nothing, f"main.py --config.optim.lr={'-' * 20_000}1", "expected a number"),
+    "number-of-a-thousand-signs": (
+        nothing,
+        f"main.py --config.optim.lr={'-' * 20_000}1",
+        "expected a number",
+    ),
     "number-is-missing": (nothing, "main.py --config.optim.lr=", "expected a number"),
-    "mean-astronomical": (nothing, "main.py --config.model.mean=(1e308,1e308,1e308)", "numbers from -10000 to 1e4"),
-    "deviation-tiny": (nothing, "main.py --config.model.std=(1e-320,1,1)", "numbers from 0.0001 to 1e4"),
+    "mean-astronomical": (
+        nothing,
+        "main.py --config.model.mean=(1e308,1e308,1e308)",
+        "numbers from -10000 to 1e4",
+    ),
+    "deviation-tiny": (
+        nothing,
+        "main.py --config.model.std=(1e-320,1,1)",
+        "numbers from 0.0001 to 1e4",
+    ),
     "milestones-too-many": (
         config("c.optim.update(schedule='multi_step', milestones=tuple(range(1, 1002))); return c"),
         "main.py --config={t}/c.py",
@@ -62,7 +98,11 @@ FLAGS = {
     ),
     "steps-negative": (nothing, "main.py --config.train.steps=-1", "expected 0 or more"),
     "steps-not-whole": (nothing, "main.py --config.train.steps=1e3", "expected an integer"),
-    "steps-astronomical": (nothing, f"main.py --config.train.steps=1{'0' * 30}", "expected at most"),
+    "steps-astronomical": (
+        nothing,
+        f"main.py --config.train.steps=1{'0' * 30}",
+        "expected at most",
+    ),
     "records-too-many": (
         nothing,
         "main.py --config.train.steps=200000 --config.train.log_every_steps=1",
@@ -73,29 +113,77 @@ FLAGS = {
         "main.py --config.train.steps=1000020 --config.train.log_every_steps=1000 --config.eval.every_steps=20",
         "eval.every_steps is 20 in a run of 1000020 steps: too many records; set it to 51 or more",
     ),
-    "epochs-zero": (nothing, "main.py --config.train.steps=0 --config.train.epochs=0", "both 0; set one"),
-    "epochs-astronomical": (nothing, "main.py --config.train.steps=0 --config.train.epochs=1e30", "expected at most"),
+    "epochs-zero": (
+        nothing,
+        "main.py --config.train.steps=0 --config.train.epochs=0",
+        "both 0; set one",
+    ),
+    "epochs-astronomical": (
+        nothing,
+        "main.py --config.train.steps=0 --config.train.epochs=1e30",
+        "expected at most",
+    ),
     "batch-zero": (nothing, "main.py --config.train.batch_size=0", "expected 1 or more"),
-    "batch-larger-than-the-set": (nothing, "main.py --config.train.batch_size=5000", "larger than the"),
-    "copies-by-the-billion": (nothing, "main.py --config.rdrop.copies=1000000000", "expected at most 1,024"),
-    "workers-by-the-thousand": (nothing, "main.py --config.data.workers=100000", "expected at most 1,024"),
+    "batch-larger-than-the-set": (
+        nothing,
+        "main.py --config.train.batch_size=5000",
+        "larger than the",
+    ),
+    "copies-by-the-billion": (
+        nothing,
+        "main.py --config.rdrop.copies=1000000000",
+        "expected at most 1,024",
+    ),
+    "workers-by-the-thousand": (
+        nothing,
+        "main.py --config.data.workers=100000",
+        "expected at most 1,024",
+    ),
     "seed-negative": (nothing, "main.py --config.seed=-1", "expected 0 or more"),
     "image-size-negative": (nothing, "main.py --config.model.image_size=-8", "expected 0 or more"),
-    "image-size-odd": (nothing, "main.py --config.model.image_size=9", "a multiple of the patch size 2"),
-    "image-size-astronomical": (nothing, "main.py --config.model.image_size=1000000", "expected at most 16,384"),
+    "image-size-odd": (
+        nothing,
+        "main.py --config.model.image_size=9",
+        "a multiple of the patch size 2",
+    ),
+    "image-size-astronomical": (
+        nothing,
+        "main.py --config.model.image_size=1000000",
+        "expected at most 16,384",
+    ),
     "class-count": (nothing, "main.py --config.model.num_classes=9", "but the data has 10 classes"),
     "model-misspelt": (nothing, "main.py --config.model.name=vit_n2", "did you mean 'vit_n_2'"),
     "data-misspelt": (nothing, "main.py --config.data.name=cifar", "did you mean 'cifar10'"),
     "boolean-is-neither": (nothing, "main.py --dry_run=perhaps", "--dry_run=perhaps"),
     "stray-word": (nothing, "main.py train", "'train' is not a flag"),
-    "holdout-leaves-nothing": (nothing, "main.py --config.data.holdout=0.9999", "split train has no images"),
-    "workdir-is-a-file": (made(bad.write, "new", "mine"), "main.py", "can't be written (File exists)"),
-    "workdir-below-a-file": (made(bad.write, "a", "mine"), "main.py --workdir={t}/a/b", "Not a directory"),
+    "holdout-leaves-nothing": (
+        nothing,
+        "main.py --config.data.holdout=0.9999",
+        "split train has no images",
+    ),
+    "workdir-is-a-file": (
+        made(bad.write, "new", "mine"),
+        "main.py",
+        "can't be written (File exists)",
+    ),
+    "workdir-below-a-file": (
+        made(bad.write, "a", "mine"),
+        "main.py --workdir={t}/a/b",
+        "Not a directory",
+    ),
     "workdir-not-writable": (nothing, "main.py --workdir=/proc/run", "can't be written"),
     "workdir-too-long": (nothing, f"main.py --workdir={{t}}/{LONG}", "File name too long"),
-    "pretrained-missing": (nothing, "main.py --config.model.pretrained={t}/w.pdparams", "no such weights file"),
+    "pretrained-missing": (
+        nothing,
+        "main.py --config.model.pretrained={t}/w.pdparams",
+        "no such weights file",
+    ),
     "pretrained-is-a-name": (nothing, "main.py --config.model.pretrained=vit_b", "did you mean"),
-    "pretrained-by-http": (nothing, "main.py --config.model.pretrained=http://x/w.pth", "only https"),
+    "pretrained-by-http": (
+        nothing,
+        "main.py --config.model.pretrained=http://x/w.pth",
+        "only https",
+    ),
     "pretrained-of-another-model": (
         copied,
         "main.py --config.model.pretrained={t}/weights.safetensors --config.model.name=vit_n_4 "
@@ -109,25 +197,41 @@ OWN_IMAGES = {
     "root-is-not-given": (nothing, f"{_OWN} --config.data.root=", "data.root is empty"),
     "root-is-empty": (lambda place, run: (place / "images").mkdir(), _OWN, "0 class folders"),
     "root-is-a-file": (made(bad.write, "images", "x"), _OWN, "is not a folder"),
-    "root-links-to-itself": (lambda place, run: os.symlink("images", place / "images"), _OWN, "is not a folder"),
+    "root-links-to-itself": (
+        lambda place, run: os.symlink("images", place / "images"),
+        _OWN,
+        "is not a folder",
+    ),
     "root-too-long": (
         nothing,
         f"{SMALL} --config.data.name=folder --config.data.root={{t}}/{LONG}",
         "File name too long",
     ),
-    "images-without-classes": (made(bad.write, "images/a.png", bad.picture()), _OWN, "0 class folders"),
+    "images-without-classes": (
+        made(bad.write, "images/a.png", bad.picture()),
+        _OWN,
+        "0 class folders",
+    ),
     "one-class": (
         made(bad.write, "images/cat/a.png", bad.picture()),
         _OWN,
         "1 class folders, cat; expected at least 2",
     ),
-    "one-level-too-deep": (made(bad.write, "images/train/all/cat/a.png", bad.picture()), _OWN, "1 class folders, all"),
+    "one-level-too-deep": (
+        made(bad.write, "images/train/all/cat/a.png", bad.picture()),
+        _OWN,
+        "1 class folders, all",
+    ),
     "class-without-images": (
         images_then(lambda root: (root / "train" / "zebra").mkdir()),
         _OWN,
         "zebra: no images; expected files that end in",
     ),
-    "no-test-images": (images_then(lambda root: shutil.rmtree(root / "test")), _OWN, "neither test/ nor val/"),
+    "no-test-images": (
+        images_then(lambda root: shutil.rmtree(root / "test")),
+        _OWN,
+        "neither test/ nor val/",
+    ),
     "test-of-other-classes": (
         images_then(lambda root: (root / "test" / "class_1").rename(root / "test" / "class_7")),
         _OWN,
@@ -138,7 +242,11 @@ OWN_IMAGES = {
         _OWN,
         "leads back to",
     ),
-    "batch-larger-than-the-folder": (made(bad.images), f"{_OWN} --config.train.batch_size=99", "larger than the 11"),
+    "batch-larger-than-the-folder": (
+        made(bad.images),
+        f"{_OWN} --config.train.batch_size=99",
+        "larger than the 11",
+    ),
     "run-among-the-images": (
         made(bad.images),
         f"{_OWN} --workdir={{t}}/images/train/run",
@@ -154,7 +262,11 @@ OWN_IMAGES = {
         f"{_OWN} --config.data.unlabelled_root={{t}}/more --config.rdrop.unlabelled_batch_size=2",
         "data.unlabelled_root: ",
     ),
-    "more-labels-than-images": (made(bad.images), f"{_OWN} --config.data.labels_per_class=7", "has only"),
+    "more-labels-than-images": (
+        made(bad.images),
+        f"{_OWN} --config.data.labels_per_class=7",
+        "has only",
+    ),
 }
 
 # These are found when the image is read, which is in training.
@@ -162,7 +274,11 @@ DAMAGED_IMAGES = {
     "empty": (made(bad.images, x=b""), _OWN, "002.png: not a readable image (the file is empty)"),
     "text": (made(bad.images, x=b"hello"), _OWN, "of no known format"),
     "cut-short": (made(bad.images, x=bad.picture(64)[:300]), _OWN, "002.png: not a readable image"),
-    "wrong-checksum": (made(bad.images, x=bad.picture().replace(b"IHDR", b"IHDR\1", 1)), _OWN, "not a readable image"),
+    "wrong-checksum": (
+        made(bad.images, x=bad.picture().replace(b"IHDR", b"IHDR\1", 1)),
+        _OWN,
+        "not a readable image",
+    ),
     "bomb": (
         made(bad.images, x=bad.bomb()),
         _OWN,
@@ -190,5 +306,9 @@ DAMAGED_IMAGES = {
         f"{_OWN} --config.data.on_corrupt=skip",
         "none of the training images is readable",
     ),
-    "in-a-worker": (made(bad.images, x=b""), f"{_OWN} --config.data.workers=1", "the file is empty"),
+    "in-a-worker": (
+        made(bad.images, x=b""),
+        f"{_OWN} --config.data.workers=1",
+        "the file is empty",
+    ),
 }

@@ -1,4 +1,6 @@
-"""What the tests share: Paddle started as the programs start it, generated images, and running the programs."""
+"""What the tests share: Paddle started as the programs start it, generated images, and running the
+programs.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,9 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from engine import runtime  # noqa: E402
+from program import paddle_setup  # noqa: E402
 
-runtime.prepare_environment()
+paddle_setup.load_paddle()
 
 import paddle  # noqa: E402
 
@@ -29,12 +31,23 @@ SHARED_DATA = ROOT.parent / "shared" / "data"  # real images, where there are an
 def run_program(*words: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess:
     """Run a Python program as a user would, in the project's folder."""
     command = [sys.executable, *map(str, words)]
-    return subprocess.run(command, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True)
+    return subprocess.run(
+        command, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True
+    )
 
 
-def launch(processes: int, log_dir: Path, *words: str, **environment: str) -> subprocess.CompletedProcess:
+def launch(
+    processes: int, log_dir: Path, *words: str, **environment: str
+) -> subprocess.CompletedProcess:
     """Run a program on several processes by Paddle's launcher."""
-    launcher = ["-m", "paddle.distributed.launch", "--nproc_per_node", str(processes), "--log_dir", str(log_dir)]
+    launcher = [
+        "-m",
+        "paddle.distributed.launch",
+        "--nproc_per_node",
+        str(processes),
+        "--log_dir",
+        str(log_dir),
+    ]
     return run_program(*launcher, *words, **environment)
 
 
@@ -46,7 +59,9 @@ def paint(folder: Path, classes: int, images: int, size: int = 24) -> Path:
         for number in range(images):
             pixels = rng.integers(0, 120, (size, size + 3, 3))
             pixels[..., label % 3] += 40 + 90 * (label // 3 + 1) // classes
-            Image.fromarray(pixels.astype(np.uint8)).save(folder / f"class_{label}" / f"{number:03d}.png")
+            Image.fromarray(pixels.astype(np.uint8)).save(
+                folder / f"class_{label}" / f"{number:03d}.png"
+            )
     return folder
 
 
@@ -59,13 +74,19 @@ def random_batch(labelled: int = 6, unlabelled: int = 0):
 
 def random_logits(*shape: int):
     """The same at every call; a gradient reaches them."""
-    return paddle.to_tensor(np.random.default_rng(1).normal(0, 2, shape).astype("float32"), stop_gradient=False)
+    return paddle.to_tensor(
+        np.random.default_rng(1).normal(0, 2, shape).astype("float32"), stop_gradient=False
+    )
 
 
 def labelled_logits(copies: int, batch: int, classes: int):
-    """Logits `(copies, batch, classes)`, which a gradient reaches, and labels; the same at every call."""
+    """Logits `(copies, batch, classes)`, which a gradient reaches, and labels; the same at every
+    call.
+    """
     rng = np.random.default_rng(0)
-    logits = paddle.to_tensor(rng.normal(0, 2, (copies, batch, classes)).astype("float32"), stop_gradient=False)
+    logits = paddle.to_tensor(
+        rng.normal(0, 2, (copies, batch, classes)).astype("float32"), stop_gradient=False
+    )
     return logits, paddle.to_tensor(rng.integers(0, classes, batch))
 
 
@@ -74,7 +95,9 @@ def import_timm():
     torch = pytest.importorskip("torch")
     register = torch.library.register_fake
 
-    def tolerant(name, *arguments, **fields):  # torchvision has no CPU build whose operators PyTorch would know
+    def tolerant(
+        name, *arguments, **fields
+    ):  # torchvision has no CPU build whose operators PyTorch would know
         if isinstance(name, str) and name.startswith("torchvision::"):
             return lambda function: function
         return register(name, *arguments, **fields)

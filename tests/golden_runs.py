@@ -1,8 +1,10 @@
-"""Short runs of the trainer whose every bit is on record: `python tests/golden_runs.py record|check FILE [--only NAME]`.
+"""Short runs of the trainer whose every bit is on record: `python tests/golden_runs.py record|check
+FILE [--only NAME]`.
 
-A change of structure must not change a number. `record` makes the runs and writes down the hash of their weights and all
-their metrics; `check` makes them again and compares. The hashes are those of one kind of machine (processor, versions,
-threads), which the file names; on another one `check` compares the metrics to rounding.
+A change of structure must not change a number. `record` makes the runs and writes down the hash of
+their weights and all their metrics; `check` makes them again and compares. The hashes are those of
+one kind of machine (processor, versions, threads), which the file names; on another one `check`
+compares the metrics to rounding.
 """
 
 from __future__ import annotations
@@ -23,7 +25,12 @@ ROOT = Path(__file__).resolve().parent.parent
 RECORD = Path(__file__).with_suffix(".json")
 TOLERANCE = 0.02  # relative, of metrics on another kind of machine: rounding grows over 60 steps
 _TIMES = ("seconds", "images_per_second")
-_COMMON = {"train.steps": 60, "optim.warmup_steps": 10, "train.log_every_steps": 5, "train.checkpoint_every_steps": 10}
+_COMMON = {
+    "train.steps": 60,
+    "optim.warmup_steps": 10,
+    "train.log_every_steps": 5,
+    "train.checkpoint_every_steps": 10,
+}
 _TEACHER = "default"  # the run whose weights teach the others
 RUNS: dict[str, dict[str, object]] = {
     "default": {},
@@ -63,18 +70,30 @@ def machine() -> dict[str, str]:
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     facts = dict(line.split(":", 1) for line in lines if ":" in line)
     processor = {key.strip(): value.strip() for key, value in facts.items()}
-    versions = {name: metadata.version(name) for name in ("paddlepaddle", "numpy", "numba", "pillow")}
+    versions = {
+        name: metadata.version(name) for name in ("paddlepaddle", "numpy", "numba", "pillow")
+    }
     flags = hashlib.sha256(processor.get("flags", "").encode()).hexdigest()[:16]
-    names = {key: processor.get(key, "") for key in ("vendor_id", "cpu family", "model", "model name")}
+    names = {
+        key: processor.get(key, "") for key in ("vendor_id", "cpu family", "model", "model name")
+    }
     return {**names, "flags": flags, "cores": str(os.cpu_count()), **versions}
 
 
 def make(name: str, root: Path, folder: Path) -> dict[str, object]:
-    """Make one run in `folder / name` with the code in `root`; returns its hashes and its metrics."""
+    """Make one run in `folder / name` with the code in `root`; returns its hashes and its
+    metrics.
+    """
     fields = {**_COMMON, **RUNS[name]}
     if "distill.teacher" in fields:
-        fields["distill.weights"] = f"{_TEACHER}/weights.safetensors"  # relative: weights files hold their config
-    words = [str(root / "main.py"), f"--workdir={name}", *(f"--config.{key}={value}" for key, value in fields.items())]
+        fields["distill.weights"] = (
+            f"{_TEACHER}/weights.safetensors"  # relative: weights files hold their config
+        )
+    words = [
+        str(root / "main.py"),
+        f"--workdir={name}",
+        *(f"--config.{key}={value}" for key, value in fields.items()),
+    ]
     if name == "two_processes":
         launcher = ["-m", "paddle.distributed.launch", "--nproc_per_node", "2", "--log_dir", "logs"]
         words = [*launcher, *words]
@@ -83,8 +102,12 @@ def make(name: str, root: Path, folder: Path) -> dict[str, object]:
         _kill(command, folder, folder / name / "checkpoints" / "step_00000020")
     subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
     weights = sorted((folder / name).glob("weights*.safetensors"))
-    records = map(json.loads, (folder / name / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
-    metrics = [{key: value for key, value in record.items() if key not in _TIMES} for record in records]
+    records = map(
+        json.loads, (folder / name / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    )
+    metrics = [
+        {key: value for key, value in record.items() if key not in _TIMES} for record in records
+    ]
     return {
         "weights": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in weights},
         "metrics_sha256": hashlib.sha256(json.dumps(metrics).encode()).hexdigest(),
@@ -102,10 +125,16 @@ def _kill(command: list[str], folder: Path, checkpoint: Path) -> None:
 
 
 def differences(name: str, found: dict, expected: dict, same_machine: bool) -> list[str]:
-    """What of a run differs from its record, as lines; on another kind of machine only what exceeds rounding."""
+    """What of a run differs from its record, as lines; on another kind of machine only what exceeds
+    rounding.
+    """
     if same_machine:
         keys = ("weights", "metrics_sha256")
-        return [f"{name}: {key}: {found[key]}, on record {expected[key]}" for key in keys if found[key] != expected[key]]
+        return [
+            f"{name}: {key}: {found[key]}, on record {expected[key]}"
+            for key in keys
+            if found[key] != expected[key]
+        ]
     if len(found["metrics"]) != len(expected["metrics"]):
         return [f"{name}: {len(found['metrics'])} records, expected {len(expected['metrics'])}"]
     lines = []
@@ -114,13 +143,17 @@ def differences(name: str, found: dict, expected: dict, same_machine: bool) -> l
             lines.append(f"{name}: a record of {sorted(own)}, expected {sorted(theirs)}")
         for key in ("ce", "lr"):
             if key in theirs and abs(own[key] - theirs[key]) > TOLERANCE * abs(theirs[key]):
-                lines.append(f"{name}: step {theirs['step']}: {key} is {own[key]}, expected {theirs[key]}")
+                lines.append(
+                    f"{name}: step {theirs['step']}: {key} is {own[key]}, expected {theirs[key]}"
+                )
     return lines
 
 
 def main() -> int:
     """Record or check the runs that the command line names; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("what", choices=("record", "check"))
     parser.add_argument("file", type=Path)
     parser.add_argument("--root", type=Path, default=ROOT, help="the checkout whose main.py is run")
@@ -130,12 +163,20 @@ def main() -> int:
         names = dict.fromkeys([_TEACHER, *arguments.only])
         runs = {name: make(name, arguments.root.resolve(), Path(folder)) for name in names}
     if arguments.what == "record":
-        arguments.file.write_text(json.dumps({"machine": machine(), "runs": runs}, indent=1) + "\n", encoding="utf-8")
+        arguments.file.write_text(
+            json.dumps({"machine": machine(), "runs": runs}, indent=1) + "\n", encoding="utf-8"
+        )
         return 0
     stored = json.loads(arguments.file.read_text(encoding="utf-8"))
     same = stored["machine"] == machine()
-    lines = [line for name in runs for line in differences(name, runs[name], stored["runs"][name], same)]
-    print(*lines, f"{len(runs)} runs, {'bit for bit' if same else 'to rounding'}, {len(lines)} differences", sep="\n")
+    lines = [
+        line for name in runs for line in differences(name, runs[name], stored["runs"][name], same)
+    ]
+    print(
+        *lines,
+        f"{len(runs)} runs, {'bit for bit' if same else 'to rounding'}, {len(lines)} differences",
+        sep="\n",
+    )
     return 1 if lines else 0
 
 

@@ -1,4 +1,6 @@
-"""Reading a stranger's file in a process of its own, whose memory is measured, and valid files to begin from."""
+"""Reading a stranger's file in a process of its own, whose memory is measured, and valid files to
+begin from.
+"""
 
 from __future__ import annotations
 
@@ -25,16 +27,20 @@ from safetensors.numpy import save_file
 
 from common.errors import UserError
 from configs import default
-from data import cifar, images, tiny_imagenet
-from engine import checkpoint, logs, run_folder, settings, weights
-from models import weight_files
+from data.sets import cifar, image_files, tiny_imagenet
+from engine.results import metrics_file
+from engine.state import checkpoint, run_weights
+from models.weights.formats import array_files
+from program import command_line, config_fields, run_folder
 
 _GOLDEN = Path(__file__).parent / "models" / "golden"  # what PyTorch has written
 _ROOM = 4 << 30  # bytes of addresses beside those that the tests have already
 
 
 class Outcome(NamedTuple):
-    """How a function ended: `returned`, the name of its exception, or `died`; what it said; how far memory grew."""
+    """How a function ended: `returned`, the name of its exception, or `died`; what it said; how far
+    memory grew.
+    """
 
     kind: str
     text: str
@@ -87,7 +93,11 @@ def _cifar_batches() -> dict[str, bytes]:
     data = np.random.default_rng(0).integers(0, 255, (4, 3072), np.uint8)
     names = {b"fine_label_names": [b"a", b"b"]}
     batch = {b"data": data, b"fine_labels": [0, 1, 1, 0], b"filenames": [b"x"] * 4}
-    return {"train": pickle.dumps(batch, 2), "test": pickle.dumps(batch, 2), "meta": pickle.dumps(names, 2)}
+    return {
+        "train": pickle.dumps(batch, 2),
+        "test": pickle.dumps(batch, 2),
+        "meta": pickle.dumps(names, 2),
+    }
 
 
 def tar_of(members: dict[str, bytes | tarfile.TarInfo]) -> bytes:
@@ -115,7 +125,10 @@ def zip_of(members: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes
 
 def tiny_members() -> dict[str, bytes]:
     """What a very small Tiny ImageNet holds."""
-    members = {"wnids.txt": b"n01\nn02\n", "val/val_annotations.txt": b"v_0.PNG\tn01\t0\nv_1.PNG\tn02\t0\n"}
+    members = {
+        "wnids.txt": b"n01\nn02\n",
+        "val/val_annotations.txt": b"v_0.PNG\tn01\t0\nv_1.PNG\tn02\t0\n",
+    }
     for label, name in enumerate(("n01", "n02")):
         members[f"train/{name}/images/{name}_0.PNG"] = _png(colour=label)
         members[f"val/images/v_{label}.PNG"] = _png(colour=label + 9)
@@ -129,14 +142,21 @@ def cifar_members() -> dict[str, bytes]:
 
 def stored_config(**fields: object) -> ConfigDict:
     """A resolved config of the smallest model for two classes."""
-    small = {"model.name": "vit_n_2", "model.num_classes": 2, "model.image_size": 8, "data.eval_crop": 1.0}
-    return settings.changed(default.get_config(), {**small, **fields})
+    small = {
+        "model.name": "vit_n_2",
+        "model.num_classes": 2,
+        "model.image_size": 8,
+        "data.eval_crop": 1.0,
+    }
+    return config_fields.changed(default.get_config(), {**small, **fields})
 
 
 def write_state(folder: Path, step: int = 2) -> Path:
     """A whole checkpoint."""
     arrays = {"w": np.arange(3, dtype=np.float32)}
-    return checkpoint.save(folder, checkpoint.State(arrays, arrays, {"step": step, "best_step": -1}, arrays), 9)
+    return checkpoint.save(
+        folder, checkpoint.State(arrays, arrays, {"step": step, "best_step": -1}, arrays), 9
+    )
 
 
 def _read_cifar(path: Path) -> object:
@@ -145,7 +165,9 @@ def _read_cifar(path: Path) -> object:
 
 def _read_tiny(path: Path) -> object:
     cache = path.parent / "cache"
-    return tiny_imagenet.load(ConfigDict({"root": str(path), "cache_dir": str(cache), "on_corrupt": "error"}), "train")
+    return tiny_imagenet.load(
+        ConfigDict({"root": str(path), "cache_dir": str(cache), "on_corrupt": "error"}), "train"
+    )
 
 
 @functools.cache
@@ -160,7 +182,11 @@ def _read_state(path: Path) -> object:
     state.mkdir(parents=True)
     files = {**_whole_state(), path.name: path.read_bytes()}
     if path.name != "manifest.json":
-        sums = {name: hashlib.sha256(files[name]).hexdigest() for name in files if name != "manifest.json"}
+        sums = {
+            name: hashlib.sha256(files[name]).hexdigest()
+            for name in files
+            if name != "manifest.json"
+        }
         files["manifest.json"] = json.dumps(sums).encode()
     for name, content in files.items():
         (state / name).write_bytes(content)
@@ -168,23 +194,33 @@ def _read_state(path: Path) -> object:
 
 
 def _read_metrics(path: Path) -> object:
-    return logs.read_metrics(path.parent)
+    return metrics_file.read_metrics(path.parent)
 
 
 def _read_own(path: Path) -> object:
-    return weights.read(path), settings.config_of_weights(["val.py", f"--weights={path}"])
+    return run_weights.read(path), command_line.config_of_weights(["val.py", f"--weights={path}"])
 
 
 # Each reader by the name of the file that it is given, which decides what it is taken for.
 READERS: dict[str, Callable[[Path], object]] = {
-    **dict.fromkeys(["w.pdparams", "w.npz", "zip.pth", "legacy.pth", "w.safetensors"], weight_files.read_arrays),
+    **dict.fromkeys(
+        ["w.pdparams", "w.npz", "zip.pth", "legacy.pth", "w.safetensors"], array_files.read_arrays
+    ),
     "own.safetensors": _read_own,
     "cifar-100-python.tar": _read_cifar,
     "cifar-100-python.tar.gz": _read_cifar,
     "tiny-imagenet-200.zip": _read_tiny,
     **dict.fromkeys(
-        ["image.png", "image.jpg", "image.gif", "image.tif", "image.webp", "image.bmp", "image.ppm"],
-        lambda path: images.decode(path, str(path)),
+        [
+            "image.png",
+            "image.jpg",
+            "image.gif",
+            "image.tif",
+            "image.webp",
+            "image.bmp",
+            "image.ppm",
+        ],
+        lambda path: image_files.decode(path, str(path)),
     ),
     "config.json": lambda path: run_folder.read_config(path.parent),
     "result.json": lambda path: run_folder.result(path.parent),
@@ -200,9 +236,11 @@ def valid_files(folder: Path) -> dict[str, bytes]:
     arrays = {"a": np.arange(24, dtype=np.float32).reshape(4, 6), "b": np.arange(3)}
     np.savez(folder / "w.npz", **arrays)
     save_file(arrays, str(folder / "w.safetensors"), {"format": "pt"})
-    weights.save(folder / "own.safetensors", arrays, stored_config(), ("a", "b"))
+    run_weights.save(folder / "own.safetensors", arrays, stored_config(), ("a", "b"))
     state = write_state(folder / "checkpoints")
-    numbers = dict.fromkeys(("top1", "top5", "loss", "ece", "step", "images_seen", "images_skipped", "seconds"), 1)
+    numbers = dict.fromkeys(
+        ("top1", "top5", "loss", "ece", "step", "images_seen", "images_skipped", "seconds"), 1
+    )
     record = {"step": 1, "epoch": 0.5, "split": "train", "loss": 1.0, "seconds": 1.0}
     forms = {"jpg": "JPEG", "tif": "TIFF", "ppm": "PPM"}
     made = {
@@ -217,10 +255,18 @@ def valid_files(folder: Path) -> dict[str, bytes]:
         "stages.json": b'["one", "two"]',
         "pretrained.json": b'{"sha256": "0"}',
         "metrics.jsonl": (json.dumps(record) + "\n").encode() * 3,
-        **{name: (state / name).read_bytes() for name in ("manifest.json", "progress.json", "model.safetensors")},
-        **{name: (folder / name).read_bytes() for name in ("w.npz", "w.safetensors", "own.safetensors")},
         **{
-            f"image.{ending}": _png(16, 1, forms.get(ending, ending.upper()), "P" if ending == "gif" else "RGB")
+            name: (state / name).read_bytes()
+            for name in ("manifest.json", "progress.json", "model.safetensors")
+        },
+        **{
+            name: (folder / name).read_bytes()
+            for name in ("w.npz", "w.safetensors", "own.safetensors")
+        },
+        **{
+            f"image.{ending}": _png(
+                16, 1, forms.get(ending, ending.upper()), "P" if ending == "gif" else "RGB"
+            )
             for ending in ("png", "jpg", "gif", "tif", "webp", "bmp", "ppm")
         },
     }
@@ -232,7 +278,8 @@ def read_in(folder: Path, name: str, content: bytes) -> object:
     """Write a file into an empty folder and read it; gives what it holds, or the `UserError`.
 
     Raises:
-        AssertionError: also when anything but the reader's own cache was written, or the message is no one line.
+        AssertionError: also when anything but the reader's own cache was written, or the message is
+            no one line.
     """
     path = folder / name
     path.write_bytes(content)

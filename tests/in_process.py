@@ -1,4 +1,6 @@
-"""Running the programs inside the process of the tests, where Paddle is imported already: a tenth of a second each."""
+"""Running the programs inside the process of the tests, where Paddle is imported already: a tenth
+of a second each.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +26,17 @@ class Done(NamedTuple):
 
 
 def run_here(*words: str, cwd: Path = ROOT) -> Done:
-    """Run `main.py`, `val.py` or `tools.NAME` with its arguments, from the flags to the exit code."""
+    """Run `main.py`, `val.py` or `tools.NAME` with its arguments, from the flags to the exit
+    code.
+    """
     program, *arguments = map(str, words)
     path = ROOT / (program if program.endswith(".py") else program.replace(".", "/") + ".py")
     out, err = io.StringIO(), io.StringIO()
-    with _process([str(path), *arguments], cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    with (
+        _process([str(path), *arguments], cwd),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
         try:
             runpy.run_path(str(path), run_name="__main__")
             code = 0

@@ -1,8 +1,10 @@
-"""What users get wrong: one line that says what, where and what to do, exit code 2, and nothing is written over.
+"""What users get wrong: one line that says what, where and what to do, exit code 2, and nothing is
+written over.
 
-A row of the tables in `bad_runs.py`, `bad_archives.py` and `bad_tools.py` is how the input is made (in a folder of its
-own, with a finished run at hand), the command line (`{t}` is that folder, `{run}` the run), and a part of the line that
-is expected. What must work although it looks odd is in `test_odd_input.py`.
+A row of the tables in `bad_runs.py`, `bad_archives.py` and `bad_tools.py` is how the input is made
+(in a folder of its own, with a finished run at hand), the command line (`{t}` is that folder,
+`{run}` the run), and a part of the line that is expected. What must work although it looks odd is
+in `test_odd_input.py`.
 """
 
 from __future__ import annotations
@@ -33,13 +35,17 @@ def finished(tmp_path_factory) -> Path:
 
 
 def contents(*places: Path) -> dict[Path, bytes]:
-    """Every file below some folders that can be read; what the lock of a run says changes with each process."""
+    """Every file below some folders that can be read; what the lock of a run says changes with each
+    process.
+    """
     found = (path for place in places for path in place.rglob("*") if os.access(path, os.R_OK))
     return {path: path.read_bytes() for path in found if path.is_file() and path.name != ".lock"}
 
 
 def refused(row, place: Path, run: Path) -> set[Path]:
-    """Run one row, look at what it says and at what was there before; gives the files that are new."""
+    """Run one row, look at what it says and at what was there before; gives the files that are
+    new.
+    """
     make, line, expected = row
     make(place, run)
     before = contents(place, run)

@@ -15,7 +15,11 @@ import pytest
 from conftest import ROOT, run_program
 from safetensors.numpy import save_file
 
-_QUICK = ["--config.train.steps=12", "--config.train.log_every_steps=1", "--config.train.checkpoint_every_steps=4"]
+_QUICK = [
+    "--config.train.steps=12",
+    "--config.train.log_every_steps=1",
+    "--config.train.checkpoint_every_steps=4",
+]
 
 
 def _line(done) -> str:
@@ -55,20 +59,32 @@ def test_accuracy_check(trained, tmp_path):
     done = run_program("val.py", f"--weights={weights}", "--expect_top1=0.99", f"--json={report}")
     assert done.returncode == 1
     assert "below the expected 0.9900" in done.stdout
-    found, result = json.loads(report.read_text()), json.loads((trained / "result.json").read_text())
+    found, result = (
+        json.loads(report.read_text()),
+        json.loads((trained / "result.json").read_text()),
+    )
     assert found["seen"] == 500
     assert all(found[name] == result[name] for name in ("top1", "top5", "loss", "ece"))
-    assert run_program("val.py", f"--weights={weights}", f"--expect_top1={result['top1']}").returncode == 0
+    assert (
+        run_program("val.py", f"--weights={weights}", f"--expect_top1={result['top1']}").returncode
+        == 0
+    )
 
 
 @pytest.mark.skipif(paddle.__version__.startswith("2."), reason="Paddle 2 can't")
 def test_accuracy_check_in_bfloat16(trained, tmp_path):
     report = tmp_path / "out.json"
     done = run_program(
-        "val.py", f"--weights={trained / 'weights.safetensors'}", "--precision=bfloat16", f"--json={report}"
+        "val.py",
+        f"--weights={trained / 'weights.safetensors'}",
+        "--precision=bfloat16",
+        f"--json={report}",
     )
     assert (done.returncode, done.stderr) == (0, "")
-    found, result = json.loads(report.read_text()), json.loads((trained / "result.json").read_text())
+    found, result = (
+        json.loads(report.read_text()),
+        json.loads((trained / "result.json").read_text()),
+    )
     assert found["precision"] == "bfloat16"
     assert 0 < abs(found["loss"] / result["loss"] - 1) < 0.05
     assert abs(found["top1"] - result["top1"]) < 0.02
@@ -86,8 +102,14 @@ def test_accuracy_check_in_bfloat16(trained, tmp_path):
         (["main.py", "--config.model.drop_rate=0.0"], "every drop rate"),
         (["main.py", "--config.rdrop.shared_blocks=4"], "shared_blocks=4 leaves none"),
         (["main.py", "--config.rdrop.temperature=0.0"], "config.rdrop: temperature is 0.0"),
-        (["main.py", "--config.rdrop.drop_rates=(0.1,)"], "one rate below 1 for each of rdrop.copies"),
-        (["main.py", "--config.rdrop.consistency=l2"], "expected one of symmetric_kl, kl, js, mse, cosine"),
+        (
+            ["main.py", "--config.rdrop.drop_rates=(0.1,)"],
+            "one rate below 1 for each of rdrop.copies",
+        ),
+        (
+            ["main.py", "--config.rdrop.consistency=l2"],
+            "expected one of symmetric_kl, kl, js, mse, cosine",
+        ),
         (["main.py", "--config.rdrop.unlabelled_batch_size=8"], "needs images without labels"),
         (["val.py"], "weights"),
         (["val.py", "--weights=absent.safetensors"], "no such weights file"),
@@ -117,7 +139,9 @@ def test_plain_weights_need_a_config(tmp_path):
 def test_stop_by_signal_and_go_on(trained, tmp_path):
     folder = tmp_path / "run"
     command = [sys.executable, "main.py", f"--workdir={folder}", *_QUICK]
-    process = subprocess.Popen(command, cwd=ROOT, env=os.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=os.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     while not (folder / "metrics.jsonl").is_file() or not (folder / "metrics.jsonl").read_text():
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.005)
@@ -129,4 +153,6 @@ def test_stop_by_signal_and_go_on(trained, tmp_path):
     done = run_program(*command[1:])
     assert done.returncode == 0
     assert "going on from step" in done.stdout
-    assert (folder / "weights.safetensors").read_bytes() == (trained / "weights.safetensors").read_bytes()
+    assert (folder / "weights.safetensors").read_bytes() == (
+        trained / "weights.safetensors"
+    ).read_bytes()

@@ -7,15 +7,20 @@ from conftest import ROOT, run_program
 
 import data
 import models
-from engine import experiment, settings, validation
+from engine.commands import dry_run
+from program import config_fields, config_files, validation
 
-_CONFIGS = sorted(path.stem for path in (ROOT / "configs").glob("*.py") if path.stem not in ("__init__", "default"))
+_CONFIGS = sorted(
+    path.stem
+    for path in (ROOT / "configs").glob("*.py")
+    if path.stem not in ("__init__", "default")
+)
 
 
 @pytest.mark.parametrize("name", _CONFIGS)
 def test_config_is_valid_and_explained(name):
     path = ROOT / "configs" / f"{name}.py"
-    config = settings.load_file(str(path))
+    config = config_files.load_file(str(path))
     validation.validate(config)
     assert config.model.name in models.MODELS
     assert config.data.name in data.DATASETS
@@ -36,7 +41,9 @@ def test_config_starts_at_full_size(name, painted):
 def _variants(name):
     """`(label, fields)` of a config as it is, each of its stages, and each of its rows."""
     path = str(ROOT / "configs" / f"{name}.py")
-    stages, rows = (settings.load_table(path, function) for function in ("get_stages", "get_rows"))
+    stages, rows = (
+        config_files.load_table(path, function) for function in ("get_stages", "get_rows")
+    )
     return [("as it is", {}), *stages.items(), *rows.items()]
 
 
@@ -44,22 +51,35 @@ def _variants(name):
 def test_every_stage_and_row_takes_a_step(name, capsys):
     """With a small model in place of the real one, and of the teacher."""
     for label, fields in _variants(name):
-        config = settings.changed(settings.load_file(str(ROOT / "configs" / f"{name}.py")), fields)
-        small = {"model.name": "vit_n_8", "model.image_size": 32, "model.pretrained": "", "model.train_head": "each"}
-        small.update({"distill.teacher": "vit_n_8", "distill.image_size": 32} if config.distill.teacher else {})
-        config = settings.changed(config, small)
+        config = config_fields.changed(
+            config_files.load_file(str(ROOT / "configs" / f"{name}.py")), fields
+        )
+        small = {
+            "model.name": "vit_n_8",
+            "model.image_size": 32,
+            "model.pretrained": "",
+            "model.train_head": "each",
+        }
+        small.update(
+            {"distill.teacher": "vit_n_8", "distill.image_size": 32}
+            if config.distill.teacher
+            else {}
+        )
+        config = config_fields.changed(config, small)
         validation.validate(config)
         validation.validate_length(config)
-        assert experiment.dry_run({label: config}) == 0
+        assert dry_run.dry_run({label: config}) == 0
         assert "one step on 2 made-up images" in capsys.readouterr().out, label
 
 
 @pytest.mark.parametrize("name", _CONFIGS)
 def test_rows_differ(name):
     """A row that changes nothing is a typing error."""
-    before = settings.fields(settings.load_file(str(ROOT / "configs" / f"{name}.py")))
+    before = config_fields.flattened(config_files.load_file(str(ROOT / "configs" / f"{name}.py")))
     for label, fields in _variants(name)[1:]:
-        assert any(before[field] != value for field, value in fields.items()) or name.endswith("fixres"), label
+        assert any(before[field] != value for field, value in fields.items()) or name.endswith(
+            "fixres"
+        ), label
 
 
 @pytest.mark.parametrize(
@@ -70,8 +90,10 @@ def test_rows_differ(name):
     ],
 )
 def test_a_single_card_has_the_same_objective(name):
-    """Four cards of 128, or one: the same images a step by accumulation, and nothing that counts by micro-batch."""
-    config = settings.load_file(str(ROOT / "configs" / f"{name}.py"))
+    """Four cards of 128, or one: the same images a step by accumulation, and nothing that counts by
+    micro-batch.
+    """
+    config = config_files.load_file(str(ROOT / "configs" / f"{name}.py"))
     row = dict(_variants(name))["one_card"]
     assert row == {"train.accumulation_steps": 4 * config.train.accumulation_steps}
     assert config.train.batch_size * config.train.accumulation_steps == 128
@@ -82,19 +104,28 @@ def test_a_single_card_has_the_same_objective(name):
 
 def test_the_published_recipe():
     """CIFAR-100 with ViT-B/16, and the stages of the distilled DeiT-B."""
-    config = settings.load_file(str(ROOT / "configs" / "cifar100_vit_b_384.py"))
+    config = config_files.load_file(str(ROOT / "configs" / "cifar100_vit_b_384.py"))
     optim = config.optim
     assert (optim.name, optim.momentum, optim.lr, optim.clip_norm) == ("momentum", 0.9, 0.01, 1.0)
     assert (optim.schedule, optim.warmup_steps, config.train.steps) == ("cosine", 500, 10_000)
-    assert (config.model.drop_rate, config.model.head_init, config.data.crop_scale) == (0.1, "zero", (0.05, 1.0))
-    stages = settings.load_table(str(ROOT / "configs" / "cifar100_deit_b_distilled_384.py"), "get_stages")
+    assert (config.model.drop_rate, config.model.head_init, config.data.crop_scale) == (
+        0.1,
+        "zero",
+        (0.05, 1.0),
+    )
+    stages = config_files.load_table(
+        str(ROOT / "configs" / "cifar100_deit_b_distilled_384.py"), "get_stages"
+    )
     assert [stage.get("optim.lr") for stage in stages.values()] == [None, None, 1e-3, 3e-4]
     assert next(iter(stages.values()))["data.max_images"] == 1000
 
 
 def test_a_rate_for_another_batch_is_told():
     done = run_program(
-        "main.py", "--config=configs/digits_rdrop.py", "--dry_run", "--config.train.reference_batch_size=512"
+        "main.py",
+        "--config=configs/digits_rdrop.py",
+        "--dry_run",
+        "--config.train.reference_batch_size=512",
     )
     assert "warning: optim.lr=" in done.stdout
     assert "by linear scaling" in done.stdout

@@ -1,4 +1,5 @@
-"""Every reader, given valid files that were damaged at random: it returns or raises `UserError`, and nothing else.
+"""Every reader, given valid files that were damaged at random: it returns or raises `UserError`,
+and nothing else.
 
 The slow suite reads 24,000 files in processes whose memory is measured.
 """
@@ -18,7 +19,15 @@ from common.errors import UserError
 
 _FEW, _MANY = 12, 1000  # files of each reader
 _IMAGE, _OTHER = 2000, 200  # megabytes; an image of 89 million pixels with transparency takes 1,600
-_INTERESTING = [b"\xff" * 8, b"\x00" * 8, b"\x7f" + b"\xff" * 3, b"\x00\x00\x00\x80", b"[" * 3000, b"1e999", b"../../x"]
+_INTERESTING = [
+    b"\xff" * 8,
+    b"\x00" * 8,
+    b"\x7f" + b"\xff" * 3,
+    b"\x00\x00\x00\x80",
+    b"[" * 3000,
+    b"1e999",
+    b"../../x",
+]
 _CHANGE = st.tuples(
     st.sampled_from(["flip", "set", "cut", "insert", "repeat", "splice", "write"]),
     st.integers(0, 1 << 20),
@@ -28,7 +37,9 @@ _CHANGE = st.tuples(
 
 
 def changed(content: bytes, changes: list[tuple[str, int, int, bytes]]) -> bytes:
-    """A file with changes: single bytes, what is cut off, inserted, repeated, moved or written over."""
+    """A file with changes: single bytes, what is cut off, inserted, repeated, moved or written
+    over.
+    """
     for kind, first, second, value in changes:
         size = max(1, len(content))
         place, other = first % size, second % size

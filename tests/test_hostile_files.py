@@ -1,4 +1,6 @@
-"""Files of a hostile author: no code runs, nothing is written elsewhere, and memory stays bounded."""
+"""Files of a hostile author: no code runs, nothing is written elsewhere, and memory stays
+bounded.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +15,20 @@ from hostile import READERS, in_a_cage, read_in, stored_config
 
 from common import safe_load
 from common.errors import UserError
-from data import cifar, folder
-from engine import run_folder, settings, stages, weights
-from models import weight_files
+from data.sets import cifar, imagenet
+from engine.commands import staged_run
+from engine.state import run_weights
+from models.weights.formats import array_files
+from program import command_line, run_folder
 
 _MEGABYTES = 300  # by which memory may grow; the largest of the files has 68
 
 
 @pytest.mark.parametrize("kind", FILES)
 def test_crafted_files(tmp_path, monkeypatch, kind):
-    monkeypatch.setattr(cifar, "_LARGEST_ARCHIVE", 32 << 20)  # what reaches the real limits takes long to make
+    monkeypatch.setattr(
+        cifar, "_LARGEST_ARCHIVE", 32 << 20
+    )  # what reaches the real limits takes long to make
     monkeypatch.setattr(safe_load, "_MOST_STEPS", 200_000)
     for number, (name, file, content, message) in enumerate(FILES[kind]()):
         place = tmp_path / str(number)
@@ -38,7 +44,9 @@ def _said(place, file: str, content: bytes) -> str:
     return str(found)[:1500] if isinstance(found, UserError) else "fine"
 
 
-@pytest.mark.parametrize("name", ["config.json", "result.json", "metrics.jsonl", "w.pdparams", "image.png"])
+@pytest.mark.parametrize(
+    "name", ["config.json", "result.json", "metrics.jsonl", "w.pdparams", "image.png"]
+)
 @pytest.mark.parametrize("kind", ["device", "pipe", "folder"])
 def test_what_is_no_file(tmp_path, name, kind):
     """Each would be read for ever, or waited for."""
@@ -50,7 +58,10 @@ def test_what_is_no_file(tmp_path, name, kind):
     else:
         path.mkdir()
     found = in_a_cage(lambda: READERS[name](path))
-    assert found.kind == "UserError" or (found.kind, found.text) in (("returned", "None"), ("returned", "[]"))
+    assert found.kind == "UserError" or (found.kind, found.text) in (
+        ("returned", "None"),
+        ("returned", "[]"),
+    )
 
 
 @pytest.mark.parametrize("link", [".lock", "checkpoints", "checkpoints/step_00000001"])
@@ -78,16 +89,22 @@ def test_a_stage_that_leads_out_of_the_folder(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "one").symlink_to(tmp_path / "outside")
     with pytest.raises(UserError, match="is a link"):
-        stages.train({"one": stored_config(), "two": stored_config()}, tmp_path / "run")
+        staged_run.train({"one": stored_config(), "two": stored_config()}, tmp_path / "run")
     assert not list((tmp_path / "outside").iterdir())
 
 
 def test_weights_decide_neither_processes_nor_places(tmp_path):
-    """The config of somebody's weights names a million workers, a batch of all, and a folder to write to."""
-    fields = {"data.workers": 10**6, "eval.batch_size": 10**9, "data.cache_dir": str(tmp_path / "theirs")}
+    """The config of somebody's weights names a million workers, a batch of all, and a folder to
+    write to.
+    """
+    fields = {
+        "data.workers": 10**6,
+        "eval.batch_size": 10**9,
+        "data.cache_dir": str(tmp_path / "theirs"),
+    }
     path = tmp_path / "w.safetensors"
-    weights.save(path, {"a": np.zeros(3, np.float32)}, stored_config(**fields), ("a", "b"))
-    found = settings.config_of_weights(["val.py", f"--weights={path}"])
+    run_weights.save(path, {"a": np.zeros(3, np.float32)}, stored_config(**fields), ("a", "b"))
+    found = command_line.config_of_weights(["val.py", f"--weights={path}"])
     assert found.data.workers <= os.cpu_count()
     assert found.eval.batch_size == 512
     assert found.data.cache_dir == ""
@@ -96,29 +113,38 @@ def test_weights_decide_neither_processes_nor_places(tmp_path):
 
 @pytest.mark.slow
 def test_large_files_are_read(tmp_path):
-    """As large as those of a base model: 400 MB in each format, with little more memory than they have bytes."""
+    """As large as those of a base model: 400 MB in each format, with little more memory than they
+    have bytes.
+    """
     arrays = {f"w{number}": np.full(10_000_000, number, np.float32) for number in range(10)}
     for name in ("w.safetensors", "w.pdparams", "w.pth"):
-        weight_files.write_arrays(tmp_path / name, arrays, None)
-        found = in_a_cage(lambda path=tmp_path / name: float(weight_files.read_arrays(path)[0]["w9"][-1]))
+        array_files.write_arrays(tmp_path / name, arrays, None)
+        found = in_a_cage(
+            lambda path=tmp_path / name: float(array_files.read_arrays(path)[0]["w9"][-1])
+        )
         assert (found.kind, found.text) == ("returned", "9.0")
         assert found.megabytes < 900
         (tmp_path / name).unlink()
 
 
-@pytest.mark.parametrize("content", [b"", b"MATLAB 5.0 MAT-file" + bytes(200), b"\x00" * 1000, bytes(17 << 20)])
+@pytest.mark.parametrize(
+    "content", [b"", b"MATLAB 5.0 MAT-file" + bytes(200), b"\x00" * 1000, bytes(17 << 20)]
+)
 def test_a_development_kit_that_is_none(tmp_path, content):
     (tmp_path / "meta.mat").write_bytes(content)
     with pytest.raises(UserError, match=r"meta\.mat"):
-        folder._matlab_wnids(tmp_path / "meta.mat")
+        imagenet._matlab_wnids(tmp_path / "meta.mat")
 
 
 @pytest.mark.parametrize(
-    "content", [b"x" * (65 << 20), b"a\xff", b"ImageId,PredictionString\n" + b"x" * 200_000, b"a\nb"]
+    "content",
+    [b"x" * (65 << 20), b"a\xff", b"ImageId,PredictionString\n" + b"x" * 200_000, b"a\nb"],
 )
 def test_lists_of_labels_that_are_none(painted, content):
     for name in ("LOC_val_solution.csv", "val_list.txt"):
         (painted / name).write_bytes(content)
         with pytest.raises(UserError):
-            folder._flat_validation(painted, painted / "test" / "class_0", ["class_0", "class_1", "class_2"])
+            imagenet._flat_validation(
+                painted, painted / "test" / "class_0", ["class_0", "class_1", "class_2"]
+            )
         (painted / name).unlink()

@@ -16,10 +16,12 @@ from conftest import ROOT
 from visualdl import LogReader
 
 from common.files import sha256
-from engine import checkpoint, logs, run_folder
+from engine.results import metrics_file
+from engine.state import checkpoint
+from program import run_folder
 
-# Dropout, mixing, accumulation, averages and a schedule are in play. Records, checkpoints and validations come at steps
-# of their own, and an epoch has 8 steps and a part of one.
+# Dropout, mixing, accumulation, averages and a schedule are in play. Records, checkpoints and
+# validations come at steps of their own, and an epoch has 8 steps and a part of one.
 _FILE = """
 from configs import default
 
@@ -47,14 +49,21 @@ class _Run:
         config.write_text(_FILE.format(root=str(root), workers=workers, batch=12 // processes))
         launcher = ["-m", "paddle.distributed.launch", "--nproc_per_node", str(processes)]
         launcher += ["--log_dir", str(folder.with_suffix(".log"))]
-        self._command = [sys.executable, *(launcher if processes > 1 else ()), "main.py", f"--config={config}"]
+        self._command = [
+            sys.executable,
+            *(launcher if processes > 1 else ()),
+            "main.py",
+            f"--config={config}",
+        ]
         self._command.append(f"--workdir={folder}")
 
     def start(self) -> subprocess.Popen:
         """Begin or go on; returns when the run has its folder."""
         before = self._owner()
         with open(self.folder.with_suffix(".txt"), "w") as output:
-            process = subprocess.Popen(self._command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
+            process = subprocess.Popen(
+                self._command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT
+            )
         while self._owner() == before and process.poll() is None:
             time.sleep(0.01)
         return process
@@ -86,24 +95,36 @@ class _Run:
         assert code == 0, self.folder.with_suffix(".txt").read_text()[-3000:]
 
     def outcome(self) -> dict:
-        """All that must be the same: the bits of the last state and of the result, and each record."""
+        """All that must be the same: the bits of the last state and of the result, and each
+        record.
+        """
         checkpoints = self.folder / run_folder.CHECKPOINTS
         states = {}
         for step in checkpoint.all_steps(checkpoints):
             path = checkpoints / f"step_{step:08d}"
-            states[step] = [sha256(path / f"{name}.safetensors") for name in ("model", "optimizer", "averages")]
+            states[step] = [
+                sha256(path / f"{name}.safetensors") for name in ("model", "optimizer", "averages")
+            ]
             progress = json.loads((path / "progress.json").read_text())
-            states[step].append({name: value for name, value in progress.items() if name not in _TIMES})
-        records = [_timeless(record) for record in logs.read_metrics(self.folder)]
+            states[step].append(
+                {name: value for name, value in progress.items() if name not in _TIMES}
+            )
+        records = [_timeless(record) for record in metrics_file.read_metrics(self.folder)]
         result = _timeless(run_folder.result(self.folder))
         weights = {path.name: sha256(path) for path in self.folder.glob("weights*.safetensors")}
-        shown = LogReader(file_path=str(self.folder / logs.VISUALDL))
+        shown = LogReader(file_path=str(self.folder / run_folder.VISUALDL))
         points = {
             tag: [(point.id, point.value) for point in shown.get_data("scalar", tag)]
             for tag in shown.get_tags()["scalar"]
             if not tag.endswith("images_per_second")
         }
-        return {"states": states, "records": records, "result": result, "weights": weights, "points": points}
+        return {
+            "states": states,
+            "records": records,
+            "result": result,
+            "weights": weights,
+            "points": points,
+        }
 
 
 def _timeless(record: dict) -> dict:

@@ -53,19 +53,27 @@ def test_spaces_and_letters_of_any_language(tmp_path):
 
 def test_names_that_are_no_unicode_text(tmp_path):
     """Names of files are bytes; what is written about them can be read again."""
-    root, run, report = tmp_path / os.fsdecode(b"i\xff"), tmp_path / os.fsdecode(b"r\xff"), tmp_path / "report.json"
+    root, run, report = (
+        tmp_path / os.fsdecode(b"i\xff"),
+        tmp_path / os.fsdecode(b"r\xff"),
+        tmp_path / "report.json",
+    )
     bad.images(root)
     done = _train(root / "images", run)
     assert done.returncode == 0, done.stderr
     assert read_json(run / "config.json")["data"]["root"] == str(root / "images")
     image = next((root / "images").rglob("*.png"))
-    done = run_here("tools.predict", "--weights", run / "weights.safetensors", image, "--json", report)
+    done = run_here(
+        "tools.predict", "--weights", run / "weights.safetensors", image, "--json", report
+    )
     assert done.returncode == 0, done.stderr
     assert read_json(report)[0]["file"] == str(image)
 
 
 def test_odd_places_of_images(tmp_path):
-    """Capital endings, folders in class folders, a link to a folder, a folder that is called like an image."""
+    """Capital endings, folders in class folders, a link to a folder, a folder that is called like
+    an image.
+    """
     bad.images(tmp_path)
     folder = tmp_path / "images" / "train" / "class_0"
     (folder / "000.png").rename(folder / "000.PNG")
@@ -120,7 +128,9 @@ def test_a_port_in_use(monkeypatch):
 
 
 def test_digests_tell_data_sets_apart(tmp_path):
-    """Of equal folders at two places they are the same; one pixel, name or label makes another one."""
+    """Of equal folders at two places they are the same; one pixel, name or label makes another
+    one.
+    """
     for place in ("a", "b"):
         bad.images(tmp_path / place)
 
@@ -134,17 +144,24 @@ def test_digests_tell_data_sets_apart(tmp_path):
     assert digests("b") == first
     content = (folder / "000.png").read_bytes()
     bad.write(folder, "000.png", bad.picture())
-    assert {name for name, value in digests("b").items() if value != first[name]} == {"the content of 10 images"}
+    assert {name for name, value in digests("b").items() if value != first[name]} == {
+        "the content of 10 images"
+    }
     bad.write(folder, "000.png", content)
     (folder / "000.png").rename(folder / "0.png")
-    assert {name for name, value in digests("b").items() if value != first[name]} >= {"the names of the images"}
+    assert {name for name, value in digests("b").items() if value != first[name]} >= {
+        "the names of the images"
+    }
     (folder / "0.png").unlink()
     assert digests("b")["the number of images"] != first["the number of images"]
 
 
 def test_what_one_process_refuses_stops_all(monkeypatch):
     monkeypatch.setattr(distributed, "exchange", lambda text: [text, "there is no data"])
-    with pytest.raises(UserError, match="^process 1 stopped: there is no data$"), distributed.together():
+    with (
+        pytest.raises(UserError, match="^process 1 stopped: there is no data$"),
+        distributed.together(),
+    ):
         pass
     with pytest.raises(UserError, match="^mine$"), distributed.together():
         raise UserError("mine")
@@ -155,7 +172,9 @@ def test_what_one_process_refuses_stops_all(monkeypatch):
 
 def test_a_difference_is_named(monkeypatch):
     monkeypatch.setattr(distributed, "exchange", lambda text: [text, text.replace("0.1", "0.2")])
-    with pytest.raises(UserError, match="different configs: optim.lr is 0.1 on process 0, 0.2 on process 1"):
+    with pytest.raises(
+        UserError, match="different configs: optim.lr is 0.1 on process 0, 0.2 on process 1"
+    ):
         distributed.check_same({"a": "1", "optim.lr": "0.1"}, "configs")
     distributed.check_same({"a": "1"}, "configs")
 
@@ -173,7 +192,9 @@ def get_config():
 
 
 def _on_two(tmp_path, change: str, *more: str) -> list[str]:
-    """Start two processes, of which the second has another config; gives what each said of its end."""
+    """Start two processes, of which the second has another config; gives what each said of its
+    end.
+    """
     path = bad.write(tmp_path, "c.py", _BY_RANK.format(change=change))
     words = ("main.py", f"--config={path}", f"--workdir={tmp_path / 'run'}", *more)
     done = launch(2, tmp_path / "log", *words, PYTHONPATH=str(ROOT))
@@ -185,7 +206,9 @@ def _on_two(tmp_path, change: str, *more: str) -> list[str]:
 
 
 def test_processes_with_different_configs(tmp_path):
-    expected = "the processes have different configs: optim.lr is 0.006 on process 0, 0.5 on process 1"
+    expected = (
+        "the processes have different configs: optim.lr is 0.006 on process 0, 0.5 on process 1"
+    )
     for said in _on_two(tmp_path, "config.optim.lr = 0.5"):
         assert expected in said
 

@@ -12,7 +12,9 @@ from conftest import ROOT
 import models
 from losses import RDropLoss
 
-_BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+_BLOCKS = re.findall(
+    r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL
+)
 
 
 class _Images(paddle.io.Dataset):
@@ -31,9 +33,17 @@ class _Images(paddle.io.Dataset):
 
 
 def test_a_plain_loop():
-    model = paddle.nn.Sequential(paddle.nn.Flatten(), paddle.nn.Dropout(0.2), paddle.nn.Linear(192, 10))
+    model = paddle.nn.Sequential(
+        paddle.nn.Flatten(), paddle.nn.Dropout(0.2), paddle.nn.Linear(192, 10)
+    )
     images, labels = paddle.randn([4, 3, 8, 8]), paddle.to_tensor([0, 1, 2, 3])
-    names = {"model": model, "images": images, "labels": labels, "paddle": paddle, "RDropLoss": RDropLoss}
+    names = {
+        "model": model,
+        "images": images,
+        "labels": labels,
+        "paddle": paddle,
+        "RDropLoss": RDropLoss,
+    }
     exec(_BLOCKS[0], names)
     assert names["kl"].item() > 0
     assert names["total"].item() == pytest.approx(names["ce"].item() + names["kl"].item(), rel=1e-6)
@@ -47,7 +57,9 @@ def test_paddle_model(column):
     names = {"dataset": _Images(column), "paddle": paddle, "models": models, "RDropLoss": RDropLoss}
     exec(_BLOCKS[1].replace("epochs=2", "epochs=2, verbose=0"), names)
     dataset = names["dataset"]
-    images, labels = (paddle.to_tensor(np.stack(values)) for values in zip(*(dataset[i] for i in range(64))))
+    images, labels = (
+        paddle.to_tensor(np.stack(values)) for values in zip(*(dataset[i] for i in range(64)))
+    )
     names["model"].network.eval()
     expected = RDropLoss()(names["model"].network(images), labels).ce.item()
     report = names["model"].evaluate(paddle.io.Subset(dataset, range(64)), batch_size=64, verbose=0)

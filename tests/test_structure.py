@@ -47,7 +47,9 @@ def test_entry_points_import_the_engine_alone():
 
 
 def test_importing_does_nothing(tmp_path):
-    """No output, no file, no flag, no seed; and the entry points start without Paddle until they need it."""
+    """No output, no file, no flag, no seed; and the entry points start without Paddle until they
+    need it.
+    """
     modules = [
         ".".join(path.relative_to(ROOT).with_suffix("").parts)
         for package in ("common", "losses", "models", "data", "engine", "configs", "tools")
@@ -58,7 +60,11 @@ def test_importing_does_nothing(tmp_path):
     code += "runtime.prepare_environment()\nimport paddle, numpy, random; from absl import flags\n"
     code += "def state(): return paddle.get_rng_state()[0].current_seed(), numpy.random.get_state()[1].tolist(), "
     code += "random.getstate(), sorted(flags.FLAGS)\n"
-    code += "before = state()\n" + "".join(f"import {module}\n" for module in modules) + "assert before == state()\n"
+    code += (
+        "before = state()\n"
+        + "".join(f"import {module}\n" for module in modules)
+        + "assert before == state()\n"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,

@@ -1,10 +1,12 @@
 """Average the weights of several runs, or of several checkpoints of one.
 
-    python -m tools.average_weights output/a/weights.safetensors output/b/weights.safetensors --output mean.safetensors
-    python -m tools.average_weights output/a/checkpoints/step_* --output mean.safetensors
+    python -m tools.average_weights output/a/weights.safetensors output/b/weights.safetensors
+    --output mean.safetensors python -m tools.average_weights output/a/checkpoints/step_* --output
+    mean.safetensors
 
-Config and classes of the result are those of the first. Whether the mean is better, `python val.py --weights` tells
-(--split=val, where images were held out). Weights that were trained from different beginnings have no useful mean.
+Config and classes of the result are those of the first. Whether the mean is better, `python val.py
+--weights` tells (--split=val, where images were held out). Weights that were trained from different
+beginnings have no useful mean.
 """
 
 from __future__ import annotations
@@ -14,15 +16,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.errors import UserError
-from engine import run_folder, runtime, settings
+from program import config_fields, exits, paddle_setup, run_folder, tool_arguments
 
 if TYPE_CHECKING:
-    from engine.weights import Weights
+    from engine.state.run_weights import Weights
 
 
 def _arguments() -> argparse.Namespace:
-    parser = runtime.ArgumentParser("tools.average_weights", __doc__)
-    parser.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="weights files or folders of checkpoints")
+    parser = tool_arguments.ArgumentParser("tools.average_weights", __doc__)
+    parser.add_argument(
+        "inputs",
+        nargs="+",
+        type=Path,
+        metavar="INPUT",
+        help="weights files or folders of checkpoints",
+    )
     parser.add_argument("--output", required=True, type=Path, help="the weights file to write")
     parser.add_argument(
         "--bn_batches",
@@ -34,51 +42,61 @@ def _arguments() -> argparse.Namespace:
 
 
 def read(path: Path) -> Weights:
-    """Arrays, config and classes of a weights file of this project, or of a folder `RUN/checkpoints/step_N`.
+    """Arrays, config and classes of a weights file of this project, or of a folder
+    `RUN/checkpoints/step_N`.
 
     Raises:
         UserError: when it is neither.
     """
     import data
-    from engine import checkpoint, weights
+    from engine.state import checkpoint, run_weights
 
     path = path.resolve()
     if not path.is_dir():
-        found = weights.read(path)
+        found = run_weights.read(path)
         if found.config is None:
-            raise UserError(f"{path} does not carry its config; only weights of this project can be averaged")
+            raise UserError(
+                f"{path} does not carry its config; only weights of this project can be averaged"
+            )
         return found
     step, run = path.name.partition("_")[2], path.parent.parent
     if not (step.isascii() and step.isdigit()):
-        raise UserError(f"{path} is not a checkpoint: expected a folder such as RUN/checkpoints/step_00000500")
+        raise UserError(
+            f"{path} is not a checkpoint: expected a folder such as RUN/checkpoints/step_00000500"
+        )
     config = run_folder.read_config(run)
-    return weights.Weights(checkpoint.load(path.parent, int(step)).model, config, data.build(config, "train").classes)
+    return run_weights.Weights(
+        checkpoint.load(path.parent, int(step)).model, config, data.build(config, "train").classes
+    )
 
 
 def average(paths: list[Path], bn_batches: int) -> Weights:
     """The mean of the weights in several places, with the config and the classes of the first.
 
     Raises:
-        UserError: when they are of different models or classes, or have batch norms and `bn_batches` is 0.
+        UserError: when they are of different models or classes, or have batch norms and
+            `bn_batches` is 0.
     """
     import data
     import models
-    from engine import averages, report, weights
-    from engine.precise_bn import precise_statistics
+    from engine.results.precise_batch_norm import precise_statistics
+    from engine.state import averages, run_weights
 
     members = [read(path) for path in paths]
     arrays = averages.mean([member.arrays for member in members], list(map(str, paths)))
     for path, member in zip(paths, members):
-        report.check_classes(member.classes, members[0].classes, str(path))
+        run_weights.check_classes(member.classes, members[0].classes, str(path))
     config, model = members[0].config, models.build(members[0].config.model)
     models.assign_all(model, arrays, str(paths[0]))
     if not models.batch_norms(model):
-        return weights.Weights(arrays, config, members[0].classes)
+        return run_weights.Weights(arrays, config, members[0].classes)
     if bn_batches < 1:
-        raise UserError("the model has batch norms, whose statistics have no mean that is of use: set --bn_batches")
-    changed = settings.changed(config, {"average.precise_bn_batches": bn_batches})
+        raise UserError(
+            "the model has batch norms, whose statistics have no mean that is of use: set --bn_batches"
+        )
+    changed = config_fields.changed(config, {"average.precise_bn_batches": bn_batches})
     with precise_statistics(model, data.build(changed, "train"), changed):
-        return weights.Weights(weights.arrays_of(model), config, members[0].classes)
+        return run_weights.Weights(run_weights.arrays_of(model), config, members[0].classes)
 
 
 def main() -> int:
@@ -86,15 +104,15 @@ def main() -> int:
     arguments = _arguments()
     if arguments.bn_batches < 0:
         raise UserError(f"--bn_batches is {arguments.bn_batches}, expected 0 or more")
-    runtime.check_output("--output", arguments.output, arguments.inputs)
-    runtime.prepare_environment()
-    from engine import weights
+    tool_arguments.check_output("--output", arguments.output, arguments.inputs)
+    paddle_setup.load_paddle()
+    from engine.state import run_weights
 
     mean = average(arguments.inputs, arguments.bn_batches)
-    weights.save(arguments.output, *mean)
+    run_weights.save(arguments.output, *mean)
     print(f"{arguments.output}: the mean of {len(arguments.inputs)}")
-    return runtime.EXIT_DONE
+    return exits.DONE
 
 
 if __name__ == "__main__":
-    runtime.run_tool(main)
+    exits.run_tool(main)

@@ -1,38 +1,39 @@
-"""Compile the operators that training and evaluation use on a CPU, which the first run would otherwise do.
+"""Compile the operators that training and evaluation use on a CPU, which the first run would
+otherwise do.
 
     python -m tools.compile
 
-It takes some ten seconds, or none where it was done. The machine code is kept in `models/fast/__pycache__`, or where
-NUMBA_CACHE_DIR says, for this kind of processor.
+It takes some ten seconds, or none where it was done. The machine code is kept in
+`models/fast/__pycache__`, or where NUMBA_CACHE_DIR says, for this kind of processor.
 """
 
 from __future__ import annotations
 
-from engine import runtime
+from program import exits, paddle_setup, tool_arguments
 
 _FAMILIES = {"vit_n_2": 8, "cait_xxs_24": 32, "swin_ti": 224}  # and an image size
 
 
 def main() -> int:
     """Take a step of a small model of each family; gives the exit code."""
-    runtime.ArgumentParser("tools.compile", __doc__).parse_args()
-    runtime.prepare_environment()
+    tool_arguments.ArgumentParser("tools.compile", __doc__).parse_args()
+    paddle_setup.load_paddle()
     import paddle
 
     import models
-    from models import operators
+    from models.layers import operators
 
     if not operators.fast_for(paddle.ones([1])):
         print("nothing to compile: this machine computes with Paddle's own operators")
-        return runtime.EXIT_DONE
+        return exits.DONE
     pixels = paddle.zeros([1, 3, 8, 8], "uint8")
     operators.normalise(pixels, [0.0] * 3, [1.0] * 3)
     for name, size in _FAMILIES.items():
         model = models.create(name, 10, size, drop_rate=0.1)
         model(paddle.randn([1, 3, size, size]), copies=2).sum().backward()
         print(f"compiled: {name.partition('_')[0]}", flush=True)
-    return runtime.EXIT_DONE
+    return exits.DONE
 
 
 if __name__ == "__main__":
-    runtime.run_tool(main)
+    exits.run_tool(main)

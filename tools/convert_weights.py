@@ -1,11 +1,13 @@
 """Convert weights between this project, PPIM, timm and Google.
 
-    python -m tools.convert_weights --model vit_b_16 --source google --input ViT-B_16.npz --output vit_b_16.safetensors
-    python -m tools.convert_weights --model swin_l --source ours --input swin_l.safetensors --output for_timm.pth
+    python -m tools.convert_weights --model vit_b_16 --source google --input ViT-B_16.npz --output
+    vit_b_16.safetensors python -m tools.convert_weights --model swin_l --source ours --input
+    swin_l.safetensors --output for_timm.pth
 
-The format of the output follows its ending: .safetensors or .pdparams has our names (which are PPIM's) and Paddle's
-layout, .pth or .pt has timm's names and PyTorch's layout. From `ours` to .safetensors gives timm's, too: ours it is
-already. Nothing is resized or cut, and no value changes, so the way back gives the same bits.
+The format of the output follows its ending: .safetensors or .pdparams has our names (which are
+PPIM's) and Paddle's layout, .pth or .pt has timm's names and PyTorch's layout. From `ours` to
+.safetensors gives timm's, too: ours it is already. Nothing is resized or cut, and no value changes,
+so the way back gives the same bits.
 """
 
 from __future__ import annotations
@@ -14,17 +16,23 @@ import argparse
 from pathlib import Path
 
 from common.errors import UserError, listed
-from engine import runtime
+from program import exits, paddle_setup, tool_arguments
 
 _SOURCES = ("timm", "google", "ppim", "ours")
 _CLASSES = 1000  # that models.create gives a model if not told otherwise
 
 
 def _arguments() -> argparse.Namespace:
-    parser = runtime.ArgumentParser("tools.convert_weights", __doc__)
-    parser.add_argument("--model", required=True, help="its name here (python -m tools.models lists them)")
-    parser.add_argument("--source", required=True, choices=_SOURCES, help="whose names and layout the input has")
-    parser.add_argument("--input", required=True, help="a file, an https address, or a name such as timm/NAME.TAG")
+    parser = tool_arguments.ArgumentParser("tools.convert_weights", __doc__)
+    parser.add_argument(
+        "--model", required=True, help="its name here (python -m tools.models lists them)"
+    )
+    parser.add_argument(
+        "--source", required=True, choices=_SOURCES, help="whose names and layout the input has"
+    )
+    parser.add_argument(
+        "--input", required=True, help="a file, an https address, or a name such as timm/NAME.TAG"
+    )
     parser.add_argument("--output", required=True, type=Path, help="the file to write")
     return parser.parse_args()
 
@@ -39,46 +47,55 @@ def convert(model: str, source: str, origin: str, output: Path) -> tuple[list[st
         output: see the top of this file.
 
     Returns:
-        The names of the arrays that were left out (buffers that follow from the shape of the model, and `pre_logits`
-        with the head on it), and whose names and layout the output has, `ours` or `timm`.
+        The names of the arrays that were left out (buffers that follow from the shape of the model,
+        and `pre_logits` with the head on it), and whose names and layout the output has, `ours` or
+        `timm`.
 
     Raises:
         UserError: when the input is not what `source` says, or not of the model.
     """
     import models
-    from models import naming
+    from models.weights.names import layouts
 
     path = models.locate(origin)
-    runtime.check_output("--output", output, [path])
+    tool_arguments.check_output("--output", output, [path])
     arrays, _ = models.read_arrays(path)
     reference = models.create(model)
-    ours = naming.to_ours(reference, arrays, origin)
+    ours = layouts.to_ours(reference, arrays, origin)
     classes = {ours[f"{head}.bias"].size for head in reference.heads if f"{head}.bias" in ours}
     if classes not in (set(), {_CLASSES}):
         reference = models.create(model, num_classes=max(classes))
     report, _ = models.fit(reference, arrays, origin)
-    found = naming.styles(reference, arrays, origin)
+    found = layouts.styles(reference, arrays, origin)
     if source not in found:
-        raise UserError(f"{origin}: has the names and the layout of {' or '.join(found)}, not of {source}")
-    kept = {name: ours[name] for name in reference.state_dict() if name in ours and name not in report.dropped}
+        raise UserError(
+            f"{origin}: has the names and the layout of {' or '.join(found)}, not of {source}"
+        )
+    kept = {
+        name: ours[name]
+        for name in reference.state_dict()
+        if name in ours and name not in report.dropped
+    }
     if output.suffix in (".pth", ".pt") or (source == "ours" and output.suffix == ".safetensors"):
-        models.write_arrays(output, naming.to_timm(reference, kept), None)
+        models.write_arrays(output, layouts.to_timm(reference, kept), None)
         return report.dropped, "timm"
     stated = models.input_stats(model, origin)
-    models.write_arrays(output, kept, {"format": 1, "model": model, "input": stated._asdict(), "origin": source})
+    models.write_arrays(
+        output, kept, {"format": 1, "model": model, "input": stated._asdict(), "origin": source}
+    )
     return report.dropped, "ours"
 
 
 def main() -> int:
     """Convert the file of the command line; gives the exit code."""
     arguments = _arguments()
-    runtime.prepare_environment()
+    paddle_setup.load_paddle()
     left_out, style = convert(arguments.model, arguments.source, arguments.input, arguments.output)
     if left_out:
         print(f"left out: {listed(left_out)}")
     print(f"{arguments.output}: names and layout: {style}")
-    return runtime.EXIT_DONE
+    return exits.DONE
 
 
 if __name__ == "__main__":
-    runtime.run_tool(main)
+    exits.run_tool(main)

@@ -1,7 +1,8 @@
 """Run a command, and start it again when it dies: Paddle's launcher restarts nothing.
 
-    python -m tools.run_forever -- python main.py --config=configs/X.py --workdir=DIR
-    python -m tools.run_forever --hours 71 -- python -m paddle.distributed.launch --nproc_per_node 2 main.py ...
+    python -m tools.run_forever -- python main.py --config=configs/X.py --workdir=DIR python -m
+    tools.run_forever --hours 71 -- python -m paddle.distributed.launch --nproc_per_node 2 main.py
+    ...
 
 The command must be one that goes on where it was stopped. What becomes of its exit code:
 
@@ -9,9 +10,10 @@ The command must be one that goes on where it was stopped. What becomes of its e
     75                      it was asked to stop by somebody else, or by its own --max_hours: started again
     any other, or a signal  a crash, such as a killed worker: started again
 
-What is left of a run (a killed launcher leaves its workers behind) is killed before the next one. SIGTERM, SIGINT
-and SIGUSR1 are passed on (SIGUSR1 as SIGTERM, since it would kill a launcher); the command then stops in its own time,
-and is not started again. The exit code is that of the last run, 128 + n where signal n killed it.
+What is left of a run (a killed launcher leaves its workers behind) is killed before the next one.
+SIGTERM, SIGINT and SIGUSR1 are passed on (SIGUSR1 as SIGTERM, since it would kill a launcher); the
+command then stops in its own time, and is not started again. The exit code is that of the last run,
+128 + n where signal n killed it.
 """
 
 from __future__ import annotations
@@ -31,22 +33,26 @@ from pathlib import Path
 from typing import NamedTuple
 
 from common.errors import UserError
-from engine import runtime
+from program import exits, tool_arguments
 
 _FINAL = {
-    runtime.EXIT_DONE: "done",
-    runtime.EXIT_FAILED_EXPECTATION: "a failed expectation",
-    runtime.EXIT_BAD_INPUT: "bad usage or input",
+    exits.DONE: "done",
+    exits.FAILED_EXPECTATION: "a failed expectation",
+    exits.BAD_INPUT: "bad usage or input",
 }
 _HEALTHY_SECONDS = 600.0  # a run that was this long made progress: restarts are counted anew
-_GRACE_SECONDS = 30.0  # for what is left after a stop on request, as Paddle's launcher gives its workers
+_GRACE_SECONDS = (
+    30.0  # for what is left after a stop on request, as Paddle's launcher gives its workers
+)
 _GIVE_UP_SECONDS = 30.0  # for killed processes to be gone
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 _BECOME_SUBREAPER = 36  # of prctl(2)
 
 
 class Policy(NamedTuple):
-    """How often and how soon to restart: pauses in seconds, double each time; `hours` for everything, 0: no limit."""
+    """How often and how soon to restart: pauses in seconds, double each time; `hours` for
+    everything, 0: no limit.
+    """
 
     max_restarts: int = 10
     backoff: float = 5.0
@@ -101,7 +107,9 @@ class Supervisor:
                 return code
             restarts = 1 if seconds >= _HEALTHY_SECONDS else restarts + 1
             if restarts > policy.max_restarts:
-                _say(f"{ended}; given up, since it was started again {policy.max_restarts} times without progress")
+                _say(
+                    f"{ended}; given up, since it was started again {policy.max_restarts} times without progress"
+                )
                 return code
             pause = policy.pause(restarts)
             _say(f"{ended}; restart {restarts} of {policy.max_restarts} in {pause:g} s")
@@ -110,7 +118,9 @@ class Supervisor:
                 return code
 
     def _run_once(self) -> int:
-        """Run the command in a session of its own, and leave nothing of it behind; gives its exit code."""
+        """Run the command in a session of its own, and leave nothing of it behind; gives its exit
+        code.
+        """
         _say(f"starting: {shlex.join(self._command)}")
         try:
             self._process = subprocess.Popen(self._command, start_new_session=True)
@@ -130,12 +140,16 @@ class Supervisor:
         while True:
             left = self._end - self._clock()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                return self._process.wait(None if left == math.inf or self._asked else max(0.0, left))
+                return self._process.wait(
+                    None if left == math.inf or self._asked else max(0.0, left)
+                )
             _say(f"{self._policy.hours:g} hours are over: asking it to stop")
             self._asked = signal.SIGTERM
             self._send(self._asked)
 
-    def _wait_for(self, seconds: float, until: Callable[[], bool] = lambda: False, request: bool = True) -> None:
+    def _wait_for(
+        self, seconds: float, until: Callable[[], bool] = lambda: False, request: bool = True
+    ) -> None:
         """Sleep, but not over a condition, a request (if wanted) or the end of the hours."""
         end = self._clock() + seconds
         while self._clock() < end and not until() and not (request and self._asked):
@@ -147,7 +161,10 @@ class Supervisor:
 
     def _pass_on(self, number: int, frame) -> None:
         self._asked = signal.SIGTERM if number == signal.SIGUSR1 else signal.Signals(number)
-        _say(f"{signal.Signals(number).name} received" + (": asking it to stop" if self._process else ""))
+        _say(
+            f"{signal.Signals(number).name} received"
+            + (": asking it to stop" if self._process else "")
+        )
         if self._process:
             self._send(self._asked)
 
@@ -170,13 +187,17 @@ class Supervisor:
 
 
 def _adopt_orphans() -> None:
-    """Have processes that lose their parent, in whatever session, become this one's children (Linux)."""
+    """Have processes that lose their parent, in whatever session, become this one's children
+    (Linux).
+    """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_BECOME_SUBREAPER, 1, 0, 0, 0)
 
 
 def _left(group: int) -> set[int]:
-    """What still runs of a command that has ended: this process's descendants, and the rest of the group."""
+    """What still runs of a command that has ended: this process's descendants, and the rest of the
+    group.
+    """
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:  # those that are dead already
             pass
@@ -188,7 +209,9 @@ def _left(group: int) -> set[int]:
                 parents[int(path.parent.name)] = (int(parent), int(its_group))
     found = {process for process, (_, its_group) in parents.items() if its_group == group}
     family = {os.getpid()}
-    while more := {process for process, (parent, _) in parents.items() if parent in family} - family:
+    while (
+        more := {process for process, (parent, _) in parents.items() if parent in family} - family
+    ):
         family |= more
     return (found | family) - {os.getpid()}
 
@@ -196,7 +219,7 @@ def _left(group: int) -> set[int]:
 def _describe(code: int) -> str:
     if code > 128 and code - 128 in set(signal.Signals):
         return f"killed by {signal.Signals(code - 128).name}"
-    meaning = {**_FINAL, runtime.EXIT_STOPPED: "stopped on request"}.get(code)
+    meaning = {**_FINAL, exits.STOPPED: "stopped on request"}.get(code)
     return f"exit code {code}" + (f" ({meaning})" if meaning else "")
 
 
@@ -208,23 +231,39 @@ def read_command_line(words: list[str]) -> tuple[Policy, list[str]]:
     """What the command line asks for: the policy, and the command behind `--`.
 
     Raises:
-        UserError: when there is no command, it would begin anew each time, or a number has no meaning.
+        UserError: when there is no command, it would begin anew each time, or a number has no
+            meaning.
     """
-    parser = runtime.ArgumentParser("tools.run_forever", __doc__)
+    parser = tool_arguments.ArgumentParser("tools.run_forever", __doc__)
     parser.usage = "python -m tools.run_forever [FLAG ...] -- COMMAND ..."
     default = Policy()
-    parser.add_argument("--max_restarts", type=int, default=default.max_restarts, help="in a row without progress")
-    parser.add_argument("--backoff", type=float, default=default.backoff, help="seconds before the first restart")
-    parser.add_argument("--max_backoff", type=float, default=default.max_backoff, help="longest pause in seconds")
     parser.add_argument(
-        "--hours", type=float, default=default.hours, help="stop it after so many hours in all; 0: never"
+        "--max_restarts", type=int, default=default.max_restarts, help="in a row without progress"
+    )
+    parser.add_argument(
+        "--backoff", type=float, default=default.backoff, help="seconds before the first restart"
+    )
+    parser.add_argument(
+        "--max_backoff", type=float, default=default.max_backoff, help="longest pause in seconds"
+    )
+    parser.add_argument(
+        "--hours",
+        type=float,
+        default=default.hours,
+        help="stop it after so many hours in all; 0: never",
     )
     place = words.index("--") if "--" in words else len(words)
     policy, command = Policy(**vars(parser.parse_args(words[:place]))), words[place + 1 :]
     if not command:
-        raise UserError("there is no command: give it behind --, as in python -m tools.run_forever -- python main.py")
-    if any(re.fullmatch(r"--?overwrite(=(?!(false|f|0)$).*)?", word, re.IGNORECASE) for word in command):
-        raise UserError("the command has --overwrite, with which each restart would begin anew; leave it out")
+        raise UserError(
+            "there is no command: give it behind --, as in python -m tools.run_forever -- python main.py"
+        )
+    if any(
+        re.fullmatch(r"--?overwrite(=(?!(false|f|0)$).*)?", word, re.IGNORECASE) for word in command
+    ):
+        raise UserError(
+            "the command has --overwrite, with which each restart would begin anew; leave it out"
+        )
     for name, value in policy._asdict().items():
         if not 0 <= value < math.inf:
             raise UserError(f"--{name} is {value}, expected 0 or more")
@@ -238,4 +277,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    runtime.run_tool(main)
+    exits.run_tool(main)

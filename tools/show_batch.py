@@ -1,9 +1,11 @@
 """Draw what the model sees in a step of training: cropped, augmented, normalised, erased and mixed.
 
-    python -m tools.show_batch --config=configs/NAME.py [--config.group.field=value ...] [--row=ROW] --output grid.png
+    python -m tools.show_batch --config=configs/NAME.py [--config.group.field=value ...] [--row=ROW]
+    --output grid.png
 
-Shows the first images of the first micro-batch of `--step`, as a run on one card takes them, with their targets; images
-without labels are left out. What is shown is what goes into the model, with its mean and standard deviation undone.
+Shows the first images of the first micro-batch of `--step`, as a run on one card takes them, with
+their targets; images without labels are left out. What is shown is what goes into the model, with
+its mean and standard deviation undone.
 """
 
 from __future__ import annotations
@@ -12,9 +14,9 @@ from pathlib import Path
 
 from absl import flags
 
+from common.atomic_writing import atomic_path
 from common.errors import UserError
-from common.files import atomic_path
-from engine import runtime, settings, validation
+from program import command_line, exits, paddle_setup, tool_arguments, validation
 
 _DEFAULT = Path(__file__).resolve().parent.parent / "configs" / "digits_rdrop.py"
 _COLUMNS = 4
@@ -25,9 +27,11 @@ def _parse(argv: list[str]) -> list[str]:
     """Define and read the flags; not done by an import."""
     flags.DEFINE_string("output", None, "The picture to write (png, jpg, pdf).", required=True)
     flags.DEFINE_integer("step", 0, "The optimiser step, from 0.", lower_bound=0)
-    flags.DEFINE_integer("images", 16, "How many images to show, at most those of a micro-batch.", lower_bound=1)
-    settings.define_row()
-    return settings.parse(argv, str(_DEFAULT))
+    flags.DEFINE_integer(
+        "images", 16, "How many images to show, at most those of a micro-batch.", lower_bound=1
+    )
+    command_line.define_row()
+    return command_line.parse(argv, str(_DEFAULT))
 
 
 def seen(config, step: int):
@@ -38,27 +42,36 @@ def seen(config, step: int):
         step: number of optimiser steps before it.
 
     Returns:
-        Images uint8 `(B, 3, S, S)` with the normalisation undone, targets float32 `(B, C)`, and the classes' names.
+        Images uint8 `(B, 3, S, S)` with the normalisation undone, targets float32 `(B, C)`, and the
+        classes' names.
     """
     import numpy as np
     import paddle.nn.functional as F
 
     import data
-    from engine import plan
-    from engine.objective import Objective
+    from engine.plan import resolve_config, run_plan
+    from engine.step.objective import Objective
 
-    config = plan.with_input(config)
+    config = resolve_config.with_input(config)
     dataset = data.build(config, "train")
-    config = plan.with_classes(config, len(dataset.classes))
-    plan.make(config, len(dataset))  # refuses what can't be trained
+    config = resolve_config.with_classes(config, len(dataset.classes))
+    run_plan.make(config, len(dataset))  # refuses what can't be trained
     train = config.train
     sampler = data.TrainSampler(
-        dataset, train.batch_size, train.accumulation_steps, step + 1, config.seed, step, config.data.repeats
+        dataset,
+        train.batch_size,
+        train.accumulation_steps,
+        step + 1,
+        config.seed,
+        step,
+        config.data.repeats,
     )
     batch = next(iter(data.load(dataset, sampler, workers=0)))
     config.rdrop.unlabelled_batch_size = 0
     images, targets = Objective(config).prepare(batch, step, micro_batch=0)
-    mean, std = (np.reshape(values, (1, 3, 1, 1)) * 255 for values in (config.model.mean, config.model.std))
+    mean, std = (
+        np.reshape(values, (1, 3, 1, 1)) * 255 for values in (config.model.mean, config.model.std)
+    )
     pixels = np.clip(np.rint(images.numpy() * std + mean), 0, 255).astype(np.uint8)
     targets = F.one_hot(targets, len(dataset.classes)) if targets.ndim == 1 else targets
     return pixels, targets.numpy(), dataset.classes
@@ -101,14 +114,14 @@ def draw(pixels, captions: list[str], path: Path) -> None:
 
 def main(argv: list[str]) -> int:
     """Draw the batch of the flags; gives the exit code."""
-    values = settings.FLAGS
-    config = next(iter(settings.stages(values.row).values()))
+    values = command_line.FLAGS
+    config = next(iter(command_line.stages(values.row).values()))
     validation.validate(config)
     path = Path(values.output)
     if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".pdf"):
         raise UserError(f"--output: {path} ends in none of .png, .jpg, .pdf")
-    runtime.check_output("--output", path)
-    runtime.prepare_environment()
+    tool_arguments.check_output("--output", path)
+    paddle_setup.load_paddle()
     pixels, targets, classes = seen(config, values.step)
     shown = pixels[: values.images]
     captions = [describe(target, classes) for target in targets[: values.images]]
@@ -116,8 +129,8 @@ def main(argv: list[str]) -> int:
     for number, caption in enumerate(captions, start=1):
         print(f"{number}: {caption}")
     print(f"{path}: {len(shown)} of the {len(pixels)} images of step {values.step}")
-    return runtime.EXIT_DONE
+    return exits.DONE
 
 
 if __name__ == "__main__":
-    runtime.run(main, _parse)
+    exits.run(main, _parse)

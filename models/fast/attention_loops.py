@@ -1,4 +1,6 @@
-"""The branch of the attention, of all tokens or of those of each window (Swin), for one image after the other."""
+"""The branch of the attention, of all tokens or of those of each window (Swin), for one image after
+the other.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from models.fast.blas import set_own_threads
-from models.fast.branch_parts import (
+from models.fast.compiler import Floats, Order, Real, compiled
+from models.fast.row_loops import add, masked, residual, softmax, softmax_gradient
+from models.fast.shared_loops import (
     Inside,
     Noise,
     Weights,
@@ -21,12 +25,12 @@ from models.fast.branch_parts import (
     part_of_head,
     product,
 )
-from models.fast.compiler import Floats, Order, Real, compiled
-from models.fast.rows import add, masked, residual, softmax, softmax_gradient
 
 
 class Windows(NamedTuple):
-    """Parts of the tokens that attend to themselves alone, W of L tokens each (Swin); nothing for one of them all."""
+    """Parts of the tokens that attend to themselves alone, W of L tokens each (Swin); nothing for
+    one of them all.
+    """
 
     order: Order  # (W * L,): where each token of the windows is among all
     bias: Floats  # (H, L, L), added to the scores
@@ -54,12 +58,18 @@ def _put_back(x: Floats, order: Order, out: Floats) -> None:
 @compiled()
 def _qkv(x: Floats, queries: int, heads: int, head: int) -> tuple[Floats, Floats, Floats]:
     """Of `(N, 3 * D)` a head's queries, of which there are fewer, keys and values."""
-    q, k, v = part_of_head(x, 0, heads, head), part_of_head(x, 1, heads, head), part_of_head(x, 2, heads, head)
+    q, k, v = (
+        part_of_head(x, 0, heads, head),
+        part_of_head(x, 1, heads, head),
+        part_of_head(x, 2, heads, head),
+    )
     return q[:queries], k, v
 
 
 @compiled()
-def _scores(q: Floats, k: Floats, windows: Windows, window: int, head: int, factor: np.float32, out: Floats) -> None:
+def _scores(
+    q: Floats, k: Floats, windows: Windows, window: int, head: int, factor: np.float32, out: Floats
+) -> None:
     """What softmax is taken of: `(M, L)`."""
     if windows.order.size == 0:
         product(q, k.T, factor, 0, out)
@@ -95,16 +105,30 @@ def forward(
 ) -> None:
     """The branch of the attention, added to `x`, for images `begin` to `end` of `(B, N, D)`.
 
-    Without windows, `out` may have fewer tokens, `(B, M, D)`: then only the first M attend, to all of them. The
-    attention's weights, `(H, B * W, M, L)`, and what they mix, `(B, M, D)`, are kept where `inside` is.
+    Without windows, `out` may have fewer tokens, `(B, M, D)`: then only the first M attend, to all
+    of them. The attention's weights, `(H, B * W, M, L)`, and what they mix, `(B, M, D)`, are kept
+    where `inside` is.
     """
     before = set_own_threads(threads)
     tokens, width, queries = x.shape[1], x.shape[2], out.shape[1]
-    length, kept, ordered = windows.bias.shape[1] or tokens, inside.first.size > 0, windows.order.size > 0
+    length, kept, ordered = (
+        windows.bias.shape[1] or tokens,
+        inside.first.size > 0,
+        windows.order.size > 0,
+    )
     parts, asked, size = tokens // length, min(length, queries), images_together(tokens, begin, end)
-    room, taken = np.empty((size, tokens, width), Real), np.empty((size if ordered else 0, tokens, width), Real)
-    branch, own_mixed = np.empty((size, queries, width), Real), np.empty((size, queries, width), Real)
-    own_qkv, given = np.empty((size, tokens, 3 * width), Real), np.empty((queries if ordered else 0, width), Real)
+    room, taken = (
+        np.empty((size, tokens, width), Real),
+        np.empty((size if ordered else 0, tokens, width), Real),
+    )
+    branch, own_mixed = (
+        np.empty((size, queries, width), Real),
+        np.empty((size, queries, width), Real),
+    )
+    own_qkv, given = (
+        np.empty((size, tokens, 3 * width), Real),
+        np.empty((queries if ordered else 0, width), Real),
+    )
     scores, own_attended = np.empty((asked, length), Real), np.empty((asked, length), Real)
     for a in range(begin, end, size):
         b = min(a + size, end)
@@ -112,9 +136,13 @@ def forward(
             for i in range(a, b):
                 _taken(x[i], windows.order, taken[i - a])
         own = taken[: b - a] if ordered else x[a:b]
-        qkv, mixed = (inside.first[a:b], all_mixed[a:b]) if kept else (own_qkv[: b - a], own_mixed[: b - a])
+        qkv, mixed = (
+            (inside.first[a:b], all_mixed[a:b]) if kept else (own_qkv[: b - a], own_mixed[: b - a])
+        )
         mean, scale = inside.mean[a:b].reshape(-1), inside.scale[a:b].reshape(-1)
-        norm_linear(as_rows(own), weights, epsilon, mean, scale, as_rows(room[: b - a]), as_rows(qkv))
+        norm_linear(
+            as_rows(own), weights, epsilon, mean, scale, as_rows(room[: b - a]), as_rows(qkv)
+        )
         for place in range(a * parts, b * parts):
             i, window = place // parts - a, place % parts
             rows = qkv[i, window * length : (window + 1) * length]
@@ -125,13 +153,20 @@ def forward(
                 _scores(q, k, windows, window, head, factor, scores)
                 softmax(scores, attended)
                 if noise.inner_keep.size:
-                    masked(attended, noise.inner_keep[head, place], noise.inner_scale[head, place], scores)
+                    masked(
+                        attended,
+                        noise.inner_keep[head, place],
+                        noise.inner_scale[head, place],
+                        scores,
+                    )
                     attended = scores
                 product(attended, v, 1, 0, of_head(target, heads, head))
         product(as_rows(mixed), weights.last_weight, 1, 0, as_rows(branch[: b - a]))
         for i in range(a, b):
             result = given if ordered else out[i]
-            residual(own[i - a], branch[i - a], weights.last_bias, noise.keep[i], noise.scale[i], result)
+            residual(
+                own[i - a], branch[i - a], weights.last_bias, noise.keep[i], noise.scale[i], result
+            )
             if ordered:
                 _put_back(given, windows.order, out[i])
     set_own_threads(before)
@@ -156,17 +191,28 @@ def gradient(
     sums: Weights,
     for_bias: Floats,
 ) -> None:
-    """The gradient `out` for images `begin` to `end` from `upper`; those for parameters are added to the others."""
+    """The gradient `out` for images `begin` to `end` from `upper`; those for parameters are added
+    to the others.
+    """
     before = set_own_threads(threads)
     tokens, width, queries = x.shape[1], x.shape[2], upper.shape[1]
     length, ordered = windows.bias.shape[1] or tokens, windows.order.size > 0
     parts, asked, size = tokens // length, min(length, queries), images_together(tokens, begin, end)
     room, apart = np.empty((size, tokens, width), Real), size if ordered else 0
-    taken, taken_upper = np.empty((apart, tokens, width), Real), np.empty((apart, tokens, width), Real)
-    for_branch, for_mixed = np.empty((size, queries, width), Real), np.empty((size, queries, width), Real)
+    taken, taken_upper = (
+        np.empty((apart, tokens, width), Real),
+        np.empty((apart, tokens, width), Real),
+    )
+    for_branch, for_mixed = (
+        np.empty((size, queries, width), Real),
+        np.empty((size, queries, width), Real),
+    )
     dropped, for_dropped = np.empty((asked, length), Real), np.empty((asked, length), Real)
     for_attended, for_scores = np.empty((asked, length), Real), np.empty((asked, length), Real)
-    for_qkv, given = np.zeros((size, tokens, 3 * width), Real), np.empty((tokens if ordered else 0, width), Real)
+    for_qkv, given = (
+        np.zeros((size, tokens, 3 * width), Real),
+        np.empty((tokens if ordered else 0, width), Real),
+    )
     for a in range(begin, end, size):
         b = min(a + size, end)
         if ordered:
@@ -177,7 +223,9 @@ def gradient(
         for i in range(a, b):
             masked(up[i - a], noise.keep[i], noise.scale[i], for_branch[i - a])
         add_last(as_rows(all_mixed[a:b]), as_rows(for_branch[: b - a]), sums)
-        product(as_rows(for_branch[: b - a]), weights.last_weight.T, 1, 0, as_rows(for_mixed[: b - a]))
+        product(
+            as_rows(for_branch[: b - a]), weights.last_weight.T, 1, 0, as_rows(for_mixed[: b - a])
+        )
         for place in range(a * parts, b * parts):
             i, window = place // parts - a, place % parts
             rows = inside.first[a + i, window * length : (window + 1) * length]
@@ -202,10 +250,27 @@ def gradient(
                 product(for_scores, k, factor, 0, for_q)
                 product(for_scores.T, q, factor, 0, for_k)
         mean, deviation = inside.mean[a:b].reshape(-1), inside.scale[a:b].reshape(-1)
-        first_gradient(as_rows(own), weights, mean, deviation, as_rows(for_qkv[: b - a]), as_rows(room[: b - a]), sums)
+        first_gradient(
+            as_rows(own),
+            weights,
+            mean,
+            deviation,
+            as_rows(for_qkv[: b - a]),
+            as_rows(room[: b - a]),
+            sums,
+        )
         for i in range(a, b):
             result = given if ordered else out[i]
-            norm_gradient(own[i - a], weights, inside.mean[i], inside.scale[i], room[i - a], up[i - a], result, sums)
+            norm_gradient(
+                own[i - a],
+                weights,
+                inside.mean[i],
+                inside.scale[i],
+                room[i - a],
+                up[i - a],
+                result,
+                sums,
+            )
             if ordered:
                 _put_back(given, windows.order, out[i])
     set_own_threads(before)

@@ -24,7 +24,9 @@ def _library() -> ctypes.CDLL:
 
 
 def _external(library: ctypes.CDLL, name: str, signature) -> types.ExternalFunction:
-    """A function of the library for compiled code, by name: an address could not be kept on disk with the code."""
+    """A function of the library for compiled code, by name: an address could not be kept on disk
+    with the code.
+    """
     symbol = f"paddle_{name}"
     binding.add_symbol(symbol, ctypes.cast(getattr(library, name), ctypes.c_void_p).value)
     return types.ExternalFunction(symbol, signature)

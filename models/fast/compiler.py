@@ -1,4 +1,6 @@
-"""How the loops of this folder are compiled, by numba, and their machine code kept for the next start."""
+"""How the loops of this folder are compiled, by numba, and their machine code kept for the next
+start.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from llvmlite import binding
 from numba import config, njit
 from numpy.typing import NDArray
 
-from common.files import write_text
+from common.atomic_writing import write_text
 
 Real = np.float32  # of every constant, too: a float64 among them would make all arithmetic float64
 Floats = NDArray[np.float32]
@@ -43,7 +45,8 @@ def compiled(*relaxed: str) -> Callable:
     """Compile, keep the machine code where that is possible, and release Python's lock.
 
     Args:
-        relaxed: what the order of arithmetic may give up beside fused multiply-adds. It is fixed when it is compiled.
+        relaxed: what the order of arithmetic may give up beside fused multiply-adds. It is fixed
+            when it is compiled.
     """
     options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", *relaxed}}
 
@@ -62,8 +65,9 @@ def compiled(*relaxed: str) -> Callable:
 def _forget_others(folder: str) -> None:
     """Delete machine code of other sources than those of this folder.
 
-    numba looks whether the file of a function has changed, but not whether what it calls has. (A process that has begun
-    with the old files could still write old code after this: end it before you change them.)
+    numba looks whether the file of a function has changed, but not whether what it calls has. (A
+    process that has begun with the old files could still write old code after this: end it before
+    you change them.)
     """
     sources = sorted(Path(__file__).parent.glob("*.py"))
     digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()

@@ -1,4 +1,6 @@
-"""The branch of an attention whose heads exchange what they found (CaiT), for one image after the other."""
+"""The branch of an attention whose heads exchange what they found (CaiT), for one image after the
+other.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from models.fast.blas import set_own_threads
-from models.fast.branch_parts import (
+from models.fast.compiler import Floats, Real, compiled
+from models.fast.row_loops import masked, residual, softmax, softmax_gradient, sum_of
+from models.fast.shared_loops import (
     Inside,
     Noise,
     Weights,
@@ -19,14 +23,14 @@ from models.fast.branch_parts import (
     part_of_head,
     product,
 )
-from models.fast.compiler import Floats, Real, compiled
-from models.fast.rows import masked, residual, softmax, softmax_gradient, sum_of
 
 _QUERIES = 48  # that are looked at together where heads talk
 
 
 class Talking(NamedTuple):
-    """How heads exchange scores and weights (CaiT): `(H, H)` from the old to the new heads, and `(H,)`."""
+    """How heads exchange scores and weights (CaiT): `(H, H)` from the old to the new heads, and
+    `(H,)`.
+    """
 
     before_weight: Floats  # the softmax
     before_bias: Floats
@@ -74,7 +78,8 @@ def forward(
     all_mixed: Floats,
     out: Floats,
 ) -> None:
-    """The branch of the attention, added to `x`, for images `begin` to `end` of `(B, N, D)`, some queries at a time.
+    """The branch of the attention, added to `x`, for images `begin` to `end` of `(B, N, D)`, some
+    queries at a time.
 
     The attention's weights, behind the softmax, are `(B, H, N, N)`.
     """
@@ -105,9 +110,13 @@ def forward(
                 found = talked[head].reshape(b - a, tokens)
                 if noise.inner_keep.size:
                     used = scores[head].reshape(b - a, tokens)
-                    masked(found, noise.inner_keep[head, i, a:b], noise.inner_scale[head, i, a:b], used)
+                    masked(
+                        found, noise.inner_keep[head, i, a:b], noise.inner_scale[head, i, a:b], used
+                    )
                     found = used
-                product(found, part_of_head(qkv, 2, heads, head), 1, 0, of_head(mixed[a:b], heads, head))
+                product(
+                    found, part_of_head(qkv, 2, heads, head), 1, 0, of_head(mixed[a:b], heads, head)
+                )
         product(mixed, weights.last_weight, 1, 0, branch)
         residual(x[i], branch, weights.last_bias, noise.keep[i], noise.scale[i], out[i])
     set_own_threads(before)
@@ -132,7 +141,9 @@ def gradient(
     sums: Weights,
     for_talking: Talking,
 ) -> None:
-    """The gradient `out` for images `begin` to `end` from `upper`; those for parameters are added to the others."""
+    """The gradient `out` for images `begin` to `end` from `upper`; those for parameters are added
+    to the others.
+    """
     before = set_own_threads(threads)
     tokens, width = x.shape[1], x.shape[2]
     size = min(_QUERIES, tokens)
@@ -155,11 +166,17 @@ def gradient(
             _mix(own, talking.after_weight, talking.after_bias, first)
             for head in range(heads):
                 v, for_v = part_of_head(qkv, 2, heads, head), part_of_head(for_qkv, 2, heads, head)
-                for_head, talked = of_head(for_mixed[a:b], heads, head), first[head].reshape(b - a, tokens)
+                for_head, talked = (
+                    of_head(for_mixed[a:b], heads, head),
+                    first[head].reshape(b - a, tokens),
+                )
                 for_talked = second[head].reshape(b - a, tokens)
                 if noise.inner_keep.size:
                     keep, scale = noise.inner_keep[head, i, a:b], noise.inner_scale[head, i, a:b]
-                    dropped, for_dropped = third[head].reshape(b - a, tokens), fourth[head].reshape(b - a, tokens)
+                    dropped, for_dropped = (
+                        third[head].reshape(b - a, tokens),
+                        fourth[head].reshape(b - a, tokens),
+                    )
                     product(for_head, v.T, 1, 0, for_dropped)
                     masked(talked, keep, scale, dropped)
                     masked(for_dropped, keep, scale, for_talked)
@@ -170,7 +187,10 @@ def gradient(
             _add_mix(own, second, for_talking.after_weight, for_talking.after_bias)
             product(talking.after_weight, second, 1, 0, third)
             for head in range(heads):
-                for_attended, for_scores = third[head].reshape(b - a, tokens), fourth[head].reshape(b - a, tokens)
+                for_attended, for_scores = (
+                    third[head].reshape(b - a, tokens),
+                    fourth[head].reshape(b - a, tokens),
+                )
                 softmax_gradient(attended[head, a:b], for_attended, for_scores)
                 q, k = part_of_head(qkv, 0, heads, head)[a:b], part_of_head(qkv, 1, heads, head)
                 product(q, k.T, factor, 0, first[head].reshape(b - a, tokens))
@@ -178,10 +198,15 @@ def gradient(
             product(talking.before_weight, fourth, 1, 0, third)
             for head in range(heads):
                 q, k = part_of_head(qkv, 0, heads, head)[a:b], part_of_head(qkv, 1, heads, head)
-                for_q, for_k = part_of_head(for_qkv, 0, heads, head)[a:b], part_of_head(for_qkv, 1, heads, head)
+                for_q, for_k = (
+                    part_of_head(for_qkv, 0, heads, head)[a:b],
+                    part_of_head(for_qkv, 1, heads, head),
+                )
                 for_scores = third[head].reshape(b - a, tokens)
                 product(for_scores, k, factor, 0, for_q)
                 product(for_scores.T, q, factor, added, for_k)
         first_gradient(x[i], weights, inside.mean[i], inside.scale[i], for_qkv, normed, sums)
-        norm_gradient(x[i], weights, inside.mean[i], inside.scale[i], normed, upper[i], out[i], sums)
+        norm_gradient(
+            x[i], weights, inside.mean[i], inside.scale[i], normed, upper[i], out[i], sums
+        )
     set_own_threads(before)

@@ -28,7 +28,9 @@ class _Answer(io.BytesIO):
 
 @pytest.fixture
 def server(monkeypatch):
-    """What the server answers with, in order: answers or errors; and the headers that it was asked with."""
+    """What the server answers with, in order: answers or errors; and the headers that it was asked
+    with.
+    """
     answers, asked = [], []
 
     def urlopen(request, timeout):
@@ -57,7 +59,10 @@ def test_a_good_download_and_its_cache(server, tmp_path):
     path = download.fetch(_URL, tmp_path / "folder" / "file", md5)
     assert path.read_bytes() == _CONTENT
     assert download.fetch(_URL, path, md5) == path  # no second answer is there to be asked for
-    assert (path.parent / "file.sha256").read_text().split() == [hashlib.sha256(_CONTENT).hexdigest(), "file"]
+    assert (path.parent / "file.sha256").read_text().split() == [
+        hashlib.sha256(_CONTENT).hexdigest(),
+        "file",
+    ]
 
 
 def test_failures_are_tried_again(server, tmp_path):
@@ -69,8 +74,12 @@ def test_failures_are_tried_again(server, tmp_path):
 
 
 def test_it_goes_on_where_it_was_cut_off(server, tmp_path):
-    rest = _Answer(_CONTENT[50:], 206, Content_Length="50", ETag='"v1"', Content_Range="bytes 50-99/100")
-    server[0].extend([_half(ETag='"v1"'), urllib.error.URLError("refused"), urllib.error.URLError("refused")])
+    rest = _Answer(
+        _CONTENT[50:], 206, Content_Length="50", ETag='"v1"', Content_Range="bytes 50-99/100"
+    )
+    server[0].extend(
+        [_half(ETag='"v1"'), urllib.error.URLError("refused"), urllib.error.URLError("refused")]
+    )
     with pytest.raises(UserError, match="download failed"):
         download.fetch(_URL, tmp_path / "file")
     server[0].append(rest)
@@ -80,7 +89,9 @@ def test_it_goes_on_where_it_was_cut_off(server, tmp_path):
 
 
 def test_it_begins_anew_where_the_file_has_changed(server, tmp_path):
-    server[0].extend([_half(ETag='"v1"'), _whole(ETag='"v2"')])  # 200, not 206: the whole of another version
+    server[0].extend(
+        [_half(ETag='"v1"'), _whole(ETag='"v2"')]
+    )  # 200, not 206: the whole of another version
     assert download.fetch(_URL, tmp_path / "file").read_bytes() == _CONTENT
 
 
@@ -151,7 +162,9 @@ def test_a_body_without_an_end_is_cut_off(server, tmp_path):
     server[0].append(Endless(b"", ETag='"v1"'))
     with pytest.raises(UserError, match="more than 5000000 bytes come"):
         download.fetch(_URL, tmp_path / "file", most=5_000_000)
-    assert not [path for path in tmp_path.iterdir() if path.suffix == ".part" or path.name == "file"]
+    assert not [
+        path for path in tmp_path.iterdir() if path.suffix == ".part" or path.name == "file"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -171,7 +184,9 @@ def test_answers_that_lie(server, tmp_path, status, headers, message):
     assert not (tmp_path / "file").exists()
 
 
-@pytest.mark.parametrize("target", ["file:///etc/passwd", "http://169.254.169.254/", "ftp://example.org/x", "data:,x"])
+@pytest.mark.parametrize(
+    "target", ["file:///etc/passwd", "http://169.254.169.254/", "ftp://example.org/x", "data:,x"]
+)
 def test_no_way_leads_away_from_https(monkeypatch, tmp_path, target):
     """By the real opener: the server's word is not followed, so that nothing is asked for there."""
     asked = []

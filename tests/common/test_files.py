@@ -6,13 +6,14 @@ import json
 
 import pytest
 
-from common import files
+from common import atomic_writing, files
+from engine.plan import free_memory
 
 
 def test_a_failure_leaves_the_old_file(tmp_path):
     path = tmp_path / "result.json"
-    files.write_json(path, {"a": 1})
-    with pytest.raises(ZeroDivisionError), files.atomic_path(path) as temporary:
+    atomic_writing.write_json(path, {"a": 1})
+    with pytest.raises(ZeroDivisionError), atomic_writing.atomic_path(path) as temporary:
         temporary.write_text(str(1 / 0))
     assert json.loads(path.read_text()) == {"a": 1}
     assert [entry.name for entry in tmp_path.iterdir()] == ["result.json"]
@@ -20,10 +21,13 @@ def test_a_failure_leaves_the_old_file(tmp_path):
 
 def test_a_failure_leaves_the_old_folder(tmp_path):
     for number in (1, 2):
-        with files.atomic_folder(tmp_path / "state") as temporary:
+        with atomic_writing.atomic_folder(tmp_path / "state") as temporary:
             (temporary / "file").write_text(str(number))
     assert (tmp_path / "state" / "file").read_text() == "2"
-    with pytest.raises(ZeroDivisionError), files.atomic_folder(tmp_path / "state") as temporary:
+    with (
+        pytest.raises(ZeroDivisionError),
+        atomic_writing.atomic_folder(tmp_path / "state") as temporary,
+    ):
         (temporary / "file").write_text(str(1 / 0))
     assert (tmp_path / "state" / "file").read_text() == "2"
     assert [entry.name for entry in tmp_path.iterdir()] == ["state"]
@@ -38,6 +42,6 @@ def test_digests(tmp_path):
 def test_memory_figures_of_the_system(tmp_path):
     path = tmp_path / "status"
     path.write_text("Name:\tpython\nVmHWMore:\t   7 kB\nVmHWM:\t   12 kB\n", encoding="ascii")
-    assert files.memory_figure(path, "VmHWM") == 12 * 1024
-    assert files.memory_figure(path, "VmH") is None
-    assert files.memory_figure("/proc/meminfo", "MemAvailable") > 2**20
+    assert free_memory.memory_figure(path, "VmHWM") == 12 * 1024
+    assert free_memory.memory_figure(path, "VmH") is None
+    assert free_memory.memory_figure("/proc/meminfo", "MemAvailable") > 2**20

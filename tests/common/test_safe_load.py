@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import UserError
-from common.files import METADATA, own_metadata
 from common.safe_load import unpickle_arrays
+from common.safetensors_files import METADATA, own_metadata
 
 
 def _read(content: bytes, **options):
@@ -23,7 +23,9 @@ def _read(content: bytes, **options):
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 4, 5])
-@pytest.mark.parametrize("value", [np.arange(6.0).reshape(2, 3), np.float32(2), np.array([], "int64")])
+@pytest.mark.parametrize(
+    "value", [np.arange(6.0).reshape(2, 3), np.float32(2), np.array([], "int64")]
+)
 def test_arrays_and_containers(protocol, value):
     found = _read(pickle.dumps({"a": value, "b": [1, "x", (2.5, None)]}, protocol))
     assert np.array_equal(found["a"], value)
@@ -60,15 +62,33 @@ def _dtype(name: str) -> bytes:
 
 _POINTER = struct.pack("<Q", 0x414141414140)
 _NDARRAY, _ENCODE = b"cnumpy\nndarray\n", b"c_codecs\nencode\n"
-_NEW = b"cnumpy.core.multiarray\n_reconstruct\n" + _NDARRAY + b"K\x00\x85C\x01b\x87R"  # an array to be filled
+_NEW = (
+    b"cnumpy.core.multiarray\n_reconstruct\n" + _NDARRAY + b"K\x00\x85C\x01b\x87R"
+)  # an array to be filled
 _A = _text("a")
-_FIELDS = b"(K\x03" + _text("|") + b"N" + _A + b"\x85}" + _A + _dtype("O") + b"K\x00\x86sK\x08K\x01K\x00t"
+_FIELDS = (
+    b"(K\x03" + _text("|") + b"N" + _A + b"\x85}" + _A + _dtype("O") + b"K\x00\x86sK\x08K\x01K\x00t"
+)
 _LATE = _dtype("V8") + _FIELDS + b"b"
 _CRAFTED = {
-    # An array of one object over bytes of the file, of which the element is set: it writes to that address.
-    "pointers": _NDARRAY + b"K\x01\x85" + _dtype("O") + b"\x96" + struct.pack("<Q", 8) + _POINTER + b"\x87RK\x00Ns",
+    # An array of one object over bytes of the file, of which the element is set: it writes to that
+    # address.
+    "pointers": _NDARRAY
+    + b"K\x01\x85"
+    + _dtype("O")
+    + b"\x96"
+    + struct.pack("<Q", 8)
+    + _POINTER
+    + b"\x87RK\x00Ns",
     # The same by a dtype of bytes that becomes one of objects after it was made.
-    "late pointers": _NEW + b"(K\x01K\x01\x85" + _LATE + b"\x89C\x08" + _POINTER + b"tb" + _A + b"Ns",
+    "late pointers": _NEW
+    + b"(K\x01K\x01\x85"
+    + _LATE
+    + b"\x89C\x08"
+    + _POINTER
+    + b"tb"
+    + _A
+    + b"Ns",
     # Arrays of any size, of what is in the memory.
     "any size": _NDARRAY + b"J\x00\x00\x00\x10\x85" + _dtype("f4") + b"\x86R",
     "too few bytes": _NEW + b"(K\x01K\x09\x85" + _dtype("f4") + b"\x89C\x04abcdtb",

@@ -21,7 +21,7 @@ def test_how_many_threads(monkeypatch, words, count):
 def test_all_parts_are_done_once(set_threads):
     set_threads(3)
     done = []
-    threads.share(lambda *given: done.append(given), threads.parts(100, 1 << 15))
+    threads.in_threads(lambda *given: done.append(given), threads.parts(100, 1 << 15))
     assert sorted(done) == [(0, 0, 33), (1, 33, 66), (2, 66, 100)]
     assert threads.parts(100, 1) == [(0, 100)]
 
@@ -39,17 +39,17 @@ def test_an_interrupted_part_waits_for_the_others(set_threads):
         ended.append(part)
 
     with pytest.raises(KeyboardInterrupt):
-        threads.share(run, threads.parts(3, 1 << 20))
+        threads.in_threads(run, threads.parts(3, 1 << 20))
     assert sorted(ended) == [1, 2]
 
 
 _FORKED = """
 import os, signal
-from common.threads import parts, share
-share(lambda *_: None, parts(9, 1 << 20))
+from common.threads import in_threads, parts
+in_threads(lambda *_: None, parts(9, 1 << 20))
 process = os.fork()
 signal.alarm(60)
-share(lambda *_: None, parts(9, 1 << 20))
+in_threads(lambda *_: None, parts(9, 1 << 20))
 print("done", flush=True)
 os.waitpid(process, 0) if process else os._exit(0)
 """

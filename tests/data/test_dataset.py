@@ -1,4 +1,6 @@
-"""Augmentation is a function of (seed, epoch, index), with any number of workers; damaged images are counted."""
+"""Augmentation is a function of (seed, epoch, index), with any number of workers; damaged images
+are counted.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ import pytest
 import data
 from common.errors import UserError
 from configs import default
-from data.transforms import TrainTransform
+from data.augment.transforms import TrainTransform
 
 
 @pytest.fixture
@@ -21,8 +23,13 @@ def config(painted):
 
 def _batches(config, workers: int, start: int = 0):
     dataset = data.build(config, "train")
-    sampler = data.TrainSampler(dataset, 8, 1, 9, config.seed, start, config.data.repeats, rank=0, ranks=1)
-    return [(batch.images.numpy(), batch.labels.numpy()) for batch in data.load(dataset, sampler, workers)]
+    sampler = data.TrainSampler(
+        dataset, 8, 1, 9, config.seed, start, config.data.repeats, rank=0, ranks=1
+    )
+    return [
+        (batch.images.numpy(), batch.labels.numpy())
+        for batch in data.load(dataset, sampler, workers)
+    ]
 
 
 _ALL = {"crop": "simple", "vertical_flip": 0.5, "repeats": 4}  # and one of each kind

@@ -1,4 +1,6 @@
-"""Sampler arithmetic: the same global batches for every split, and every image exactly once in evaluation."""
+"""Sampler arithmetic: the same global batches for every split, and every image exactly once in
+evaluation.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +13,32 @@ from data.sampler import permutation
 
 
 def _global_batches(size, ranks, accumulation, batch, steps, seed=0, start=0, repeats=1):
-    """The keys of each optimiser step, over all ranks and micro-batches, in the order of the stream."""
+    """The keys of each optimiser step, over all ranks and micro-batches, in the order of the
+    stream.
+    """
     samplers = [
-        TrainSampler(range(size), batch, accumulation, steps, seed, start, repeats, rank=rank, ranks=ranks)
+        TrainSampler(
+            range(size), batch, accumulation, steps, seed, start, repeats, rank=rank, ranks=ranks
+        )
         for rank in range(ranks)
     ]
     rows = [list(sampler) for sampler in samplers]
     assert all(len(row) == len(sampler) for row, sampler in zip(rows, samplers))
     return [
-        [key for row in rows for micro in row[step * accumulation : (step + 1) * accumulation] for key in micro]
+        [
+            key
+            for row in rows
+            for micro in row[step * accumulation : (step + 1) * accumulation]
+            for key in micro
+        ]
         for step in range(steps - start)
     ]
 
 
 @pytest.mark.parametrize("repeats", [1, 3])
-@pytest.mark.parametrize(("ranks", "accumulation", "batch"), [(1, 2, 6), (2, 1, 6), (3, 1, 4), (2, 3, 2), (4, 3, 1)])
+@pytest.mark.parametrize(
+    ("ranks", "accumulation", "batch"), [(1, 2, 6), (2, 1, 6), (3, 1, 4), (2, 3, 2), (4, 3, 1)]
+)
 def test_any_split_has_the_same_global_batches(ranks, accumulation, batch, repeats):
     whole = _global_batches(50, 1, 1, 12, 13, repeats=repeats)
     assert _global_batches(50, ranks, accumulation, batch, 13, repeats=repeats) == whole
@@ -33,7 +46,9 @@ def test_any_split_has_the_same_global_batches(ranks, accumulation, batch, repea
 
 def test_the_stream_is_that_of_the_permutations():
     stream = [(epoch, int(index)) for epoch in range(4) for index in permutation(7, epoch, 50)]
-    assert [key for batch in _global_batches(50, 2, 2, 3, 16, seed=7) for key in batch] == stream[:192]
+    assert [key for batch in _global_batches(50, 2, 2, 3, 16, seed=7) for key in batch] == stream[
+        :192
+    ]
 
 
 @pytest.mark.parametrize("repeats", [2, 3, 4])
@@ -41,16 +56,22 @@ def test_repeats_are_in_the_same_global_batch(repeats):
     steps = _global_batches(50, 2, 2, 3, 60, repeats=repeats)
     for batch in steps:
         seen = collections.Counter(index for _, index, _ in batch)
-        assert len({key[:2] for key in batch}) == 12 // repeats  # an epoch may end here, and an image come again
+        assert (
+            len({key[:2] for key in batch}) == 12 // repeats
+        )  # an epoch may end here, and an image come again
         assert all(count % repeats == 0 for count in seen.values())
         assert len(set(batch)) == 12  # each with an augmentation of its own
         assert {key[2] for key in batch} == set(range(repeats))
     once = [key for batch in steps for key in batch if key[2] == 0]
-    assert [key[:2] for key in once] == [key for batch in _global_batches(50, 1, 1, 12 // repeats, 60) for key in batch]
+    assert [key[:2] for key in once] == [
+        key for batch in _global_batches(50, 1, 1, 12 // repeats, 60) for key in batch
+    ]
 
 
 def test_a_batch_that_is_no_multiple_of_the_repeats():
-    """As DeiT's 1024 images of three repeats: the last samples come once less, and the next batch has others."""
+    """As DeiT's 1024 images of three repeats: the last samples come once less, and the next batch
+    has others.
+    """
     first, second = _global_batches(50, 1, 1, 10, 2, repeats=3)
     assert collections.Counter(key[:2] for key in first) == {
         key[:2]: 3 - (place > 1) for place, key in enumerate(first[:4])
@@ -61,13 +82,17 @@ def test_a_batch_that_is_no_multiple_of_the_repeats():
 
 def test_an_epoch_of_repeats_shows_a_part_and_in_the_long_run_all_alike():
     steps = _global_batches(48, 1, 1, 12, 12, repeats=3)
-    assert len({key[:2] for batch in steps[:4] for key in batch}) == 16  # 48 images seen, a third of them different
+    assert (
+        len({key[:2] for batch in steps[:4] for key in batch}) == 16
+    )  # 48 images seen, a third of them different
     counts = collections.Counter(index for batch in steps for _, index, _ in batch)
     assert counts == dict.fromkeys(range(48), 3)
 
 
 def test_repeats_go_to_different_cards():
-    samplers = [TrainSampler(range(50), 6, 1, 1, 0, repeats=2, rank=rank, ranks=2) for rank in range(2)]
+    samplers = [
+        TrainSampler(range(50), 6, 1, 1, 0, repeats=2, rank=rank, ranks=2) for rank in range(2)
+    ]
     first, second = (next(iter(sampler)) for sampler in samplers)
     assert [key[:2] for key in first] == [key[:2] for key in second]
     assert {key[2] for key in first} == {0}
@@ -95,7 +120,9 @@ def test_position_is_resumable_and_seed_matters():
     assert _global_batches(50, 2, 2, 3, 13, start=9, repeats=2) == repeated[9:]
 
 
-@pytest.mark.parametrize(("size", "ranks", "batch"), [(5000, 3, 128), (10, 4, 3), (2, 3, 8), (7, 1, 7)])
+@pytest.mark.parametrize(
+    ("size", "ranks", "batch"), [(5000, 3, 128), (10, 4, 3), (2, 3, 8), (7, 1, 7)]
+)
 def test_evaluation_sees_each_sample_once(size, ranks, batch):
     samplers = [EvalSampler(range(size), batch, rank=rank, ranks=ranks) for rank in range(ranks)]
     assert sorted(i for s in samplers for keys in s for _, i in keys) == list(range(size))

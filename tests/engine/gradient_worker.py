@@ -1,10 +1,12 @@
 """Writes loss and gradients of one optimiser step, alone or as one of several processes.
 
-gradient_worker.py OUTPUT BATCH ACCUMULATION SHARED_BLOCKS FAMILY [one_by_one] [recompute] [attention]
+gradient_worker.py OUTPUT BATCH ACCUMULATION SHARED_BLOCKS FAMILY [one_by_one] [recompute]
+[attention]
 
-With dropout, stochastic depth and images without labels, half as many as others. FAMILY is distilled (DeiT), cait or
-swin, each small. `one_by_one` runs the copies one after
-the other, as large models do; `recompute` runs blocks again in the backward pass; `attention` trains no more than that.
+With dropout, stochastic depth and images without labels, half as many as others. FAMILY is
+distilled (DeiT), cait or swin, each small. `one_by_one` runs the copies one after the other, as
+large models do; `recompute` runs blocks again in the backward pass; `attention` trains no more than
+that.
 """
 
 from __future__ import annotations
@@ -14,9 +16,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from engine import runtime
+from program import paddle_setup
 
-runtime.prepare_environment()
+paddle_setup.load_paddle()
 
 import numpy as np
 import paddle
@@ -24,15 +26,16 @@ import paddle
 import data
 import models
 from configs import default
-from engine import distributed, plan
-from engine.noise import noise
-from engine.objective import Objective
-from engine.optimizers import Optimizer
-from engine.trainer import build_model
+from engine import distributed
+from engine.model_setup import build_model
+from engine.plan import resolve_config
+from engine.step.noise import noise
+from engine.step.objective import Objective
+from engine.step.optimizer import Optimizer
 from models import multipass
-from models.cait import CaiT
-from models.dropout import DropRates
-from models.swin import Swin
+from models.families.cait import CaiT
+from models.families.swin import Swin
+from models.layers.dropout import DropRates
 
 _RATES = DropRates(embedding=0.1, attention=0.1, projection=0.1, mlp=0.1, path=0.2)
 
@@ -41,10 +44,12 @@ def step_config(batch: int, accumulation: int, shared_blocks: int):
     """A step of 24 digits on which all kinds of noise and both kinds of images act."""
     config = default.get_config()
     config.data.update(name="digits", crop="none", flip=0.0, labels_per_class=20)
-    config.model.update(name="vit_n_2_distilled", drop_rate=0.1, attn_drop_rate=0.1, drop_path_rate=0.2)
+    config.model.update(
+        name="vit_n_2_distilled", drop_rate=0.1, attn_drop_rate=0.1, drop_path_rate=0.2
+    )
     config.rdrop.update(alpha=3.0, unlabelled_batch_size=batch // 2, shared_blocks=shared_blocks)
     config.train.update(batch_size=batch, accumulation_steps=accumulation)
-    return plan.with_classes(plan.with_input(config), 10)
+    return resolve_config.with_classes(resolve_config.with_input(config), 10)
 
 
 def make_model(config, family: str):
@@ -54,17 +59,33 @@ def make_model(config, family: str):
     paddle.seed(config.seed)
     sizes = {"img_size": 8, "class_dim": 10}
     if family == "cait":
-        model = CaiT(_RATES, patch_size=2, embed_dim=24, depth=4, num_heads=3, init_scale=0.5, **sizes)
+        model = CaiT(
+            _RATES, patch_size=2, embed_dim=24, depth=4, num_heads=3, init_scale=0.5, **sizes
+        )
     else:
-        model = Swin(_RATES, patch_size=1, embed_dim=12, depths=(2, 2), num_heads=(2, 4), window_size=4, **sizes)
+        model = Swin(
+            _RATES,
+            patch_size=1,
+            embed_dim=12,
+            depths=(2, 2),
+            num_heads=(2, 4),
+            window_size=4,
+            **sizes,
+        )
     rng = np.random.default_rng(0)
-    for parameter in model.parameters():  # far enough from the first weights that noise shows in the logits
-        parameter.set_value((parameter.numpy() + rng.normal(0, 0.1, parameter.shape)).astype("float32"))
+    for (
+        parameter
+    ) in model.parameters():  # far enough from the first weights that noise shows in the logits
+        parameter.set_value(
+            (parameter.numpy() + rng.normal(0, 0.1, parameter.shape)).astype("float32")
+        )
     model.share(config.rdrop.shared_blocks)
     return model
 
 
-def main(output: str, batch: int, accumulation: int, shared_blocks: int, family: str, how: set[str]) -> None:
+def main(
+    output: str, batch: int, accumulation: int, shared_blocks: int, family: str, how: set[str]
+) -> None:
     """Take the micro-batches of this process's part of the step."""
     distributed.start()
     if "one_by_one" in how:
@@ -92,7 +113,11 @@ def main(output: str, batch: int, accumulation: int, shared_blocks: int, family:
         loss += terms.total.item() / accumulation / distributed.world_size()
     loss = distributed.sum_over_ranks([loss]).item()
     if distributed.is_main():
-        trained = {name: parameter for name, parameter in model.named_parameters() if not parameter.stop_gradient}
+        trained = {
+            name: parameter
+            for name, parameter in model.named_parameters()
+            if not parameter.stop_gradient
+        }
         gradients = {name: parameter.grad.numpy() for name, parameter in trained.items()}
         np.savez(output, loss=loss, kl_unlabelled=terms.kl_unlabelled.item(), **gradients)
 

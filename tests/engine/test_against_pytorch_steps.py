@@ -1,4 +1,6 @@
-"""Whole training steps against PyTorch: the same model, masks, loss and optimiser give the same weights."""
+"""Whole training steps against PyTorch: the same model, masks, loss and optimiser give the same
+weights.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +13,9 @@ import pytorch_reference as reference
 
 import models
 from configs import default
-from engine.optimizers import Optimizer
+from engine.step.optimizer import Optimizer
 from losses import PRESETS, RDropLoss
-from models import dropout
+from models.layers import dropout_masks
 
 pytestmark = pytest.mark.slow
 torch = pytest.importorskip("torch")
@@ -21,7 +23,11 @@ _STEPS, _LR, _DECAY = 3, 1e-3, 0.05
 
 
 def _torch_optimizer(name: str, weights: dict):
-    decayed = [value for key, value in weights.items() if value.ndim > 1 and not key.endswith(("pos_embed", "_token"))]
+    decayed = [
+        value
+        for key, value in weights.items()
+        if value.ndim > 1 and not key.endswith(("pos_embed", "_token"))
+    ]
     plain = [value for value in weights.values() if all(value is not other for other in decayed)]
     groups = [{"params": decayed, "weight_decay": _DECAY}, {"params": plain, "weight_decay": 0.0}]
     if name == "adamw":
@@ -42,7 +48,9 @@ def test_three_steps(monkeypatch, preset, optimizer):
     paddle.seed(0)
     rates = {"drop_rate": 0.2, "attn_drop_rate": 0.1, "drop_path_rate": 0.3}
     model = models.create("vit_n_2", num_classes=5, **rates)
-    model.blocks[0].drop_path.rate = 0.3  # else the first block draws none, and the order of the masks is another
+    model.blocks[
+        0
+    ].drop_path.rate = 0.3  # else the first block draws none, and the order of the masks is another
     config = default.get_config().optim
     config.update(name=optimizer, lr=_LR, weight_decay=_DECAY, schedule="constant")
     ours, loss = Optimizer(model, config, _STEPS), RDropLoss(3.0, preset)
@@ -51,10 +59,10 @@ def test_three_steps(monkeypatch, preset, optimizer):
         for name, value in model.state_dict().items()
     }
     theirs = _torch_optimizer(optimizer, weights)
-    original, rng, smallest = dropout.keep_mask, np.random.default_rng(0), {}
+    original, rng, smallest = dropout_masks.keep_mask, np.random.default_rng(0), {}
     for _ in range(_STEPS):
         masks = []
-        monkeypatch.setattr(dropout, "keep_mask", functools.partial(_noted, original, masks))
+        monkeypatch.setattr(dropout_masks, "keep_mask", functools.partial(_noted, original, masks))
         images = rng.normal(0, 1, (6, 3, 8, 8)).astype("float32")
         labels = rng.integers(0, 5, 6)
         total = loss(model(paddle.to_tensor(images), copies=2), paddle.to_tensor(labels)).total
@@ -75,7 +83,8 @@ def test_three_steps(monkeypatch, preset, optimizer):
         theirs.step()
     for name, parameter in model.named_parameters():
         moved = np.abs(parameter.numpy() - weights[name].detach().numpy())
-        # AdamW divides by the root of the squared gradient: one that is hardly more than rounding says little.
+        # AdamW divides by the root of the squared gradient: one that is hardly more than rounding
+        # says little.
         clear = smallest[name] > (1e-2 * largest if optimizer == "adamw" else -1)
         assert moved[clear].max(initial=0) <= 1e-6, name
         assert moved.max() <= 2 * _STEPS * _LR, name

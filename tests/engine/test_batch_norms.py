@@ -1,4 +1,6 @@
-"""The running statistics of batch norms are the mean over all ranks, so every rank evaluates and saves the same."""
+"""The running statistics of batch norms are the mean over all ranks, so every rank evaluates and
+saves the same.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,11 @@ from paddle import nn
 
 from common.errors import UserError
 from configs import default
-from engine import distributed, experiment, runtime
-from engine.signals import StopRequest
+from engine import distributed
+from engine.commands import single_run
 from models import read_arrays
+from program import exits
+from program.signals import StopRequest
 
 _WORKER = """
 import sys; sys.path.insert(0, {root!r})
@@ -49,22 +53,24 @@ def test_two_processes_have_the_mean(tmp_path):
 
 
 def test_a_stopped_run_goes_on_with_the_same_bits(painted, tmp_path, monkeypatch):
-    """A network with batch norm, its statistics among what is saved, and averaged after each of the 4 + 4 steps."""
+    """A network with batch norm, its statistics among what is saved, and averaged after each of the
+    4 + 4 steps.
+    """
     config, calls, found = default.get_config(), [], []
     config.data.update(name="folder", root=str(painted), holdout=0.2)
     config.model.update(name="rexnet_1_0", image_size=32, drop_rate=0.1)
     config.train.update(steps=4, batch_size=4, accumulation_steps=2, log_every_steps=1)
     average = distributed.average_buffers
     monkeypatch.setattr(distributed, "average_buffers", lambda model: calls.append(average(model)))
-    assert experiment.train(config, tmp_path / "whole") == runtime.EXIT_DONE
+    assert single_run.train(config, tmp_path / "whole") == exits.DONE
     steps = iter([False, True, False, False])
     monkeypatch.setattr(StopRequest, "agreed", lambda self: next(steps))
-    assert experiment.train(config, tmp_path / "cut") == runtime.EXIT_STOPPED
+    assert single_run.train(config, tmp_path / "cut") == exits.STOPPED
     config.train.update(batch_size=2, accumulation_steps=4)  # other batches have other statistics
     with pytest.raises(UserError, match="the run had train.batch_size=4, now it is 2"):
-        experiment.train(config, tmp_path / "cut")
+        single_run.train(config, tmp_path / "cut")
     config.train.update(batch_size=4, accumulation_steps=2)
-    assert experiment.train(config, tmp_path / "cut") == runtime.EXIT_DONE
+    assert single_run.train(config, tmp_path / "cut") == exits.DONE
     assert len(calls) == 8
     for folder in ("whole", "cut"):
         found.append(read_arrays(tmp_path / folder / "weights.safetensors")[0])

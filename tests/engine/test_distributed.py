@@ -16,7 +16,9 @@ _WORKER = Path(__file__).with_name("gradient_worker.py")
 
 
 def _step(folder: Path, processes: int, *arguments: object) -> dict[str, np.ndarray]:
-    """Loss and gradients of a step: batch, accumulation, shared blocks, family, and how the copies run."""
+    """Loss and gradients of a step: batch, accumulation, shared blocks, family, and how the copies
+    run.
+    """
     path = folder / "gradients.npz"
     words = (_WORKER, path, *arguments)
     done = run_program(*words) if processes == 1 else launch(processes, folder / "log", *words)
@@ -39,7 +41,10 @@ def _compare(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> N
 @pytest.fixture(scope="module")
 def joint(tmp_path_factory) -> dict[int, dict[str, np.ndarray]]:
     """What one process gives on the joint batch, by the number of shared blocks."""
-    return {shared: _step(tmp_path_factory.mktemp("joint"), 1, 24, 1, shared, "distilled") for shared in (0, 2)}
+    return {
+        shared: _step(tmp_path_factory.mktemp("joint"), 1, 24, 1, shared, "distilled")
+        for shared in (0, 2)
+    }
 
 
 @pytest.mark.parametrize(
@@ -49,23 +54,31 @@ def joint(tmp_path_factory) -> dict[int, dict[str, np.ndarray]]:
 def test_loss_and_gradients_of_any_split(joint, tmp_path, processes, batch, accumulation, shared):
     """Dropout and all: the masks are those of the joint batch."""
     how = "one_by_one" if batch == 4 else "joined"
-    _compare(_step(tmp_path, processes, batch, accumulation, shared, "distilled", how), joint[shared])
+    _compare(
+        _step(tmp_path, processes, batch, accumulation, shared, "distilled", how), joint[shared]
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["joined", "one_by_one"])
 @pytest.mark.parametrize("family", ["cait", "swin"])
 def test_other_families_on_two_processes(tmp_path, family, how):
-    """With half of the blocks shared and accumulation; Swin's two shared blocks are its first stage."""
+    """With half of the blocks shared and accumulation; Swin's two shared blocks are its first
+    stage.
+    """
     (tmp_path / "joint").mkdir()
-    _compare(_step(tmp_path, 2, 6, 2, 2, family, how), _step(tmp_path / "joint", 1, 24, 1, 2, family))
+    _compare(
+        _step(tmp_path, 2, 6, 2, 2, family, how), _step(tmp_path / "joint", 1, 24, 1, 2, family)
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["joined", "one_by_one"])
 @pytest.mark.parametrize("family", ["distilled", "cait", "swin"])
 def test_recomputed_blocks_on_two_processes(tmp_path, family, how):
-    """With accumulation, shared blocks and dropout: the gradients are those of one process that keeps everything."""
+    """With accumulation, shared blocks and dropout: the gradients are those of one process that
+    keeps everything.
+    """
     (tmp_path / "joint").mkdir()
     recomputed = _step(tmp_path, 2, 6, 2, 2, family, how, "recompute")
     _compare(recomputed, _step(tmp_path / "joint", 1, 24, 1, 2, family))
@@ -74,18 +87,27 @@ def test_recomputed_blocks_on_two_processes(tmp_path, family, how):
 @pytest.mark.slow
 @pytest.mark.parametrize("family", ["distilled", "swin"])
 def test_a_frozen_part_on_two_processes(tmp_path, family):
-    """What is frozen has no gradient that the others would wait for; what is trained has the one it always has."""
+    """What is frozen has no gradient that the others would wait for; what is trained has the one it
+    always has.
+    """
     (tmp_path / "joint").mkdir()
     found = _step(tmp_path, 2, 6, 2, 0, family, "attention")
     whole = _step(tmp_path / "joint", 1, 24, 1, 0, family)
     assert len(found) < 0.6 * len(whole)
-    assert all(".attn." in name or "head" in name for name in found.keys() - {"loss", "kl_unlabelled", "pos_embed"})
+    assert all(
+        ".attn." in name or "head" in name
+        for name in found.keys() - {"loss", "kl_unlabelled", "pos_embed"}
+    )
     _compare(found, {name: whole[name] for name in found})
 
 
 def test_a_run_on_two_processes_and_its_evaluation_on_three(tmp_path):
     """Two processes train; three and one then count the same 500 images and the same hits."""
-    overrides = ["--config.train.steps=30", "--config.train.batch_size=16", "--config.data.workers=1"]
+    overrides = [
+        "--config.train.steps=30",
+        "--config.train.batch_size=16",
+        "--config.data.workers=1",
+    ]
     done = launch(2, tmp_path / "log", "main.py", f"--workdir={tmp_path / 'run'}", *overrides)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
     assert "16 images a card x 2 cards x 1 accumulation = 32 images a step" in done.stdout
@@ -107,14 +129,29 @@ def test_a_run_on_two_processes_and_its_evaluation_on_three(tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_stop_and_go_on_with_the_same_bits(tmp_path):
-    """A signal to the launcher reaches the ranks one after the other; they stop at the same step."""
-    overrides = ["--config.train.steps=40", "--config.train.batch_size=16", "--config.train.log_every_steps=1"]
+    """A signal to the launcher reaches the ranks one after the other; they stop at the same
+    step.
+    """
+    overrides = [
+        "--config.train.steps=40",
+        "--config.train.batch_size=16",
+        "--config.train.log_every_steps=1",
+    ]
     done = launch(2, tmp_path / "log", "main.py", f"--workdir={tmp_path / 'whole'}", *overrides)
     assert done.returncode == 0, done.stdout[-3000:]
     folder = tmp_path / "cut"
-    launcher = ["-m", "paddle.distributed.launch", "--nproc_per_node", "2", "--log_dir", str(tmp_path / "log2")]
+    launcher = [
+        "-m",
+        "paddle.distributed.launch",
+        "--nproc_per_node",
+        "2",
+        "--log_dir",
+        str(tmp_path / "log2"),
+    ]
     command = [sys.executable, *launcher, "main.py", f"--workdir={folder}", *overrides]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     while not (folder / "metrics.jsonl").is_file() or not (folder / "metrics.jsonl").read_text():
         assert process.poll() is None
         time.sleep(0.01)
@@ -124,8 +161,12 @@ def test_two_processes_stop_and_go_on_with_the_same_bits(tmp_path):
     done = launch(2, tmp_path / "log3", "main.py", f"--workdir={folder}", *overrides)
     assert done.returncode == 0, done.stdout[-3000:]
     assert "going on from step" in done.stdout
-    assert (folder / "weights.safetensors").read_bytes() == (tmp_path / "whole" / "weights.safetensors").read_bytes()
+    assert (folder / "weights.safetensors").read_bytes() == (
+        tmp_path / "whole" / "weights.safetensors"
+    ).read_bytes()
     steps = [
-        json.loads(line)["step"] for line in (folder / "metrics.jsonl").read_text().splitlines() if '"train"' in line
+        json.loads(line)["step"]
+        for line in (folder / "metrics.jsonl").read_text().splitlines()
+        if '"train"' in line
     ]
     assert steps == list(range(1, 41))

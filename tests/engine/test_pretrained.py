@@ -1,4 +1,6 @@
-"""Pretrained weights in a run: their head, what they expect of images, and the report in the run's folder."""
+"""Pretrained weights in a run: their head, what they expect of images, and the report in the run's
+folder.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +13,18 @@ import models
 from common.errors import UserError
 from common.files import sha256
 from configs import default
-from engine import experiment, plan
-from engine.trainer import build_model, load_pretrained
-from engine.weights import arrays_of
-from models import naming
+from engine.commands import dry_run, single_run
+from engine.model_setup import build_model, load_pretrained
+from engine.plan import resolve_config
+from engine.state.run_weights import arrays_of
+from models.weights.names import layouts
 
-_INPUT = {"mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6], "crop_fraction": 0.8, "interpolation": "bilinear"}
+_INPUT = {
+    "mean": [0.1, 0.2, 0.3],
+    "std": [0.4, 0.5, 0.6],
+    "crop_fraction": 0.8,
+    "interpolation": "bilinear",
+}
 _WNIDS = ("n01443537", "n02124075", "n12768682")
 
 
@@ -33,21 +41,28 @@ def wnid_folder(painted):
 def imagenet_weights(tmp_path):
     """Weights for the 1000 classes of ImageNet that say what they expect of images."""
     model = models.create("vit_n_8", image_size=16, num_classes=1000)
-    models.write_arrays(tmp_path / "weights.safetensors", arrays_of(model), {"format": 1, "input": _INPUT})
+    models.write_arrays(
+        tmp_path / "weights.safetensors", arrays_of(model), {"format": 1, "input": _INPUT}
+    )
     return tmp_path / "weights.safetensors"
 
 
 def _config(root, weights, **model):
     config = default.get_config()
     config.data.update(name="folder", root=str(root))
-    config.model.update(name="vit_n_8", image_size=32, drop_rate=0.1, pretrained=str(weights), **model)
+    config.model.update(
+        name="vit_n_8", image_size=32, drop_rate=0.1, pretrained=str(weights), **model
+    )
     config.train.update(steps=2, batch_size=4)
     return config
 
 
 def test_a_run(wnid_folder, imagenet_weights, tmp_path):
     folder = tmp_path / "run"
-    assert experiment.train(_config(wnid_folder, imagenet_weights, pretrained_head="imagenet"), folder) == 0
+    assert (
+        single_run.train(_config(wnid_folder, imagenet_weights, pretrained_head="imagenet"), folder)
+        == 0
+    )
     report = json.loads((folder / "pretrained.json").read_text())
     assert report["source"] == str(imagenet_weights)
     assert report["sha256"] == sha256(imagenet_weights)
@@ -58,17 +73,27 @@ def test_a_run(wnid_folder, imagenet_weights, tmp_path):
     assert (used["model"]["mean"], used["model"]["std"]) == (_INPUT["mean"], _INPUT["std"])
     assert (used["data"]["eval_crop"], used["data"]["interpolation"]) == (0.8, "bilinear")
     # What was trained expects the same, as a file and in the next run that starts from it.
-    assert list(models.input_stats("vit_n_8", str(folder / "weights.safetensors")).mean) == _INPUT["mean"]
-    experiment.train(_config(wnid_folder, "", pretrained_head="imagenet"), folder, overwrite=True)
+    assert (
+        list(models.input_stats("vit_n_8", str(folder / "weights.safetensors")).mean)
+        == _INPUT["mean"]
+    )
+    single_run.train(_config(wnid_folder, "", pretrained_head="imagenet"), folder, overwrite=True)
     assert not (folder / "pretrained.json").exists()
 
 
 def test_the_head_by_config(wnid_folder, imagenet_weights):
-    """The part of the head for the data's classes, or a new one; and by itself a new one for another number."""
+    """The part of the head for the data's classes, or a new one; and by itself a new one for
+    another number.
+    """
     whole, _ = models.read_arrays(imagenet_weights)
     heads = {}
     for choice in ("imagenet", "new", "auto"):
-        config = plan.with_classes(plan.with_input(_config(wnid_folder, imagenet_weights, pretrained_head=choice)), 3)
+        config = resolve_config.with_classes(
+            resolve_config.with_input(
+                _config(wnid_folder, imagenet_weights, pretrained_head=choice)
+            ),
+            3,
+        )
         model = build_model(config)
         fresh = model.head.weight.numpy()
         report = load_pretrained(model, config, _WNIDS)
@@ -80,14 +105,16 @@ def test_the_head_by_config(wnid_folder, imagenet_weights):
 
 def test_classes_that_are_none_of_imagenets(painted, imagenet_weights, tmp_path):
     with pytest.raises(UserError, match="are no WordNet ids"):
-        experiment.train(_config(painted, imagenet_weights, pretrained_head="imagenet"), tmp_path / "run")
+        single_run.train(
+            _config(painted, imagenet_weights, pretrained_head="imagenet"), tmp_path / "run"
+        )
     assert not (tmp_path / "run").exists()
 
 
 def test_what_is_set_comes_before_what_the_weights_say(wnid_folder, imagenet_weights):
     config = _config(wnid_folder, imagenet_weights, mean=(0.0, 0.0, 0.0))
     config.data.interpolation = "bicubic"
-    resolved = plan.with_input(config)
+    resolved = resolve_config.with_input(config)
     assert resolved.model.mean == (0.0, 0.0, 0.0)
     assert resolved.model.std == (0.4, 0.5, 0.6)
     assert resolved.data.interpolation == "bicubic"
@@ -100,15 +127,19 @@ def test_the_statistics_reach_the_model(wnid_folder, imagenet_weights, tmp_path)
         config = _config(wnid_folder, imagenet_weights, mean=mean)
         config.rdrop.copies = 1
         config.optim.update(name="sgd", lr=0.0)
-        experiment.train(config, tmp_path / str(len(outputs)))
-        outputs.append(json.loads((tmp_path / str(len(outputs)) / "result.json").read_text())["loss"])
+        single_run.train(config, tmp_path / str(len(outputs)))
+        outputs.append(
+            json.loads((tmp_path / str(len(outputs)) / "result.json").read_text())["loss"]
+        )
     assert outputs[0] != outputs[1]
 
 
 def test_a_foreign_file_in_the_accuracy_check(wnid_folder, imagenet_weights, tmp_path):
-    """timm's names and layout, without a config of ours; and one whose head is for other classes."""
+    """timm's names and layout, without a config of ours; and one whose head is for other
+    classes.
+    """
     model = models.create("vit_n_8", image_size=32, num_classes=3)
-    models.write_arrays(tmp_path / "timm.pth", naming.to_timm(model, arrays_of(model)), None)
+    models.write_arrays(tmp_path / "timm.pth", layouts.to_timm(model, arrays_of(model)), None)
     (tmp_path / "config.py").write_text(
         "from configs import default\n\n\ndef get_config():\n    config = default.get_config()\n"
         f"    config.data.update(name='folder', root={str(wnid_folder)!r})\n"
@@ -124,11 +155,16 @@ def test_a_foreign_file_in_the_accuracy_check(wnid_folder, imagenet_weights, tmp
 
 
 def test_a_dry_run_with_the_weights_at_hand_and_without(wnid_folder, imagenet_weights, capsys):
-    assert experiment.dry_run({"": _config(wnid_folder, imagenet_weights, pretrained_head="imagenet")}) == 0
+    assert (
+        dry_run.dry_run({"": _config(wnid_folder, imagenet_weights, pretrained_head="imagenet")})
+        == 0
+    )
     assert "dropped head" in capsys.readouterr().out
-    assert experiment.dry_run({"": _config(wnid_folder, "timm/vit_base_patch16_224.augreg_in21k")}) == 0
+    assert (
+        dry_run.dry_run({"": _config(wnid_folder, "timm/vit_base_patch16_224.augreg_in21k")}) == 0
+    )
     assert "are not here yet: not loaded in a dry run" in capsys.readouterr().out
     with pytest.raises(UserError, match="absent.pth: no such weights file"):
-        experiment.dry_run({"": _config(wnid_folder, "absent.pth")})
+        dry_run.dry_run({"": _config(wnid_folder, "absent.pth")})
     with pytest.raises(UserError, match="only https"):
-        experiment.dry_run({"": _config(wnid_folder, "http://host/weights.pth")})
+        dry_run.dry_run({"": _config(wnid_folder, "http://host/weights.pth")})

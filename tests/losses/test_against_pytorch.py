@@ -1,4 +1,6 @@
-"""The loss against an independent PyTorch implementation: stored in the default tests, live in the slow ones."""
+"""The loss against an independent PyTorch implementation: stored in the default tests, live in the
+slow ones.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +13,16 @@ from losses import PRESETS, RDropLoss
 
 
 def _compare(preset, logits, labels, alpha, expected, precision="float64", tolerance=1e-6) -> None:
-    """Loss and largest error of the gradient, relative to PyTorch's in float64 and to its largest element."""
+    """Loss and largest error of the gradient, relative to PyTorch's in float64 and to its largest
+    element.
+    """
     values = paddle.to_tensor(logits, stop_gradient=False)
     total = RDropLoss(alpha, preset, precision=precision)(values, paddle.to_tensor(labels)).total
     total.backward()
     assert total.item() == pytest.approx(float(expected[0]), rel=1e-6)
-    np.testing.assert_allclose(values.grad.numpy(), expected[1], rtol=0, atol=tolerance * np.abs(expected[1]).max())
+    np.testing.assert_allclose(
+        values.grad.numpy(), expected[1], rtol=0, atol=tolerance * np.abs(expected[1]).max()
+    )
 
 
 @pytest.mark.parametrize("batch", BATCHES)
@@ -42,4 +48,11 @@ def test_live(preset):
         )
         logits = rng.normal(0, scale, (2, batch, classes)).astype(np.float32)
         labels = rng.integers(0, classes, batch)
-        _compare(preset, logits, labels, alpha, loss_and_gradient(preset, logits, labels, alpha), tolerance=2e-7)
+        _compare(
+            preset,
+            logits,
+            labels,
+            alpha,
+            loss_and_gradient(preset, logits, labels, alpha),
+            tolerance=2e-7,
+        )

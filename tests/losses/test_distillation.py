@@ -1,4 +1,6 @@
-"""Distillation against numbers worked out by hand, its gradient in closed form, and PyTorch (slow)."""
+"""Distillation against numbers worked out by hand, its gradient in closed form, and PyTorch
+(slow).
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,12 @@ from losses import DistillationLoss
 
 def _random(copies: int = 2, batch: int = 6, classes: int = 5):
     rng = np.random.default_rng(0)
-    student = paddle.to_tensor(rng.normal(0, 2, (copies, batch, classes)).astype("float32"), stop_gradient=False)
-    return student, paddle.to_tensor(rng.normal(0, 2, (batch, classes)).astype("float32"), stop_gradient=False)
+    student = paddle.to_tensor(
+        rng.normal(0, 2, (copies, batch, classes)).astype("float32"), stop_gradient=False
+    )
+    return student, paddle.to_tensor(
+        rng.normal(0, 2, (batch, classes)).astype("float32"), stop_gradient=False
+    )
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
@@ -22,12 +28,16 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def test_soft_by_hand():
-    """At T = 2 the teacher has (3/4, 1/4) and the two copies (1/2, 1/2) and (1/5, 4/5): T^2 KL(teacher || student)."""
+    """At T = 2 the teacher has (3/4, 1/4) and the two copies (1/2, 1/2) and (1/5, 4/5): T^2
+    KL(teacher || student).
+    """
     teacher = paddle.to_tensor([[2 * math.log(3), 0.0]])
     student = paddle.to_tensor([[[0.0, 0.0]], [[0.0, 2 * math.log(4)]]])
     first = 0.75 * math.log(0.75 / 0.5) + 0.25 * math.log(0.25 / 0.5)
     second = 0.75 * math.log(0.75 / 0.2) + 0.25 * math.log(0.25 / 0.8)
-    assert DistillationLoss("soft", 2.0)(student, teacher).item() == pytest.approx(2 * (first + second), rel=1e-6)
+    assert DistillationLoss("soft", 2.0)(student, teacher).item() == pytest.approx(
+        2 * (first + second), rel=1e-6
+    )
 
 
 def test_hard_by_hand():
@@ -44,7 +54,9 @@ def test_gradient_in_closed_form(temperature):
     """d soft / d z_i = T (softmax(z_i / T) - softmax(v / T)) / (m B), and none for the teacher."""
     student, teacher = _random()
     DistillationLoss("soft", temperature)(student, teacher).backward()
-    z, v = (logits.detach().numpy().astype(np.float64) / temperature for logits in (student, teacher))
+    z, v = (
+        logits.detach().numpy().astype(np.float64) / temperature for logits in (student, teacher)
+    )
     expected = temperature * (_softmax(z) - _softmax(v)) / 12
     np.testing.assert_allclose(student.grad.numpy(), expected, rtol=1e-5, atol=1e-8)
     assert teacher.grad is None
@@ -57,7 +69,9 @@ def test_no_gradient_reaches_the_teacher_of_hard_either():
 
 
 def test_logits_and_log_probabilities_are_the_same_input():
-    """A constant added to all logits of an image changes nothing; a student that agrees has no loss."""
+    """A constant added to all logits of an image changes nothing; a student that agrees has no
+    loss.
+    """
     student, teacher = _random()
     loss = DistillationLoss()
     log_probs = paddle.to_tensor(np.log(_softmax(teacher.numpy().astype(np.float64))))
@@ -74,7 +88,9 @@ def test_logits_and_log_probabilities_are_the_same_input():
 def test_a_mean_over_copies_and_samples(kind):
     student, teacher = _random()
     loss = DistillationLoss(kind)
-    single = [loss(student[i, j : j + 1], teacher[j : j + 1]).item() for i in (0, 1) for j in range(6)]
+    single = [
+        loss(student[i, j : j + 1], teacher[j : j + 1]).item() for i in (0, 1) for j in range(6)
+    ]
     assert loss(student, teacher).item() == pytest.approx(np.mean(single), rel=1e-6)
 
 
@@ -100,7 +116,9 @@ def test_what_does_not_fit():
 @pytest.mark.slow
 @pytest.mark.parametrize("temperature", [1.0, 3.0])
 def test_live(temperature):
-    """PyTorch's `kl_div` takes the input's logarithm and, with `log_target`, the target's; its first is the student."""
+    """PyTorch's `kl_div` takes the input's logarithm and, with `log_target`, the target's; its
+    first is the student.
+    """
     torch = pytest.importorskip("torch")
     student, teacher = _random(copies=1, batch=9, classes=7)
     z, v = (torch.tensor(logits.numpy(), dtype=torch.float64) for logits in (student[0], teacher))

@@ -1,4 +1,6 @@
-"""The R-Drop loss against numbers worked out by hand, its presets against each other, its gradient in closed form."""
+"""The R-Drop loss against numbers worked out by hand, its presets against each other, its gradient
+in closed form.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ def test_hand_computed():
     logits = paddle.to_tensor([[[0.0, 0.0]], [[math.log(3), 0.0]]])
     terms = RDropLoss(alpha=2.0)(logits, paddle.to_tensor([0]))
     ce = 0.5 * (math.log(2) + math.log(4 / 3))
-    kl = 0.5 * (0.5 * math.log(2 / 3) + 0.5 * math.log(2) + 0.75 * math.log(3 / 2) + 0.25 * math.log(1 / 2))
+    kl = 0.5 * (
+        0.5 * math.log(2 / 3) + 0.5 * math.log(2) + 0.75 * math.log(3 / 2) + 0.25 * math.log(1 / 2)
+    )
     assert terms.ce.item() == pytest.approx(ce, rel=1e-6)
     assert terms.kl.item() == pytest.approx(kl, rel=1e-6)
     assert terms.total.item() == pytest.approx(ce + 2 * kl, rel=1e-6)
@@ -38,7 +42,9 @@ def test_kl_is_the_mean_over_ordered_pairs(copies):
 
 
 def test_gradient_in_closed_form():
-    """d CE / d z_i = (p_i - y) / (m B); d KL / d z_i = p_i (d - E_p[d]) / 2B + (p_i - p_j) / 2B, with d = l_i - l_j."""
+    """d CE / d z_i = (p_i - y) / (m B); d KL / d z_i = p_i (d - E_p[d]) / 2B + (p_i - p_j) / 2B,
+    with d = l_i - l_j.
+    """
     logits, labels = labelled_logits(2, 6, 5)
     RDropLoss(alpha=0.7)(logits, labels).total.backward()
     z = logits.detach().numpy().astype(np.float64)
@@ -78,7 +84,9 @@ def test_published_defaults_as_per_sample_alpha():
 def test_soft_labels_agree_with_hard_ones():
     logits, labels = labelled_logits(2, 4, 3)
     soft = paddle.nn.functional.one_hot(labels, 3)
-    assert RDropLoss()(logits, labels).total.item() == pytest.approx(RDropLoss()(logits, soft).total.item(), rel=1e-6)
+    assert RDropLoss()(logits, labels).total.item() == pytest.approx(
+        RDropLoss()(logits, soft).total.item(), rel=1e-6
+    )
 
 
 def test_one_copy_is_cross_entropy():
@@ -91,7 +99,9 @@ def test_one_copy_is_cross_entropy():
 
 @pytest.mark.parametrize("precision", ["float64", "float32"])
 def test_exact_for_large_logits(precision):
-    """Two copies that are certain of the contrary: both KL are the distance of the logits, CE is half of it."""
+    """Two copies that are certain of the contrary: both KL are the distance of the logits, CE is
+    half of it.
+    """
     large = paddle.to_tensor([[[1e4, 0.0]], [[-1e4, 0.0]]])
     terms = RDropLoss(precision=precision)(large, paddle.to_tensor([0]))
     assert terms.ce.item() == pytest.approx(5e3)

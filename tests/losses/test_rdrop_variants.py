@@ -26,17 +26,26 @@ def _kl(values, **options) -> float:
 
 def test_consistency_terms_by_hand():
     mixed = (5 / 8, 3 / 8)
-    js = sum(0.5 * sum(a * math.log(a / b) for a, b in zip(one, mixed)) for one in ((1 / 2, 1 / 2), (3 / 4, 1 / 4)))
-    assert _kl(_HALVES, consistency="symmetric_kl") == pytest.approx((_KL_PQ + _KL_QP) / 2, rel=1e-6)
+    js = sum(
+        0.5 * sum(a * math.log(a / b) for a, b in zip(one, mixed))
+        for one in ((1 / 2, 1 / 2), (3 / 4, 1 / 4))
+    )
+    assert _kl(_HALVES, consistency="symmetric_kl") == pytest.approx(
+        (_KL_PQ + _KL_QP) / 2, rel=1e-6
+    )
     assert _kl(_HALVES, consistency="kl") == pytest.approx(_KL_PQ, rel=1e-6)
     assert _kl(_HALVES[::-1], consistency="kl") == pytest.approx(_KL_QP, rel=1e-6)
     assert _kl(_HALVES, consistency="js") == pytest.approx(js, rel=1e-5)
     assert _kl(_HALVES, consistency="mse") == pytest.approx(math.log(3) ** 2 / 2, rel=1e-6)
-    assert _kl([[[1.0, 1.0]], [[1.0, 0.0]]], consistency="cosine") == pytest.approx(1 - 0.5**0.5, rel=1e-6)
+    assert _kl([[[1.0, 1.0]], [[1.0, 0.0]]], consistency="cosine") == pytest.approx(
+        1 - 0.5**0.5, rel=1e-6
+    )
 
 
 def test_a_temperature_by_hand():
-    """Logits of twice the size at temperature 2 are the same predictions; the term is multiplied by 2^2."""
+    """Logits of twice the size at temperature 2 are the same predictions; the term is multiplied by
+    2^2.
+    """
     double = [[[0.0, 0.0]], [[2 * math.log(3), 0.0]]]
     assert _kl(double, temperature=2.0) == pytest.approx(4 * (_KL_PQ + _KL_QP) / 2, rel=1e-6)
 
@@ -84,7 +93,9 @@ def test_gradients_by_finite_differences(consistency, stop_gradient, form):
 
     fixed = z if stop_gradient else None
     up, down = z + step * direction, z - step * direction
-    slope = (value(up, up if fixed is None else fixed) - value(down, down if fixed is None else fixed)) / (2 * step)
+    slope = (
+        value(up, up if fixed is None else fixed) - value(down, down if fixed is None else fixed)
+    ) / (2 * step)
     assert (logits.grad.numpy() * direction).sum() == pytest.approx(slope, rel=1e-4, abs=1e-6)
 
 
@@ -95,7 +106,11 @@ def _reference(consistency: str, form: str, target: np.ndarray, other: np.ndarra
         return np.stack([1 / (1 + np.exp(-z)), 1 / (1 + np.exp(z))], -1)
 
     p, q = probabilities(target), probabilities(other)
-    pairs = list((itertools.combinations if consistency == "kl" else itertools.permutations)(range(len(p)), 2))
+    pairs = list(
+        (itertools.combinations if consistency == "kl" else itertools.permutations)(
+            range(len(p)), 2
+        )
+    )
     if consistency == "js":
         return float(np.mean([(one * np.log(one / q.mean(0))).sum(-1) for one in p]))
     if consistency == "mse":
@@ -107,7 +122,9 @@ def _reference(consistency: str, form: str, target: np.ndarray, other: np.ndarra
 
 
 def test_cosub():
-    """Its code: a quarter of each BCE with the labels and of each BCE with the other copy's stopped sigmoid."""
+    """Its code: a quarter of each BCE with the labels and of each BCE with the other copy's stopped
+    sigmoid.
+    """
     logits, labels = labelled_logits(2, 6, 5)
     targets = paddle.nn.functional.one_hot(labels, 5)
     bce = paddle.nn.functional.binary_cross_entropy_with_logits
@@ -126,7 +143,9 @@ def test_cosub():
 
 
 def test_soft_labels_by_hand():
-    """Label smoothing, mixup and CutMix: the cross-entropy with a distribution, the same for every copy."""
+    """Label smoothing, mixup and CutMix: the cross-entropy with a distribution, the same for every
+    copy.
+    """
     targets = paddle.to_tensor([[0.75, 0.25]])
     ce = RDropLoss()(paddle.to_tensor(_HALVES), targets).ce.item()
     first = math.log(2)
@@ -135,7 +154,9 @@ def test_soft_labels_by_hand():
 
 
 def test_binary_cross_entropy_by_hand():
-    ce = RDropLoss(form="sigmoid")(paddle.to_tensor([[[math.log(3), 0.0]]]), paddle.to_tensor([0])).ce.item()
+    ce = RDropLoss(form="sigmoid")(
+        paddle.to_tensor([[[math.log(3), 0.0]]]), paddle.to_tensor([0])
+    ).ce.item()
     assert ce == pytest.approx((-math.log(3 / 4) + math.log(2)) / 2, rel=1e-6)
 
 
@@ -147,13 +168,17 @@ def test_a_mask_hides_samples(preset):
     expected = loss(logits[:, ::2], labels[::2]).total.item()
     assert loss(logits, labels, mask=mask).total.item() == pytest.approx(expected, rel=1e-6)
     numbers = mask.astype("float32")
-    assert loss.unlabelled(logits, numbers).item() == pytest.approx(loss.unlabelled(logits[:, ::2]).item(), rel=1e-6)
+    assert loss.unlabelled(logits, numbers).item() == pytest.approx(
+        loss.unlabelled(logits[:, ::2]).item(), rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("consistency", sorted(CONSISTENCY))
 def test_a_mask_hides_padding(consistency, form):
-    """The loss of sequences `(m, B, T, C)` is that of their valid places alone, whatever stands in the others."""
+    """The loss of sequences `(m, B, T, C)` is that of their valid places alone, whatever stands in
+    the others.
+    """
     logits, labels = labelled_logits(2, 12, 5)
     valid = np.array([[1, 1, 1, 0], [1, 0, 0, 0], [1, 1, 1, 1]], bool)
     values = logits.detach().numpy().reshape(2, 3, 4, 5)
@@ -195,13 +220,19 @@ def test_heads_are_averaged_over_and_share_their_label():
 
 def test_labels_in_a_column():
     logits, labels = labelled_logits(2, 4, 3)
-    assert RDropLoss()(logits, labels.unsqueeze(1)).total.item() == RDropLoss()(logits, labels).total.item()
+    assert (
+        RDropLoss()(logits, labels.unsqueeze(1)).total.item()
+        == RDropLoss()(logits, labels).total.item()
+    )
 
 
 def test_other_integers_are_labels_too():
     logits, labels = labelled_logits(2, 4, 3)
     for dtype in ("uint8", "int16", "int32"):
-        assert RDropLoss()(logits, labels.astype(dtype)).total.item() == RDropLoss()(logits, labels).total.item()
+        assert (
+            RDropLoss()(logits, labels.astype(dtype)).total.item()
+            == RDropLoss()(logits, labels).total.item()
+        )
 
 
 def test_no_labels():
@@ -215,9 +246,14 @@ def test_no_labels():
 def test_half_precision_is_taken_up_before_the_softmax(dtype):
     logits, labels = labelled_logits(2, 16, 50)
     half = logits.detach().astype(dtype)
-    assert RDropLoss()(half, labels).total.item() == RDropLoss()(half.astype("float32"), labels).total.item()
+    assert (
+        RDropLoss()(half, labels).total.item()
+        == RDropLoss()(half.astype("float32"), labels).total.item()
+    )
     large = paddle.to_tensor([[[60.0, 0.0]], [[-60.0, 0.0]]]).astype(dtype)
-    assert RDropLoss()(large, paddle.to_tensor([0])).total.item() == pytest.approx(30 + 60, rel=1e-2)
+    assert RDropLoss()(large, paddle.to_tensor([0])).total.item() == pytest.approx(
+        30 + 60, rel=1e-2
+    )
 
 
 @pytest.mark.parametrize(

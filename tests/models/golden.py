@@ -1,8 +1,9 @@
-"""Small models of every family, and what timm makes of them: logits, gradients, and logits at another input size.
+"""Small models of every family, and what timm makes of them: logits, gradients, and logits at
+another input size.
 
-The weights are drawn by name from a generator that numpy promises never to change, so the files hold only the names,
-the shapes and the results. All are perturbed, biases and norms too: what a loader loses shows. With torch and timm
-installed (see docs/models.md) the files are made again by
+The weights are drawn by name from a generator that numpy promises never to change, so the files
+hold only the names, the shapes and the results. All are perturbed, biases and norms too: what a
+loader loses shows. With torch and timm installed (see docs/models.md) the files are made again by
 
     PYTHONPATH=. python tests/models/golden.py
 """
@@ -20,7 +21,8 @@ CLASSES, IMAGES = 5, 2
 
 
 class Family(NamedTuple):
-    """One small model: timm's class and arguments, our spec and its fields, its input size and others, in pixels.
+    """One small model: timm's class and arguments, our spec and its fields, its input size and
+    others, in pixels.
 
     Swin has another window at the larger size, and no smaller one.
     """
@@ -45,7 +47,13 @@ _OUR_SWIN = {"width": 8, "depths": (2, 2), "heads": (2, 4), "window": 2, "image_
 FAMILIES = {
     "vit": Family("vision_transformer.VisionTransformer", _VIT, "ViTSpec", _OUR_VIT, 32, 48, 16),
     "deit_distilled": Family(
-        "deit.VisionTransformerDistilled", _VIT, "ViTSpec", {**_OUR_VIT, "distilled": True}, 32, 48, 16
+        "deit.VisionTransformerDistilled",
+        _VIT,
+        "ViTSpec",
+        {**_OUR_VIT, "distilled": True},
+        32,
+        48,
+        16,
     ),
     "cait": Family("cait.Cait", _CAIT, "CaiTSpec", _OUR_CAIT, 64, 80, 32),
     "swin": Family(
@@ -62,7 +70,9 @@ FAMILIES = {
 
 
 def draw(shapes: dict[str, list[int]]) -> dict[str, np.ndarray]:
-    """Random weights by name, all of about the size that keeps activations of a small model near 1."""
+    """Random weights by name, all of about the size that keeps activations of a small model near
+    1.
+    """
     arrays = {}
     for place, (name, shape) in enumerate(sorted(shapes.items())):
         values = np.random.RandomState(place).standard_normal(shape).astype(np.float32)
@@ -83,7 +93,9 @@ def cotangent() -> np.ndarray:
 
 
 def read(family: str) -> tuple[dict[str, list[int]], dict[str, np.ndarray]]:
-    """The shapes of timm's parameters, and its results: `logits` (also `larger_`, `smaller_`) and `gradient/NAME`."""
+    """The shapes of timm's parameters, and its results: `logits` (also `larger_`, `smaller_`) and
+    `gradient/NAME`.
+    """
     with np.load(FOLDER / f"{family}.npz") as content:
         results = {name: content[name] for name in content.files}
     return json.loads(results.pop("shapes").item()), results
@@ -104,15 +116,22 @@ def _make(name: str, family: Family) -> None:
         for key, parameter in model.named_parameters():
             array = torch.tensor(arrays[key]) if arrays else parameter
             if array.shape != parameter.shape and key == "pos_embed":
-                side, special = size // family.fields["patch_size"], {"cait": 0, "deit_distilled": 2}.get(name, 1)
+                side, special = (
+                    size // family.fields["patch_size"],
+                    {"cait": 0, "deit_distilled": 2}.get(name, 1),
+                )
                 array = resample_abs_pos_embed(array, [side, side], num_prefix_tokens=special)
-            elif array.shape != parameter.shape:  # Swin's tables, bicubically as in its official code
+            elif (
+                array.shape != parameter.shape
+            ):  # Swin's tables, bicubically as in its official code
                 window = fields["window_size"]
                 array = resize_rel_pos_bias_table_simple(array, (window, window), parameter.shape)
             parameter.data = array.detach().contiguous()
         return model.eval()
 
-    shapes = {key: list(value.shape) for key, value in build(family.size, {}, {}).named_parameters()}
+    shapes = {
+        key: list(value.shape) for key, value in build(family.size, {}, {}).named_parameters()
+    }
     arrays = draw(shapes)
     model = build(family.size, {}, arrays)
     logits = model(torch.tensor(images(family.size)))

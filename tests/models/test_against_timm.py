@@ -1,4 +1,6 @@
-"""Logits and gradients as timm's, on weights of which every one is perturbed: golden arrays, and live where timm is."""
+"""Logits and gradients as timm's, on weights of which every one is perturbed: golden arrays, and
+live where timm is.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +11,17 @@ import pytest
 from conftest import import_timm
 
 import models
-from models import flops, naming, published, registry
-from models.dropout import DropRates
+from models import flops, input_images, registry, specs
+from models.layers.dropout import DropRates
+from models.weights import published
+from models.weights.names import layouts
 
 
 def _ours(family: golden.Family, size: int = 0, **fields):
-    spec = getattr(registry, family.spec)(**{"stats": registry.InputStats(), **family.ours, **fields})
-    return spec.build(size or family.size, DropRates(), registry.Head(golden.CLASSES))
+    spec = getattr(registry, family.spec)(
+        **{"stats": input_images.InputStats(), **family.ours, **fields}
+    )
+    return spec.build(size or family.size, DropRates(), specs.Head(golden.CLASSES))
 
 
 def _logits(model, images: np.ndarray) -> paddle.Tensor:
@@ -27,7 +33,7 @@ def _gradients(model, logits: paddle.Tensor, cotangent: np.ndarray) -> dict[str,
     """The gradients of all parameters by timm's names, in PyTorch's layout."""
     (logits * paddle.to_tensor(cotangent)).sum().backward()
     trained = {name: value for name, value in model.state_dict().items() if not value.stop_gradient}
-    return naming.to_timm(model, {name: value.grad.numpy() for name, value in trained.items()})
+    return layouts.to_timm(model, {name: value.grad.numpy() for name, value in trained.items()})
 
 
 def _error(found: np.ndarray, expected: np.ndarray) -> float:
@@ -36,8 +42,12 @@ def _error(found: np.ndarray, expected: np.ndarray) -> float:
     return float(np.abs(found - expected).max() / np.abs(expected).max())
 
 
-def _assert_gradients(found: dict[str, np.ndarray], expected: dict[str, np.ndarray], tolerance: float) -> None:
-    """Each to a part of its own largest value, or where that is 0 but for rounding, of a thousandth of the largest."""
+def _assert_gradients(
+    found: dict[str, np.ndarray], expected: dict[str, np.ndarray], tolerance: float
+) -> None:
+    """Each to a part of its own largest value, or where that is 0 but for rounding, of a thousandth
+    of the largest.
+    """
     assert found.keys() == expected.keys()
     largest = max(np.abs(values).max() for values in expected.values())
     for name, values in expected.items():
@@ -53,23 +63,34 @@ def test_golden_logits_and_gradients(name):
     assert len(report.loaded) == len(shapes)
     logits = _logits(model, golden.images(family.size))
     assert _error(logits.numpy(), results["logits"]) < 1e-5
-    expected = {key[len("gradient/") :]: value for key, value in results.items() if key.startswith("gradient/")}
+    expected = {
+        key[len("gradient/") :]: value
+        for key, value in results.items()
+        if key.startswith("gradient/")
+    }
     _assert_gradients(_gradients(model, logits, golden.cotangent()), expected, 1e-4)
 
 
 _OTHER_SIZES = [
-    (name, size) for name, family in golden.FAMILIES.items() for size in ("larger", "smaller") if getattr(family, size)
+    (name, size)
+    for name, family in golden.FAMILIES.items()
+    for size in ("larger", "smaller")
+    if getattr(family, size)
 ]
 
 
 @pytest.mark.parametrize(("name", "size"), _OTHER_SIZES)
 def test_golden_logits_at_another_size(name, size):
-    """Position embeddings as timm resizes them, Swin's tables as its official code does (window 2 to 3)."""
+    """Position embeddings as timm resizes them, Swin's tables as its official code does (window 2
+    to 3).
+    """
     family, (shapes, results) = golden.FAMILIES[name], golden.read(name)
     pixels = getattr(family, size)
     model = _ours(family, pixels, **family.larger_ours)
     report = models.assign(model, golden.draw(shapes), name)
-    assert report.resized == [n for n in model.state_dict() if n == "pos_embed" or n.endswith("bias_table")]
+    assert report.resized == [
+        n for n in model.state_dict() if n == "pos_embed" or n.endswith("bias_table")
+    ]
     assert _error(_logits(model, golden.images(pixels)).numpy(), results[f"{size}_logits"]) < 1e-5
 
 
@@ -78,9 +99,14 @@ def test_every_array_matters(name):
     """The comparisons above see every array: it changes the logits by more than they admit."""
     family, (shapes, results) = golden.FAMILIES[name], golden.read(name)
     arrays, model = golden.draw(shapes), _ours(family)
-    without_effect = ("attn.proj_l.bias", "attn.k.bias")  # softmax takes no notice of what all its arguments share
+    without_effect = (
+        "attn.proj_l.bias",
+        "attn.k.bias",
+    )  # softmax takes no notice of what all its arguments share
     for changed in shapes:
-        models.assign(model, {key: a * (1.5 if key == changed else 1) for key, a in arrays.items()}, name)
+        models.assign(
+            model, {key: a * (1.5 if key == changed else 1) for key, a in arrays.items()}, name
+        )
         error = _error(_logits(model, golden.images(family.size)).numpy(), results["logits"])
         assert error > 2e-5 or changed.endswith(without_effect), changed
 
@@ -131,13 +157,16 @@ def test_live(ours, theirs, size, fields, tmp_path):
     if hasattr(reference, "set_input_size"):
         reference.set_input_size((height, width))
     reference.eval()
-    images = np.random.default_rng(0).normal(size=(golden.IMAGES, 3, height, width)).astype("float32")
+    images = (
+        np.random.default_rng(0).normal(size=(golden.IMAGES, 3, height, width)).astype("float32")
+    )
     expected = reference(torch.tensor(images))
     (expected * torch.tensor(golden.cotangent())).sum().backward()
     logits = _logits(model, images)
     assert _error(logits.numpy(), expected.detach().numpy()) < 1e-5
     gradients = {name: value.grad.numpy() for name, value in reference.named_parameters()}
-    # Some of a ResNet's ReLUs are at 0 within rounding: PyTorch's float32 gradients are 3e-3 from its own float64 ones.
+    # Some of a ResNet's ReLUs are at 0 within rounding: PyTorch's float32 gradients are 3e-3 from
+    # its own float64 ones.
     tolerance = 1e-2 if ours.startswith("resnet") else 1e-4
     _assert_gradients(_gradients(model, logits, golden.cotangent()), gradients, tolerance)
 
@@ -151,12 +180,16 @@ def test_live(ours, theirs, size, fields, tmp_path):
     ],
 )
 def test_live_from_224_to_384(ours, theirs, fields):
-    """The models that timm does not resize itself, or in another way; with timm's own bicubic functions."""
+    """The models that timm does not resize itself, or in another way; with timm's own bicubic
+    functions.
+    """
     torch, timm = pytest.importorskip("torch"), import_timm()
     from timm.layers import resample_abs_pos_embed
     from timm.layers.pos_embed_rel import resize_rel_pos_bias_table_simple
 
-    small, large = (timm.create_model(theirs, num_classes=golden.CLASSES, **more) for more in ({}, fields))
+    small, large = (
+        timm.create_model(theirs, num_classes=golden.CLASSES, **more) for more in ({}, fields)
+    )
     generator, arrays = torch.Generator().manual_seed(0), {}
     with torch.no_grad():
         for (name, value), target in zip(small.named_parameters(), large.parameters()):
@@ -178,7 +211,9 @@ def test_live_from_224_to_384(ours, theirs, fields):
 def test_what_is_written_for_timm_is_read_by_torch(tmp_path):
     torch, timm = pytest.importorskip("torch"), import_timm()
     model = models.create("swin_ti", num_classes=golden.CLASSES)
-    arrays = naming.to_timm(model, {name: value.numpy() for name, value in model.state_dict().items()})
+    arrays = layouts.to_timm(
+        model, {name: value.numpy() for name, value in model.state_dict().items()}
+    )
     models.write_arrays(tmp_path / "ours.pth", arrays, None)
     reference = timm.create_model("swin_tiny_patch4_window7_224", num_classes=golden.CLASSES)
     reference.load_state_dict(torch.load(tmp_path / "ours.pth", weights_only=True))
@@ -189,7 +224,9 @@ def test_what_is_written_for_timm_is_read_by_torch(tmp_path):
 
 @pytest.mark.slow
 def test_published_weights_are_timms_with_as_many_parameters_and_the_same_input():
-    """Every row of the list, for models of up to 100 million parameters; timm's are not even allocated."""
+    """Every row of the list, for models of up to 100 million parameters; timm's are not even
+    allocated.
+    """
     torch, timm = pytest.importorskip("torch"), import_timm()
     for name, row in published._TIMM.items():
         theirs, *tags = row.split()
@@ -204,4 +241,8 @@ def test_published_weights_are_timms_with_as_many_parameters_and_the_same_input(
         if not any(tag.startswith(("dino", "mae", "a1", "tv")) for tag in tags):
             expected = timm.models.get_pretrained_cfg(f"{theirs}.{tags[0]}")
             stats = models.input_stats(name)
-            assert (stats.mean, stats.std, stats.interpolation) == (expected.mean, expected.std, expected.interpolation)
+            assert (stats.mean, stats.std, stats.interpolation) == (
+                expected.mean,
+                expected.std,
+                expected.interpolation,
+            )

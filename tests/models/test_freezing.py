@@ -9,7 +9,7 @@ import pytest
 import models
 from common.errors import UserError
 from configs import default
-from engine.optimizers import Optimizer
+from engine.step.optimizer import Optimizer
 from losses import RDropLoss
 
 
@@ -32,10 +32,18 @@ def test_parts_of_a_transformer():
     everything = _trained(_frozen("vit_n_2_distilled", "all")[0])
     assert len(everything) == 59
     assert _trained(_frozen("vit_n_2_distilled", "head")[0]) == _HEADS
-    assert _trained(_frozen("vit_n_2_distilled", "head_and_norm")[0]) == {*_HEADS, "norm.weight", "norm.bias"}
+    assert _trained(_frozen("vit_n_2_distilled", "head_and_norm")[0]) == {
+        *_HEADS,
+        "norm.weight",
+        "norm.bias",
+    }
     attention = {name for name in everything if ".attn." in name}
     assert len(attention) == 16
-    assert _trained(_frozen("vit_n_2_distilled", "attention")[0]) == {*_HEADS, *attention, "pos_embed"}
+    assert _trained(_frozen("vit_n_2_distilled", "attention")[0]) == {
+        *_HEADS,
+        *attention,
+        "pos_embed",
+    }
 
 
 def test_a_head_that_is_frozen_stays_so():
@@ -89,9 +97,13 @@ def test_a_step_changes_that_part_alone(name, part):
     assert terms.kl.item() > 1e-6
     optimizer.accumulate(terms.total)
     optimizer.step()
-    changed = {key for key, value in model.state_dict().items() if (value.numpy() != before[key]).any()}
+    changed = {
+        key for key, value in model.state_dict().items() if (value.numpy() != before[key]).any()
+    }
     trained = {key.replace("net.", "", 1) for key in _trained(model)}
-    statistics = {"layer4.1.bn2._mean", "layer4.1.bn2._variance"} if part == "head_and_norm" else set()
+    statistics = (
+        {"layer4.1.bn2._mean", "layer4.1.bn2._variance"} if part == "head_and_norm" else set()
+    )
     assert changed - statistics == trained
     if name == "resnet_18":
         assert changed - trained == statistics
@@ -108,7 +120,9 @@ def test_frozen_batch_norms_run_as_in_evaluation():
 
 @pytest.mark.parametrize("name", ["vit_n_2", "cait_xxs_24", "levit_128s"])
 def test_gradients_of_what_is_trained_are_those_of_the_whole(name):
-    """Through frozen layers; Paddle's own LayerNorm with a frozen weight, not 1, gives other ones on a CPU."""
+    """Through frozen layers; Paddle's own LayerNorm with a frozen weight, not 1, gives other ones
+    on a CPU.
+    """
     gradients = []
     for part in ("all", "attention"):
         model, images = _frozen(name, part, {"cait_xxs_24": 32, "levit_128s": 64}.get(name, 8))
@@ -121,7 +135,9 @@ def test_gradients_of_what_is_trained_are_those_of_the_whole(name):
                 layer._use_global_stats = True  # in both
         paddle.seed(1)
         model(images).square().mean().backward()
-        gradients.append({key: p.grad.numpy() for key, p in model.named_parameters() if p.grad is not None})
+        gradients.append(
+            {key: p.grad.numpy() for key, p in model.named_parameters() if p.grad is not None}
+        )
     whole, part = gradients
     assert len(part) < len(whole)
     largest = max(np.abs(value).max() for value in part.values())

@@ -1,4 +1,6 @@
-"""Several passes as one batch, with or without shared blocks, give the loss and the gradients of passes one by one."""
+"""Several passes as one batch, with or without shared blocks, give the loss and the gradients of
+passes one by one.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +11,12 @@ import pytest
 import models
 from common.errors import UserError
 from losses import RDropLoss
-from models import dropout, multipass
-from models.cait import CaiT
-from models.dropout import DropRates
-from models.registry import Head, ViTSpec
-from models.swin import Swin
+from models import multipass
+from models.families.cait import CaiT
+from models.families.swin import Swin
+from models.layers import dropout_masks
+from models.layers.dropout import DropRates
+from models.specs import Head, ViTSpec
 
 _SIZE = 16
 _RATES = DropRates(embedding=0.1, attention=0.1, projection=0.2, mlp=0.2, path=0.3)
@@ -25,12 +28,25 @@ def _vit(train_head: str = "", rates: DropRates = _RATES):
 
 
 def _cait(rates: DropRates = _RATES):
-    fields = {"img_size": _SIZE, "patch_size": 4, "embed_dim": 24, "depth": 4, "num_heads": 3, "init_scale": 0.5}
+    fields = {
+        "img_size": _SIZE,
+        "patch_size": 4,
+        "embed_dim": 24,
+        "depth": 4,
+        "num_heads": 3,
+        "init_scale": 0.5,
+    }
     return CaiT(rates, class_dim=7, **fields)
 
 
 def _swin(rates: DropRates = _RATES):
-    fields = {"img_size": _SIZE, "patch_size": 2, "embed_dim": 12, "depths": (2, 2), "num_heads": (2, 4)}
+    fields = {
+        "img_size": _SIZE,
+        "patch_size": 2,
+        "embed_dim": 12,
+        "depths": (2, 2),
+        "num_heads": (2, 4),
+    }
     return Swin(rates, window_size=4, class_dim=7, **fields)
 
 
@@ -45,14 +61,18 @@ FAMILIES = {
 
 @pytest.fixture(params=FAMILIES)
 def family(request):
-    """Makes a small model of one family, far enough from its first weights that noise shows in its logits."""
+    """Makes a small model of one family, far enough from its first weights that noise shows in its
+    logits.
+    """
 
     def make(rates: DropRates = _RATES):
         paddle.seed(0)
         model = FAMILIES[request.param](rates)
         rng = np.random.default_rng(0)
         for parameter in model.parameters():
-            parameter.set_value((parameter.numpy() + rng.normal(0, 0.1, parameter.shape)).astype("float32"))
+            parameter.set_value(
+                (parameter.numpy() + rng.normal(0, 0.1, parameter.shape)).astype("float32")
+            )
         return model
 
     return make
@@ -67,13 +87,13 @@ def test_loss_and_gradients_are_those_of_full_passes(family, monkeypatch, copies
     model, loss = family(), RDropLoss(alpha=3.0)
     model.share(shared)
     images, labels = paddle.randn([5, 3, _SIZE, _SIZE]), paddle.to_tensor([0, 1, 2, 3, 6])
-    original, drawn = dropout.keep_mask, []
+    original, drawn = dropout_masks.keep_mask, []
 
     def record(shape, rate, axis=0):
         drawn.append((original(shape, rate, axis), axis))
         return drawn[-1][0]
 
-    monkeypatch.setattr(dropout, "keep_mask", record)
+    monkeypatch.setattr(dropout_masks, "keep_mask", record)
     terms = loss(model(images, copies=copies), labels)
     terms.total.backward()
     found = _gradients(model)
@@ -83,7 +103,9 @@ def test_loss_and_gradients_are_those_of_full_passes(family, monkeypatch, copies
     single = []
     for copy in range(copies):
         masks = iter([mask.chunk(copies, axis)[copy] for mask, axis in drawn])
-        monkeypatch.setattr(dropout, "keep_mask", lambda shape, rate, axis=0, masks=masks: next(masks))
+        monkeypatch.setattr(
+            dropout_masks, "keep_mask", lambda shape, rate, axis=0, masks=masks: next(masks)
+        )
         single.append(model(images))
         assert next(masks, None) is None
     reference = loss(paddle.stack(single), labels)
@@ -97,7 +119,9 @@ def test_loss_and_gradients_are_those_of_full_passes(family, monkeypatch, copies
 
 @pytest.mark.parametrize("shared", [0, 2])
 def test_copies_one_by_one_are_those_of_the_joined_batch(family, monkeypatch, shared):
-    """Large passes go one after the other on a CPU: same masks, same gradients, same random numbers afterwards."""
+    """Large passes go one after the other on a CPU: same masks, same gradients, same random numbers
+    afterwards.
+    """
     found = []
     for limit in (1 << 40, 0):
         monkeypatch.setattr(multipass, "_CACHED", limit)
@@ -143,7 +167,9 @@ def test_all_copies_are_the_same_in_evaluation(family):
     np.testing.assert_allclose(several[0], model(images).numpy(), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("rates", [DropRates(path=0.5), DropRates(mlp=0.3), DropRates(attention=0.3)])
+@pytest.mark.parametrize(
+    "rates", [DropRates(path=0.5), DropRates(mlp=0.3), DropRates(attention=0.3)]
+)
 def test_each_kind_of_noise_is_enough(family, rates):
     """Stochastic depth can take the place of dropout, and each rate reaches its layers."""
     logits = family(rates)(paddle.randn([6, 3, _SIZE, _SIZE]), copies=2)
@@ -168,8 +194,12 @@ def test_too_many_shared_blocks():
         models.create("vit_n_2", drop_rate=0.1, shared_blocks=5)
 
 
-def _step(model, copies: int, recompute: bool) -> tuple[float, dict[str, np.ndarray], list[int], int]:
-    """Loss and gradients of two micro-batches, random numbers afterwards, and how often the last block ran."""
+def _step(
+    model, copies: int, recompute: bool
+) -> tuple[float, dict[str, np.ndarray], list[int], int]:
+    """Loss and gradients of two micro-batches, random numbers afterwards, and how often the last
+    block ran.
+    """
     runs = []
     model.stages()[-1][0].register_forward_pre_hook(lambda *_: runs.append(1))
     if recompute:

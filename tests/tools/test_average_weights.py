@@ -8,7 +8,8 @@ from conftest import run_program
 
 from common.errors import UserError
 from configs import default
-from engine import averages, experiment
+from engine.commands import single_run
+from engine.state import averages
 from models import read_arrays
 from tools.average_weights import average
 
@@ -19,7 +20,7 @@ def _run(painted, folder, **fields):
     config.model.update(name="vit_n_8", image_size=16, drop_rate=0.1)
     config.model.update(fields)
     config.train.update(steps=6, batch_size=12, checkpoint_every_steps=2, keep_checkpoints=3)
-    experiment.train(config, folder)
+    single_run.train(config, folder)
     return folder
 
 
@@ -28,7 +29,10 @@ def test_checkpoints_of_a_run(painted, tmp_path):
     folders = sorted((run / "checkpoints").glob("step_*"))
     done = run_program("-m", "tools.average_weights", *folders, "--output", output)
     assert done.returncode == 0, done.stderr
-    found, members = read_arrays(output)[0], [read_arrays(folder / "model.safetensors")[0] for folder in folders]
+    found, members = (
+        read_arrays(output)[0],
+        [read_arrays(folder / "model.safetensors")[0] for folder in folders],
+    )
     assert len(members) == 3
     for name, value in found.items():
         expected = np.mean([member[name].astype(np.float64) for member in members], axis=0)
@@ -46,8 +50,15 @@ def test_batch_norms(painted, tmp_path):
     mean = average(paths, 2)
     members = [read_arrays(path / "model.safetensors")[0] for path in paths]
     weight, statistic = "features.0.weight", "features.1._variance"
-    np.testing.assert_allclose(mean.arrays[weight], (members[0][weight] + members[1][weight]) / 2, rtol=1e-5)
-    assert abs(mean.arrays[statistic] / ((members[0][statistic] + members[1][statistic]) / 2) - 1).max() > 0.01
+    np.testing.assert_allclose(
+        mean.arrays[weight], (members[0][weight] + members[1][weight]) / 2, rtol=1e-5
+    )
+    assert (
+        abs(
+            mean.arrays[statistic] / ((members[0][statistic] + members[1][statistic]) / 2) - 1
+        ).max()
+        > 0.01
+    )
 
 
 def test_of_the_same_it_is_the_same():
@@ -58,7 +69,11 @@ def test_of_the_same_it_is_the_same():
 
 @pytest.mark.parametrize(
     "other",
-    [{"w": np.zeros(3, "float32")}, {"v": np.zeros(2, "float32")}, {"w": np.zeros(2, "float32"), "n": np.array([4])}],
+    [
+        {"w": np.zeros(3, "float32")},
+        {"v": np.zeros(2, "float32")},
+        {"w": np.zeros(2, "float32"), "n": np.array([4])},
+    ],
 )
 def test_other_models(other):
     with pytest.raises(UserError, match="b is of another model than a: [nvw] differs"):
@@ -72,6 +87,8 @@ def test_what_is_no_weights(tmp_path, kind):
         path.mkdir()
     elif kind == "file":
         path.write_bytes(b"x")
-    done = run_program("-m", "tools.average_weights", path, "--output", tmp_path / "mean.safetensors")
+    done = run_program(
+        "-m", "tools.average_weights", path, "--output", tmp_path / "mean.safetensors"
+    )
     assert (done.returncode, "Traceback" in done.stderr) == (2, False)
     assert "step_x" in done.stderr

@@ -13,16 +13,29 @@ from conftest import import_timm, run_program
 from in_process import run_here
 
 from common.errors import UserError
-from engine.evaluator import normalise
+from models.input_images import normalise
 from tools import benchmark
-from tools.measure import growth, loading, rounds
-from tools.measure.steps import Training
+from tools.measure import data_loading, interleaved, scaling_exponents
+from tools.measure.timed_steps import Training
 
 
-@pytest.mark.parametrize(("what", "rows"), [("train", 1), ("eval", 1), ("cost", 3), ("checkpoint", 3)])
+@pytest.mark.parametrize(
+    ("what", "rows"), [("train", 1), ("eval", 1), ("cost", 3), ("checkpoint", 3)]
+)
 def test_the_table_and_its_json(tmp_path, what, rows):
     path = tmp_path / "speed.json"
-    words = ["--model", "vit_n_2", "--batch", "4", "--shared_blocks", "2", "--rounds", "3", "--json", path]
+    words = [
+        "--model",
+        "vit_n_2",
+        "--batch",
+        "4",
+        "--shared_blocks",
+        "2",
+        "--rounds",
+        "3",
+        "--json",
+        path,
+    ]
     done = run_program("-m", "tools.benchmark", what, *words)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == rows
@@ -35,7 +48,7 @@ def test_the_table_and_its_json(tmp_path, what, rows):
 
 def test_the_data_path_beside_stock_transforms(tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", os.environ["OMP_NUM_THREADS"])  # it comes back
-    monkeypatch.setattr(loading, "_torchvision", lambda *_: None)
+    monkeypatch.setattr(data_loading, "_torchvision", lambda *_: None)
     path = tmp_path / "data.json"
     words = ["--image_size", "64", "--batch", "4", "--rounds", "3", "--json", path]
     done = run_here("tools.benchmark", "data", *words)
@@ -43,7 +56,9 @@ def test_the_data_path_beside_stock_transforms(tmp_path, monkeypatch):
     rows = json.loads(path.read_text())["rows"]
     groups = list(dict.fromkeys(row["group"] for row in rows))
     assert groups == [
-        f"{what}, made-up images of {side} px, to 64 px" for side in (64, 32) for what in ("training", "evaluation")
+        f"{what}, made-up images of {side} px, to 64 px"
+        for side in (64, 32)
+        for what in ("training", "evaluation")
     ]
     assert len(done.stdout.splitlines()) == len(rows) + len(groups)
     names = [row["name"] for row in rows if row["group"] == groups[0]]
@@ -61,24 +76,28 @@ def _data_config(monkeypatch, size: int):
 
 def _stock(config, source, torchvision: bool):
     keys = [(0, 4), (0, 1), (0, 2)]
-    return (loading._torchvision if torchvision else loading._paddle_vision)(config, source, False)(keys)
+    return (data_loading._torchvision if torchvision else data_loading._paddle_vision)(
+        config, source, False
+    )(keys)
 
 
 @pytest.mark.slow
 def test_torchvision_does_the_same_work(monkeypatch):
     import_timm()
-    config, source = _data_config(monkeypatch, 80), loading._made_up(6, 64)
+    config, source = _data_config(monkeypatch, 80), data_loading._made_up(6, 64)
     found = _stock(config, source, torchvision=True)[0].numpy()
     np.testing.assert_allclose(found, _stock(config, source, torchvision=False).numpy(), atol=1e-5)
 
 
 def test_stock_transforms_do_the_same_work(monkeypatch):
-    """Normalised batches of evaluation, which draws nothing, are those of the host and of the device."""
-    config, source = _data_config(monkeypatch, 80), loading._made_up(6, 64)
+    """Normalised batches of evaluation, which draws nothing, are those of the host and of the
+    device.
+    """
+    config, source = _data_config(monkeypatch, 80), data_loading._made_up(6, 64)
     keys, batches = [(0, 4), (0, 1), (0, 2)], []
     for place in ("host", "device"):
-        dataset = loading._dataset(config, source, False, place)
-        batches.append(normalise(loading._load(dataset, keys).pixels(), config.model).numpy())
+        dataset = data_loading._dataset(config, source, False, place)
+        batches.append(normalise(data_loading._load(dataset, keys).pixels(), config.model).numpy())
     stock = _stock(config, source, torchvision=False).numpy()
     assert (batches[0] == batches[1]).all()
     assert stock.shape == (3, 3, 80, 80)
@@ -87,9 +106,9 @@ def test_stock_transforms_do_the_same_work(monkeypatch):
 
 def test_all_members_read_the_same_batches_and_are_timed(monkeypatch):
     config, read, ticks = _data_config(monkeypatch, 64), [], iter([1.0, 3.5, 4.0, 4.25])
-    dataset = loading._dataset(config, loading._made_up(12, 64), True, "host")
-    members = [loading._timed(read.append, dataset, config) for _ in range(2)]
-    monkeypatch.setattr(loading, "time", SimpleNamespace(perf_counter=ticks.__next__))
+    dataset = data_loading._dataset(config, data_loading._made_up(12, 64), True, "host")
+    members = [data_loading._timed(read.append, dataset, config) for _ in range(2)]
+    monkeypatch.setattr(data_loading, "time", SimpleNamespace(perf_counter=ticks.__next__))
     assert [step() for step in members] == [2.5, 0.25]
     assert read[0] == read[1]
     assert len({index for _, index in read[0]}) == config.train.batch_size
@@ -97,13 +116,13 @@ def test_all_members_read_the_same_batches_and_are_timed(monkeypatch):
 
 def test_images_are_not_made_smaller(monkeypatch):
     with pytest.raises(UserError, match="--image_size is 48, expected 64 or more"):
-        loading.groups(_data_config(monkeypatch, 48), "")
+        data_loading.groups(_data_config(monkeypatch, 48), "")
 
 
 def test_it_takes_turns():
     order = []
     steps = {name: lambda name=name: order.append(name) or 1.0 for name in "ab"}
-    assert rounds.measure(steps, 2) == {"a": [1.0, 1.0], "b": [1.0, 1.0]}
+    assert interleaved.measure(steps, 2) == {"a": [1.0, 1.0], "b": [1.0, 1.0]}
     assert "".join(order) == "abababab"
 
 
@@ -139,7 +158,18 @@ def test_the_share_of_the_peak():
 
 def test_growth(tmp_path):
     path = tmp_path / "growth.json"
-    words = ["--model", "vit_n_2", "--batch", "2", "--image_size", "32", "--rounds", "1", "--json", path]
+    words = [
+        "--model",
+        "vit_n_2",
+        "--batch",
+        "2",
+        "--image_size",
+        "32",
+        "--rounds",
+        "1",
+        "--json",
+        path,
+    ]
     done = run_program("-m", "tools.benchmark", "growth", *words)
     assert done.returncode == 0, done.stderr
     rows = {row["name"]: row for row in json.loads(path.read_text())["rows"]}
@@ -150,9 +180,9 @@ def test_growth(tmp_path):
 
 
 def test_exponents_and_settings():
-    assert growth.fit([1, 2, 4], [3.0, 12.0, 48.0]) == pytest.approx(2)
-    base = growth.Setting(batch=2, image_size=224, depth=12, copies=2)
-    found = growth.settings(base)
+    assert scaling_exponents.fit([1, 2, 4], [3.0, 12.0, 48.0]) == pytest.approx(2)
+    base = scaling_exponents.Setting(batch=2, image_size=224, depth=12, copies=2)
+    found = scaling_exponents.settings(base)
     assert [point.image_size for point in found["image_size"]] == [128, 160, 224, 320]
     assert all(point == base._replace(depth=point.depth) for point in found["depth"])
 
@@ -175,10 +205,16 @@ def test_memory_of_a_step(tmp_path):
     found = json.loads(path.read_text())
     assert found["settings"]["recompute"]
     assert [(row["batch"], len(row["peaks"])) for row in found["rows"]] == [(2, 1), (4, 1), (6, 1)]
-    assert all(peak > found["estimate"]["constant"] > 4 * 70_000 * 4 for row in found["rows"] for peak in row["peaks"])
+    assert all(
+        peak > found["estimate"]["constant"] > 4 * 70_000 * 4
+        for row in found["rows"]
+        for peak in row["peaks"]
+    )
     first, middle, last = (row["peaks"][0] for row in found["rows"])
     assert found["image"] == pytest.approx((last - first) / 4, abs=1)
-    assert found["constant"] + 4 * found["image"] == pytest.approx((first + middle + last) / 3, rel=1e-6)
+    assert found["constant"] + 4 * found["image"] == pytest.approx(
+        (first + middle + last) / 3, rel=1e-6
+    )
 
 
 @pytest.mark.slow
@@ -195,7 +231,11 @@ def test_the_flags_reach_the_config(monkeypatch):
     words = ["--model", "vit_n_2", "--batch", "3", "--operators", "plain", "--recompute"]
     monkeypatch.setattr(sys, "argv", ["benchmark", "memory", *words])
     config = benchmark._config(benchmark._arguments(), 2, 1)
-    assert (config.train.batch_size, config.train.recompute, config.model.operators) == (3, True, "plain")
+    assert (config.train.batch_size, config.train.recompute, config.model.operators) == (
+        3,
+        True,
+        "plain",
+    )
     assert (config.rdrop.copies, config.rdrop.shared_blocks) == (2, 1)
 
 

@@ -9,16 +9,20 @@ from conftest import run_program
 
 import models
 from common.errors import UserError
-from common.files import own_metadata
-from models import naming
+from common.safetensors_files import own_metadata
+from models.weights.names import layouts
 from tools.convert_weights import convert
 
 
 def _arrays(model) -> dict[str, np.ndarray]:
-    """Random values for every parameter and buffer (variances included: none negative), by timm's names."""
+    """Random values for every parameter and buffer (variances included: none negative), by timm's
+    names.
+    """
     rng = np.random.default_rng(0)
-    arrays = {name: rng.random(value.shape, dtype="float32") for name, value in model.state_dict().items()}
-    return naming.to_timm(model, arrays)
+    arrays = {
+        name: rng.random(value.shape, dtype="float32") for name, value in model.state_dict().items()
+    }
+    return layouts.to_timm(model, arrays)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +55,9 @@ def test_what_the_file_tells(tmp_path):
     _, metadata = models.read_arrays(tmp_path / "ours.safetensors")
     own = own_metadata(metadata, "file")
     assert own["model"] == "vit_n_8"
-    assert models.input_stats("vit_n_8", str(tmp_path / "ours.safetensors")) == models.input_stats("vit_n_8")
+    assert models.input_stats("vit_n_8", str(tmp_path / "ours.safetensors")) == models.input_stats(
+        "vit_n_8"
+    )
 
 
 def test_ppim_to_timm(tmp_path):
@@ -60,7 +66,9 @@ def test_ppim_to_timm(tmp_path):
 
     source = swin_ti(class_dim=5)
     paddle.save(source.state_dict(), str(tmp_path / "ppim.pdparams"))
-    left_out, style = convert("swin_ti", "ppim", str(tmp_path / "ppim.pdparams"), tmp_path / "timm.pth")
+    left_out, style = convert(
+        "swin_ti", "ppim", str(tmp_path / "ppim.pdparams"), tmp_path / "timm.pth"
+    )
     assert style == "timm"
     assert left_out
     assert all(name.endswith(("relative_position_index", "attn_mask")) for name in left_out)
@@ -81,16 +89,24 @@ def test_a_source_that_it_is_not(tmp_path):
 
 
 def test_the_command(tmp_path):
-    models.write_arrays(tmp_path / "theirs.pth", _arrays(models.create("vit_n_8", image_size=32)), None)
+    models.write_arrays(
+        tmp_path / "theirs.pth", _arrays(models.create("vit_n_8", image_size=32)), None
+    )
     words = ["-m", "tools.convert_weights", "--model", "vit_n_8", "--source", "timm"]
-    done = run_program(*words, "--input", str(tmp_path / "theirs.pth"), "--output", str(tmp_path / "o.safetensors"))
+    done = run_program(
+        *words, "--input", str(tmp_path / "theirs.pth"), "--output", str(tmp_path / "o.safetensors")
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert "o.safetensors: names and layout: ours" in done.stdout
     same = str(tmp_path / "theirs.pth")
     done = run_program(*words, "--input", same, "--output", same)
     assert (done.returncode, "is an input, which would be lost" in done.stderr) == (2, True)
-    done = run_program(*words, "--input", str(tmp_path / "none.pth"), "--output", str(tmp_path / "o.safetensors"))
+    done = run_program(
+        *words, "--input", str(tmp_path / "none.pth"), "--output", str(tmp_path / "o.safetensors")
+    )
     assert done.returncode == 2
     assert done.stderr.strip() == f"error: {tmp_path}/none.pth: no such weights file"
-    done = run_program(*words, "--input", str(tmp_path / "theirs.pth"), "--output", str(tmp_path / "o.onnx"))
+    done = run_program(
+        *words, "--input", str(tmp_path / "theirs.pth"), "--output", str(tmp_path / "o.onnx")
+    )
     assert (done.returncode, "weights are written as" in done.stderr) == (2, True)

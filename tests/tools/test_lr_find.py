@@ -10,14 +10,29 @@ from conftest import run_program
 
 def test_a_short_test_on_the_digits(tmp_path):
     folder = tmp_path / "found"
-    words = ["--config=configs/digits_ce.py", "--config.train.batch_size=16", "--steps", "20", "--output", folder]
+    words = [
+        "--config=configs/digits_ce.py",
+        "--config.train.batch_size=16",
+        "--steps",
+        "20",
+        "--output",
+        folder,
+    ]
     done = run_program("-m", "tools.lr_find", *words, "--lowest=1e-5")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert "tried: 20 of 20 steps of 16 images, rates 1e-05 to 1," in done.stdout
     assert f"curve: {folder / 'lr_find.png'}" in done.stdout
     found = json.loads((folder / "lr_find.json").read_text())
-    assert {"rates", "losses", "smoothed", "suggestion", "steepest", "tenth_of_lowest", "cautions"} <= found.keys()
+    assert {
+        "rates",
+        "losses",
+        "smoothed",
+        "suggestion",
+        "steepest",
+        "tenth_of_lowest",
+        "cautions",
+    } <= found.keys()
     assert found["config"]["train"]["batch_size"] == 16
 
 

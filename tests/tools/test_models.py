@@ -12,7 +12,9 @@ from tools.models import rows
 
 
 def test_the_table_and_its_json(tmp_path):
-    done = run_program("-m", "tools.models", "vit_ti_32", "resnet_18", "--json", str(tmp_path / "list.json"))
+    done = run_program(
+        "-m", "tools.models", "vit_ti_32", "resnet_18", "--json", str(tmp_path / "list.json")
+    )
     assert done.returncode == 0, done.stderr
     assert (
         "resnet_18                 224   11,689,512        1.814 G  resnet_18 timm/resnet18.{tv_in1k,a1_in1k}"
@@ -27,7 +29,11 @@ def test_the_table_and_its_json(tmp_path):
 def test_all_names_at_once():
     found = list(rows([], names_only=True))
     assert [row["name"] for row in found] == list(models.MODELS)
-    assert all(row["weights"] for row in found if row["name"].startswith(("deit", "rexnet", "repvgg", "dla")))
+    assert all(
+        row["weights"]
+        for row in found
+        if row["name"].startswith(("deit", "rexnet", "repvgg", "dla"))
+    )
 
 
 def test_a_word_that_no_name_has():

@@ -1,4 +1,6 @@
-"""The supervisor with small commands in place of training; the slow test kills a worker of a real run."""
+"""The supervisor with small commands in place of training; the slow test kills a worker of a real
+run.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ def test_what_has_ended_is_not_started_again(code, capsys):
 
 
 def test_crashes_are_restarted_ever_later_and_not_for_ever(capsys):
-    supervisor = _Scripted([(code, 1) for code in (137, 70, 75, 250, 139)], Policy(max_restarts=4, max_backoff=30))
+    supervisor = _Scripted(
+        [(code, 1) for code in (137, 70, 75, 250, 139)], Policy(max_restarts=4, max_backoff=30)
+    )
     assert supervisor.run() == 139
     assert supervisor.pauses == [5, 10, 20, 30]
     said = capsys.readouterr().err.splitlines()
@@ -59,7 +63,9 @@ def test_crashes_are_restarted_ever_later_and_not_for_ever(capsys):
 
 
 def test_a_long_run_counts_anew():
-    supervisor = _Scripted([(247, 1), (247, 1), (247, 600), (247, 1), (0, 1)], Policy(max_restarts=2))
+    supervisor = _Scripted(
+        [(247, 1), (247, 1), (247, 600), (247, 1), (0, 1)], Policy(max_restarts=2)
+    )
     assert supervisor.run() == 0
     assert supervisor.pauses == [5, 10, 5, 10]
 
@@ -88,7 +94,13 @@ def test_the_longest_pause():
         (["--max_restarts", "3", "--"], "there is no command"),
         *(
             (["--", "python", "main.py", word], "each restart would begin anew")
-            for word in ("--overwrite", "-overwrite", "--overwrite=True", "--overwrite=1", "-overwrite=t")
+            for word in (
+                "--overwrite",
+                "-overwrite",
+                "--overwrite=True",
+                "--overwrite=1",
+                "-overwrite=t",
+            )
         ),
         (["--max_restarts", "-1", "--", "true"], "--max_restarts is -1, expected 0 or more"),
         (["--backoff", "nan", "--", "true"], "--backoff is nan"),
@@ -101,7 +113,10 @@ def test_mistakes(words, message):
 
 
 def test_overwrite_that_is_off():
-    assert read_command_line(["--", "python", "main.py", "--overwrite=False"])[1][-1] == "--overwrite=False"
+    assert (
+        read_command_line(["--", "python", "main.py", "--overwrite=False"])[1][-1]
+        == "--overwrite=False"
+    )
 
 
 def _supervised(*words: str) -> list[str]:
@@ -111,7 +126,10 @@ def _supervised(*words: str) -> list[str]:
 def test_a_command_that_is_not_there():
     done = run_program(*_supervised("--", "/no/such/program"))
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1] == "error: /no/such/program can't be started (No such file or directory)"
+    assert (
+        done.stderr.splitlines()[-1]
+        == "error: /no/such/program can't be started (No such file or directory)"
+    )
 
 
 _ORPHAN = """
@@ -130,7 +148,9 @@ def test_what_a_killed_command_leaves_is_killed(tmp_path):
     """Its child has a session of its own, as the launcher's workers have."""
     done = run_program(*_supervised("--", sys.executable, "-c", _ORPHAN, tmp_path / "note"))
     assert done.returncode == 0, done.stderr
-    assert f"processes that were left over: {(tmp_path / 'note').read_text()} (killed)" in done.stderr
+    assert (
+        f"processes that were left over: {(tmp_path / 'note').read_text()} (killed)" in done.stderr
+    )
     assert "killed by SIGKILL" in done.stderr
 
 
@@ -153,8 +173,13 @@ sys.exit(75)
     [([signal.SIGTERM], "15"), ([signal.SIGUSR1], "15"), ([signal.SIGINT, signal.SIGINT], "2 2")],
 )
 def test_signals_are_passed_on(numbers, passed):
-    command = [sys.executable, *_supervised("--", sys.executable, "-c", _OBEDIENT, str(len(numbers)))]
-    with subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    command = [
+        sys.executable,
+        *_supervised("--", sys.executable, "-c", _OBEDIENT, str(len(numbers))),
+    ]
+    with subprocess.Popen(
+        command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
         for word, number in zip(("ready", "once"), numbers):
             assert process.stdout.readline().strip() == word
             process.send_signal(number)
@@ -166,7 +191,9 @@ def test_signals_are_passed_on(numbers, passed):
 
 
 def test_the_hours_end_in_a_run():
-    done = run_program(*_supervised("--hours", "0.0003", "--", sys.executable, "-c", _OBEDIENT, "1"))
+    done = run_program(
+        *_supervised("--hours", "0.0003", "--", sys.executable, "-c", _OBEDIENT, "1")
+    )
     assert (done.returncode, done.stdout.splitlines()[-1]) == (75, "15")
     assert "hours are over: asking it to stop" in done.stderr
 
@@ -180,17 +207,34 @@ def test_it_does_without_paddle():
 @pytest.mark.parametrize("victim", ["worker", "launcher"])
 def test_two_processes_one_of_them_killed(tmp_path, victim):
     """The run is started again, and ends with the weights of one that was left alone."""
-    overrides = ["--config.train.steps=60", "--config.train.batch_size=16", "--config.train.checkpoint_every_steps=5"]
+    overrides = [
+        "--config.train.steps=60",
+        "--config.train.batch_size=16",
+        "--config.train.checkpoint_every_steps=5",
+    ]
     overrides += ["--config.train.log_every_steps=1", "--config.average.ema_decay=0.9"]
     done = launch(2, tmp_path / "log", "main.py", f"--workdir={tmp_path / 'whole'}", *overrides)
     assert done.returncode == 0, done.stdout[-3000:]
     folder = tmp_path / "cut"
-    command = [sys.executable, "-m", "paddle.distributed.launch", "--nproc_per_node", "2", "--log_dir"]
+    command = [
+        sys.executable,
+        "-m",
+        "paddle.distributed.launch",
+        "--nproc_per_node",
+        "2",
+        "--log_dir",
+    ]
     command += [str(tmp_path / "log2"), "main.py", f"--workdir={folder}", *overrides]
     process = subprocess.Popen(
-        [sys.executable, *_supervised("--", *command)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        [sys.executable, *_supervised("--", *command)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
-    while not (folder / "metrics.jsonl").is_file() or (folder / "metrics.jsonl").read_text().count('"train"') < 12:
+    while (
+        not (folder / "metrics.jsonl").is_file()
+        or (folder / "metrics.jsonl").read_text().count('"train"') < 12
+    ):
         assert process.poll() is None
         time.sleep(0.01)
     launcher = _children(process.pid)[0]
@@ -199,7 +243,9 @@ def test_two_processes_one_of_them_killed(tmp_path, victim):
     assert process.returncode == 0, output[-3000:]
     assert "restart 1 of 10" in output
     assert "going on from step" in output
-    results = [json.loads((tmp_path / name / "result.json").read_text()) for name in ("whole", "cut")]
+    results = [
+        json.loads((tmp_path / name / "result.json").read_text()) for name in ("whole", "cut")
+    ]
     assert results[0]["weights_sha256"] == results[1]["weights_sha256"]
 
 

@@ -9,9 +9,9 @@ from PIL import Image
 
 import data
 from configs import default
-from data.transforms import EvalTransform
-from engine import plan
-from engine.objective import Objective
+from data.augment.transforms import EvalTransform
+from engine.plan import resolve_config
+from engine.step.objective import Objective
 from tools.show_batch import describe, seen
 
 
@@ -27,11 +27,12 @@ def _config(painted, **fields):
 def test_without_augmentation_it_is_the_images(painted):
     config = _config(painted)
     pixels, targets, classes = seen(config, step=1)
-    config = plan.with_input(config)
+    config = resolve_config.with_input(config)
     source = data.build(config, "train").source
     transform = EvalTransform(16, config.data.eval_crop, config.data.interpolation)
     images = {
-        transform(image, None).transpose(2, 0, 1).tobytes(): label for image, label in zip(source.images, source.labels)
+        transform(image, None).transpose(2, 0, 1).tobytes(): label
+        for image, label in zip(source.images, source.labels)
     }
     assert [images[image.tobytes()] for image in pixels] == targets.argmax(axis=1).tolist()
     assert (targets.max(axis=1) == 1).all()
@@ -39,14 +40,23 @@ def test_without_augmentation_it_is_the_images(painted):
 
 
 def test_it_is_what_the_objective_gives_the_model(painted):
-    fields = {"erase_probability": 0.5, "mixup_alpha": 1.0, "auto_augment": "randaugment", "repeats": 2}
+    fields = {
+        "erase_probability": 0.5,
+        "mixup_alpha": 1.0,
+        "auto_augment": "randaugment",
+        "repeats": 2,
+    }
     fields = {f"data.{name}": value for name, value in fields.items()}
-    config = _config(painted, **fields, **{"loss.label_smoothing": 0.1, "train.accumulation_steps": 2})
+    config = _config(
+        painted, **fields, **{"loss.label_smoothing": 0.1, "train.accumulation_steps": 2}
+    )
     pixels, targets, classes = seen(config, step=1)
-    config = plan.with_classes(plan.with_input(config), 3)
+    config = resolve_config.with_classes(resolve_config.with_input(config), 3)
     dataset = data.build(config, "train")
     sampler = data.TrainSampler(dataset, 12, 2, 9, config.seed, repeats=2)
-    batch = [batch for _, batch in zip(range(3), data.load(dataset, sampler, 0))][2]  # the first of step 1
+    batch = [batch for _, batch in zip(range(3), data.load(dataset, sampler, 0))][
+        2
+    ]  # the first of step 1
     images, expected = Objective(config).prepare(batch, 1, 0)
     assert (targets == expected.numpy()).all()
     shown = (paddle.to_tensor(pixels).astype("float32") / 255 - 0.5) / 0.5
@@ -64,14 +74,20 @@ def test_targets_in_words():
 
 
 def test_the_command(painted, tmp_path):
-    words = [f"--config.data.root={painted}", "--config.data.name=folder", "--config.model.image_size=16"]
+    words = [
+        f"--config.data.root={painted}",
+        "--config.data.name=folder",
+        "--config.model.image_size=16",
+    ]
     words += [
         "--config.train.batch_size=12",
         "--config.data.cutmix_alpha=1.0",
         "--config.data.auto_augment=randaugment",
     ]
     out = tmp_path / "new" / "grid.png"
-    done = run_program("-m", "tools.show_batch", *words, "--output", out, "--images=6", "--step", "2")
+    done = run_program(
+        "-m", "tools.show_batch", *words, "--output", out, "--images=6", "--step", "2"
+    )
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert len(lines) == 7

@@ -13,7 +13,12 @@ from tools import sweep
 
 def test_combinations():
     rows = sweep.settings_of(["configs/a.py", "b.py"], ["x.y=1,2", "z=3"])
-    assert [row.name for row in rows] == ["a x.y=1 z=3", "a x.y=2 z=3", "b x.y=1 z=3", "b x.y=2 z=3"]
+    assert [row.name for row in rows] == [
+        "a x.y=1 z=3",
+        "a x.y=2 z=3",
+        "b x.y=1 z=3",
+        "b x.y=2 z=3",
+    ]
     assert [row.overrides for row in sweep.settings_of(["a.py"], ["x=(0.1,1),(0.2,1)"])] == [
         ("x=(0.1,1)",),
         ("x=(0.2,1)",),
@@ -24,9 +29,14 @@ def test_combinations():
 
 def test_rows(tmp_path):
     path = tmp_path / "c.py"
-    path.write_text("def get_rows():\n    return {'slow': {'optim.lr': 1e-4}, 'sgd': {'optim.name': 'sgd'}}\n")
+    path.write_text(
+        "def get_rows():\n    return {'slow': {'optim.lr': 1e-4}, 'sgd': {'optim.name': 'sgd'}}\n"
+    )
     assert [row.row for row in sweep.settings_of([str(path)], [], [])] == ["", "slow", "sgd"]
-    assert [row.name for row in sweep.settings_of([str(path)], ["seed=1"], ["sgd"])] == ["c seed=1", "c sgd seed=1"]
+    assert [row.name for row in sweep.settings_of([str(path)], ["seed=1"], ["sgd"])] == [
+        "c seed=1",
+        "c sgd seed=1",
+    ]
     with pytest.raises(UserError, match="--set decides all fields of the row slow"):
         sweep.settings_of([str(path)], ["optim.lr=1"], ["slow"])
     with pytest.raises(UserError, match="no row 'sgs'; did you mean 'sgd'"):
@@ -40,7 +50,9 @@ def test_the_rows_are_run(tmp_path):
         "def get_config():\n    config = digits_ce.get_config()\n    config.train.steps = 2\n    return config\n\n\n"
         "def get_rows():\n    return {'sgd': {'optim.name': 'sgd'}}\n"
     )
-    done = run_program("-m", "tools.sweep", "--config", path, "--rows", "--workdir", tmp_path / "runs")
+    done = run_program(
+        "-m", "tools.sweep", "--config", path, "--rows", "--workdir", tmp_path / "runs"
+    )
     assert done.returncode == 0, done.stderr
     names = {
         folder.name: json.loads((folder / "seed_0" / "config.json").read_text())["optim"]["name"]
@@ -58,19 +70,36 @@ def test_mean_and_sample_deviation():
     assert "| a | 2 | - | 92.00 +- 2.83 | 10.00 +- 0.00 | 2 raw | 2 |" in sweep.table([row])
     better = [{**one, "top1": one["top1"] + gain} for one, gain in zip(results, (0.01, 0.03))]
     better[0]["weights_of"] = "ema"
-    compared = sweep.table([row, sweep.summarise(sweep.Setting("a.py", (), "ema"), better, results)])
+    compared = sweep.table(
+        [row, sweep.summarise(sweep.Setting("a.py", (), "ema"), better, results)]
+    )
     assert "| a | 2 | - | 92.00 +- 2.83 | - | 10.00 +- 0.00 | 2 raw | 2 | 90.00 94.00 |" in compared
     beside = "| 94.00 +- 4.24 | +2.00 +- 1.41 | 10.00 +- 0.00 | 1 ema, 1 raw | 2 | 91.00 97.00 |"
     assert f"| a ema | 2 | - {beside}" in compared
 
 
 def test_a_small_sweep(tmp_path):
-    words = ["-m", "tools.sweep", "--config", "configs/digits_ce.py", "--set", "train.steps=2", "--seeds", "0", "1"]
-    done = run_program(*words, "--jobs", "2", "--workdir", tmp_path / "runs", "--json", tmp_path / "table.json")
+    words = [
+        "-m",
+        "tools.sweep",
+        "--config",
+        "configs/digits_ce.py",
+        "--set",
+        "train.steps=2",
+        "--seeds",
+        "0",
+        "1",
+    ]
+    done = run_program(
+        *words, "--jobs", "2", "--workdir", tmp_path / "runs", "--json", tmp_path / "table.json"
+    )
     assert done.returncode == 0, done.stderr
     assert "| digits_ce train.steps=2 | 2 |" in done.stdout
     assert (tmp_path / "table.json").is_file()
     done = run_program(*words[:5], "train.steps=2,-2", "--workdir", tmp_path / "runs")
     assert done.returncode == 2
     assert "| digits_ce train.steps=2 | 1 |" in done.stdout
-    assert "1 of 2 runs failed; the first: digits_ce train.steps=-2, seed 0: error: config.train.steps" in done.stderr
+    assert (
+        "1 of 2 runs failed; the first: digits_ce train.steps=-2, seed 0: error: config.train.steps"
+        in done.stderr
+    )

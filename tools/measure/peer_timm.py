@@ -1,4 +1,5 @@
-"""The same training or evaluation step with PyTorch and timm, for `tools.benchmark --peer timm` to compare with.
+"""The same training or evaluation step with PyTorch and timm, for `tools.benchmark --peer timm` to
+compare with.
 
 PyTorch and timm are no requirements of this project: install them where you want to compare.
 
@@ -19,7 +20,9 @@ from common.errors import UserError
 
 @contextlib.contextmanager
 def without_torchvision_operators() -> Iterator[None]:
-    """torchvision's wheels may be of another build than PyTorch's; timm imports it, but needs none of its operators."""
+    """torchvision's wheels may be of another build than PyTorch's; timm imports it, but needs none
+    of its operators.
+    """
     import torch
 
     register = torch.library.register_fake
@@ -37,14 +40,18 @@ def without_torchvision_operators() -> Iterator[None]:
 
 
 def _create(name: str, image_size: int, drop_rate: float):
-    """timm's model of one of our names, with dropout behind the position embedding, the projection and in the MLP."""
-    from models.published import timm_name
+    """timm's model of one of our names, with dropout behind the position embedding, the projection
+    and in the MLP.
+    """
+    from models.weights.published import timm_name
 
     try:
         with without_torchvision_operators():
             import timm
     except ImportError as error:
-        raise UserError(f"--peer timm needs PyTorch and timm ({error}): pip install torch timm") from None
+        raise UserError(
+            f"--peer timm needs PyTorch and timm ({error}): pip install torch timm"
+        ) from None
     rates = {"drop_rate": drop_rate, "proj_drop_rate": drop_rate}
     if not name.startswith("resnet"):
         rates["pos_drop_rate"] = drop_rate
@@ -56,22 +63,28 @@ def _create(name: str, image_size: int, drop_rate: float):
 
 
 def _loss(logits, labels, alpha: float):
-    """R-Drop's per-sample objective on two copies, as the paper's Algorithm 1 has it; cross-entropy on one."""
+    """R-Drop's per-sample objective on two copies, as the paper's Algorithm 1 has it; cross-entropy
+    on one.
+    """
     from torch.nn import functional as F
 
     if len(logits) == len(labels):
         return F.cross_entropy(logits, labels)
     first, second = logits.chunk(2)
     p, q = first.log_softmax(-1), second.log_softmax(-1)
-    kl = F.kl_div(p, q, reduction="batchmean", log_target=True) + F.kl_div(q, p, reduction="batchmean", log_target=True)
+    kl = F.kl_div(p, q, reduction="batchmean", log_target=True) + F.kl_div(
+        q, p, reduction="batchmean", log_target=True
+    )
     return (F.cross_entropy(first, labels) + F.cross_entropy(second, labels)) / 2 + alpha * kl / 2
 
 
-def training(name: str, image_size: int, batch: int, copies: int, drop_rate: float) -> Callable[[], float]:
+def training(
+    name: str, image_size: int, batch: int, copies: int, drop_rate: float
+) -> Callable[[], float]:
     """A function that takes one step of SGD with momentum and gives its seconds.
 
-    In several processes (the environment says so, as torchrun's does) each has `batch` images, and gradients are
-    averaged by DistributedDataParallel.
+    In several processes (the environment says so, as torchrun's does) each has `batch` images, and
+    gradients are averaged by DistributedDataParallel.
     """
     import torch
 

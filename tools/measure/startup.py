@@ -15,7 +15,8 @@ _LAST_LINE = "folder: "  # before the first step
 
 
 def seconds(rounds: int) -> dict[str, list[float]]:
-    """Of `python main.py` with one step: until the first step begins, and whole, the test images included.
+    """Of `python main.py` with one step: until the first step begins, and whole, the test images
+    included.
 
     A run that is not measured comes first: it compiles what is not compiled yet.
 
@@ -23,15 +24,27 @@ def seconds(rounds: int) -> dict[str, list[float]]:
         UserError: when a run fails.
     """
     found = [_run() for _ in range(rounds + 1)][1:]
-    return {"until the first step": [begun for begun, _ in found], "whole, one step": [whole for _, whole in found]}
+    return {
+        "until the first step": [begun for begun, _ in found],
+        "whole, one step": [whole for _, whole in found],
+    }
 
 
 def _run() -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as folder:
-        words = ["main.py", f"--workdir={folder}/run", "--config.train.steps=1", "--config.optim.warmup_steps=0"]
+        words = [
+            "main.py",
+            f"--workdir={folder}/run",
+            "--config.train.steps=1",
+            "--config.optim.warmup_steps=0",
+        ]
         begun, started = 0.0, time.perf_counter()
         with subprocess.Popen(
-            [sys.executable, "-u", *words], cwd=_ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            [sys.executable, "-u", *words],
+            cwd=_ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         ) as program:
             for line in program.stdout:
                 if line.startswith(_LAST_LINE):

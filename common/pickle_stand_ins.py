@@ -1,0 +1,175 @@
+"""What a pickle may name: harmless stand-ins for numpy's constructors and plain containers.
+
+`common/safe_load.py` hands them to pickles that strangers wrote. None of them runs code of the
+file, and none takes far more memory than the file has bytes.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from common.errors import UserError
+
+_MOST_SIDES = 64  # of an array
+_KINDS = re.compile(r"[<>|=]?([fc](?:2|4|8|16)|[iu][1248]|b1)")  # of values that arrays may hold
+
+
+class _Refusing:
+    """A base for what the unpickler hands out: a pickle can set no attributes of it."""
+
+    def __setstate__(self, state: Any):
+        raise UserError("the file sets attributes of an object, which is no array: it is refused")
+
+
+class Maker(_Refusing):
+    """A function that a pickle may call, and do nothing else with."""
+
+    def __init__(self, make: Callable):
+        self._make = make
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._make(*arguments)
+
+
+class _Dict(dict):
+    """An OrderedDict; what PyTorch sets on it beside its items is left out."""
+
+    def __setstate__(self, state: Any):
+        pass
+
+
+class _Dtype(_Refusing):
+    """A dtype of numbers, without numpy's own object: that one can be turned into one of
+    pointers.
+    """
+
+    def __init__(self, name: Any, *_: Any):
+        name = name.decode("latin1") if isinstance(name, bytes) else name
+        if not isinstance(name, str):
+            raise UserError("a dtype without a name is refused")
+        if name.startswith(("O", "|O")):
+            raise UserError("an array of Python objects is refused")
+        if not _KINDS.fullmatch(name):
+            raise UserError(f"an array of {name!r} values is refused")
+        self.name, self.order = name.lstrip("<>|="), name[0] if name[0] in "<>|=" else "="
+
+    def __setstate__(self, state: Any):
+        order = state[1].decode("latin1") if isinstance(state[1], bytes) else state[1]
+        if order not in ("<", ">", "|", "=") or any(part is not None for part in state[2:5]):
+            raise UserError("a dtype that is not one of numbers is refused")
+        self.order = order
+
+
+class ArrayStandIn(_Refusing):
+    """What a pickle says of an array. Only `build`, after the whole file is read, makes one of
+    it.
+    """
+
+    def __init__(self, dtype: Any = None, shape: Any = (), raw: Any = b"", fortran: bool = False):
+        self._content = (shape, dtype, fortran, raw)
+
+    def __setstate__(self, state: Any):
+        _, *self._content = state
+
+    @property
+    def raw(self) -> Any:
+        return self._content[3]
+
+    def build(self) -> np.ndarray:
+        """The array, which is read-only.
+
+        Raises:
+            UserError: when the bytes are not as many as the shape needs.
+        """
+        shape, dtype, fortran, raw = self._content
+        if not isinstance(dtype, _Dtype):
+            raise UserError("an array without a dtype is refused")
+        if not isinstance(raw, (bytes, bytearray)):
+            raise UserError("an array of Python objects is refused")
+        kind = np.dtype(dtype.order + dtype.name)
+        if not is_shape(shape) or math.prod(shape) * kind.itemsize != len(raw):
+            raise UserError(
+                f"an array has {len(raw)} bytes, which is not what its shape needs: it is refused"
+            )
+        values = np.frombuffer(raw, kind).reshape(shape, order="F" if fortran else "C")
+        return values.astype(kind.newbyteorder("="), copy=False)
+
+
+def _reconstruct(kind: Any, *_: Any) -> ArrayStandIn:
+    if kind is not _NDARRAY:
+        raise UserError("an array of another class is refused")
+    return ArrayStandIn()
+
+
+def _from_buffer(raw: Any, dtype: Any, shape: Any, order: Any) -> ArrayStandIn:
+    return ArrayStandIn(dtype, shape, raw, order == "F")
+
+
+def _refuse_call(*_: Any) -> None:
+    raise UserError("the file makes an array of no bytes: it is refused")
+
+
+def _encode(text: str, encoding: str = "latin1") -> bytes:
+    """What protocol 2 uses for bytes; the codec is fixed, so that no other one can be called."""
+    if encoding not in ("latin1", "latin-1"):
+        raise UserError("the file asks for another text codec than latin1: it is refused")
+    return text.encode("latin1")
+
+
+def _no_bytes() -> bytes:
+    """What protocol 2 uses for empty bytes; with an argument, `bytes` could ask for any amount of
+    memory.
+    """
+    return b""
+
+
+def _ordered(pairs: Any = ()) -> _Dict:
+    check_keys([key for key, _ in pairs])
+    return _Dict(pairs)
+
+
+def make_tuple(values: Any = ()) -> tuple:
+    """A tuple, which is short wherever a file calls for one."""
+    if len(values) > _MOST_SIDES:
+        raise UserError(f"the file makes a tuple of {len(values)} values: it is refused")
+    return tuple(values)
+
+
+def is_shape(sides: Any) -> bool:
+    """Whether it is the shape of an array that can be."""
+    right = isinstance(sides, (tuple, list)) and len(sides) <= _MOST_SIDES
+    return right and all(type(side) is int and 0 <= side < 1 << 63 for side in sides)
+
+
+def check_keys(keys: Sequence[Any]) -> None:
+    """See that keys are plain: the hash of nested tuples may take for ever, or all of the stack.
+
+    Raises:
+        UserError: when one is not.
+    """
+    for key in keys:
+        parts = key if type(key) is tuple else (key,)
+        if not all(type(part) in (str, bytes, int, float, bool, type(None)) for part in parts):
+            raise UserError("a key that is neither a number nor text is refused")
+
+
+_NDARRAY = Maker(_refuse_call)
+ADMITTED = {
+    ("builtins", "tuple"): Maker(make_tuple),
+    ("builtins", "bytes"): Maker(_no_bytes),
+    ("_codecs", "encode"): Maker(_encode),
+    ("collections", "OrderedDict"): Maker(_ordered),
+    ("numpy", "ndarray"): _NDARRAY,
+    ("numpy", "dtype"): Maker(_Dtype),
+}
+# numpy's private constructors, wherever a version keeps them
+NUMPY_INTERNALS = {
+    "_reconstruct": Maker(_reconstruct),
+    "scalar": Maker(lambda dtype, raw: ArrayStandIn(dtype, (), raw)),
+    "_frombuffer": Maker(_from_buffer),
+}

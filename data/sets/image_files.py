@@ -1,0 +1,112 @@
+"""Decoding image files to 8-bit RGB.
+
+Greyscale is repeated, palettes are looked up, CMYK is converted, 16-bit greyscale is scaled (a
+plain conversion would clip it to white), and what is transparent shows white. EXIF rotation is not
+applied, as in torchvision and timm.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from common.errors import UserError
+from common.files import read_bytes
+
+# The formats of data/sets/folder.py, whatever a file is called: Pillow reads many more, of which
+# EPS runs Ghostscript.
+_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+_MOST_PIXELS = (
+    89_478_485  # where Pillow begins to warn; the largest photographs of ImageNet have 61 million
+)
+_LONGEST = 100  # times the shorter side, which is what images are resized by
+_LARGEST_FILE = 512 << 20  # bytes
+_STRIP = 1 << 22  # pixels that are worked on at a time
+
+
+def to_rgb(image: Image.Image) -> np.ndarray:
+    """Convert an opened image of any mode to uint8 `(H, W, 3)`."""
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return np.asarray(image)
+    if image.mode.startswith(("I", "F")):
+        return _wide_to_rgb(np.asarray(image), image.mode)
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return np.asarray(image.convert("RGB"))
+
+
+def _wide_to_rgb(pixels: np.ndarray, mode: str) -> np.ndarray:
+    """Greyscale of more than 8 bits a pixel: 16 bits by their range, other integers and floats by
+    their values.
+    """
+    largest, change, factor = pixels.max(initial=0), np.multiply, 1.0
+    if mode.startswith("I;16") or largest > 255:
+        change, factor = np.divide, 257.0
+    elif mode == "F" and largest <= 1:
+        factor = 255.0
+    grey, rows = np.empty(pixels.shape, np.uint8), max(1, _STRIP // max(1, pixels.shape[1]))
+    for top in range(0, len(pixels), rows):  # in strips: float64 takes eight times the memory
+        strip = change(pixels[top : top + rows].astype(np.float64), factor)
+        grey[top : top + rows] = np.clip(np.rint(np.nan_to_num(strip)), 0, 255)
+    return np.repeat(grey[..., None], 3, axis=-1)
+
+
+def decode(content: bytes | Path, name: str) -> np.ndarray:
+    """Decode an image file, or its bytes.
+
+    Args:
+        content: a path or the file's bytes.
+        name: what to call it in an error.
+
+    Returns:
+        uint8 `(H, W, 3)`.
+
+    Raises:
+        UserError: when it can't be decoded to the end, or is larger than images of any data set
+            are.
+    """
+    try:
+        if isinstance(content, Path):
+            content = read_bytes(content, _LARGEST_FILE)
+        with Image.open(BytesIO(content), formats=_FORMATS) as image:
+            if math.prod(image.size) > _MOST_PIXELS or max(image.size) > _LONGEST * min(image.size):
+                raise ValueError(
+                    f"{image.width} x {image.height} pixels, expected up to {_MOST_PIXELS:,} in all, and one side at "
+                    f"most {_LONGEST} times the other"
+                )
+            return to_rgb(image)
+    except UnidentifiedImageError:
+        reason = "its content is of no known format" if content else "the file is empty"
+        raise _unreadable(name, reason) from None
+    except Image.DecompressionBombError:
+        raise _unreadable(name, f"it has far more than {_MOST_PIXELS:,} pixels") from None
+    except OSError as error:
+        raise _unreadable(name, error.strerror or str(error)) from None
+    except Exception as error:  # a damaged image raises almost anything
+        raise _unreadable(name, f"{error}".replace(f"{name}: ", "")) from None
+
+
+def _unreadable(name: str, reason: str) -> UserError:
+    return UserError(
+        f"{name}: not a readable image ({reason}); mend or remove it, or set data.on_corrupt=skip"
+    )
+
+
+class ImageFiles(Sequence):
+    """Image files, decoded when they are read."""
+
+    def __init__(self, paths: list[Path]):
+        self.paths = paths
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, position: int) -> np.ndarray:
+        return decode(self.paths[position], str(self.paths[position]))

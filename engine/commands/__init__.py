@@ -1,0 +1,1 @@
+"""Whole jobs: what `main.py`, `val.py` and the tools start."""

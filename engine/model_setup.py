@@ -1,0 +1,47 @@
+"""Builds the model of a config, and loads the pretrained weights that it names."""
+
+from __future__ import annotations
+
+import paddle
+from ml_collections import ConfigDict
+from paddle import nn
+
+import models
+from common.files import sha256
+from engine import distributed
+from engine.step import mixed_precision
+
+
+def build_model(config: ConfigDict) -> nn.Layer:
+    """Make the model of a resolved config with fresh weights, the same on every rank."""
+    paddle.seed(config.seed)
+    model = models.build(config.model, config.rdrop.drop_rates, config.rdrop.shared_blocks)
+    models.freeze(model, config.model.trainable, config.model.image_size)
+    if config.train.recompute:
+        model.recompute()
+    mixed_precision.apply(model, config.train)
+    return model
+
+
+def load_pretrained(model: nn.Layer, config: ConfigDict, classes: tuple[str, ...]) -> dict:
+    """Load the pretrained weights that a config names, if any.
+
+    Args:
+        model: of the config.
+        config: a resolved one.
+        classes: the data set's, whose part is cut out of the head where the config wants that;
+            where they are not known (a dry run), the head stays new.
+
+    Returns:
+        What became of the weights: `source`, `sha256` and the fields of `models.Report`; {} for
+        none.
+    """
+    source, choice = config.model.pretrained, config.model.pretrained_head
+    if not source:
+        return {}
+    rows = (
+        models.imagenet_rows(classes) if choice == "imagenet" else None if choice == "auto" else ()
+    )
+    report = models.load_weights(model, source, rows)
+    distributed.say(f"pretrained weights: {source}: {report.summary()}")
+    return {"source": source, "sha256": sha256(models.locate(source)), **report._asdict()}

@@ -1,0 +1,54 @@
+"""The arithmetic of a run: global batch, optimiser steps, time between validations."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from ml_collections import ConfigDict
+
+from common.errors import UserError
+from engine import distributed
+
+_MOST_RECORDS = {"train.log_every_steps": 100_000, "eval.every_steps": 20_000}
+
+
+class Plan(NamedTuple):
+    """The arithmetic of a run: counts of images and optimiser steps."""
+
+    train_images: int
+    global_batch: int
+    steps: int
+    eval_every: int
+
+    def epoch(self, step: int) -> float:
+        """Passes over the training images after a step."""
+        return step * self.global_batch / self.train_images
+
+
+def make(config: ConfigDict, train_images: int) -> Plan:
+    """Work out the steps of a run.
+
+    Raises:
+        UserError: when the global batch is larger than the data set, a milestone lies behind the
+            last step, or there would be more records than a run can go on with.
+    """
+    train = config.train
+    global_batch = train.batch_size * distributed.world_size() * train.accumulation_steps
+    if global_batch > train_images:
+        raise UserError(
+            f"the global batch is {global_batch}, larger than the {train_images} training images"
+        )
+    steps = train.steps or max(1, round(train.epochs * train_images / global_batch))
+    if max(config.optim.milestones, default=0) >= steps:
+        raise UserError(
+            f"optim.milestones is {config.optim.milestones}, but the run has {steps} steps"
+        )
+    eval_every = config.eval.every_steps or max(1, train_images // global_batch)
+    for (name, most), every in zip(_MOST_RECORDS.items(), (train.log_every_steps, eval_every)):
+        if steps // every > most:
+            least = math.ceil(steps / most)
+            raise UserError(
+                f"{name} is {every} in a run of {steps} steps: too many records; set it to {least} or more"
+            )
+    return Plan(train_images, global_batch, steps, eval_every)

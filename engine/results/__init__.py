@@ -1,0 +1,1 @@
+"""What comes out of a run: evaluation, training metrics, logs, curves, tables."""

@@ -1,0 +1,1 @@
+"""One optimiser step: its images, its noise, its objective, its optimiser."""

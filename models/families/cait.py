@@ -1,0 +1,73 @@
+"""CaiT: PPIM's class, which runs several passes of the same images as one batch.
+
+Paper: Touvron et al., "Going deeper with Image Transformers", arXiv:2103.17239. PPIM's
+class-attention blocks, the last two, have no dropout; its drop path is the same in every block, as
+in the paper.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import paddle
+from paddle import Tensor, nn
+from ppim.models import cait
+
+from models.families.grid_resizing import resize_positions
+from models.families.vit import PatchEmbed, patch_grid
+from models.layers import basic_layers
+from models.layers.dropout import Dropout, DropRates, adopt
+from models.layers.operators import mlp_branch, stand_in, standard
+from models.multipass import MultiPass
+
+standard(cait.Attention_talking_head)
+
+
+class _Block(cait.LayerScale_Block):
+    """PPIM's, in which compiled branches may stand in for the layers."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if fast := stand_in(x, self.norm1, self.attn, self.norm2, self.mlp, self.drop_path):
+            x = fast.talking_branch(x, self.norm1, self.attn, self.drop_path, self.gamma_1)
+            return mlp_branch(x, self.norm2, self.mlp, self.drop_path, self.gamma_2)
+        return super().forward(x)
+
+
+class _Patches(PatchEmbed):
+    """Ours in the place of PPIM's, which takes square images only."""
+
+    def __init__(self, img_size, patch_size: int, in_chans: int, embed_dim: int):
+        super().__init__(patch_size, embed_dim)
+        self.grid = patch_grid(img_size, patch_size)
+        self.num_patches = math.prod(self.grid)
+
+
+class CaiT(MultiPass, cait.CaiT):
+    """PPIM's CaiT with its names of parameters; the other arguments are PPIM's."""
+
+    def __init__(self, rates: DropRates, **fields):
+        super().__init__(drop_path_rate=rates.path, Patch_layer=_Patches, **fields)
+        self.pos_drop = Dropout(rates.embedding)
+        adopt(self.blocks, rates)
+        basic_layers.adopt(self, {cait.LayerScale_Block: _Block})
+
+    def refit(self, name: str, array: np.ndarray) -> np.ndarray:
+        return (
+            resize_positions(array, self.patch_embed.grid, special=0)
+            if name == "pos_embed"
+            else array
+        )
+
+    def embed(self, images: Tensor) -> Tensor:
+        return self.patch_embed(images) + self.pos_embed
+
+    def stages(self) -> list[tuple[nn.Layer, ...]]:
+        return [(self.pos_drop,), *((block,) for block in self.blocks)]
+
+    def classify(self, tokens: Tensor) -> Tensor:
+        """Logits `(B, C)`; the class token meets the patches only here."""
+        class_token = self.cls_token.expand([tokens.shape[0], -1, -1])  # (B, 1, D)
+        for block in self.blocks_token_only:
+            class_token = block(tokens, class_token)
+        return self.head(self.norm(paddle.concat([class_token, tokens], axis=1))[:, 0])

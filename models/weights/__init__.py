@@ -1,0 +1,3 @@
+"""Pretrained weights: where they come from, their formats and names, and fitting them to a
+model.
+"""

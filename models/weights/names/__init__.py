@@ -1,0 +1,1 @@
+"""How other libraries name and lay out their arrays, and the way to ours."""

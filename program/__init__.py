@@ -1,0 +1,1 @@
+"""What runs before Paddle is loaded: the command line, the config, the folder of a run, signals."""

@@ -1,0 +1,97 @@
+"""The fields of a config: their types, a copy with other values, a config from JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ml_collections import ConfigDict
+
+from common.errors import UserError
+from common.files import is_number
+from configs import default
+
+_LARGEST = 2**1023  # no larger integer fits into a float
+MOST_VALUES = 1000  # of a tuple
+
+KINDS = {bool: "true or false", int: "an integer", float: "a number", tuple: "a tuple of numbers"}
+
+
+def fits(value, default_value) -> bool:
+    """Whether a value is of the type of a field's default: integers are numbers, booleans are
+    not.
+    """
+    if isinstance(default_value, str):
+        return isinstance(value, str)
+    if isinstance(default_value, tuple):
+        return isinstance(value, tuple) and all(fits(item, 0.0) for item in value)
+    if isinstance(default_value, bool) or isinstance(value, bool):
+        return isinstance(value, bool) and isinstance(default_value, bool)
+    if isinstance(default_value, float):
+        return isinstance(value, float) or (isinstance(value, int) and abs(value) < _LARGEST)
+    return isinstance(value, int)
+
+
+def changed(config: ConfigDict, values: dict[str, object]) -> ConfigDict:
+    """A copy of a config with other values for some fields, which are given by their dotted
+    names.
+    """
+    copy = ConfigDict(config.to_dict())
+    copy.update_from_flattened_dict(values)
+    return copy.lock()
+
+
+def flattened(config: ConfigDict, prefix: str = "") -> dict[str, object]:
+    """All fields of a config by their dotted names."""
+    flat = {}
+    for name, value in config.items():
+        nested = isinstance(value, ConfigDict)
+        flat.update(flattened(value, f"{prefix}{name}.") if nested else {prefix + name: value})
+    return flat
+
+
+def from_dict(stored: object, origin: str) -> ConfigDict:
+    """A config from what JSON made of it; nothing in it is executed. Fields that it lacks keep
+    their defaults.
+
+    Raises:
+        UserError: when it is not a config of this version; `origin` names its file.
+    """
+    if not isinstance(stored, dict):
+        raise UserError(f"{origin}: its config is not readable (not an object)")
+    config = default.get_config()
+    known = flattened(config)
+    groups = {name.partition(".")[0] for name in known if "." in name}
+    for name, value in _flat(stored, groups, origin):
+        if name in groups:
+            raise UserError(f"{origin}: in its config {name} is no group of fields")
+        if name not in known:
+            raise UserError(
+                f"{origin}: its config has the field {name}, which this version does not know"
+            )
+        value = tuple(value[:MOST_VALUES]) if isinstance(value, (list, tuple)) else value
+        if not fits(value, known[name]) or not _is_finite(value):
+            raise UserError(
+                f"{origin}: its config has {name} = {value!r}, expected such as {known[name]!r}"
+            )
+        config.update_from_flattened_dict({name: value})
+    return config
+
+
+def _flat(stored: dict, groups: set[str], origin: str) -> Iterator[tuple[str, object]]:
+    """Fields by their dotted names; only what is a group of fields is entered, however deep the
+    rest goes.
+    """
+    for name, value in stored.items():
+        if name in groups and isinstance(value, dict):
+            yield from ((f"{name}.{field}", one) for field, one in value.items())
+        elif "." in name:
+            raise UserError(f"{origin}: its config is not readable (a field is called {name})")
+        else:
+            yield name, value
+
+
+def _is_finite(value: object) -> bool:
+    """Whether numbers are such that arithmetic can go on with them: JSON allows any."""
+    if isinstance(value, tuple):
+        return all(map(_is_finite, value))
+    return type(value) not in (int, float) or is_number(value)

@@ -1,0 +1,67 @@
+"""The command line of a tool, and checks of the paths that it will write to."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from common.errors import UserError
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """Of a tool: its help is the text of its file, and a mistake is a `UserError`.
+
+    Args:
+        module: the tool's `__spec__` name, such as `tools.predict`.
+        text: its docstring.
+    """
+
+    def __init__(self, module: str, text: str | None):
+        super().__init__(
+            prog=module, description=text, formatter_class=argparse.RawTextHelpFormatter
+        )
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message} (python -m {self.prog} --help)")
+
+
+def check_output(flag: str, path: str | Path | None, inputs: Sequence[str | Path] = ()) -> None:
+    """See before the work that its result can be written, and over none of its inputs.
+
+    Args:
+        flag: that gives the path, for the message.
+        path: of a file to be written; empty or None: none.
+        inputs: files that are read, or names of other things.
+
+    Raises:
+        UserError: when it can't.
+    """
+    if not path:
+        return
+    target = Path(path)
+    if target.is_dir():
+        raise UserError(f"{flag}: {target} is a folder; give the name of a file")
+    if target.exists() and not target.is_file():
+        raise UserError(
+            f"{flag}: {target} is a device or a pipe, which a file would replace; give the name of a file"
+        )
+    if target.exists() and any(Path(one).exists() and target.samefile(one) for one in inputs):
+        raise UserError(f"{flag}: {target} is an input, which would be lost; give another file")
+    check_folder(flag, target.absolute().parent)
+
+
+def check_folder(flag: str, path: Path) -> None:
+    """See before the work that files can be written in a folder, which need not be there.
+
+    Raises:
+        UserError: when they can't.
+    """
+    above = next(
+        folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists()
+    )
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        reason = "not writable" if above.is_dir() else "a file"
+        raise UserError(f"{flag}: {path} can't be written: {above} is {reason}")

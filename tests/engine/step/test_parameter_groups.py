@@ -1,0 +1,139 @@
+"""Who decays and how fast each layer learns: by hand, and as in timm."""
+
+from __future__ import annotations
+
+import paddle
+import pytest
+from conftest import import_timm
+
+import models
+from common.errors import UserError
+from configs import default
+from engine.step.optimizer import Optimizer
+from engine.step.parameter_groups import parameter_groups
+
+
+def _described(model, **fields) -> dict[str, tuple[float, float]]:
+    """Decay and scale of the rate of each trained parameter."""
+    config = default.get_config().optim
+    config.update(weight_decay=0.5, **fields)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    groups = parameter_groups(model, config)
+    return {
+        names[id(p)]: (group.weight_decay, group.lr_scale)
+        for group in groups
+        for p in group.parameters
+    }
+
+
+def test_matrices_decay_and_what_stands_for_a_position_does_not():
+    found = _described(models.create("vit_n_2_distilled"))
+    assert (
+        found["blocks.0.mlp.fc1.weight"]
+        == found["patch_embed.proj.weight"]
+        == found["head.weight"]
+        == (0.5, 1.0)
+    )
+    for name in ("pos_embed", "cls_token", "dist_token", "norm.weight", "blocks.1.attn.qkv.bias"):
+        assert found[name] == (0.0, 1.0), name
+
+
+@pytest.mark.parametrize(
+    ("name", "ending"), [("swin_ti", "bias_table"), ("levit_128s", "attention_biases")]
+)
+def test_tables_of_biases_do_not_decay(name, ending):
+    found = _described(models.create(name))
+    tables = {decay for key, (decay, _) in found.items() if key.endswith(ending)}
+    assert tables == {0.0}
+    assert {decay for decay, _ in found.values()} == {0.0, 0.5}
+
+
+def test_all_decay():
+    assert {decay for decay, _ in _described(models.create("vit_n_2"), decay="all").values()} == {
+        0.5
+    }
+
+
+def test_rates_fall_towards_the_input():
+    found = _described(models.create("vit_n_2"), layer_decay=0.5)  # four blocks
+    scales = {name: scale for name, (_, scale) in found.items()}
+    assert scales["head.weight"] == scales["head.bias"] == 1.0
+    assert [scales[f"blocks.{block}.norm1.weight"] for block in range(4)] == [
+        1 / 16,
+        1 / 8,
+        1 / 4,
+        1 / 2,
+    ]
+    assert scales["pos_embed"] == scales["cls_token"] == scales["patch_embed.proj.bias"] == 1 / 32
+    assert scales["norm.weight"] == 1 / 2
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "field"), [("sgd", {}), ("adamw", {"weight_decay": 0.5}), ("momentum", {})]
+)
+def test_a_step_has_the_rate_of_its_layer(optimizer, field):
+    """Gradient 1 everywhere: weights move by the rate (SGD), and their decoupled decay follows
+    it.
+    """
+    paddle.seed(0)
+    model = models.create("vit_n_2", num_classes=3)
+    config = default.get_config().optim
+    config.update(name=optimizer, lr=0.01, schedule="constant", layer_decay=0.5, **field)
+    before = {name: value.numpy() for name, value in model.state_dict().items()}
+    steps = Optimizer(model, config, 10)
+    steps.accumulate(paddle.add_n([parameter.sum() for parameter in model.parameters()]))
+    steps.step()
+    for name, scale in (
+        ("head.weight", 1),
+        ("blocks.3.mlp.fc1.weight", 1 / 2),
+        ("patch_embed.proj.weight", 1 / 32),
+    ):
+        moved = before[name] - model.state_dict()[name].numpy()
+        expected = 0.01 * scale * (1 + field.get("weight_decay", 0) * before[name])
+        assert abs(moved - expected).max() < 1e-7, name
+
+
+def test_a_network_without_blocks_has_no_layers():
+    with pytest.raises(UserError, match="layer_decay needs a model that is made of blocks"):
+        _described(models.create("resnet_18"), layer_decay=0.5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ("vit_ti_16", "vit_tiny_patch16_224"),
+        ("deit_ti_distilled", "deit_tiny_distilled_patch16_224"),
+        ("swin_ti", "swin_tiny_patch4_window7_224"),
+        ("cait_xxs_24", "cait_xxs24_224"),
+        ("levit_128s", "levit_128s"),
+    ],
+)
+def test_decay_and_scales_are_timms(ours, theirs):
+    """Of CaiT timm counts the first of two class-attention blocks as a block before the last; here
+    both are last.
+    """
+    timm = import_timm()
+    from timm.optim import _param_groups
+
+    model, reference = models.create(ours), timm.create_model(theirs)
+    layered = ours != "levit_128s"
+    groups = _param_groups.param_groups_layer_decay(
+        reference, 0.5, reference.no_weight_decay(), layer_decay=0.7 if layered else 1.0
+    )
+    names = {id(parameter): name for name, parameter in reference.named_parameters()}
+    expected = {
+        names[id(p)]: (group["weight_decay"], group["lr_scale"])
+        for group in groups
+        for p in group["params"]
+    }
+    found = _described(model, layer_decay=0.7 if layered else 1.0)
+    found = {model.timm_name(name.replace("net.", "", 1)): value for name, value in found.items()}
+    if not layered:  # whose names are others here
+        assert sorted(found.values()) == sorted(expected.values())
+        return
+    assert found.keys() == expected.keys()
+    for name, (decay, scale) in expected.items():
+        if name.startswith("blocks_token_only.0"):
+            scale /= 0.7
+        assert found[name] == pytest.approx((decay, scale)), name

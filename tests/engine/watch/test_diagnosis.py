@@ -1,0 +1,429 @@
+"""Each finding on a series made for it, and silence on what is sound."""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from configs import default
+from engine.plan.run_plan import Plan
+from engine.watch.diagnosis import Diagnosis
+
+_LN10 = math.log(10)
+
+
+def _config(**fields):
+    """Ten classes, warm-up, clipping, dropout: nothing to remark; `fields` with dots written as two
+    underscores.
+    """
+    config = default.get_config()
+    config.model.update(num_classes=10, drop_rate=0.1)
+    config.optim.update(warmup_steps=100, clip_norm=1.0)
+    config.train.update(batch_size=64, log_every_steps=20)
+    config.update_from_flattened_dict(
+        {name.replace("__", "."): value for name, value in fields.items()}
+    )
+    return config
+
+
+def _diagnosis(steps=1000, **fields):
+    config = _config(**fields)
+    batch = config.train.batch_size * config.train.accumulation_steps
+    return Diagnosis(
+        config, Plan(train_images=1000, global_batch=batch, steps=steps, eval_every=20)
+    )
+
+
+def _train(diagnosis, ces, kls=None, accuracy=0.5, grad_norm=1.0, first=0):
+    """Feed records and give `(kind, number of the record)` of what is found."""
+    found, every = [], diagnosis.config.train.log_every_steps
+    for place, ce in enumerate(ces):
+        values = {"loss": ce, "ce": ce, "accuracy": accuracy, "grad_norm": grad_norm}
+        if diagnosis.config.rdrop.copies > 1:
+            values["kl"] = 0.05 if kls is None else kls[place]
+        step = (first + place + 1) * every
+        for finding in diagnosis.training(step, values):
+            assert finding.text.startswith("warning: ")
+            assert "\n" not in finding.text
+            found.append((finding.kind, place, finding.text))
+    return found
+
+
+def _kinds(found):
+    return [kind for kind, *_ in found]
+
+
+def _validate(diagnosis, top1s, seen=1000):
+    found = []
+    for place, top1 in enumerate(top1s):
+        found += [
+            (one.kind, place, one.text)
+            for one in diagnosis.validation(20 * (place + 1), SimpleNamespace(top1=top1, seen=seen))
+        ]
+    return found
+
+
+def _healthy(records=50, noise=0.03, floor=0.02):
+    """A loss that falls from that of chance to a floor, around which it spreads by its own size."""
+    rng = np.random.default_rng(0)
+    return [
+        (_LN10 * math.exp(-place / 6) + floor) * (1 + noise * rng.normal())
+        for place in range(records)
+    ]
+
+
+# ---- at the start
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        (
+            {"train__reference_batch_size": 512},
+            "optim.lr=0.001 was chosen for a global batch of 512, this is 64",
+        ),
+        ({"train__reference_batch_size": 512}, "--config.optim.lr=0.000125,"),
+        ({"model__pretrained": "x", "optim__lr": 2e-4}, "--config.optim.lr=3.5e-05 or lower"),
+        (
+            {"model__pretrained": "x", "optim__name": "momentum", "optim__lr": 0.04},
+            "--config.optim.lr=0.0075 or lower",
+        ),
+        (
+            {"model__pretrained": "x", "optim__name": "sgd", "optim__lr": 0.4},
+            "fine-tuning with sgd and 64 images",
+        ),
+        (
+            {
+                "model__pretrained": "x",
+                "optim__name": "momentum",
+                "optim__lr": 0.01,
+                "optim__clip_norm": 0.0,
+            },
+            "--config.optim.clip_norm=1.0",
+        ),
+        (
+            {
+                "model__pretrained": "x",
+                "optim__lr": 1e-4,
+                "optim__scale_lr": True,
+                "train__reference_batch_size": 16,
+            },
+            "the learning rate of 0.0004 is 11 times",
+        ),
+        (
+            {
+                "model__pretrained": "x",
+                "optim__lr": 1e-4,
+                "optim__scale_lr": True,
+                "train__reference_batch_size": 16,
+            },
+            "use --config.optim.lr=8.8e-06 or lower",  # which times 64 / 16 is 3.5e-5
+        ),
+        ({"optim__warmup_steps": 0}, "--config.optim.warmup_steps=100"),
+        ({"optim__warmup_steps": 0, "optim__beta2": 0.9}, "--config.optim.warmup_steps=20"),
+        (
+            {"optim__warmup_steps": 1000},
+            "optim.warmup_steps=1000 is no shorter than the run of 1000 steps",
+        ),
+        ({"model__drop_rate": 0.009}, "the highest drop rate is 0.009"),
+        (
+            {"model__drop_rate": 0.5, "rdrop__drop_rates": (0.0, 0.001)},
+            "the highest drop rate is 0.001",
+        ),
+        (
+            {"optim__name": "momentum", "optim__lr": 0.05, "optim__weight_decay": 0.05},
+            "takes 2.5 % of the weights away in each step",
+        ),
+        ({"optim__lr": 0.1, "optim__weight_decay": 0.1}, "use --config.optim.weight_decay=0.005"),
+        ({"rdrop__alpha": 51.0}, "--config.rdrop.alpha=5 (5 a sample)"),
+        (
+            {"rdrop__alpha": 1.0, "rdrop__preset": "official_code"},
+            "--config.rdrop.alpha=0.078 (5 a sample)",
+        ),
+    ],
+)
+def test_start(fields, text):
+    found = _diagnosis(**fields).start()
+    assert len(found) == 1
+    assert found[0].startswith("warning: ")
+    assert text in found[0]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"train__reference_batch_size": 64},
+        {"model__pretrained": "x", "optim__lr": 1.7e-4},  # below five times 1e-4 x (64 / 512)^0.5
+        {"model__pretrained": "x", "optim__lr": 5e-4, "train__accumulation_steps": 8},
+        {
+            "model__pretrained": "x",
+            "optim__lr": 5e-5,
+            "train__batch_size": 32,
+            "optim__warmup_steps": 0,
+        },
+        {"model__pretrained": "x", "optim__name": "momentum", "optim__lr": 0.037},
+        {
+            "model__pretrained": "x",
+            "optim__name": "momentum",
+            "optim__lr": 0.007,
+            "optim__clip_norm": 0.0,
+        },
+        {"optim__lr": 0.05},  # new weights: no usual range
+        {"model__pretrained": "x", "model__trainable": "head", "optim__lr": 1e-2},
+        {"model__pretrained": "x", "optim__layer_decay": 0.75, "optim__lr": 2e-3},
+        {"train__reference_batch_size": 512, "optim__scale_lr": True},
+        {
+            "model__pretrained": "x",
+            "optim__lr": 1e-3,
+            "optim__scale_lr": True,
+            "train__reference_batch_size": 512,
+        },
+        {
+            "optim__name": "momentum",
+            "optim__warmup_steps": 0,
+            "optim__lr": 0.1,
+            "optim__clip_norm": 0.0,
+        },
+        {"optim__warmup_steps": 999},
+        {"model__drop_rate": 0.01},
+        {"model__drop_rate": 0.0, "model__drop_path_rate": 0.1},
+        {"model__drop_rate": 0.001, "model__mlp_drop_rate": 0.1},
+        {"model__drop_rate": 0.001, "rdrop__copies": 1},
+        {"model__drop_rate": 0.0, "rdrop__alpha": 0.0},  # without noise on purpose
+        {"rdrop__alpha": 50.0},
+        {"optim__name": "momentum", "optim__lr": 0.1, "optim__weight_decay": 5e-4},
+        {
+            "optim__name": "momentum",
+            "optim__lr": 0.0099,
+            "optim__weight_decay": 0.05,
+        },  # below 0.5 %
+        {"optim__name": "lars", "optim__lr": 5.0, "optim__weight_decay": 0.05},
+        {"optim__lr": 1e-3, "optim__weight_decay": 0.3},
+        {"rdrop__alpha": 0.7, "rdrop__preset": "official_code"},
+        {"rdrop__alpha": 99.0, "rdrop__copies": 1},
+    ],
+)
+def test_start_is_silent(fields):
+    assert _diagnosis(**fields).start() == []
+
+
+# ---- what is sound
+
+
+@pytest.mark.parametrize("noise", [0.03, 0.08])
+@pytest.mark.parametrize("floor", [0.02, 0.8, 1.5])
+def test_a_run_that_learns(noise, floor):
+    assert _train(_diagnosis(), _healthy(300, noise, floor)) == []
+
+
+def test_a_converged_run_may_spread():
+    """A loss near 0 doubles and halves; a late spike is over at the next records."""
+    rng = np.random.default_rng(1)
+    ces = [*_healthy(30), *(0.02 * np.exp(rng.normal(size=60)))]
+    ces[60:62] = [0.5, 0.3]
+    assert _train(_diagnosis(), ces, accuracy=0.99) == []
+
+
+def test_small_records_and_mixed_images_spread():
+    """Single batches of 12 images, and shares of mixup that are alike for a whole batch."""
+    rng = np.random.default_rng(2)
+    small = {"train__batch_size": 12, "train__log_every_steps": 1}
+    assert _train(_diagnosis(**small), 1.5 * rng.gamma(12, 1 / 12, 400), accuracy=0.4) == []
+    mixed = {"train__batch_size": 64, "train__log_every_steps": 1, "data__mixup_alpha": 1.0}
+    assert _train(_diagnosis(**mixed), 1.5 * np.exp(0.4 * rng.normal(size=400)), accuracy=0.4) == []
+    assert _kinds(
+        _train(
+            _diagnosis(**{**mixed, "data__mixup_alpha": 0.0}), 1.5 * np.exp(rng.normal(size=400))
+        )
+    )
+
+
+def test_a_slow_start():
+    """At chance until behind the warm-up, with logits of exactly 0 from a new head: too early to
+    say anything.
+    """
+    ces = [_LN10] * 8 + _healthy(20)
+    assert _train(_diagnosis(), ces, [0.0] * 8 + [0.05] * 20, accuracy=0.1)[:1] == []
+
+
+# ---- in the run
+
+
+def test_rising():
+    found = _train(_diagnosis(), [*_healthy(20), *np.linspace(0.2, 2.0, 15)])
+    assert _kinds(found)[0] == "rising"
+    _, place, text = found[0]
+    assert 22 <= place <= 27
+    assert "--config.optim.lr=0.0001 (" in text
+    assert "clip_norm" not in text
+    found = _train(_diagnosis(optim__clip_norm=0.0), [2.4, 3.0, 3.6, 4.0, 4.2, 4.4])
+    assert [one[:2] for one in found] == [("rising", 4)]
+    assert "is 3.6, above the 2.3 of guessing" in found[0][2]
+    assert "--config.optim.clip_norm=1.0" in found[0][2]
+
+
+def test_a_rise_that_is_over_or_small_is_none():
+    assert _train(_diagnosis(), [5.0, 4.0, 3.8, 3.6, 3.55, 3.5, 3.45, 3.3]) == []
+    assert _train(_diagnosis(), [*_healthy(30), *([0.04] * 20)]) == []  # twice as high, and nothing
+    assert _train(_diagnosis(), [*([1.0] * 10), *([1.4] * 10)]) == []
+    assert _kinds(_train(_diagnosis(), [*([1.0] * 10), *([1.6] * 10)])) == ["rising"]
+
+
+def test_bouncing():
+    swings = [2.0, 1.6, 2.1, 1.5, 2.2, 1.6, 2.0, 1.7, 2.1, 1.6] * 2
+    found = _train(_diagnosis(), swings)
+    assert [one[:2] for one in found] == [("bouncing", 14)]  # ten records behind the warm-up
+    assert "swings by 22 %" in found[0][2]
+    assert "too high for 64 images a step; use --config.optim.lr=0.0001 (" in found[0][2]
+    calm = [1.8 + 0.3 * (value - 1.8) for value in swings]
+    falling = [value * 0.95**place for place, value in enumerate(swings)]
+    low = [0.5 * value for value in swings]
+    for ces in (calm, falling, low):
+        assert _train(_diagnosis(), ces) == []
+
+
+def test_at_chance():
+    ces = [_LN10 * 1.05] * 20
+    found = _train(_diagnosis(), ces, accuracy=0.101)
+    assert [one[:2] for one in found] == [
+        ("chance", 14)
+    ]  # five records 100 steps behind the warm-up
+    assert "training accuracy is 10.10 % after 300 steps, by chance it is 10.00 %" in found[0][2]
+    assert (
+        _train(_diagnosis(), ces, accuracy=0.115) == []
+    )  # beyond three standard deviations for 6,400 images
+    assert (
+        _train(_diagnosis(), [2.1] * 20, accuracy=0.1) == []
+    )  # one class more frequent: it learns
+    assert (
+        _train(_diagnosis(model__num_classes=1000), [7.2] * 20, accuracy=0.001) == []
+    )  # 12,800 images are too few
+    assert _kinds(_train(_diagnosis(model__num_classes=500), [6.5] * 20, accuracy=0.002)) == [
+        "chance"
+    ]
+
+
+def test_collapse():
+    found = _train(_diagnosis(rdrop__alpha=20.0), [_LN10] * 20, [1e-6] * 20, accuracy=0.1)
+    assert [one[:2] for one in found] == [("collapse", 14)]  # and not chance beside it
+    assert "KL outweighs the labels; use --config.rdrop.alpha=2 " in found[0][2]
+    found = _train(_diagnosis(), [_LN10] * 20, [1e-6] * 20, accuracy=0.1)
+    assert "the rate is too high; use --config.optim.lr=0.0001 (" in found[0][2]
+    assert _kinds(_train(_diagnosis(), [_LN10] * 20, [0.01] * 20, accuracy=0.1)) == ["chance"]
+    assert _kinds(_train(_diagnosis(rdrop__copies=1), [_LN10] * 20, accuracy=0.1)) == ["chance"]
+
+
+def test_collapse_of_the_sigmoid_form():
+    """Its floor without knowledge is the entropy of each class's share, not ln(classes)."""
+    entropy = -0.1 * math.log(0.1) - 0.9 * math.log(0.9)
+    fields = {"loss__form": "sigmoid"}
+    found = _train(
+        _diagnosis(**fields), [0.69, 0.6, 0.5, *([entropy] * 20)], [1e-6] * 23, accuracy=0.1
+    )
+    assert _kinds(found) == ["collapse"]
+    assert _train(_diagnosis(**fields), [0.69] * 8) == []  # ln(2), where it starts
+    assert _kinds(_train(_diagnosis(**fields), [0.69, 0.8, 1.1, 1.2, 1.3, 1.4, 1.5])) == ["rising"]
+
+
+def test_no_kl():
+    ces = _healthy(20)
+    found = _train(_diagnosis(), ces, [1e-9] * 20)
+    assert [one[:2] for one in found] == [
+        ("no_kl", 3)
+    ]  # the first record is as at the start of a new head
+    assert "--config.model.drop_rate=0.1" in found[0][2]
+    assert _train(_diagnosis(), ces, [1e-9, 1e-9, 1e-3] * 7) == []
+    assert _train(_diagnosis(), ces, [1e-6] * 20) == []
+    assert _train(_diagnosis(), [_LN10] * 8, [0.0] * 8, accuracy=0.1) == []
+    assert _kinds(_train(_diagnosis(), [1e4] * 8, [0.0] * 8, accuracy=0.1)) == [
+        "rising"
+    ]  # and KL is not to blame
+
+
+def test_records_without_a_step_of_rdrop():
+    diagnosis = _diagnosis(rdrop__every_steps=40)
+    for step in range(20, 400, 20):
+        assert diagnosis.training(step, {"ce": 1.0, "accuracy": 0.5, "grad_norm": 1.0}) == []
+
+
+def test_clipping_all_the_time():
+    ces = _healthy(20)
+    found = _train(_diagnosis(), ces, grad_norm=21.0)
+    assert [one[:2] for one in found] == [("clipped", 9)]
+    assert "21 times optim.clip_norm=1 " in found[0][2]
+    assert _train(_diagnosis(), ces, grad_norm=20.0) == []
+    assert _train(_diagnosis(optim__clip_norm=0.0), ces, grad_norm=99.0) == []
+
+
+def test_overfitting():
+    diagnosis = _diagnosis()
+    _train(diagnosis, [0.1], accuracy=0.95)
+    found = _validate(diagnosis, [0.5, 0.69, 0.68, 0.69, 0.67])
+    assert [one[:2] for one in found] == [("overfitting", 4)]
+    assert "no better than the 69.0 % of step 40" in found[0][2]
+    assert "--config.rdrop.alpha=2," in found[0][2]
+    for top1s, seen in (
+        ([0.5, 0.69, 0.68, 0.69, 0.70], 1000),  # better
+        ([0.5, 0.71, 0.71, 0.71, 0.70], 1000),  # not far apart
+        ([0.5, 0.69, 0.68, 0.69, 0.67], 20),  # few images
+    ):
+        diagnosis = _diagnosis()
+        _train(diagnosis, [0.1], accuracy=0.95)
+        assert _validate(diagnosis, top1s, seen) == []
+
+
+def test_validation_above_training_is_no_problem():
+    """Augmentation makes training harder than validation."""
+    diagnosis = _diagnosis()
+    _train(diagnosis, [1.5], accuracy=0.4)
+    assert _validate(diagnosis, [0.8] * 6) == []
+
+
+def test_labels_in_another_order():
+    diagnosis = _diagnosis()
+    _train(diagnosis, [0.3], accuracy=0.9)
+    found = _validate(diagnosis, [0.11, 0.09, 0.1, 0.1, 0.1, 0.1])
+    assert [one[:2] for one in found] == [
+        ("labels", 1)
+    ]  # at the second time; and no overfitting beside it
+    assert (
+        "training accuracy is 90.0 %, but validation is at chance (9.0 %, by chance 10.0 %)"
+        in found[0][2]
+    )
+    for accuracy, top1s, seen in (
+        (0.9, [0.1, 0.3], 1000),
+        (0.2, [0.1, 0.1], 1000),
+        (0.9, [0.6, 0.6], 7),
+        (
+            0.5,
+            [0.3, 0.3],
+            15,
+        ),  # chance may give 33 % of 15 images, and training has no more than twice this
+    ):
+        diagnosis = _diagnosis()
+        _train(diagnosis, [0.3], accuracy=accuracy)
+        assert _validate(diagnosis, top1s, seen) == []
+
+
+def test_labels_of_the_test_images():
+    diagnosis = _diagnosis()
+    assert (
+        diagnosis.test(SimpleNamespace(top1=0.1, seen=1000)) == []
+    )  # nothing was trained since a resume
+    _train(diagnosis, [0.3], accuracy=0.9)
+    assert diagnosis.test(SimpleNamespace(top1=0.6, seen=1000)) == []
+    (text,) = diagnosis.test(SimpleNamespace(top1=0.1, seen=1000))
+    assert text.startswith("warning: training accuracy is 90.0 %, but the test is at chance")
+
+
+def test_once_a_kind():
+    swings = [2.0, 1.6, 2.1, 1.5, 2.2, 1.6, 2.0, 1.7, 2.1, 1.6] * 10
+    assert len(_train(_diagnosis(), swings, grad_norm=30.0)) == 2
+
+
+def test_a_single_class_has_no_chance():
+    assert _train(_diagnosis(model__num_classes=1), [0.0] * 20, [0.0] * 20, accuracy=1.0) == []

@@ -1,0 +1,35 @@
+"""Machine code that is kept is that of the sources as they are."""
+
+from __future__ import annotations
+
+import shutil
+
+from conftest import ROOT, run_program
+
+_SUM_OF_ROWS = """
+import numpy as np, paddle
+from models.fast import branch_parts as parts
+none, total = np.empty((0, 0), np.float32), np.zeros(2, np.float32)
+rows, sums = np.ones((3, 2), np.float32), parts.Weights(total, total, none, total, none, total)
+parts.add_last(rows, rows, sums)
+print(total.tolist(), len(parts.add_last.stats.cache_hits))
+"""
+
+
+def test_code_that_calls_changed_code_is_compiled_anew(tmp_path):
+    """numba by itself would take the old code: the file that has the caller is the same."""
+    for package in ("models", "common"):
+        shutil.copytree(
+            ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    assert _run(tmp_path) == "[3.0, 3.0] 0"
+    assert _run(tmp_path) == "[3.0, 3.0] 1"  # from the disk
+    called = tmp_path / "models" / "fast" / "rows.py"
+    called.write_text(called.read_text().replace("total[j] += row[j]", "total[j] -= row[j]"))
+    assert _run(tmp_path) == "[-3.0, -3.0] 0"
+
+
+def _run(folder) -> str:
+    done = run_program("-c", _SUM_OF_ROWS, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()

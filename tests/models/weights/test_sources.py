@@ -1,0 +1,153 @@
+"""Where weights come from, and that what they expect of images comes along."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import models
+from common.errors import UserError
+from models.input_images import IMAGENET_MEAN
+from models.registry import IMAGENET_STD
+from models.weights import published, sources
+
+_STATED = {
+    "mean": [0.1, 0.2, 0.3],
+    "std": [0.4, 0.5, 0.6],
+    "crop_fraction": 0.8,
+    "interpolation": "bilinear",
+}
+_FIELDS = ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6), 0.8, "bilinear")
+
+
+def _write(path, own: dict | None):
+    models.write_arrays(path, {"w": models.create("vit_n_2").cls_token.numpy()}, own)
+    return str(path)
+
+
+def test_what_our_files_say_of_their_input(tmp_path):
+    path = _write(tmp_path / "w.safetensors", {"input": _STATED})
+    assert models.input_stats("vit_b_16", path) == _FIELDS
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_timms_config_beside_the_file(tmp_path, nested):
+    path = _write(tmp_path / "model.safetensors", None)
+    assert models.input_stats("vit_b_16", path) == models.input_stats("vit_b_16")
+    stated = {
+        "mean": [0.1, 0.2, 0.3],
+        "std": [0.4, 0.5, 0.6],
+        "crop_pct": 0.8,
+        "interpolation": "bilinear",
+    }
+    content = {"architecture": "x", "pretrained_cfg": stated} if nested else stated
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    assert models.input_stats("vit_b_16", path) == _FIELDS
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    assert models.input_stats("vit_b_16", path) == models.input_stats("vit_b_16")
+
+
+def test_the_file_counts_not_the_name_of_its_folder(tmp_path, monkeypatch):
+    """A folder that has the name of a host; and an address with a query."""
+    monkeypatch.chdir(tmp_path)
+    for host in ("timm", "google"):
+        (tmp_path / host).mkdir()
+        path = _write(tmp_path / host / "w.safetensors", {"input": _STATED})
+        assert (
+            models.input_stats("vit_b_16", f"{host}/w.safetensors")
+            == models.input_stats("vit_b_16", path)
+            == _FIELDS
+        )
+    google = models.input_stats("vit_b_16", "google/imagenet21k/ViT-B_16")
+    assert models.input_stats("vit_b_16", "https://host/ViT-B_16.npz?generation=1") == google
+    monkeypatch.setattr(
+        sources, "fetch", lambda url, target, md5="", **_: tmp_path / "timm" / "w.safetensors"
+    )
+    assert models.input_stats("vit_b_16", "https://host/model.safetensors?download=true") == _FIELDS
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 200000, "", "[]", "{", '{"crop_pct": 1}', '{"pretrained_cfg": 3}']
+)
+def test_a_damaged_config_beside_the_file(tmp_path, text):
+    path = _write(tmp_path / "model.safetensors", None)
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(UserError, match="config.json"):
+        models.input_stats("vit_b_16", path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"mean": [1, 2]},
+        {"mean": "555"},
+        {"mean": [10**400, 1, 1]},
+        {"std": [0, 1, 1]},
+        {"std": "abc"},
+        {"crop_fraction": None},
+        {"mean": [1, 2, 1e400]},
+        {"interpolation": "nearest"},
+        {"crop_fraction": 0},
+    ],
+)
+def test_a_file_that_says_nonsense(tmp_path, change):
+    path = _write(tmp_path / "w.safetensors", {"input": {**_STATED, **change}})
+    with pytest.raises(UserError, match="what it says of its input"):
+        models.input_stats("vit_b_16", path)
+
+
+def test_what_models_and_hosts_expect(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert models.input_stats("vit_b_16_384").mean == (0.5, 0.5, 0.5)
+    assert models.input_stats("deit_s", "deit_s") == (
+        IMAGENET_MEAN,
+        IMAGENET_STD,
+        224 / 248,
+        "bicubic",
+    )
+    for source in ("google/imagenet21k/ViT-B_16", "ViT-B_16.npz"):
+        assert models.input_stats("vit_b_16", source) == ((0.5,) * 3, (0.5,) * 3, 1.0, "bilinear")
+
+
+def test_timms_host_is_asked_for_both_files(tmp_path, monkeypatch):
+    asked = []
+
+    def fetch(url, target, md5="", **_):
+        asked.append(url)
+        (tmp_path / "config.json").write_text(
+            json.dumps({"pretrained_cfg": {**_STATED, "crop_pct": 0.8, "tag": "augreg"}})
+        )
+        return tmp_path / "config.json"
+
+    monkeypatch.setattr(sources, "fetch", fetch)
+    assert models.input_stats("vit_b_16", "timm/vit_base_patch16_224.augreg_in21k") == _FIELDS
+    models.locate("timm/vit_base_patch16_224.augreg_in21k")
+    models.locate("google/imagenet21k+imagenet2012/ViT-B_16")
+    hub = "https://huggingface.co/timm/vit_base_patch16_224.augreg_in21k/resolve/main"
+    google = "https://storage.googleapis.com/vit_models/imagenet21k+imagenet2012/ViT-B_16.npz"
+    assert asked == [f"{hub}/config.json", f"{hub}/model.safetensors", google]
+
+
+def test_a_name_that_is_none(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for source in ("vit_base_patch16_224.augreg_in21k", "swin_l_384", "nonsense"):
+        with pytest.raises(UserError, match=r"not known to PPIM.*timm/NAME.TAG"):
+            models.locate(source)
+
+
+def test_a_name_s_download_keeps_its_ending():
+    for name in ("deit_b_distilled_384", "cait_s_36_384", "resnet_50", "rexnet_1_0"):
+        assert sources.kept_path(sources.address_of(name).url).suffix == ".pdparams", name
+    assert sources.kept_path("https://host/a/model.safetensors?download=true").name.endswith(
+        "-model.safetensors"
+    )
+
+
+def test_published_weights_have_models():
+    assert set(published._TIMM) | set(published._GOOGLE) <= set(models.MODELS)
+    assert published.sources("vit_n_2") == []
+    assert published.sources("deit_b")[0] == "deit_b"
+    for name in models.MODELS:
+        for source in published.sources(name):
+            assert sources.address_of(source).url.startswith("https://")

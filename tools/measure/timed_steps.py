@@ -1,0 +1,109 @@
+"""One step of training or of evaluation on made-up images, timed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import paddle
+from paddle import nn
+
+import data
+from engine import distributed
+from engine.model_setup import build_model
+from engine.results import bfloat16_evaluation
+from engine.state import run_weights
+from engine.state.checkpoint import State
+from engine.state.checkpoint_writer import Writer
+from engine.step.noise import noise
+from engine.step.objective import Objective
+from engine.step.optimizer import Optimizer
+from engine.watch import start_checks
+from models.input_images import normalise
+
+
+class Training:
+    """Optimiser steps on the same images, as the trainer takes them.
+
+    Args:
+        config: of a run.
+        depth: of a model made of blocks, how many of the last ones are used; 0: all.
+    """
+
+    def __init__(self, config, depth: int = 0):
+        self.config, self.objective, self.batch = config, Objective(config), _batch(config)
+        distributed.start()
+        self.model = build_model(config)
+        if depth:
+            self.model.blocks = nn.LayerList(list(self.model.blocks)[-depth:])
+        start_checks.check_noise(self.model, config)
+        self.optimizer = Optimizer(self.model, config.optim, config.train.steps)
+        self.model.train()
+        self.wrapped = distributed.wrap(self.model)
+
+    def step(self) -> float:
+        """Take one and give its seconds."""
+        started = time.perf_counter()
+        with noise(self.config, self.optimizer.steps_done, 0):
+            images, targets = self.objective.prepare(self.batch, 0, 0)
+            terms = self.objective(
+                self.wrapped(images, copies=self.objective.copies(0)), targets, 0
+            )
+            self.optimizer.accumulate(terms.total)
+        self.optimizer.step()
+        self.model.parameters()[-1].numpy()  # waits for the device
+        return time.perf_counter() - started
+
+
+def checkpoints(config, folder: Path) -> dict[str, Callable[[], float]]:
+    """Functions that give the seconds of a step without a state that is written, with one, and of
+    writing it, too.
+    """
+    training = Training(config)
+    writer = Writer(folder, keep=1)
+
+    def step(saves: bool, waits: bool) -> float:
+        writer.wait()  # for the state of the turn before
+        started = time.perf_counter()
+        if saves:
+            progress = {"step": training.optimizer.steps_done, "best_step": None}
+            writer.save(
+                State(
+                    run_weights.arrays_of(training.model), training.optimizer.state(), progress, {}
+                )
+            )
+        if waits:
+            writer.wait()
+        training.step()
+        return time.perf_counter() - started
+
+    return {
+        "step": lambda: step(saves=False, waits=False),
+        "state written beside it": lambda: step(saves=True, waits=False),
+        "state written before it": lambda: step(saves=True, waits=True),
+    }
+
+
+def evaluation(config, precision: str) -> Callable[[], float]:
+    """A function that classifies one batch, as `val.py` does, and gives its seconds."""
+    model, batch = build_model(config), _batch(config)
+    model.eval()
+    if precision == "bfloat16":
+        model = bfloat16_evaluation.apply(model, config.model.image_size)
+
+    @paddle.no_grad()
+    def step() -> float:
+        started = time.perf_counter()
+        model(normalise(batch.images, config.model)).numpy()
+        return time.perf_counter() - started
+
+    return step
+
+
+def _batch(config) -> data.Batch:
+    rng, size, count = np.random.default_rng(0), config.model.image_size, config.train.batch_size
+    images = rng.integers(0, 256, (count, 3, size, size), dtype=np.uint8)
+    labels = rng.integers(0, config.model.num_classes, count)
+    return data.Batch(paddle.to_tensor(images), paddle.to_tensor(labels), 0)
