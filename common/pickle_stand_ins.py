@@ -1,6 +1,6 @@
 """What a pickle may name: harmless stand-ins for numpy's constructors and plain containers.
 
-`common/safe_load.py` hands them to pickles that strangers wrote. None of them runs code of the
+`common/pickle_files.py` hands them to pickles that strangers wrote. None of them runs code of the
 file, and none takes far more memory than the file has bytes.
 """
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from common.errors import UserError, nearest
 from data.augment.transforms import EvalTransform, TrainTransform
 from data.dataset import ImageDataset
-from data.parts import at_most, count_held_out, training_part
 from data.sets import folder
 from data.sets.registry import find_entry
+from data.splits import at_most, count_held_out, training_part
 
 SPLITS = ("train", "val", "test")  # those with labels
 _EMPTY = {

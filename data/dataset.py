@@ -11,8 +11,8 @@ import numpy as np
 from paddle.io import Dataset
 
 from common.errors import UserError
-from data.augment.views import View
-from data.sets.images_and_labels import Source
+from data.augment.device_resize_views import View
+from data.sets.images_and_labels import ImagesAndLabels
 
 UNREADABLE = -1  # the label of a damaged image in evaluation
 _LOOKED_AT = 16  # images for a digest
@@ -32,13 +32,13 @@ class ImageDataset(Dataset):
     in training, and has the label `UNREADABLE` in evaluation; `skipped` is then 1.
 
     With `resize_on="device"` an item is `(image uint8 (3, H, W), label, skipped, windows)`: the
-    image is as it was read, and the windows, int32 `(2, 3 + S)`, say what `data.augment.enlarging`
+    image is as it was read, and the windows, int32 `(2, 3 + S)`, say what `data.augment.device_resize`
     is to make of it.
     """
 
     def __init__(
         self,
-        source: Source,
+        source: ImagesAndLabels,
         transform: Callable,
         training: bool,
         seed: int,

@@ -17,7 +17,7 @@ from paddle import Tensor
 from paddle.io import DataLoader, Dataset
 
 from common.errors import UserError
-from data.augment.enlarging import enlarge
+from data.augment.device_resize import enlarge
 
 _AHEAD = 2  # batches that each worker prepares, Paddle's own default
 _SIGNAL_OF_PARENTS_DEATH = 1  # of prctl(2)

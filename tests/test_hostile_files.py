@@ -13,7 +13,7 @@ import pytest
 from crafted import FILES
 from hostile import READERS, in_a_cage, read_in, stored_config
 
-from common import safe_load
+from common import pickle_files
 from common.errors import UserError
 from data.sets import cifar, imagenet
 from engine.commands import staged_run
@@ -29,7 +29,7 @@ def test_crafted_files(tmp_path, monkeypatch, kind):
     monkeypatch.setattr(
         cifar, "_LARGEST_ARCHIVE", 32 << 20
     )  # what reaches the real limits takes long to make
-    monkeypatch.setattr(safe_load, "_MOST_STEPS", 200_000)
+    monkeypatch.setattr(pickle_files, "_MOST_STEPS", 200_000)
     for number, (name, file, content, message) in enumerate(FILES[kind]()):
         place = tmp_path / str(number)
         place.mkdir()

@@ -20,8 +20,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
-from data.augment.operations import RANDAUGMENT, Edges, operate
-from data.augment.policies import CIFAR10, IMAGENET
+from data.augment.auto_augment_operations import RANDAUGMENT, Edges, operate
+from data.augment.auto_augment_policies import CIFAR10, IMAGENET
 
 STRONGEST = 10.0  # the largest magnitude
 _LAYER_PROBABILITY = 0.5  # of each operation that RandAugment has chosen

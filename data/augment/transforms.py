@@ -17,9 +17,9 @@ import numpy as np
 from PIL import Image
 
 from common.errors import UserError
-from data.augment import auto_augment, operations
+from data.augment import auto_augment, auto_augment_operations
 from data.augment.color_jitter import color_jitter
-from data.augment.views import View
+from data.augment.device_resize_views import View
 
 INTERPOLATIONS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 INTERPOLATIONS[""] = INTERPOLATIONS["bicubic"]  # of a config that no weights have filled in
@@ -127,7 +127,7 @@ class TrainTransform:
         self.config = config
         self.size, self.interpolation = size, config.interpolation
         colour = tuple(round(255 * value) for value in mean or _GREY)
-        edges = operations.Edges(colour, INTERPOLATIONS[config.interpolation])
+        edges = auto_augment_operations.Edges(colour, INTERPOLATIONS[config.interpolation])
         self.auto_augment = auto_augment.build(config, edges)
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -20,8 +20,8 @@ import numpy as np
 from common.download import check_md5, fetch
 from common.errors import UserError
 from common.files import read_bytes, user_path
-from common.safe_load import unpickle_arrays
-from data.sets.images_and_labels import Source
+from common.pickle_files import unpickle_arrays
+from data.sets.images_and_labels import ImagesAndLabels
 
 _SERVER = "https://www.cs.toronto.edu/~kriz/"
 _LARGEST_MEMBER = 400 << 20  # bytes; the largest official one has 155 MB
@@ -65,19 +65,19 @@ CIFAR100 = Archive(
 )
 
 
-def load_cifar10(config, part: str) -> Source:
+def load_cifar10(config, part: str) -> ImagesAndLabels:
     """CIFAR-10; `config.root` is the archive, its folder, what holds one of them, or empty to find
     or download it.
     """
     return _load(CIFAR10, config.root, part)
 
 
-def load_cifar100(config, part: str) -> Source:
+def load_cifar100(config, part: str) -> ImagesAndLabels:
     """CIFAR-100 with its 100 fine labels; see `load_cifar10`."""
     return _load(CIFAR100, config.root, part)
 
 
-def _load(archive: Archive, root: str, part: str) -> Source:
+def _load(archive: Archive, root: str, part: str) -> ImagesAndLabels:
     path = _find(archive, root)
     wanted = {*getattr(archive, part), archive.names_file}
     contents = dict(_members(path, archive, wanted))
@@ -108,7 +108,7 @@ def _load(archive: Archive, root: str, part: str) -> Source:
         span = f"{labels.min()} to {labels.max()}"
         raise UserError(f"{path}: {part} has labels from {span}, expected 0 to {len(classes) - 1}")
     return _sorted_classes(
-        Source(images.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), labels, classes)
+        ImagesAndLabels(images.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), labels, classes)
     )
 
 
@@ -133,13 +133,13 @@ def _row(batch: dict, archive: Archive) -> tuple[np.ndarray, np.ndarray]:
     return images, np.array(labels, np.int64)
 
 
-def _sorted_classes(source: Source) -> Source:
+def _sorted_classes(source: ImagesAndLabels) -> ImagesAndLabels:
     """Number the classes in the order of their names (the official archives are in that order
     already).
     """
     order = sorted(range(len(source.classes)), key=source.classes.__getitem__)
     rank = np.argsort(order)
-    return Source(
+    return ImagesAndLabels(
         source.images, rank[source.labels], tuple(source.classes[position] for position in order)
     )
 

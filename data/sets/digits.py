@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from data.sets.images_and_labels import Source
+from data.sets.images_and_labels import ImagesAndLabels
 
 TEST_IMAGES = 500
 
 
-def load(config, part: str) -> Source:
+def load(config, part: str) -> ImagesAndLabels:
     """Load `train` or `test`; `config` is not needed. Grey levels 0 to 16 become 0 to 255, repeated
     over RGB.
     """
@@ -26,6 +26,6 @@ def load(config, part: str) -> Source:
     chosen = order[:TEST_IMAGES] if part == "test" else order[TEST_IMAGES:]
     grey = np.rint(digits.images[chosen] * (255 / 16)).astype(np.uint8)  # (N, 8, 8)
     images = np.repeat(grey[..., None], 3, axis=-1)
-    return Source(
+    return ImagesAndLabels(
         images, digits.target[chosen].astype(np.int64), tuple(str(digit) for digit in range(10))
     )

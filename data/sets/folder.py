@@ -13,14 +13,14 @@ import numpy as np
 
 from common.errors import UserError
 from common.files import user_path
-from data.sets.class_folders import images_below, scan
 from data.sets.image_files import ImageFiles
-from data.sets.images_and_labels import Source
+from data.sets.image_folders import images_below, scan
+from data.sets.images_and_labels import ImagesAndLabels
 
 _TEST_EVERY = 10
 
 
-def load_folder(config, part: str) -> Source:
+def load_folder(config, part: str) -> ImagesAndLabels:
     """A user's own images: `root/train/<class>/*` with `root/test` or `root/val`, or
     `root/<class>/*`.
     """
@@ -31,11 +31,11 @@ def load_folder(config, part: str) -> Source:
     return train if part == "train" else scan(_test_folder(root), train.classes)
 
 
-def load_unlabelled(path: str) -> Source:
+def load_unlabelled(path: str) -> ImagesAndLabels:
     """All images below a folder, in the order of their paths; their labels are -1."""
     root = _existing(path, "data.unlabelled_root")
     paths = images_below(root)
-    return Source(ImageFiles(paths), np.full(len(paths), -1, np.int64), ())
+    return ImagesAndLabels(ImageFiles(paths), np.full(len(paths), -1, np.int64), ())
 
 
 def root_of(config) -> Path:
@@ -81,7 +81,7 @@ def check_outside(config, workdir: Path) -> None:
                 )
 
 
-def _split(whole: Source, part: str) -> Source:
+def _split(whole: ImagesAndLabels, part: str) -> ImagesAndLabels:
     """Every tenth image of each class, from its fifth on, is for the test; a class of one image has
     none there.
     """

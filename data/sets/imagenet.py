@@ -12,16 +12,16 @@ import numpy as np
 
 from common.errors import UserError
 from common.files import read_bytes, read_text
-from data.sets.class_folders import class_folders, is_image, scan
 from data.sets.folder import root_of
 from data.sets.image_files import ImageFiles
-from data.sets.images_and_labels import Source
+from data.sets.image_folders import class_folders, is_image, scan
+from data.sets.images_and_labels import ImagesAndLabels
 
 _LARGEST_MATLAB = 16 << 20  # bytes of the development kit's table
 _LARGEST_LIST = 64 << 20  # bytes of a list of labels; the largest official one has 10 million
 
 
-def load_imagenet(config, part: str) -> Source:
+def load_imagenet(config, part: str) -> ImagesAndLabels:
     """ImageNet (ILSVRC2012): `train/<wnid>/*` and `val/`, either sorted into class folders or flat
     as published.
 
@@ -45,7 +45,7 @@ def load_imagenet(config, part: str) -> Source:
     return _flat_validation(root, validation, classes)
 
 
-def _flat_validation(root: Path, folder: Path, classes: list[str]) -> Source:
+def _flat_validation(root: Path, folder: Path, classes: list[str]) -> ImagesAndLabels:
     paths = sorted(path for path in folder.iterdir() if is_image(path))
     try:
         known = _validation_labels(root, paths, {name: label for label, name in enumerate(classes)})
@@ -73,7 +73,7 @@ def _flat_validation(root: Path, folder: Path, classes: list[str]) -> Source:
         raise UserError(
             f"{folder}: {span}, expected 0 to {len(classes) - 1}: train/ has {len(classes)} classes"
         )
-    return Source(ImageFiles(paths), labels, tuple(classes))
+    return ImagesAndLabels(ImageFiles(paths), labels, tuple(classes))
 
 
 def _validation_labels(root: Path, paths: list[Path], ranks: dict[str, int]) -> dict[str, int]:

@@ -13,7 +13,7 @@ import numpy as np
 from data.sets.image_files import ImageFiles
 
 
-class Source(NamedTuple):
+class ImagesAndLabels(NamedTuple):
     """One part (`train` or `test`) of a data set.
 
     `images[i]` is a uint8 array `(H, W, 3)`; reading it raises `UserError` where the file is
@@ -24,9 +24,9 @@ class Source(NamedTuple):
     labels: np.ndarray
     classes: tuple[str, ...]
 
-    def subset(self, indices: np.ndarray) -> Source:
+    def subset(self, indices: np.ndarray) -> ImagesAndLabels:
         """The same images in another order, or some of them."""
-        return Source(Indexed(self.images, indices), self.labels[indices], self.classes)
+        return ImagesAndLabels(Indexed(self.images, indices), self.labels[indices], self.classes)
 
     def name(self, position: int) -> str:
         """What people find an image by: its path, else its position in the whole part of the data

@@ -10,7 +10,7 @@ from data.sets import cifar, digits, folder, imagenet, tiny_imagenet
 
 
 class Entry(NamedTuple):
-    """A data set: `load(config.data, part)` gives a `Source` for `train` or `test`; 0 where only
+    """A data set: `load(config.data, part)` gives a `ImagesAndLabels` for `train` or `test`; 0 where only
     reading it tells.
 
     `side` is that of all images, which are square, in pixels.

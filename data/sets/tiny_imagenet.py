@@ -19,7 +19,7 @@ from common.errors import UserError, listed
 from common.files import read_bytes, read_json, user_path
 from common.zip_files import open_zip
 from data.sets.image_files import decode
-from data.sets.images_and_labels import Source
+from data.sets.images_and_labels import ImagesAndLabels
 
 SIZE = 64
 _FORMAT = 1  # of the cache; raise it when what is written there changes
@@ -64,7 +64,7 @@ class _Archive:
             ) from None
 
 
-def load(config, part: str) -> Source:
+def load(config, part: str) -> ImagesAndLabels:
     """Load `train`, or as `test` the official validation part; `config.root` is the zip or the
     folder.
     """
@@ -84,7 +84,7 @@ def load(config, part: str) -> Source:
     return source
 
 
-def _read(folder: Path, part: str) -> tuple[Source, list[str]]:
+def _read(folder: Path, part: str) -> tuple[ImagesAndLabels, list[str]]:
     """One part of what was decoded, and the names of the damaged images."""
     facts = read_json(folder / "facts.json", _LARGEST_FACTS)
     images, labels = (
@@ -97,7 +97,7 @@ def _read(folder: Path, part: str) -> tuple[Source, list[str]]:
     )
     if not right or (len(labels) and not 0 <= labels.min() <= labels.max() < len(facts["classes"])):
         raise ValueError("images and labels do not belong together")
-    return Source(images, np.array(labels), tuple(facts["classes"])), facts["skipped"]
+    return ImagesAndLabels(images, np.array(labels), tuple(facts["classes"])), facts["skipped"]
 
 
 def _root(root: str) -> Path:

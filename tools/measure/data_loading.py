@@ -19,7 +19,7 @@ from PIL import Image
 import data
 from common.errors import UserError
 from data.augment.transforms import EvalTransform, TrainTransform
-from data.sets.images_and_labels import Source
+from data.sets.images_and_labels import ImagesAndLabels
 from models.input_images import normalise
 from program import config_fields
 from tools.measure import peer_timm
@@ -58,12 +58,12 @@ def groups(config, data_root: str) -> dict[str, dict[str, Callable[[], float]]]:
     }
 
 
-def _made_up(count: int, side: int) -> Source:
+def _made_up(count: int, side: int) -> ImagesAndLabels:
     images = np.random.default_rng(0).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
-    return Source(images, np.zeros(count, np.int64), ("made up",))
+    return ImagesAndLabels(images, np.zeros(count, np.int64), ("made up",))
 
 
-def _members(config, source: Source, training: bool) -> dict[str, Callable[[], float]]:
+def _members(config, source: ImagesAndLabels, training: bool) -> dict[str, Callable[[], float]]:
     members = {}
     for name, place in (("ours", "host"), ("ours, resize_on=device", "device")):
         dataset = _dataset(config, source, training, place)
@@ -94,7 +94,7 @@ def _timed(read: Callable[[list], object], dataset, config) -> Callable[[], floa
     return step
 
 
-def _dataset(config, source: Source, training: bool, place: str) -> data.ImageDataset:
+def _dataset(config, source: ImagesAndLabels, training: bool, place: str) -> data.ImageDataset:
     options, size = config.data, config.model.image_size
     transform = TrainTransform(options, size, config.model.mean) if training else None
     transform = transform or EvalTransform(size, options.eval_crop, options.interpolation)
@@ -105,7 +105,7 @@ def _load(dataset: data.ImageDataset, keys: list) -> data.Batch:
     return next(data.load(dataset, [keys], workers=0))
 
 
-def _paddle_vision(config, source: Source, training: bool) -> Callable[[list], object]:
+def _paddle_vision(config, source: ImagesAndLabels, training: bool) -> Callable[[list], object]:
     from paddle.vision import transforms
 
     transform = _composed(transforms, config, training, config.data.interpolation)
@@ -134,7 +134,9 @@ def _composed(transforms, config, training: bool, interpolation) -> Callable:
     )
 
 
-def _torchvision(config, source: Source, training: bool) -> Callable[[list], object] | None:
+def _torchvision(
+    config, source: ImagesAndLabels, training: bool
+) -> Callable[[list], object] | None:
     """PyTorch's loader with torchvision's transforms; None where they are not installed."""
     try:
         with peer_timm.without_torchvision_operators():

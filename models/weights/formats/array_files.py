@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 
 from common.atomic_writing import atomic_path
 from common.errors import UserError
-from common.safe_load import unpickle_arrays
+from common.pickle_files import unpickle_arrays
 from common.safetensors_files import LARGEST_WEIGHTS, METADATA, read_safetensors
 from models.weights.formats.npz_files import read_npz
 from models.weights.formats.torch_files import read_torch, write_torch

@@ -23,8 +23,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from common.errors import UserError
+from common.pickle_files import ArrayUnpickler, unpickle_arrays, walk
 from common.pickle_stand_ins import Maker, is_shape, make_tuple
-from common.safe_load import ArrayUnpickler, unpickle_arrays, walk
 from common.safetensors_files import widen
 from common.zip_files import open_zip
 

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import numpy as np
 from PIL import Image, ImageOps
 
-from data.augment.operations import Edges
+from data.augment.auto_augment_operations import Edges
 
 FILE = Path(__file__).with_suffix(".npz")
 EDGES = Edges((124, 116, 104), Image.Resampling.BICUBIC)

@@ -13,10 +13,10 @@ from conftest import import_timm
 from PIL import Image, ImageOps
 
 from configs import default
-from data.augment import auto_augment, operations
+from data.augment import auto_augment
 from data.augment.auto_augment import AutoAugment, RandAugment
-from data.augment.operations import OPERATIONS, RANDAUGMENT, operate
-from data.augment.policies import CIFAR10, IMAGENET
+from data.augment.auto_augment_operations import OPERATIONS, RANDAUGMENT, operate
+from data.augment.auto_augment_policies import CIFAR10, IMAGENET
 from program import validation
 
 _GOLDEN = golden.read()
@@ -85,7 +85,7 @@ def test_randaugment_draws_evenly(monkeypatch):
     """
     done, levels = collections.Counter(), []
     monkeypatch.setattr(
-        operations,
+        auto_augment,
         "operate",
         lambda image, name, level, *_: done.update([name]) or levels.append(level) or image,
     )
@@ -130,7 +130,9 @@ def test_layers_and_magnitude_count():
 
 def test_autoaugment_draws_each_pair_with_its_probabilities(monkeypatch):
     done = collections.Counter()
-    monkeypatch.setattr(operations, "operate", lambda image, name, *_: done.update([name]) or image)
+    monkeypatch.setattr(
+        auto_augment, "operate", lambda image, name, *_: done.update([name]) or image
+    )
     augment, rng, image = (
         AutoAugment(CIFAR10, 9, golden.EDGES),
         np.random.default_rng(0),

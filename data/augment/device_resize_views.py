@@ -2,7 +2,7 @@
 device.
 
 A view takes the place of the image in `data/augment/transforms.py`, whose crops and flips then say
-the same of it, with the same random numbers, as of an image. `data/augment/enlarging.py` makes the
+the same of it, with the same random numbers, as of an image. `data/augment/device_resize.py` makes the
 pixels.
 """
 

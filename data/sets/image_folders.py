@@ -9,7 +9,7 @@ import numpy as np
 
 from common.errors import UserError
 from data.sets.image_files import ImageFiles
-from data.sets.images_and_labels import Source
+from data.sets.images_and_labels import ImagesAndLabels
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 
@@ -27,7 +27,7 @@ def class_folders(root: Path) -> list[str]:
     return classes
 
 
-def scan(root: Path, expected: tuple[str, ...] = ()) -> Source:
+def scan(root: Path, expected: tuple[str, ...] = ()) -> ImagesAndLabels:
     """List the images below `root/<class>/`, in sorted order of classes and paths.
 
     Raises:
@@ -49,7 +49,7 @@ def scan(root: Path, expected: tuple[str, ...] = ()) -> Source:
             )
         paths += found
         labels += [label] * len(found)
-    return Source(ImageFiles(paths), np.array(labels, np.int64), tuple(classes))
+    return ImagesAndLabels(ImageFiles(paths), np.array(labels, np.int64), tuple(classes))
 
 
 def images_below(folder: Path) -> list[Path]:

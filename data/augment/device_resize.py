@@ -35,7 +35,7 @@ def enlarge(images: Tensor, windows: Tensor, interpolation: str) -> Tensor:
 
     Args:
         images: uint8 `(B, C, H, W)`.
-        windows: int32 `(B, 2, 3 + S)`, those of the images' views (`data/augment/views.py`).
+        windows: int32 `(B, 2, 3 + S)`, those of the images' views (`data/augment/device_resize_views.py`).
         interpolation: `bicubic` or `bilinear`.
 
     Returns:

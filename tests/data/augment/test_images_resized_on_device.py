@@ -10,9 +10,10 @@ from PIL import Image
 import data
 from common.errors import UserError
 from configs import default
-from data.augment.enlarging import enlarge
+from data.augment import device_resize
+from data.augment.device_resize import enlarge
+from data.augment.device_resize_views import View
 from data.augment.transforms import EvalTransform, TrainTransform
-from data.augment.views import View
 from program import validation
 
 _SIZES = ((32, 224), (64, 224), (64, 384), (64, 96), (16, 16))
@@ -74,15 +75,14 @@ def test_images_that_are_not_square():
 
 def test_weights_need_no_more_than_eleven_bits_of_a_number():
     """What TensorFloat-32 keeps. All sums are then of 24 bits at most, which float32 keeps."""
-    from data.augment import enlarging
-
     windows = [
         _train_transform(224)(View(64, 64), np.random.default_rng(seed)).windows()[0]
         for seed in range(20)
     ]
     for interpolation in ("bicubic", "bilinear"):
         for part, unit in zip(
-            enlarging._weights(paddle.to_tensor(np.stack(windows)), 64, interpolation), (1, 2**-12)
+            device_resize._weights(paddle.to_tensor(np.stack(windows)), 64, interpolation),
+            (1, 2**-12),
         ):
             units = part.numpy() / unit
             assert (units == np.rint(units)).all()

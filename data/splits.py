@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from common.errors import UserError
-from data.sets.images_and_labels import Source
+from data.sets.images_and_labels import ImagesAndLabels
 
 _SPLIT_SEED = 20210614  # the held-out images are the same for every seed of a run
 
@@ -22,7 +22,7 @@ def at_most(max_images: int, images: int) -> int:
     return max_images or images
 
 
-def training_part(source: Source, config, split: str, seed: int) -> Source:
+def training_part(source: ImagesAndLabels, config, split: str, seed: int) -> ImagesAndLabels:
     """The held-out images, or the others: of those `labels_per_class` of each class, if set, or the
     unlabelled rest.
     """
@@ -41,7 +41,7 @@ def training_part(source: Source, config, split: str, seed: int) -> Source:
     )
 
 
-def _few_labels(source: Source, kept: np.ndarray, count: int, seed: int) -> np.ndarray:
+def _few_labels(source: ImagesAndLabels, kept: np.ndarray, count: int, seed: int) -> np.ndarray:
     """`count` images of each class, drawn by the run's seed: the spread over seeds then includes
     this choice.
     """
