@@ -40,7 +40,8 @@ class _Layout(NamedTuple):
     rows: tuple[range, ...] = ()
 
 
-LAYOUT: ContextVar[_Layout] = ContextVar("layout", default=_Layout())  # noqa: B039 (a tuple does not change)
+
+LAYOUT: ContextVar[_Layout] = ContextVar("layout", default=_Layout())
 
 
 @contextlib.contextmanager
@@ -72,14 +73,14 @@ def replay() -> Callable[[], AbstractContextManager]:
 
     The numbers that are drawn after such a context are those that would have come without it.
     """
-    layout, state = LAYOUT.get(), paddle.get_rng_state()
+    now, state = LAYOUT.get(), paddle.get_rng_state()
 
     @contextlib.contextmanager
     def again() -> Iterator[None]:
         later = paddle.get_rng_state()
         paddle.set_rng_state(state)
         try:
-            with layout(**layout._asdict()):
+            with layout(**now._asdict()):
                 yield
         finally:
             paddle.set_rng_state(later)

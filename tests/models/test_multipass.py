@@ -14,7 +14,7 @@ from losses import RDropLoss
 from models import multipass
 from models.families.cait import CaiT
 from models.families.swin import Swin
-from models.layers import dropout_masks
+from models.layers import dropout
 from models.layers.dropout import DropRates
 from models.specs import Head, ViTSpec
 
@@ -87,13 +87,13 @@ def test_loss_and_gradients_are_those_of_full_passes(family, monkeypatch, copies
     model, loss = family(), RDropLoss(alpha=3.0)
     model.share(shared)
     images, labels = paddle.randn([5, 3, _SIZE, _SIZE]), paddle.to_tensor([0, 1, 2, 3, 6])
-    original, drawn = dropout_masks.keep_mask, []
+    original, drawn = dropout.keep_mask, []
 
     def record(shape, rate, axis=0):
         drawn.append((original(shape, rate, axis), axis))
         return drawn[-1][0]
 
-    monkeypatch.setattr(dropout_masks, "keep_mask", record)
+    monkeypatch.setattr(dropout, "keep_mask", record)
     terms = loss(model(images, copies=copies), labels)
     terms.total.backward()
     found = _gradients(model)
@@ -104,7 +104,7 @@ def test_loss_and_gradients_are_those_of_full_passes(family, monkeypatch, copies
     for copy in range(copies):
         masks = iter([mask.chunk(copies, axis)[copy] for mask, axis in drawn])
         monkeypatch.setattr(
-            dropout_masks, "keep_mask", lambda shape, rate, axis=0, masks=masks: next(masks)
+            dropout, "keep_mask", lambda shape, rate, axis=0, masks=masks: next(masks)
         )
         single.append(model(images))
         assert next(masks, None) is None

@@ -9,7 +9,7 @@ import paddle
 import pytest
 
 import models
-from models.fast import branches
+from models.fast import attention_loops, branches
 from models.layers import operators
 
 _TOLERANCE = 1e-5  # of the largest value of an array
@@ -76,9 +76,9 @@ def test_both_forms_agree(name, noise):
 @pytest.mark.parametrize(("images", "expected"), [(1, 3), (2, 1), (3, 1)])
 def test_the_products_of_one_image_have_all_threads(images, expected, monkeypatch, set_threads):
     """Which has no others to share them with; and the results stay."""
-    given, run = set(), branches.attention_loops.gradient
+    given, run = set(), attention_loops.gradient
     monkeypatch.setattr(
-        branches.attention_loops, "gradient", lambda *words: given.add(int(words[2])) or run(*words)
+        attention_loops, "gradient", lambda *words: given.add(int(words[2])) or run(*words)
     )
     set_threads(3)
     model, pixels = _model("deit_ti_distilled"), _images("deit_ti_distilled", images)

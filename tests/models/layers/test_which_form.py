@@ -100,13 +100,13 @@ def test_a_missing_library_is_named(monkeypatch):
     assert operators.describe_form() == "compiled operators"
     with operators.plain():
         assert "model.operators" in operators.describe_form()
-    monkeypatch.setitem(sys.modules, "models.fast.operators", None)
-    monkeypatch.delattr("models.fast.operators")
+    monkeypatch.setitem(sys.modules, "models.fast.single", None)
+    monkeypatch.delattr("models.fast.single")
     operators._fast_operators.cache_clear()
     try:
         assert operators.fast_for(x) is None
         assert "slow" in operators.describe_form()
-        assert "models.fast.operators" in operators.describe_form()
+        assert "models.fast.single" in operators.describe_form()
         np.testing.assert_allclose(operators.gelu(x).numpy(), expected, atol=1e-6)
     finally:
         operators._fast_operators.cache_clear()

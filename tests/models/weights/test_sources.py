@@ -10,7 +10,7 @@ import models
 from common.errors import UserError
 from models.input_images import IMAGENET_MEAN
 from models.registry import IMAGENET_STD
-from models.weights import published, sources
+from models.weights import published, sources, stated_input
 
 _STATED = {
     "mean": [0.1, 0.2, 0.3],
@@ -121,6 +121,7 @@ def test_timms_host_is_asked_for_both_files(tmp_path, monkeypatch):
         return tmp_path / "config.json"
 
     monkeypatch.setattr(sources, "fetch", fetch)
+    monkeypatch.setattr(stated_input, "fetch", fetch)
     assert models.input_stats("vit_b_16", "timm/vit_base_patch16_224.augreg_in21k") == _FIELDS
     models.locate("timm/vit_base_patch16_224.augreg_in21k")
     models.locate("google/imagenet21k+imagenet2012/ViT-B_16")
