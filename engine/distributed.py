@@ -1,13 +1,8 @@
-"""Several processes, or one: collectives that are no-ops for one, where Paddle's own would
-raise.
-"""
-
-from __future__ import annotations
+"""Collectives for several processes; for one, where Paddle's would raise, they do nothing."""
 
 import contextlib
 import itertools
 import json
-import math
 import os
 import socket
 from collections.abc import Iterator
@@ -18,14 +13,13 @@ import paddle.distributed as dist
 from paddle import nn
 from paddle.base import core
 
-import models
 from common.errors import UserError
 
-_exchanges = itertools.count()  # each has keys of its own in the store
+_exchanges = itertools.count()  # each exchange has its own keys in the store
 
 
 def start() -> None:
-    """Join the other processes of a launch, if there are any.
+    """Joins the other processes of a launch, if there are any.
 
     Raises:
         UserError: when they can't be joined.
@@ -37,18 +31,17 @@ def start() -> None:
 
 
 def _check_port() -> None:
-    """See that the main process can listen where the others will look for it: Paddle's store would
-    abort.
+    """Checks that the main process can listen where the others look for it.
+
+    Paddle's store would abort otherwise.
 
     Raises:
         UserError: when another program listens there.
     """
-    own = (
-        os.environ.get("PADDLE_MASTER")
-        or os.environ.get("PADDLE_TRAINER_ENDPOINTS", "").split(",")[0]
-    )
-    if os.environ.get("MASTER_ADDR") and os.environ.get("MASTER_PORT"):
-        own = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+    get = os.environ.get
+    own = get("PADDLE_MASTER") or get("PADDLE_TRAINER_ENDPOINTS", "").split(",")[0]
+    if get("MASTER_ADDR") and get("MASTER_PORT"):
+        own = f"{get('MASTER_ADDR')}:{get('MASTER_PORT')}"
     port = own.rpartition(":")[2]
     if not port.isdigit():
         return
@@ -58,16 +51,16 @@ def _check_port() -> None:
             probe.bind(("", int(port)))
         except (OSError, OverflowError) as error:
             raise UserError(
-                f"the processes are to meet at {own}, but the port can't be had ({error}); stop what uses it, or start "
-                "them with another port in --master"
+                f"the processes are to meet at {own}, but the port can't be had ({error}); stop "
+                "what uses it, or start them with another port in --master"
             ) from None
 
 
 def exchange(text: str) -> list[str]:
-    """One text of each process, in the order of the ranks, on all of them; as slow as the slowest.
+    """Returns one text of each process, in the order of the ranks, on all of them.
 
-    It goes through the store where the processes have met, which waits for minutes where a
-    collective of gloo gives up after 30 seconds.
+    It waits for the slowest process. The texts go through the store where the processes have met:
+    it waits for minutes, where a collective of gloo gives up after 30 seconds.
     """
     if world_size() == 1:
         return [text]
@@ -79,7 +72,7 @@ def exchange(text: str) -> list[str]:
 
 
 def _tell(text: str) -> int:
-    """Say a text to the others without waiting for theirs; gives the number of the exchange."""
+    """Sends a text to the others without waiting for theirs; returns the exchange's number."""
     number = next(_exchanges)
     if world_size() > 1:
         core.create_or_get_global_tcp_store().set(f"rdrop/{number}/{rank()}", text.encode())
@@ -88,13 +81,12 @@ def _tell(text: str) -> int:
 
 @contextlib.contextmanager
 def together() -> Iterator[None]:
-    """A block that ends well on all processes, or on none: what one of them refuses, stops the
-    others, too.
+    """A context for a block that succeeds on all processes or on none.
 
-    The block must not use collectives.
+    An error on one of them stops the others, too. The block must not use collectives.
 
     Raises:
-        UserError: its own, or where this process has none, that of the first that has one.
+        UserError: that of this process, else that of the first process that has one.
     """
     own = None
     try:
@@ -113,42 +105,41 @@ def together() -> Iterator[None]:
 
 
 def check_same(own: dict[str, str], what: str) -> None:
-    """See that all processes have the same values.
+    """Checks that all processes have the same values.
 
     Args:
-        own: values by name.
-        what: they are, for the message.
+        own: the values of this process, by name.
+        what: what they are, for the message.
 
     Raises:
-        UserError: on all of them, naming the first value that differs, and two processes that have
-            others.
+        UserError: on all processes, with the name of the first value that differs, and with two
+            processes on which it does.
     """
     rows = [json.loads(text) for text in exchange(json.dumps(own))]
     for name in sorted(set().union(*rows)):
         for other, row in enumerate(rows):
             if row.get(name) != rows[0].get(name):
-                first, second = (
-                    str(values.get(name, "missing"))[:200] for values in (rows[0], row)
-                )
+                first, second = (str(one.get(name, "missing"))[:200] for one in (rows[0], row))
                 raise UserError(
-                    f"the processes have different {what}: {name} is {first} on process 0, {second} on process {other};"
-                    " start all of them with the same command, code and data"
+                    f"the processes have different {what}: {name} is {first} on process 0, "
+                    f"{second} on process {other}; start all of them with the same command, code "
+                    "and data"
                 )
 
 
 def rank() -> int:
-    """This process's number, from 0."""
+    """Returns the number of this process, from 0."""
     return dist.get_rank()
 
 
 def is_main() -> bool:
-    """Whether this process is the one that writes and prints."""
+    """Returns whether this process is the one that writes and prints."""
     return rank() == 0
 
 
 @contextlib.contextmanager
 def on_main(context: contextlib.AbstractContextManager) -> Iterator[None]:
-    """A context for the main process; the others enter none, but stop where it refuses."""
+    """Enters a context on the main process; an error there stops the others, too."""
     with contextlib.ExitStack() as held:
         with together():
             if is_main():
@@ -157,18 +148,18 @@ def on_main(context: contextlib.AbstractContextManager) -> Iterator[None]:
 
 
 def say(*lines: str) -> None:
-    """Print lines, if there are any, once for all processes."""
+    """Prints lines, if there are any, once for all processes."""
     if lines and is_main():
         print(*lines, sep="\n", flush=True)
 
 
 def world_size() -> int:
-    """How many processes (cards) train together."""
+    """Returns the number of processes (cards) that train together."""
     return dist.get_world_size()
 
 
 def sum_over_ranks(values) -> np.ndarray:
-    """Add arrays of the same shape over all ranks; float64 in, float64 out."""
+    """Adds arrays of the same shape over all ranks; the result is float64, on all of them."""
     values = np.asarray(values, np.float64)
     if world_size() == 1:
         return values
@@ -177,10 +168,13 @@ def sum_over_ranks(values) -> np.ndarray:
     return tensor.numpy()
 
 
+def any_rank(flag: bool) -> bool:
+    """Returns on all ranks whether any of them passed True."""
+    return sum_over_ranks([bool(flag)]).item() > 0
+
+
 def rows_of_ranks(values) -> np.ndarray:
-    """What each rank gives, an array `(N,)` of the same length, on all of them: float64 `(ranks,
-    N)`.
-    """
+    """Returns the values `(N,)` of all ranks on each of them, as float64 `(ranks, N)`."""
     values = np.asarray(values, np.float64)
     rows = np.zeros((world_size(), len(values)))
     rows[rank()] = values
@@ -188,38 +182,20 @@ def rows_of_ranks(values) -> np.ndarray:
 
 
 def from_main(value: float) -> float:
-    """The main process's value of a number, on all processes."""
+    """Returns the main process's value of a number on all processes."""
     return sum_over_ranks([value if is_main() else 0.0]).item()
 
 
-def average_buffers(model: nn.Layer) -> None:
-    """Average the running statistics of batch norms over all ranks, so that they stay the same
-    everywhere.
-
-    Those of frozen ones do not change.
-    """
-    buffers = [
-        buffer for norm in models.batch_norms(model) for buffer in (norm._mean, norm._variance)
-    ]
-    if world_size() == 1 or not buffers:
-        return
-    joined = paddle.concat([buffer.flatten() for buffer in buffers])
-    dist.all_reduce(joined)
-    parts = (joined / world_size()).split([math.prod(buffer.shape) for buffer in buffers])
-    for buffer, part in zip(buffers, parts):
-        buffer.set_value(part.reshape(buffer.shape))
-
-
 def barrier() -> None:
-    """Wait for all processes."""
+    """Waits for all processes."""
     sum_over_ranks([0.0])
 
 
 def wrap(model: nn.Layer) -> nn.Layer:
-    """The model for training on several cards: its gradients are then averaged over them."""
+    """Returns the model for training: on several cards its gradients are averaged over them."""
     return paddle.DataParallel(model) if world_size() > 1 else model
 
 
-def gradient_sync(model: nn.Layer, due: bool):
-    """A context for one micro-batch: gradients are averaged over the cards only where `due`."""
+def gradient_sync(model: nn.Layer, due: bool) -> contextlib.AbstractContextManager:
+    """A context for one micro-batch: gradients are averaged over the cards only if `due`."""
     return contextlib.nullcontext() if due or world_size() == 1 else model.no_sync()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import paddle
 from ml_collections import ConfigDict
 from paddle import nn
@@ -13,7 +15,7 @@ from engine.step import mixed_precision
 
 
 def build_model(config: ConfigDict) -> nn.Layer:
-    """Make the model of a resolved config with fresh weights, the same on every rank."""
+    """Makes the model of a resolved config with fresh weights, the same on every rank."""
     paddle.seed(config.seed)
     model = models.build(config.model, config.rdrop.drop_rates, config.rdrop.shared_blocks)
     models.freeze(model, config.model.trainable, config.model.image_size)
@@ -23,18 +25,19 @@ def build_model(config: ConfigDict) -> nn.Layer:
     return model
 
 
-def load_pretrained(model: nn.Layer, config: ConfigDict, classes: tuple[str, ...]) -> dict:
-    """Load the pretrained weights that a config names, if any.
+def load_pretrained(
+    model: nn.Layer, config: ConfigDict, classes: tuple[str, ...]
+) -> dict[str, Any]:
+    """Loads the pretrained weights that a config names, if any.
 
     Args:
         model: of the config.
         config: a resolved one.
-        classes: the data set's, whose part is cut out of the head where the config wants that;
-            where they are not known (a dry run), the head stays new.
+        classes: the data set's; with `model.pretrained_head=imagenet` their part is cut out of the
+            head. When they are not known (in a dry run), the head stays new.
 
     Returns:
-        What became of the weights: `source`, `sha256` and the fields of `models.Report`; {} for
-        none.
+        What was loaded: `source`, `sha256` and the fields of `models.Report`; {} without weights.
     """
     source, choice = config.model.pretrained, config.model.pretrained_head
     if not source:

@@ -1,4 +1,4 @@
-"""What a run depends on besides its config: versions, processor, commit, command."""
+"""Describes what a run depends on in addition to its config: versions, device, commit, command."""
 
 from __future__ import annotations
 
@@ -13,31 +13,30 @@ from pathlib import Path
 from program.paddle_setup import VARIABLES
 
 _PACKAGES = (
-    "paddlepaddle",
-    "paddlepaddle-gpu",
-    "ppim",
-    "ml_collections",
-    "visualdl",
-    "numba",
-    "numpy",
-    "pillow",
-    "safetensors",
+    *("paddlepaddle", "paddlepaddle-gpu", "ppim", "ml_collections", "visualdl", "numba", "numpy"),
+    *("pillow", "safetensors"),
 )
 
 
-def describe_processor() -> str:
-    """The device, and on a CPU what its libraries were told."""
-    import paddle
+def describe_processor(device: str) -> str:
+    """Returns the device, and for a CPU the variables that its libraries read.
 
-    device = paddle.device.get_device()
-    told = [f"{name}={os.environ[name]}" for name in VARIABLES if name in os.environ]
-    return " ".join(["CPU", *told]) if device == "cpu" else device
+    Args:
+        device: as `paddle.device.get_device` names it.
+    """
+    if device != "cpu":
+        return device
+    return " ".join(
+        ["CPU", *(f"{name}={os.environ[name]}" for name in VARIABLES if name in os.environ)]
+    )
 
 
-def describe() -> dict[str, object]:
-    """What a run depends on besides its config: versions, device, commit, command."""
-    import paddle
+def describe(device: str) -> dict[str, object]:
+    """Returns what `environment.json` holds: versions, device, machine, commit, command.
 
+    Args:
+        device: as `paddle.device.get_device` names it.
+    """
     versions = {}
     for name in _PACKAGES:
         try:
@@ -47,7 +46,7 @@ def describe() -> dict[str, object]:
     return {
         "python": platform.python_version(),
         "packages": versions,
-        "device": paddle.device.get_device(),
+        "device": device,
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "threads": os.environ.get("OMP_NUM_THREADS", ""),
         "git_commit": git_commit(),
@@ -56,22 +55,20 @@ def describe() -> dict[str, object]:
 
 
 def git_commit() -> str:
-    """The commit of this code, with `+` behind it when files differ from it; empty outside of a
-    checkout.
+    """Returns the commit of this code, followed by `+` when files differ from it.
+
+    Returns:
+        An empty string outside of a git checkout.
     """
-    root = Path(__file__).resolve().parent.parent
     try:
-        git = ["git", "-C", str(root)]
-        commit = subprocess.run(
-            [*git, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10
-        )
-        changed = subprocess.run(
-            [*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, timeout=10
-        )
+        commit, changes = _git("rev-parse", "HEAD"), _git("status", "--porcelain", "-uno")
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return (
-        commit.stdout.strip() + ("+" if changed.stdout.strip() else "")
-        if commit.returncode == 0
-        else ""
-    )
+    if commit.returncode:
+        return ""
+    return commit.stdout.strip() + ("+" if changes.stdout.strip() else "")
+
+
+def _git(*words: str) -> subprocess.CompletedProcess:
+    command = ["git", "-C", str(Path(__file__).resolve().parent.parent), *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=10)

@@ -1,7 +1,6 @@
-"""Stopping on request: a signal or the clock asks, and the trainer stops after the step at hand,
-once it has saved.
+"""Stops a run on request: a signal or the clock asks; the trainer saves after its step and stops.
 
-Nothing here imports Paddle before it is there: a signal counts from the program's start.
+Nothing here imports Paddle: a signal counts from the start of the program.
 """
 
 from __future__ import annotations
@@ -20,11 +19,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 @contextlib.contextmanager
 def blocked() -> Iterator[None]:
-    """A context in which signals wait, also for the threads that libraries start in it, as NumPy
-    does when imported.
+    """Makes signals wait until the block ends, also in the threads that libraries start in it.
 
-    Such a thread would be given a signal that the main one holds back, and Paddle's import handles
-    it by an abort.
+    Such a thread (NumPy starts some when it is imported) would otherwise get a signal that the
+    main thread blocks, and Paddle's import would abort on it.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
@@ -34,23 +32,22 @@ def blocked() -> Iterator[None]:
 
 
 class Stopped(BaseException):
-    """A stop on request, raised where nothing is to be saved; no `except Exception` holds it up."""
+    """A stop on request, raised where there is nothing to save; no `except Exception` catches it."""
 
 
 class StopRequest:
-    """Notes SIGINT, SIGTERM and SIGUSR1 inside its `with` block, and the end of the time that a run
-    may take.
+    """Notes SIGINT, SIGTERM and SIGUSR1 inside its `with` block, and the end of the allowed time.
 
-    A signal raises `Stopped` at once, as long as there is nothing to save; inside of `deferred` it
-    only leaves a note, and the trainer asks for it. A second SIGINT ends the process wherever it
-    is: what is on the disk is whole at any instant.
+    While there is nothing to save, a signal raises `Stopped` at once. Inside `deferred` it only
+    leaves a note, and the trainer asks for it. A second SIGINT ends the process wherever it is:
+    what is on the disk is whole at any time.
 
     Args:
-        max_hours: from now on; 0: no limit.
-        clock: gives seconds, and never goes back.
+        max_hours: allowed from now on; 0: no limit.
+        clock: returns seconds, and never goes back.
 
     Raises:
-        UserError: when `max_hours` is no time.
+        UserError: when `max_hours` is negative, infinite or not a number.
     """
 
     def __init__(self, max_hours: float = 0.0, clock: Callable[[], float] = time.monotonic):
@@ -62,10 +59,11 @@ class StopRequest:
         self._asked_at: float | None = None
         self._longest_step = self._longest_save = 0.0
         self._previous = {}
+        self._agree: Callable[[bool], bool] = bool
 
     @property
     def reason(self) -> str:
-        """What asked, for people."""
+        """What asked for the stop, for a message."""
         return self._note or "another process was asked to"
 
     def __enter__(self) -> StopRequest:
@@ -86,15 +84,16 @@ class StopRequest:
         if self._interrupts > 1 and number == signal.SIGINT:
             bar = b"\n" if os.isatty(2) else b""  # a progress bar does not end its line
             os.write(2, bar + b"interrupted; the same command goes on from the newest checkpoint\n")
-            os._exit(128 + signal.SIGINT)  # no `finally` and no library holds it up
+            os._exit(128 + signal.SIGINT)  # no `finally` and no library can delay it
         self._note = self._note or signal.Signals(number).name
         if not self._deferred:
             raise Stopped(self._note)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """A context at whose end the signals that came in it are handled: Paddle's import sets
-        handlers of its own.
+        """Makes signals wait until the block ends, then handles them.
+
+        It is for Paddle's import, which sets handlers of its own: they are replaced.
         """
         with blocked():
             try:
@@ -104,7 +103,7 @@ class StopRequest:
 
     @contextlib.contextmanager
     def deferred(self) -> Iterator[None]:
-        """A context in which a signal only leaves a note, since there is something to save."""
+        """Makes a signal only leave a note inside the block, since there is something to save."""
         self._deferred, self._asked_at = True, None
         try:
             yield
@@ -113,38 +112,40 @@ class StopRequest:
 
     @contextlib.contextmanager
     def saving(self) -> Iterator[None]:
-        """A context around the writing of a state: the time that it takes is kept free at the end
-        of the run.
-        """
+        """Measures a block that writes a state: so much time is kept free before `max_hours`."""
         started = self._clock()
         try:
             yield
         finally:
             self._longest_save = max(self._longest_save, self._clock() - started)
 
+    def agree_by(self, function: Callable[[bool], bool]) -> None:
+        """Sets how all processes come to one answer; without it, each decides for itself.
+
+        Args:
+            function: returns on all processes whether any of them passed True.
+        """
+        self._agree = function
+
     def agreed(self) -> bool:
-        """Whether any process was asked to stop: the same answer on all of them, which each must
-        call after a step.
+        """Returns whether any process was asked to stop, the same answer on all processes.
+
+        Each process must call it after a step.
         """
-        return self._any()
-
-    def check(self) -> None:
-        """Leave an evaluation when any process was asked to stop; each must call it.
-
-        Raises:
-            Stopped: on all of them.
-        """
-        if self._any():
-            raise Stopped(self.reason)
-
-    def _any(self) -> bool:
-        from engine import distributed  # imports paddle, which reads the environment
-
         now = self._clock()
         if self._asked_at is not None:
             self._longest_step = max(self._longest_step, now - self._asked_at)
         self._asked_at = now
-        # Not before there is something to save: however short the time, a run gets on by a step.
+        # Not before there is something to save: a run advances by one step however short its time.
         if self._deferred and now + self._longest_step + self._longest_save >= self._end:
             self._note = self._note or f"--max_hours={self._max_hours:g}"
-        return distributed.sum_over_ranks([bool(self._note)]).item() > 0
+        return self._agree(bool(self._note))
+
+    def check(self) -> None:
+        """Leaves an evaluation when any process was asked to stop; each process must call it.
+
+        Raises:
+            Stopped: on all processes.
+        """
+        if self.agreed():
+            raise Stopped(self.reason)

@@ -28,15 +28,18 @@ def check(
     json_path: str = "",
     dtype: str = "float32",
 ) -> int:
-    """Evaluate weights, print a table, and compare with an expectation; gives the exit code.
+    """Evaluates weights, prints a table, and compares with an expectation.
 
     Args:
-        path: of the weights, or a name that `models.weights.sources` knows.
-        config: says which model and which data; `validation.validate` has seen it.
+        path: of the weights, or a name that `models/weights/sources.py` knows.
+        config: says which model and which data; checked by `validation.validate`.
         split: `train` (without augmentation), `val` or `test`.
         expect_top1: the least accuracy that is accepted, a fraction.
         json_path: where to write the result as JSON, if anywhere.
         dtype: `bfloat16` to evaluate in it.
+
+    Returns:
+        The exit code.
 
     Raises:
         UserError: when the weights do not fit the model, or were trained for other classes.
@@ -65,10 +68,8 @@ def check(
     if stored.classes is None:
         distributed.say("the weights do not name their classes: their order was not checked")
     if json_path and distributed.is_main():
-        _write(
-            Path(json_path),
-            {**result._asdict(), "weights": path, "split": split, "precision": dtype},
-        )
+        how = {"weights": path, "split": split, "precision": dtype}
+        _write(Path(json_path), {**result._asdict(), **how})
     if expect_top1 is not None and result.top1 < expect_top1:
         distributed.say(f"FAILED: top-1 {result.top1:.4f} is below the expected {expect_top1:.4f}")
         return exits.FAILED_EXPECTATION

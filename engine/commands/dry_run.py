@@ -6,6 +6,7 @@ import math
 
 import paddle
 from ml_collections import ConfigDict
+from paddle import nn
 
 import data
 import models
@@ -15,21 +16,27 @@ from engine.model_setup import build_model, load_pretrained
 from engine.plan import memory_estimate, micro_batch_size, resolve_config, run_plan, start_lines
 from engine.state.averages import Averages
 from engine.step import mixed_precision
-from engine.step.noise import noise
-from engine.step.objective import make_objective
+from engine.step.forward import forward
+from engine.step.objective import LossTerms, make_objective
 from engine.step.optimizer import Optimizer
 from engine.step.teacher import Teacher, fresh_teacher, load_teacher
 from engine.watch import start_checks
 from engine.watch.diagnosis import Diagnosis
 from program import config_fields, exits
 
-_DRY_IMAGES = 2
+_IMAGES = 2  # made up
 
 
 def dry_run(stages: dict[str, ConfigDict]) -> int:
-    """Print the plan of each stage, and take one real step of the real model on two made-up images.
+    """Prints the plan of each stage, and takes one step of the real model on made-up images.
 
-    The data set is not read where its size is known, and pretrained weights are not downloaded.
+    A data set whose size is known is not read, and pretrained weights are not downloaded.
+
+    Args:
+        stages: configs by the names of the stages.
+
+    Returns:
+        The exit code.
     """
     distributed.start()
     for name, config in stages.items():
@@ -49,37 +56,35 @@ def _try_out(config: ConfigDict) -> None:
     train_images, num_classes = data.facts(config)
     config = resolve_config.with_classes(config, num_classes)
     if config.data.unlabelled_root:
-        data.build(config, "unlabelled")  # a folder that is not there is said now
+        data.build(config, "unlabelled")  # a folder that is missing is said now
     config = micro_batch_size.resolve(config, build_model)
     model = build_model(config)
     load_pretrained(model, config, classes=())
-    teacher = _dry_teacher(config)
+    teacher = _teacher(config)
     start_checks.check_noise(model, config)
-    arithmetic = run_plan.make(config, train_images)
-    Averages(model, config.average, arithmetic)  # refuses what it can't average
-    described = start_lines.describe_model(model, config) + start_lines.describe(config, arithmetic)
-    described += [teacher.describe()] if teacher else []
+    plan = run_plan.make(config, train_images)
+    Averages(model, config.average, plan)  # refuses what it can't average
     trained_as = config_fields.changed(config, {"model.pretrained": pretrained})
     distributed.say(
-        *described,
-        *Diagnosis(trained_as, arithmetic).start(),
+        *start_lines.describe_model(model, config),
+        *start_lines.describe(config, plan),
+        *([teacher.describe()] if teacher else []),
+        *Diagnosis(trained_as, plan).start(),
         *memory_estimate.table(model, config),
     )
-    terms = _one_step(
-        model, teacher, resolve_config.with_rate(config, arithmetic.global_batch), arithmetic.steps
-    )
-    if not math.isfinite(terms.total.item()):
+    scaled = resolve_config.with_rate(config, plan.global_batch)
+    total, parts = _one_step(model, teacher, scaled, plan.steps)
+    if not math.isfinite(total.item()):
         raise UserError(
-            f"the loss of one step on made-up images is {terms.total.item()}: see the fields of the loss"
+            f"the loss of one step on made-up images is {total.item()}: see the fields of the loss"
         )
-    values = ", ".join(f"{name} {term.item():.4f}" for name, term in terms._asdict().items())
-    distributed.say(f"one step on {_DRY_IMAGES} made-up images: {values}")
+    terms = {"total": total, **parts}
+    values = ", ".join(f"{name} {term.item():.4f}" for name, term in terms.items())
+    distributed.say(f"one step on {_IMAGES} made-up images: {values}")
 
 
-def _dry_teacher(config: ConfigDict) -> Teacher | None:
-    """The teacher of a config; one that knows nothing where its weights would have to be
-    downloaded.
-    """
+def _teacher(config: ConfigDict) -> Teacher | None:
+    """Returns the teacher of a config; with fresh weights where its own need a download."""
     source = config.distill.weights
     if not config.distill.teacher or not source or not models.needs_download(source):
         return load_teacher(config, classes=())
@@ -89,20 +94,20 @@ def _dry_teacher(config: ConfigDict) -> Teacher | None:
     return fresh_teacher(config)
 
 
-def _one_step(model, teacher: Teacher | None, config: ConfigDict, steps: int):
-    """One real step on made-up images, as the trainer takes it."""
-    fewer = {"train.batch_size": _DRY_IMAGES, "train.accumulation_steps": 1}
-    fewer["rdrop.unlabelled_batch_size"] = min(config.rdrop.unlabelled_batch_size, _DRY_IMAGES)
-    config = config_fields.changed(config, fewer)
+def _one_step(
+    model: nn.Layer, teacher: Teacher | None, config: ConfigDict, steps: int
+) -> LossTerms:
+    """Takes one real step on made-up images, as the trainer does."""
+    unlabelled = min(config.rdrop.unlabelled_batch_size, _IMAGES)
+    fewer = {"train.batch_size": _IMAGES, "train.accumulation_steps": 1}
+    config = config_fields.changed(config, {**fewer, "rdrop.unlabelled_batch_size": unlabelled})
     objective, scaler = make_objective(config, teacher), mixed_precision.loss_scaler(config.train)
     optimizer = Optimizer(model, config.optim, steps, scaler=scaler)
-    size, count = config.model.image_size, _DRY_IMAGES + config.rdrop.unlabelled_batch_size
-    images = paddle.randint(0, 256, [count, 3, size, size]).astype("uint8")
-    batch = data.Batch(images, paddle.randint(0, config.model.num_classes, [_DRY_IMAGES]), 0)
+    size = config.model.image_size
+    images = paddle.randint(0, 256, [_IMAGES + unlabelled, 3, size, size]).astype("uint8")
+    labels = paddle.randint(0, config.model.num_classes, [_IMAGES])
     model.train()
-    with noise(config, 0, 0):
-        images, targets = objective.prepare(batch, 0, 0)
-        terms = objective(model(images, copies=objective.copies(0)), targets, 0)
-        optimizer.accumulate(terms.total)
+    terms = forward(model, objective, data.Batch(images, labels, 0), 0, 0).terms
+    optimizer.accumulate(terms.total)
     optimizer.step()
     return terms

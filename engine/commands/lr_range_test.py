@@ -1,9 +1,11 @@
-"""The learning rate range test: the rate grows at each step of a real run until the loss
-diverges.
+"""The learning rate range test: the rate grows at each step of a real run until the loss diverges.
+
+Source: Smith, arXiv:1506.01186. The curve and what it suggests: `engine/commands/lr_curve.py`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,26 +20,30 @@ from engine.commands.lr_curve import DIVERGED, describe, draw, range_test, sugge
 from engine.model_setup import build_model
 from engine.plan import micro_batch_size, resolve_config
 from engine.results import console
-from engine.step.noise import noise
+from engine.step.forward import forward
 from engine.trainer import Trainer
 from program import config_fields, run_folder
 
 JSON, PICTURE = "lr_find.json", "lr_find.png"
+_FIXED = {"train.epochs": 0.0, "rdrop.alpha_warmup_steps": 0, "optim.schedule": "constant"}
+_UNUSED = ("optim.warmup_steps", "optim.milestones", "optim.final_lr")
 
 
 def find(config: ConfigDict, rates: Sequence[float], folder: Path) -> list[str]:
-    """Run the test on a config, write `lr_find.json` and `lr_find.png`, and give the lines that say
-    what was found.
+    """Runs the test on a config, and writes `lr_find.json` and `lr_find.png`.
 
-    Everything is as in training: data, model, pretrained weights, objective, accumulation,
-    clipping. Only the rate is the test's, and R-Drop has its full weight from the first step: a
-    weight that grows would change the loss, too.
+    Data, model, pretrained weights, objective, accumulation and clipping are those of training.
+    Only the rate is the test's, and R-Drop has its full weight from the first step: a weight that
+    grows would change the loss, too.
 
     Args:
         config: checked by `validation.validate`; its length, its schedule and its averages are not
             used.
         rates: of the steps.
-        folder: for the two files; made where it is not there.
+        folder: for the two files; made if it is missing.
+
+    Returns:
+        Lines that say what was found.
 
     Raises:
         UserError: for what can't be trained, or a folder that is a run's or can't be written.
@@ -45,27 +51,22 @@ def find(config: ConfigDict, rates: Sequence[float], folder: Path) -> list[str]:
     trainer = _trainer(config, len(rates), folder)
     _claim(folder)
     batch = trainer.plan.global_batch
-    with console.progress_bar(len(rates) * batch) as bar:
+    trainer.model.train()
+    progress_bar = console.progress_bar(len(rates) * batch)
+    with progress_bar as bar, contextlib.closing(trainer.batches()) as batches:
 
         def train_step(rate: float) -> float:
             bar.update(batch)
-            return steps.send(rate)
+            return _step(trainer, batches, rate)
 
-        steps = _steps(trainer)
-        next(steps)
         curve = range_test(rates, train_step)
-    stopped_early = len(curve.rates) < len(rates) or curve.smoothed[-1] > DIVERGED * min(
-        curve.smoothed
-    )
+    diverged = curve.smoothed[-1] > DIVERGED * min(curve.smoothed)
+    stopped_early = len(curve.rates) < len(rates) or diverged
     found = suggest(curve, stopped_early)
     answer = found._asdict()
-    content = {
-        "suggestion": answer.pop("lr"),
-        **answer,
-        "stopped_early": stopped_early,
-        "global_batch": batch,
-    }
-    write_json(folder / JSON, {**content, **curve._asdict(), "config": trainer.config.to_dict()})
+    content = {"suggestion": answer.pop("lr"), **answer, "stopped_early": stopped_early}
+    content = {**content, "global_batch": batch, **curve._asdict()}
+    write_json(folder / JSON, {**content, "config": trainer.config.to_dict()})
     draw(curve, found, folder / PICTURE)
     reference = trainer.config.train.reference_batch_size
     return [*describe(curve, found, len(rates), batch, reference), f"curve: {folder / PICTURE}"]
@@ -81,49 +82,30 @@ def _claim(folder: Path) -> None:
 
 
 def _trainer(config: ConfigDict, steps: int, folder: Path) -> Trainer:
-    fixed = {
-        "train.steps": steps,
-        "train.epochs": 0.0,
-        "rdrop.alpha_warmup_steps": 0,
-        "optim.schedule": "constant",
-    }
-    unused = (
-        "optim.warmup_steps",
-        "optim.milestones",
-        "optim.final_lr",
-        *(f"average.{name}" for name in config.average),
-    )
     defaults = config_fields.flattened(default.get_config())
-    config = resolve_config.with_input(
-        config_fields.changed(config, {**{name: defaults[name] for name in unused}, **fixed})
-    )
+    unused = (*_UNUSED, *(f"average.{name}" for name in config.average))
+    changes = {**{name: defaults[name] for name in unused}, **_FIXED, "train.steps": steps}
+    config = resolve_config.with_input(config_fields.changed(config, changes))
+    unlabelled = config.rdrop.unlabelled_batch_size
     train_set = data.build(config, "train")
-    unlabelled_set = (
-        data.build(config, "unlabelled") if config.rdrop.unlabelled_batch_size else None
-    )
-    config = micro_batch_size.resolve(
-        resolve_config.with_classes(config, len(train_set.classes)), build_model
-    )
+    unlabelled_set = data.build(config, "unlabelled") if unlabelled else None
+    config = resolve_config.with_classes(config, len(train_set.classes))
+    config = micro_batch_size.resolve(config, build_model)
     return Trainer(config, train_set, None, unlabelled_set, folder)
 
 
-def _steps(trainer: Trainer) -> Iterator[float]:
-    """Takes the rate of each step by `send`, and gives its loss, the mean over micro-batches before
-    the update.
+def _step(trainer: Trainer, batches: Iterator[data.Batch], rate: float) -> float:
+    """Takes a step at a rate.
 
-    It is infinite where the gradient is not finite.
+    Returns:
+        The mean loss over its micro-batches before the update; infinite where the gradient is not
+        finite.
     """
-    objective, optimizer, losses = trainer.objective, trainer.optimizer, []
-    trainer.model.train()
-    rate = yield 0.0
-    for batch in trainer.batches():
-        step, micro = optimizer.steps_done, optimizer.micro_batches
-        with noise(trainer.config, step, micro):
-            images, targets = objective.prepare(batch, step, micro)
-            terms = objective(trainer.model(images, copies=objective.copies(step)), targets, step)
-            optimizer.accumulate(terms.total)
-        losses.append(terms.total.item())
-        if optimizer.step_due:
-            optimizer.step(rate)
-            rate = yield math.inf if optimizer.refused else sum(losses) / len(losses)
-            losses = []
+    optimizer, losses = trainer.optimizer, []
+    for micro in range(trainer.config.train.accumulation_steps):
+        batch, step = next(batches), optimizer.steps_done
+        total = forward(trainer.model, trainer.objective, batch, step, micro).terms.total
+        optimizer.accumulate(total)
+        losses.append(total.item())
+    optimizer.step(rate)
+    return math.inf if optimizer.refused else sum(losses) / len(losses)

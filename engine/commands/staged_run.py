@@ -1,10 +1,9 @@
-"""Runs in stages: one after the other, each in a folder of its own, from the weights of the one
-before.
-"""
+"""A run in stages: each stage has a folder of its own, and begins with the weights of the last."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -16,13 +15,8 @@ from engine.commands import single_run
 from program import config_fields, exits, run_folder
 from program.signals import StopRequest
 
-_SUMMED = (
-    "images_seen",
-    "images_skipped",
-    "steps_skipped",
-    "rollbacks",
-    "seconds",
-)  # over the stages
+# Fields of the result that are sums over the stages.
+_SUMMED = ("images_seen", "images_skipped", "steps_skipped", "rollbacks", "seconds")
 
 
 def train(
@@ -31,18 +25,21 @@ def train(
     overwrite: bool = False,
     stop: StopRequest | None = None,
 ) -> int:
-    """Train the stages that are not finished; gives the exit code.
+    """Trains the stages that are not finished.
 
     Args:
-        stages: configs by the names of their folders below that of the run; the name is empty where
-            there is only one, which then has the folder of the run for itself.
+        stages: configs by the names of their folders below that of the run. A single stage may have
+            an empty name: it then has the folder of the run for itself.
         folder: of the run. It gets the last stage's result, with time and images of all of them.
         overwrite: remove an earlier run there and start anew.
         stop: what may ask the run to stop; None: nothing.
 
+    Returns:
+        The exit code.
+
     Raises:
         UserError: also when the folder holds another kind of run, or a stage began with other
-            weights than those that the stage before it has now.
+            weights than the stage before it has now.
     """
     if "" in stages:
         return single_run.train(stages[""], folder, overwrite, stop=stop)
@@ -61,26 +58,22 @@ def _train(stages: dict[str, ConfigDict], folder: Path, stop: StopRequest) -> in
         distributed.say(f"stage {number} of {len(stages)}: {name}")
         if before:
             _check_begin(folder / name, before)
-            config = config_fields.changed(
-                config, {"model.pretrained": str(before), "model.pretrained_head": "auto"}
-            )
-            free = (
-                "model.pretrained",
-            )  # the folder may be called or lie elsewhere; the weights are compared
+            begin = {"model.pretrained": str(before), "model.pretrained_head": "auto"}
+            config = config_fields.changed(config, begin)
+            # The folder may have moved since; the weights themselves are compared.
+            free = ("model.pretrained",)
         code = single_run.train(config, folder / name, free=free, stop=stop)
         if code != exits.DONE:
             return code
         before = folder / name / run_folder.WEIGHTS
     if distributed.is_main():
-        write_json(
-            folder / run_folder.RESULT,
-            _together({name: run_folder.result(folder / name) for name in stages}),
-        )
+        results = {name: run_folder.result(folder / name) for name in stages}
+        write_json(folder / run_folder.RESULT, _together(results))
     return exits.DONE
 
 
 def _claim(folder: Path, names: list[str], overwrite: bool) -> None:
-    """Make the folder that of a run with these stages, or see that it is."""
+    """Makes the folder that of a run with these stages, or checks that it is."""
     if (folder / run_folder.CONFIG).is_file():
         raise UserError(
             f"{folder} holds a run without stages; give another --workdir, or clear it by hand"
@@ -104,7 +97,7 @@ def _claim(folder: Path, names: list[str], overwrite: bool) -> None:
 
 
 def _check_begin(folder: Path, weights: Path) -> None:
-    """See that a stage begins, or has begun, with the weights that the stage before it has."""
+    """Checks that a stage begins, or has begun, with the weights of the stage before it."""
     remedy = "--overwrite trains all stages anew"
     if not weights.is_file():
         raise UserError(
@@ -115,16 +108,14 @@ def _check_begin(folder: Path, weights: Path) -> None:
         raise UserError(f"{folder} began with other weights than {weights} are now; {remedy}")
 
 
-def _together(results: dict[str, dict]) -> dict:
-    """The result of the whole run: the last one's, with paths from the folder of the run."""
+def _together(results: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Returns the result of the whole run: the last stage's, with paths from the run's folder."""
     name, last = list(results.items())[-1]
+    averages = last["beside"].items()
     return {
         **last,
         "weights": f"{name}/{last['weights']}",
-        "beside": {
-            key: {**one, "weights": f"{name}/{one['weights']}"}
-            for key, one in last["beside"].items()
-        },
+        "beside": {key: {**one, "weights": f"{name}/{one['weights']}"} for key, one in averages},
         **{key: sum(result.get(key, 0) for result in results.values()) for key in _SUMMED},
         "stages": {stage: result["top1"] for stage, result in results.items()},
     }

@@ -6,8 +6,9 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from visualdl import LogWriter
@@ -16,98 +17,91 @@ import data
 from common.atomic_writing import named, write_text
 from engine.results.console import progress_bar
 from engine.results.metrics_file import INCIDENT, numbers, place, read_metrics, until
+from engine.state.averages import RAW
+from engine.state.progress import Progress
 from program.run_folder import METRICS, VISUALDL
+
+if TYPE_CHECKING:
+    from engine.plan.run_plan import Plan
+    from engine.results.evaluation import Result
+    from engine.watch.diagnosis import Finding
 
 _PICTURES = 32
 
 
-class Silent:
-    """The log of the processes that write nothing."""
+class Log:
+    """The log of the processes that write nothing: all but the main one."""
 
-    records: Sequence[dict] = ()  # of the steps before a resume
+    records: Sequence[dict[str, Any]] = ()  # of the steps before a resume
 
     def __init__(self, seconds: float = 0.0):
         self._before, self._started = seconds, time.perf_counter()
 
-    def __enter__(self) -> Silent:
+    def __enter__(self) -> Log:
         return self
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, *exception: object) -> None:
         pass
 
     @property
     def seconds(self) -> float:
-        """Time of the whole run so far, that before a resume included."""
+        """Training time of the whole run so far, including that before a resume."""
         return self._before + time.perf_counter() - self._started
 
     def advance(self, images: int) -> None:
-        """Note a step."""
+        """Moves the progress bar by the images of a step."""
 
-    def step(self, step: int, values: dict[str, float]) -> None:
-        """Record training metrics."""
+    def step(self, steps_done: int, values: dict[str, float]) -> None:
+        """Records training metrics."""
 
-    def validation(self, step: int, result, name: str = "raw") -> None:
-        """Record a validation, of the weights (`raw`) or an average of them."""
+    def validation(self, steps_done: int, result: Result, name: str = RAW) -> None:
+        """Records a validation of the weights (`raw`) or of an average of them."""
 
-    def findings(self, step: int, found) -> None:
-        """Tell what the diagnosis has found."""
+    def findings(self, steps_done: int, found: Iterable[Finding]) -> None:
+        """Records and prints what the diagnosis has found."""
 
-    def incident(self, incident: dict) -> None:
-        """Tell of a step that was left out."""
+    def incident(self, incident: dict[str, Any]) -> None:
+        """Records and prints that a step was left out."""
 
     def sync(self) -> None:
-        """Have the records so far on the disk, before a checkpoint that goes on after them."""
+        """Flushes the records to the disk, before a checkpoint that goes on after them."""
 
     def restart_rate(self) -> None:
-        """Leave what came since the last step (validation, writing) out of images per second."""
+        """Leaves the time since the last step (validation, writing) out of images per second."""
 
-    def pictures(self, tag: str, dataset) -> None:
-        """Show the first images of a data set, as the model sees them."""
+    def pictures(self, tag: str, dataset: data.ImageDataset) -> None:
+        """Shows the first images of a data set in VisualDL, as the model sees them."""
 
 
-class RunLog(Silent):
-    """Writes each event once to metrics.jsonl and to VisualDL, and moves the progress bar.
+class RunLog(Log):
+    """Writes each event once to `metrics.jsonl` and to VisualDL, and moves the progress bar.
 
     Args:
         folder: of the run.
-        plan: its arithmetic.
-        step: where the run goes on; events after it are of steps that will be repeated, and are
-            removed.
-        seconds: time of the run so far.
-        validated: whether the validation of that step, if any, is part of what was before; else it
-            will be repeated.
-        incidents: of the run so far, each of which is a record, too.
+        plan: of the run.
+        progress: where the run goes on. Later events are of steps that will be repeated: they are
+            removed, and so is a validation that is due again. Each incident is a record, too.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        plan,
-        step: int,
-        seconds: float,
-        validated: bool = True,
-        incidents: Sequence[dict] = (),
-    ):
-        super().__init__(seconds)
-        self._plan = plan
-        kept = [
-            record
-            for record in until(read_metrics(folder), step, validated)
-            if record["split"] != INCIDENT
-        ]
-        self.records = sorted([*kept, *map(self._incident, incidents)], key=place)
-        write_text(folder / METRICS, "".join(json.dumps(record) + "\n" for record in self.records))
-        self._metrics = open(folder / METRICS, "a", encoding="utf-8")  # noqa: SIM115 (open as long as the run)
-        # VisualDL's server shows the newest file of a folder only: there is one, written again
-        # after a resume.
+    def __init__(self, folder: Path, plan: Plan, progress: Progress):
+        super().__init__(progress.seconds)
+        self._plan, done = plan, progress.steps_done
+        kept = until(read_metrics(folder), done, validated=not progress.validation_due)
+        kept = [record for record in kept if record["split"] != INCIDENT]
+        self.records = sorted([*kept, *map(self._incident, progress.incidents)], key=place)
+        path = folder / METRICS
+        write_text(path, "".join(json.dumps(record) + "\n" for record in self.records))
+        self._metrics = open(path, "a", encoding="utf-8")  # noqa: SIM115 (open as long as the run)
+        # VisualDL's server shows the newest file of a folder only. So there is one file, which is
+        # written again after a resume.
         (folder / VISUALDL).unlink(missing_ok=True)
         self._visualdl = LogWriter(logdir=str(folder), file_name=VISUALDL)
         for record in self.records:
             self._show(record)
-        self._bar = progress_bar(plan.steps * plan.global_batch, step * plan.global_batch)
+        self._bar = progress_bar(plan.steps * plan.global_batch, done * plan.global_batch)
         self.restart_rate()
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._bar.close()
         self._visualdl.close()
         with named(self._metrics.name):  # what a full disk has refused is tried again
@@ -117,33 +111,31 @@ class RunLog(Silent):
         self._bar.update(images)
         self._rate_images += images
 
-    def step(self, step: int, values: dict[str, float]) -> None:
+    def step(self, steps_done: int, values: dict[str, float]) -> None:
         rate = self._rate_images / (self.seconds - self._rate_since)
         self.restart_rate()
-        self._record(step, "train", {**values, "images_per_second": round(rate, 1)})
+        self._record(steps_done, "train", {**values, "images_per_second": round(rate, 1)})
         shown = ("loss", "ce", "kl", "accuracy", "lr")
         text = " ".join(f"{name} {values[name]:.3g}" for name in shown if name in values)
         self._bar.set_postfix_str(text, refresh=False)
 
-    def validation(self, step: int, result, name: str = "raw") -> None:
+    def validation(self, steps_done: int, result: Result, name: str = RAW) -> None:
         values = {value: getattr(result, value) for value in ("top1", "top5", "loss", "ece")}
-        self._record(step, "val" if name == "raw" else f"val_{name}", values)
-        average = "" if name == "raw" else f" of the {name.upper()} weights"
-        text = f"epoch {self._plan.epoch(step):.1f}, step {step}: validation top-1{average} {100 * result.top1:.2f} %"
+        self._record(steps_done, "val" if name == RAW else f"val_{name}", values)
         self._bar.set_description_str(f"val {100 * result.top1:.1f} %", refresh=False)
         if self._bar.disable:
-            print(text, flush=True)
+            when = f"epoch {self._plan.epoch(steps_done):.1f}, step {steps_done}"
+            average = "" if name == RAW else f" of the {name.upper()} weights"
+            print(f"{when}: validation top-1{average} {100 * result.top1:.2f} %", flush=True)
 
-    def findings(self, step: int, found) -> None:
+    def findings(self, steps_done: int, found: Iterable[Finding]) -> None:
         for finding in found:
-            self._record(step, "diagnosis", finding._asdict())
-            self._bar.write(finding.text)
-            sys.stdout.flush()
+            self._record(steps_done, "diagnosis", finding._asdict())
+            self._print(finding.text)
 
-    def incident(self, incident: dict) -> None:
+    def incident(self, incident: dict[str, Any]) -> None:
         self._write(self._incident(incident))
-        self._bar.write(f"left out: {incident['text']}")
-        sys.stdout.flush()
+        self._print(f"left out: {incident['text']}")
 
     def sync(self) -> None:
         os.fsync(self._metrics.fileno())
@@ -151,45 +143,54 @@ class RunLog(Silent):
     def restart_rate(self) -> None:
         self._rate_images, self._rate_since = 0, self.seconds
 
-    def pictures(self, tag: str, dataset) -> None:
+    def pictures(self, tag: str, dataset: data.ImageDataset) -> None:
         keys = [(0, index) for index in range(min(len(dataset), _PICTURES))]  # of epoch 0
         batch = next(data.load(dataset, [keys], workers=0))
         self._visualdl.add_image(tag, image_grid(batch.pixels().numpy()), 0)
 
-    def _record(self, step: int, split: str, values: dict[str, float]) -> None:
-        self._write({**self._head(step, split), **values, "seconds": round(self.seconds, 3)})
+    def _print(self, text: str) -> None:
+        """Prints a line above the progress bar."""
+        self._bar.write(text)
+        sys.stdout.flush()
 
-    def _incident(self, incident: dict) -> dict:
+    def _record(self, steps_done: int, split: str, values: dict[str, Any]) -> None:
+        seconds = round(self.seconds, 3)
+        self._write({**self._head(steps_done, split), **values, "seconds": seconds})
+
+    def _incident(self, incident: dict[str, Any]) -> dict[str, Any]:
         return {**self._head(incident["step"], INCIDENT), **incident}
 
-    def _head(self, step: int, split: str) -> dict:
-        return {"step": step, "epoch": round(self._plan.epoch(step), 4), "split": split}
+    def _head(self, steps_done: int, split: str) -> dict[str, Any]:
+        epoch = round(self._plan.epoch(steps_done), 4)
+        return {"step": steps_done, "epoch": epoch, "split": split}
 
-    def _write(self, record: dict) -> None:
+    def _write(self, record: dict[str, Any]) -> None:
         with named(self._metrics.name):
             self._metrics.write(json.dumps(record) + "\n")
             self._metrics.flush()
         self._show(record)
 
-    def _show(self, record: dict) -> None:
-        if record["split"] == "diagnosis":
-            self._visualdl.add_text(
-                f"diagnosis/{record.get('kind')}", str(record.get("text")), record["step"]
-            )
-            return
-        if record["split"] == INCIDENT:
-            self._visualdl.add_text(
-                f"{INCIDENT}/{record['action']}", record["text"], record["step"]
-            )
+    def _show(self, record: dict[str, Any]) -> None:
+        """Adds a record to VisualDL: texts as texts, numbers as curves."""
+        split, step = record["split"], record["step"]
+        if split in ("diagnosis", INCIDENT):
+            kind = record.get("kind" if split == "diagnosis" else "action")
+            self._visualdl.add_text(f"{split}/{kind}", str(record.get("text")), step)
             return
         for name, value in numbers(record).items():
-            if name not in ("step", "split", "epoch", "seconds"):
-                self._visualdl.add_scalar(f"{record['split']}/{name}", value, record["step"])
+            if name not in ("step", "epoch", "seconds"):
+                self._visualdl.add_scalar(f"{split}/{name}", value, step)
 
 
 def image_grid(images: np.ndarray, columns: int = 8) -> np.ndarray:
-    """Lay out images, uint8 `(B, 3, S, S)`, in rows: uint8 `(rows * S, columns * S, 3)`, the rest
-    black.
+    """Lays out images in rows, as one picture; cells without an image are black.
+
+    Args:
+        images: uint8 `(B, 3, S, S)`.
+        columns: images of a row.
+
+    Returns:
+        uint8 `(rows * S, columns * S, 3)`.
     """
     batch, _, side, _ = images.shape
     rows = -(-batch // columns)

@@ -1,8 +1,6 @@
 """Training metrics between two records."""
 
-from __future__ import annotations
-
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import paddle
@@ -18,83 +16,92 @@ class _MicroBatch(NamedTuple):
 
 
 class Meter:
-    """Sums over the micro-batches since the last reading; they stay on the device until they are
-    read.
+    """Sums over the micro-batches since the last reading.
+
+    What is added stays on the device until it is read.
     """
 
     def __init__(self):
-        self._sums: dict[
-            str, list[float]
-        ] = {}  # of each term, and the micro-batches that had it; read already
-        self._counts = [0.0, 0, 0]  # hits and images read already, skipped images
-        self._pending: list[_MicroBatch] = []  # not read yet
+        self._reset()
 
-    def add(self, terms: NamedTuple, predictions: Tensor, labels: Tensor, skipped: int = 0) -> None:
-        """Count one micro-batch: named scalars, of which `total` is the loss, and predictions `(B,
-        C)`.
+    def _reset(self) -> None:
+        # What was fetched from the device: for each term its sum and the number of micro-batches
+        # that had it; hits, images and skipped images. What was not: the pending micro-batches.
+        self._sums: dict[str, list[float]] = {}
+        self._counts = [0.0, 0, 0]
+        self._pending: list[_MicroBatch] = []
+
+    def add(self, terms, predictions: Tensor, labels: Tensor, skipped: int = 0) -> None:
+        """Counts one micro-batch.
+
+        Args:
+            terms: the `LossTerms` of the micro-batch; the total is called `loss`.
+            predictions: logits `(B, C)`.
+            labels: `(B,)`.
+            skipped: number of damaged images that were left out.
         """
-        named = {
-            "loss" if name == "total" else name: term.detach()
-            for name, term in terms._asdict().items()
-        }
+        named = {"loss": terms.total, **terms.parts}
+        detached = {name: term.detach() for name, term in named.items()}
         hits = (predictions.detach().argmax(axis=-1) == labels).astype("float32").sum()
-        self._pending.append(_MicroBatch(named, hits, len(labels)))
+        self._pending.append(_MicroBatch(detached, hits, len(labels)))
         self._counts[2] += skipped
 
     def drop(self, micro_batches: int) -> None:
-        """Leave out the last ones, of a step that was not taken; their skipped images still
-        count.
+        """Removes the last micro-batches, of a step that was left out.
+
+        Their skipped images still count.
         """
         del self._pending[-micro_batches:]
 
     def read(self) -> dict[str, float]:
-        """Means over micro-batches and ranks (accuracy: over images; skipped: a sum); then start
-        anew.
+        """Returns the metrics since the last reading, the same on all ranks, and starts anew.
 
-        Without any micro-batch there is skipped alone.
+        Returns:
+            Means over micro-batches and ranks; `accuracy`, the mean over images; and `skipped`, a
+            sum. If there was no micro-batch, only `skipped`.
         """
-        self._fetch()
-        sums, counts = zip(*self._sums.values()) if self._sums else ((), ())
-        *both, hits, images, skipped = distributed.sum_over_ranks(
-            [*sums, *counts, *self._counts]
-        ).tolist()
-        means = {
-            name: both[place] / both[place + len(sums)] for place, name in enumerate(self._sums)
-        }
-        self.__init__()
+        total = distributed.sum_over_ranks(self._values()).tolist()
+        *pairs, hits, images, skipped = total
+        terms = zip(self._sums, pairs[::2], pairs[1::2])
+        means = {name: value / count for name, value, count in terms}
+        self._reset()
         return {**means, **({"accuracy": hits / images} if images else {}), "skipped": int(skipped)}
 
-    def state(self) -> dict[str, list]:
-        """What was counted since the last reading, by rank, for JSON."""
-        self._fetch()
-        mine = [*(value for pair in self._sums.values() for value in pair), *self._counts]
-        return {"terms": list(self._sums), "ranks": distributed.rows_of_ranks(mine).tolist()}
+    def state(self) -> dict[str, list[Any]]:
+        """Returns what was counted since the last reading, by rank, for JSON."""
+        ranks = distributed.rows_of_ranks(self._values()).tolist()
+        return {"terms": list(self._sums), "ranks": ranks}
 
-    def load_state(self, state: dict[str, list]) -> None:
-        """Go on from a state; that of another number of ranks goes to the main one."""
+    def load_state(self, state: dict[str, list[Any]]) -> None:
+        """Continues from a state; that of another number of ranks is added on the main one.
+
+        Raises:
+            ValueError: when the state is not that of a run.
+        """
         ranks, terms = np.array(state["ranks"], np.float64), state["terms"]
         names = all(isinstance(name, str) and name.isidentifier() for name in terms)
-        if (
-            ranks.ndim != 2
-            or ranks.shape[1] != 2 * len(terms) + 3
-            or not names
-            or not np.isfinite(ranks[:, -3:]).all()
-        ):
+        shaped = ranks.ndim == 2 and ranks.shape[1] == 2 * len(terms) + 3
+        if not (shaped and names and np.isfinite(ranks[:, -3:]).all()):
             raise ValueError("what was counted since the last record is not that of a run")
-        if len(ranks) != distributed.world_size():
-            ranks = np.stack(
-                [ranks.sum(axis=0), *np.zeros((distributed.world_size() - 1, ranks.shape[1]))]
-            )
-        *sums, hits, images, skipped = ranks[distributed.rank()].tolist()
-        self.__init__()
-        self._sums = {name: sums[2 * place : 2 * place + 2] for place, name in enumerate(terms)}
+        others = distributed.world_size() - 1
+        if len(ranks) != others + 1:
+            ranks = np.stack([ranks.sum(axis=0), *np.zeros((others, ranks.shape[1]))])
+        *pairs, hits, images, skipped = ranks[distributed.rank()].tolist()
+        self._reset()
+        self._sums = {name: list(pair) for name, *pair in zip(terms, pairs[::2], pairs[1::2])}
         self._counts = [hits, int(images), int(skipped)]
 
+    def _values(self) -> list[float]:
+        """Fetches what is pending; returns the pairs of `_sums`, then `_counts`."""
+        self._fetch()
+        return [*(value for pair in self._sums.values() for value in pair), *self._counts]
+
     def _fetch(self) -> None:
-        """Add up what is on the device, one by one: the sums are the same wherever a run was
-        interrupted.
+        """Adds up what is on the device, one micro-batch after the other.
+
+        So the sums are the same wherever a run was interrupted.
         """
-        terms: dict[str, list[Tensor]] = {}  # of the micro-batches that had it
+        terms: dict[str, list[Tensor]] = {}  # of the micro-batches that had them
         for micro_batch in self._pending:
             for name, term in micro_batch.terms.items():
                 terms.setdefault(name, []).append(term)

@@ -1,5 +1,4 @@
-"""A whole training state on the disk: written beside the old ones, flushed, checksummed, then
-renamed.
+"""Checkpoints: a whole training state on the disk, checksummed and renamed into place.
 
 A state needs no random generators: the order of the data, its augmentation and the dropout of a
 step are functions of the seed and the step (see `data/sampler.py`, `data/dataset.py` and
@@ -20,67 +19,67 @@ from safetensors.numpy import save_file
 
 from common.atomic_writing import atomic_folder, remove_folder
 from common.errors import UserError
-from common.files import is_number, read_json, sha256
+from common.files import read_json, sha256
 from common.safetensors_files import read_safetensors
+from engine import distributed
+from engine.state.progress import Progress
 
-_MANIFEST, _AVERAGES = "manifest.json", "averages.safetensors"
-_NEEDED = {"model.safetensors", "optimizer.safetensors", "progress.json"}
-_NUMBERS = (
-    "best_step",
-    "best_top1",
-    "global_batch",
-    "micro_batch",
-    "seconds",
-    "skipped",
-)  # of progress.json
+_MODEL, _OPTIMIZER, _AVERAGES = (
+    f"{name}.safetensors" for name in ("model", "optimizer", "averages")
+)
+_PROGRESS, _MANIFEST = "progress.json", "manifest.json"
+_NEEDED = {_MODEL, _OPTIMIZER, _PROGRESS}
 _LARGEST_PROGRESS = 16 << 20  # bytes
 
 
 class State(NamedTuple):
-    """What a run goes on from. `progress` is JSON: step, best score and its step, metrics since the
-    last record, ...
-    """
+    """What a run goes on from: arrays by name, and its progress."""
 
     model: dict[str, np.ndarray]
     optimizer: dict[str, np.ndarray]
-    progress: dict
+    progress: Progress
     averages: dict[str, np.ndarray]
 
 
 def save(folder: Path, state: State, keep: int) -> Path:
-    """Write the state of `progress["step"]`, then remove old ones: the newest `keep` and the best
-    stay.
+    """Writes a state, then removes old ones: the newest `keep` and the best stay.
 
     Args:
         folder: the run's `checkpoints`.
         state: to be written.
         keep: how many of the newest to keep, at least 1.
+
+    Returns:
+        The folder of the state.
     """
-    step, best = state.progress["step"], state.progress["best_step"]
+    step, best = state.progress.steps_done, state.progress.best_step
     target = folder / folder_name(step)
     with atomic_folder(target) as temporary:
-        save_file(state.model, str(temporary / "model.safetensors"))
-        save_file(state.optimizer, str(temporary / "optimizer.safetensors"))
+        save_file(state.model, str(temporary / _MODEL))
+        save_file(state.optimizer, str(temporary / _OPTIMIZER))
         if state.averages:
             save_file(state.averages, str(temporary / _AVERAGES))
-        (temporary / "progress.json").write_text(
-            json.dumps(state.progress, indent=2), encoding="utf-8"
-        )
+        _write_json(temporary / _PROGRESS, state.progress.to_json())
         manifest = {path.name: sha256(path) for path in sorted(temporary.iterdir())}
-        (temporary / _MANIFEST).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
+        _write_json(temporary / _MANIFEST, manifest)
     steps = all_steps(folder)
-    kept = [old for old in steps if old <= step][
-        :keep
-    ]  # later ones are damaged: the run has passed them over
+    # Later steps are damaged: the run has passed them over.
+    kept = [old for old in steps if old <= step][:keep]
     for old in steps:
         if old not in (*kept, best):
             remove_folder(folder / folder_name(old))
     return target
 
 
+def _write_json(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content, indent=2), encoding="utf-8")
+
+
 def all_steps(folder: Path) -> list[int]:
-    """The steps that have a checkpoint, newest first; an `OSError` when the folder is there, but
-    can't be read.
+    """Returns the steps that have a checkpoint, newest first.
+
+    Raises:
+        OSError: when the folder exists, but can't be read.
     """
     paths = list(folder.iterdir()) if os.path.lexists(folder) else []
     steps = [path.name[5:] for path in paths if path.name.startswith("step_") and path.is_dir()]
@@ -88,8 +87,7 @@ def all_steps(folder: Path) -> list[int]:
 
 
 def newest(folder: Path, say: Callable[[str], None] = print) -> State | None:
-    """The newest state that is whole; damaged ones are named by `say` and passed over. None where
-    there is none.
+    """Returns the newest state that is whole, or None; `say` is told of damaged ones.
 
     Raises:
         UserError: when the folder can't be read: to begin anew would lose what is in it.
@@ -109,7 +107,7 @@ def newest(folder: Path, say: Callable[[str], None] = print) -> State | None:
 
 
 def load(folder: Path, step: int) -> State:
-    """Read and verify the state of one step.
+    """Reads and verifies the state of one step.
 
     Raises:
         UserError: when a file is missing, can't be read, or differs from its checksum.
@@ -124,18 +122,33 @@ def load(folder: Path, step: int) -> State:
             raise UserError(f"{path / name}: can't be read ({error.strerror})") from None
         if found != checksum:
             raise UserError(f"{path / name} differs from its checksum")
-    progress = read_json(path / "progress.json", _LARGEST_PROGRESS)
-    _check_progress(path, progress, step)
-    model, _ = read_safetensors(path / "model.safetensors")
-    optimizer, _ = read_safetensors(path / "optimizer.safetensors")
+    progress = Progress.from_json(read_json(path / _PROGRESS, _LARGEST_PROGRESS), step, path)
+    model, _ = read_safetensors(path / _MODEL)
+    optimizer, _ = read_safetensors(path / _OPTIMIZER)
     averages, _ = read_safetensors(path / _AVERAGES) if _AVERAGES in manifest else ({}, None)
     return State(model, optimizer, progress, averages)
 
 
-def _check_manifest(path: Path, manifest: object) -> None:
-    """See that a manifest names the files of a state, and nothing else: a name may lead out of the
-    folder.
+def agreed(folder: Path, read: Callable[[Path], State | None]) -> State | None:
+    """Returns the state that the main process chooses by `read(folder)`, the same on all ranks.
+
+    Raises:
+        UserError: on all ranks, when one of them can't read it.
     """
+    with distributed.together():
+        state = read(folder) if distributed.is_main() else None
+    step = int(distributed.from_main(state.progress.steps_done if state else -1))
+    with distributed.together():
+        return state if distributed.is_main() or step < 0 else load(folder, step)
+
+
+def folder_name(step: int) -> str:
+    """Returns the name of a state's folder."""
+    return f"step_{step:08d}"
+
+
+def _check_manifest(path: Path, manifest: object) -> None:
+    """Checks that a manifest names the files of a state, and no file outside of its folder."""
     if not isinstance(manifest, dict) or not _NEEDED <= manifest.keys() <= _NEEDED | {_AVERAGES}:
         raise UserError(
             f"{path}: not a whole checkpoint ({_MANIFEST} does not name its files, or others)"
@@ -143,36 +156,3 @@ def _check_manifest(path: Path, manifest: object) -> None:
     for name in manifest:
         if not (path / name).is_file():
             raise UserError(f"{path}: not a whole checkpoint ({name} is missing)")
-
-
-def _is_incident(found: object) -> bool:
-    """Whether it is one of those of `engine.watch.nonfinite`, as far as others rely on it."""
-    if not isinstance(found, dict) or found.get("action") not in ("skip", "rollback"):
-        return False
-    steps = [found.get("step"), found.get("back_to", 0)]
-    return all(type(step) is int and 0 <= step < 1 << 63 for step in steps) and isinstance(
-        found.get("text"), str
-    )
-
-
-def _check_progress(path: Path, progress: object, step: int) -> None:
-    """See that the counts of a state are numbers; what else is in it is compared with the run's
-    own.
-    """
-    right = (
-        isinstance(progress, dict)
-        and type(progress.get("step")) is int
-        and progress["step"] == step
-    )
-    right = right and isinstance(progress.get("incidents", []), list)
-    right = right and progress.get("best_of", "raw") in ("raw", "ema", "swa")
-    right = right and all(is_number(progress.get(name, 0)) for name in _NUMBERS)
-    right = right and all(map(_is_incident, progress.get("incidents", [])))
-    if not right:
-        raise UserError(
-            f"{path}: not a whole checkpoint (progress.json is not that of step {step})"
-        )
-
-
-def folder_name(step: int) -> str:
-    return f"step_{step:08d}"

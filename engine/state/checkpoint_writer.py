@@ -10,21 +10,22 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from common.errors import UserError
-from engine.state.checkpoint import State, folder_name, save
+from engine.state import checkpoint
+from engine.state.checkpoint import State
 
 
 class Writer:
-    """Writes states in a thread of its own, one at a time: training goes on meanwhile.
+    """Writes states in a thread of its own, one at a time.
 
-    At the end of its `with` block the last one is on the disk.
+    At the end of its `with` block the last state is on the disk.
 
     Args:
         folder: the run's `checkpoints`.
         keep: how many of the newest to keep, at least 1.
-        stop: whether a state that can't be written ends the run; else that is told, and training
+        stop: whether a state that can't be written ends the run; else a line says so, and training
             goes on without it.
-        say: tells a line.
-        timer: gives a context around the writing of a state.
+        say: prints a line.
+        timer: returns a context around the writing of a state.
     """
 
     def __init__(
@@ -35,31 +36,28 @@ class Writer:
         say: Callable[[str], None] = print,
         timer: Callable[[], contextlib.AbstractContextManager] = contextlib.nullcontext,
     ):
-        self._folder, self._keep, self._stop, self._say, self._timer = (
-            folder,
-            keep,
-            stop,
-            say,
-            timer,
-        )
+        self._folder, self._keep, self._stop = folder, keep, stop
+        self._say, self._timer = say, timer
         self._thread: threading.Thread | None = None
         self._failure: str | None = None
 
     def __enter__(self) -> Writer:
         return self
 
-    def __exit__(self, kind, *exception) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
         if kind is None:
             self.wait()
         elif self._thread:
             self._thread.join()
 
     def save(self, state: State) -> None:
-        """Begin to write a state, whose arrays nobody may change any more; the one before is on the
-        disk then.
+        """Begins to write a state; the one before is on the disk then.
+
+        Args:
+            state: of which nobody may change an array any more.
 
         Raises:
-            UserError: when one could not be written, as in `check`.
+            UserError: as in `check`.
         """
         self.wait()
         self._thread = threading.Thread(
@@ -68,7 +66,7 @@ class Writer:
         self._thread.start()
 
     def wait(self) -> None:
-        """Wait until the state is on the disk.
+        """Waits until the state is on the disk.
 
         Raises:
             UserError: as in `check`.
@@ -78,7 +76,7 @@ class Writer:
         self.check()
 
     def check(self) -> None:
-        """See whether all states so far were written; does not wait.
+        """Checks whether all states so far were written; does not wait.
 
         Raises:
             UserError: when one was not, and that ends the run.
@@ -94,6 +92,7 @@ class Writer:
     def _write(self, state: State) -> None:
         try:
             with self._timer():
-                save(self._folder, state, self._keep)
+                checkpoint.save(self._folder, state, self._keep)
         except (OSError, SafetensorError) as error:
-            self._failure = f"{self._folder / folder_name(state.progress['step'])} could not be written ({error})"
+            target = self._folder / checkpoint.folder_name(state.progress.steps_done)
+            self._failure = f"{target} could not be written ({error})"

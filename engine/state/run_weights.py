@@ -1,6 +1,4 @@
-"""Weights files of this project: safetensors with the config and the names of the classes in their
-metadata.
-"""
+"""Weights files of this project: safetensors that carry their config and class names."""
 
 from __future__ import annotations
 
@@ -16,25 +14,8 @@ from common.errors import UserError
 from common.safetensors_files import own_metadata
 from program import config_fields, validation
 
-
-def check_classes(found: tuple[str, ...], expected: tuple[str, ...], owner: str) -> None:
-    """Compare the names of classes, in their order.
-
-    Raises:
-        UserError: naming the first difference; `owner` is whose classes are expected.
-    """
-    if tuple(found) == tuple(expected):
-        return
-    if len(found) != len(expected):
-        raise UserError(f"the data has {len(found)} classes, but {owner} {len(expected)}")
-    place = next(place for place, pair in enumerate(zip(found, expected)) if pair[0] != pair[1])
-    raise UserError(
-        f"class {place} of the data is {found[place]!r}, but that of {owner} is {expected[place]!r}"
-    )
-
-
 _FORMAT = 1  # of the metadata
-# side in pixels: a config of a billion would take all memory before the arrays are looked at
+# Side in pixels: a stranger's config of a billion would take all memory.
 _LARGEST_IMAGE = 2048
 
 
@@ -47,14 +28,14 @@ class Weights(NamedTuple):
 
 
 def arrays_of(model: nn.Layer) -> dict[str, np.ndarray]:
-    """The parameters and buffers of a model by name."""
+    """Returns the parameters and buffers of a model by name."""
     return {name: np.ascontiguousarray(value.numpy()) for name, value in model.state_dict().items()}
 
 
 def save(
     path: Path, arrays: dict[str, np.ndarray], config: ConfigDict, classes: tuple[str, ...]
 ) -> None:
-    """Write a weights file atomically; `config` is a resolved one."""
+    """Writes a weights file atomically; `config` is a resolved one."""
     model, data = config.model, config.data
     stated = {
         "mean": model.mean,
@@ -73,8 +54,7 @@ def save(
 
 
 def read(path: str | Path) -> Weights:
-    """Read a weights file of this project, or one of others, which tells nothing of config and
-    classes.
+    """Reads a weights file; one that this project did not write has no config and no classes.
 
     Raises:
         UserError: when it can't be read.
@@ -95,12 +75,26 @@ def read(path: str | Path) -> Weights:
         validation.validate(config)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-    if (
-        config.model.num_classes not in (0, len(classes))
-        or config.model.image_size > _LARGEST_IMAGE
-    ):
+    count, size = config.model.num_classes, config.model.image_size
+    if count not in (0, len(classes)) or size > _LARGEST_IMAGE:
         raise UserError(
-            f"{path}: its config is of {config.model.num_classes} classes at {config.model.image_size} pixels, "
-            f"expected the {len(classes)} classes that it names, and at most {_LARGEST_IMAGE} pixels"
+            f"{path}: its config is of {count} classes at {size} pixels, expected the "
+            f"{len(classes)} classes that it names, and at most {_LARGEST_IMAGE} pixels"
         )
     return Weights(arrays, config, tuple(classes))
+
+
+def check_classes(found: tuple[str, ...], expected: tuple[str, ...], owner: str) -> None:
+    """Checks that two lists of class names are the same, in the same order.
+
+    Raises:
+        UserError: naming the first difference; `owner` is whose classes are expected.
+    """
+    if tuple(found) == tuple(expected):
+        return
+    if len(found) != len(expected):
+        raise UserError(f"the data has {len(found)} classes, but {owner} {len(expected)}")
+    place = next(place for place, pair in enumerate(zip(found, expected)) if pair[0] != pair[1])
+    raise UserError(
+        f"class {place} of the data is {found[place]!r}, but that of {owner} is {expected[place]!r}"
+    )

@@ -1,53 +1,40 @@
-"""What a step minimises: cross-entropy, R-Drop's consistency and distillation, as the config
-describes them.
-"""
+"""What a step minimises: cross-entropy, R-Drop's consistency and distillation, by the config."""
 
 from __future__ import annotations
 
 import itertools
-from collections import namedtuple
 from collections.abc import Callable
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 import paddle
 import paddle.nn.functional as F
-from paddle import Tensor
+from ml_collections import ConfigDict
+from paddle import Tensor, nn
 
 import models
 from common.errors import UserError
-from data import Erasing, Mixing
+from data import Batch, Erasing, Mixing
 from engine.step.noise import is_rdrop_step, place_in_step, rows_in_step
 from losses import DistillationLoss, RDropLoss, smooth
-from models.input_images import normalise
 
-_STREAM, _ERASING = (
-    0x314C,
-    0xE4A5,
-)  # tell these random numbers from those of other uses of the same seed
+# These tell the random numbers of mixing and of erasing from those of other uses of the same seed.
+_MIXING, _ERASING = 0x314C, 0xE4A5
 
 
-class SinglePassTerms(NamedTuple):
-    """Loss terms of a step in which the images pass once."""
+class LossTerms(NamedTuple):
+    """The loss of a micro-batch, and by name the parts that it is made of: scalars, in nats.
 
-    total: Tensor
-    ce: Tensor
-
-
-class SemiSupervisedTerms(NamedTuple):
-    """Loss terms with those of images without labels; scalars, in nats."""
+    The parts are `ce`, with R-Drop `kl`, with images without labels `kl_unlabelled`, with a teacher
+    `distillation`; none is multiplied by its weight.
+    """
 
     total: Tensor
-    ce: Tensor
-    kl: Tensor
-    kl_unlabelled: Tensor
+    parts: dict[str, Tensor]
 
 
 class Taught(NamedTuple):
-    """Targets of images with labels, as `Objective.prepare` gives them, and the teacher's logits
-    `(B, C)` for them.
-    """
+    """Targets of the images with labels, and the teacher's logits `(B, C)` for them."""
 
     labels: Tensor
     teacher: Tensor
@@ -57,92 +44,88 @@ class Objective:
     """The loss of a config at each step of its run.
 
     Args:
-        config: a whole config, with its model's input statistics and number of classes.
+        config: with its model's input statistics and number of classes.
 
     Raises:
         UserError: for options of the loss that do not go together.
     """
 
-    def __init__(self, config):
-        self.config = config
+    def __init__(self, config: ConfigDict):
+        self.config, data = config, config.data
         self.loss = rdrop_loss(config)
-        options = config.data
-        self.erasing = Erasing(options.erase_probability, options.erase_mode, options.erase_count)
-        probabilities = options.mix_probability, options.mix_switch_probability
-        self.mixing = Mixing(
-            options.mixup_alpha, options.cutmix_alpha, options.mix_mode, *probabilities
-        )
+        self.erasing = Erasing(data.erase_probability, data.erase_mode, data.erase_count)
+        probabilities = data.mix_probability, data.mix_switch_probability
+        self.mixing = Mixing(data.mixup_alpha, data.cutmix_alpha, data.mix_mode, *probabilities)
 
     def copies(self, step: int) -> int:
-        """How many times each image passes in this step."""
+        """Returns how many times each image passes in this step."""
         return self.config.rdrop.copies if is_rdrop_step(self.config, step) else 1
 
-    def by_micro_batch(self, model) -> bool:
-        """Whether a batch in other micro-batches is another objective: something is counted by
-        them.
+    def by_micro_batch(self, model: nn.Layer) -> bool:
+        """Returns whether the split into micro-batches changes the objective.
 
-        That is images without labels, pairs that are mixed, KL as a sum, and the statistics of
-        batch norms.
+        It does with images without labels, mixed pairs, KL as a sum, and batch norms.
         """
         unlabelled, mixed = self.config.rdrop.unlabelled_batch_size > 0, self.mixing.active
         return unlabelled or mixed or self.loss.sums_kl or bool(models.batch_norms(model))
 
-    def prepare(self, batch, step: int, micro_batch: int) -> tuple[Tensor, Tensor]:
-        """What goes into the model, and the targets of the images with labels, which come first.
+    def prepare(self, batch: Batch, step: int, micro_batch: int) -> tuple[Tensor, Tensor | Taught]:
+        """Returns the input of the model, and the targets of the images with labels.
 
         Erasing and mixing are done before the images are copied: all copies of an image share them.
 
         Returns:
-            Images float32 `(B + U, 3, S, S)`, and labels int64 `(B,)` or targets float32 `(B, C)`.
+            Images float32 `(B + U, 3, S, S)`, those with labels first; and labels int64 `(B,)` or
+            targets float32 `(B, C)`.
         """
-        classes, labelled = self.config.model.num_classes, len(batch.labels)
+        config, labelled = self.config, len(batch.labels)
         pixels = batch.pixels() if self.copies(step) > 1 else batch.pixels(labelled)
-        images = normalise(pixels, self.config.model)
+        images = models.normalise(pixels, config.model)
         if self.erasing.active:
-            rows = itertools.chain(*rows_in_step(self.config, step, micro_batch))
-            images = self.erasing(images, [(_ERASING, self.config.seed, step, row) for row in rows])
-        targets = smooth(batch.labels, classes, self.config.loss.label_smoothing)
+            rows = itertools.chain(*rows_in_step(config, step, micro_batch))
+            images = self.erasing(images, [(_ERASING, config.seed, step, row) for row in rows])
+        classes = config.model.num_classes
+        targets = smooth(batch.labels, classes, config.loss.label_smoothing)
         if self.mixing.active:
-            rng = np.random.default_rng(
-                (_STREAM, self.config.seed, step, place_in_step(self.config, micro_batch))
-            )
+            key = (_MIXING, config.seed, step, place_in_step(config, micro_batch))
+            rng = np.random.default_rng(key)
             mixed, targets = self.mixing(images[:labelled], targets, classes, rng)
             images = paddle.concat([mixed, images[labelled:]]) if len(images) > labelled else mixed
         return images, targets
 
-    def __call__(self, logits: Tensor, targets: Tensor, step: int) -> NamedTuple:
-        """The loss of one micro-batch, `total`, and its terms.
+    def __call__(self, logits: Tensor, targets: Tensor | Taught, step: int) -> LossTerms:
+        """Computes the loss of one micro-batch.
 
         Args:
-            logits: what the model gives, `(m, B + U, C)` (`(m, B + U, 2, C)` of two heads), without
-                m for one copy.
-            targets: as `prepare` gives them.
+            logits: of the model, `(m, B + U, C)`, of two heads `(m, B + U, 2, C)`; without m for
+                one copy.
+            targets: from `prepare`.
             step: decides the weight of the consistency, which may grow.
         """
         rdrop, growth = self.config.rdrop, self._growth(step)
         if self.copies(step) == 1:
-            ce = self.loss(
-                logits.unsqueeze(0), targets
-            ).ce  # as it is, whatever the preset makes of it beside KL
-            return SinglePassTerms(ce, ce)
-        if not rdrop.unlabelled_batch_size:
-            return self.loss(logits, targets, alpha=growth * rdrop.alpha)
+            # Cross-entropy as it is: what the preset makes of it is meant together with KL.
+            ce = self.loss(logits.unsqueeze(0), targets).ce
+            return LossTerms(ce, {"ce": ce})
         labelled = len(targets)
-        terms = self.loss(logits[:, :labelled], targets, alpha=growth * rdrop.alpha)
-        kl = self.loss.unlabelled(logits[:, labelled:])
-        return SemiSupervisedTerms(
-            terms.total + growth * rdrop.unlabelled_alpha * kl, terms.ce, terms.kl, kl
-        )
+        with_labels = logits[:, :labelled] if rdrop.unlabelled_batch_size else logits
+        total, ce, kl = self.loss(with_labels, targets, alpha=growth * rdrop.alpha)
+        parts = {"ce": ce, "kl": kl}
+        if rdrop.unlabelled_batch_size:
+            parts["kl_unlabelled"] = self.loss.unlabelled(logits[:, labelled:])
+            total = total + growth * rdrop.unlabelled_alpha * parts["kl_unlabelled"]
+        return LossTerms(total, parts)
 
-    def predictions(self, logits: Tensor, targets: Tensor, step: int) -> Tensor:
-        """Logits `(B, C)` of the first copy of the images with labels, averaged over heads."""
+    def predictions(self, logits: Tensor, targets: Tensor | Taught, step: int) -> Tensor:
+        """Returns logits `(B, C)` of the first copy of the images with labels, a mean over heads.
+
+        No gradient reaches them.
+        """
         first = (logits if self.copies(step) == 1 else logits[0])[: len(targets)].detach()
         return first.mean(axis=1) if first.ndim == 3 else first
 
     def _growth(self, step: int) -> float:
-        """The share of its full weight that the consistency has: linear from 0 at the first
-        step.
-        """
+        """Returns the share of its full weight that the consistency has at a step."""
         warmup = self.config.rdrop.alpha_warmup_steps
         return min(1.0, step / warmup) if warmup else 1.0
 
@@ -152,99 +135,81 @@ class DistilledObjective(Objective):
 
         loss = (1 - a) * (CE + alpha * KL) + a * distillation
 
-    As in DeiT (arXiv:2012.12877), of two heads that are trained each (`model.train_head`), CE is
-    that of the class head and distillation that of the distillation head; KL stays the mean over
-    both, so that each has R-Drop's beside its own term. All other models have one prediction, which
-    all three terms are of. The preset decides what CE and KL weigh in the bracket; images without
-    labels have their consistency there, and no teacher.
+    A model with two heads that are both trained (`model.train_head=each`) is taught as in DeiT
+    (arXiv:2012.12877): CE is that of the class head, distillation that of the distillation head. KL
+    stays the mean over both heads. All other models have one prediction for all three terms. The
+    preset decides what CE and KL weigh in the bracket. Images without labels have their consistency
+    there, and no teacher.
 
     Args:
         config: as for `Objective`.
-        teacher: gives logits `(B, C)` of images as `prepare` gives them; asked once for all copies.
+        teacher: returns logits `(B, C)` for images from `prepare`; asked once for all copies.
 
     Raises:
         UserError: for options of the loss that do not go together.
     """
 
-    def __init__(self, config, teacher: Callable[[Tensor], Tensor]):
+    def __init__(self, config: ConfigDict, teacher: Callable[[Tensor], Tensor]):
         super().__init__(config)
         self.teacher, self.share = teacher, config.distill.alpha
         self.distillation = _distillation_loss(config)
-        self.two_heads = (
-            models.is_distilled(config.model.name) and config.model.train_head == "each"
-        )
+        both = config.model.train_head == "each"
+        self.two_heads = both and models.is_distilled(config.model.name)
         if self.two_heads and self.share == 1:
             raise UserError(
-                "config.distill.alpha is 1, which leaves the class head without a loss; lower it, or set "
-                "model.train_head=distillation"
+                "config.distill.alpha is 1, which leaves the class head without a loss; lower it, "
+                "or set model.train_head=distillation"
             )
 
-    def prepare(self, batch, step: int, micro_batch: int) -> tuple[Tensor, Taught]:
-        """What goes into the model, and the targets with the teacher's logits for the same images,
-        mixed or not.
-        """
+    def prepare(self, batch: Batch, step: int, micro_batch: int) -> tuple[Tensor, Taught]:
+        """See `Objective`; the teacher sees the same images, mixed or not."""
         images, labels = super().prepare(batch, step, micro_batch)
         teacher = self.teacher(images[: len(labels)])
         return images, Taught(self._for_class_head(labels) if self.two_heads else labels, teacher)
 
-    def __call__(self, logits: Tensor, targets: Taught, step: int) -> NamedTuple:
-        """The loss of one micro-batch; see `Objective`. Its terms have `distillation` behind
-        them.
-        """
+    def __call__(self, logits: Tensor, targets: Taught, step: int) -> LossTerms:
+        """See `Objective`; one more part is `distillation`."""
         base = super().__call__(logits, targets.labels, step)
         copies = logits.unsqueeze(0) if self.copies(step) == 1 else logits
         student = copies[:, : len(targets.labels)]  # (m, B, C), or (m, B, 2, C)
-        distillation = self.distillation(
-            student[:, :, 1] if self.two_heads else student, targets.teacher
-        )
+        student = student[:, :, 1] if self.two_heads else student
+        distillation = self.distillation(student, targets.teacher)
         total = (1 - self.share) * base.total + self.share * distillation
-        return _distilled_terms(base._fields)(*base._replace(total=total), distillation)
+        return LossTerms(total, {**base.parts, "distillation": distillation})
 
     def predictions(self, logits: Tensor, targets: Taught, step: int) -> Tensor:
         """See `Objective`."""
         return super().predictions(logits, targets.labels, step)
 
     def _for_class_head(self, labels: Tensor) -> Tensor:
-        """Targets `(B, 2, C)` for the loss of both heads, a mean: the first counts twice, the
-        second not at all.
-        """
+        """Returns targets `(B, 2, C)` for a mean over both heads: the class head counts twice."""
         targets = F.one_hot(labels, self.config.model.num_classes) if labels.ndim == 1 else labels
         return paddle.stack([2 * targets, paddle.zeros_like(targets)], axis=1)
 
 
-def _distillation_loss(config) -> DistillationLoss:
-    try:
-        return DistillationLoss(config.distill.kind, config.distill.temperature)
-    except ValueError as error:
-        raise UserError(f"config.distill: {error}") from None
-
-
-@cache
-def _distilled_terms(fields: tuple[str, ...]) -> type:
-    """The type of terms with these names and `distillation`."""
-    return namedtuple("DistilledTerms", (*fields, "distillation"))
-
-
-def make_objective(config, teacher: Callable[[Tensor], Tensor] | None) -> Objective:
-    """The objective of a config, with its teacher, if it has one."""
+def make_objective(
+    config: ConfigDict, teacher: Callable[[Tensor], Tensor] | None = None
+) -> Objective:
+    """Makes the objective of a config, with its teacher, if it has one."""
     return DistilledObjective(config, teacher) if teacher else Objective(config)
 
 
-def rdrop_loss(config) -> RDropLoss:
-    """The loss that a config describes.
+def rdrop_loss(config: ConfigDict) -> RDropLoss:
+    """Makes the loss that a config describes.
 
     Raises:
         UserError: for options that do not go together.
     """
     rdrop = config.rdrop
+    options = rdrop.preset, rdrop.consistency, rdrop.temperature, rdrop.stop_gradient
     try:
-        return RDropLoss(
-            rdrop.alpha,
-            rdrop.preset,
-            rdrop.consistency,
-            rdrop.temperature,
-            rdrop.stop_gradient,
-            config.loss.form,
-        )
+        return RDropLoss(rdrop.alpha, *options, config.loss.form)
     except ValueError as error:
         raise UserError(f"config.rdrop: {error}") from None
+
+
+def _distillation_loss(config: ConfigDict) -> DistillationLoss:
+    try:
+        return DistillationLoss(config.distill.kind, config.distill.temperature)
+    except ValueError as error:
+        raise UserError(f"config.distill: {error}") from None

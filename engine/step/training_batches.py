@@ -1,5 +1,6 @@
-"""The micro-batches of any steps of a run, and what is in them: functions of the config and the
-step.
+"""The micro-batches of any steps of a run, and which images are in them.
+
+Both are functions of the config and the step.
 """
 
 from __future__ import annotations
@@ -8,32 +9,38 @@ import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from ml_collections import ConfigDict
+
 import data
-from data import ImageDataset
+from data import ImageDataset, TrainSampler
 
 
 class TrainingSets(NamedTuple):
-    """The images with labels, and those without; None where there are none."""
+    """The images with labels, and those without labels (None: there are none)."""
 
     labelled: ImageDataset
     unlabelled: ImageDataset | None
 
 
-def batches(config, sets: TrainingSets, first: int, end: int, workers: int) -> Iterator[data.Batch]:
-    """This card's micro-batches of the steps `first ... end - 1`; images without labels come after
-    the others.
+def micro_batches(
+    config: ConfigDict, sets: TrainingSets, first: int, end: int, workers: int
+) -> Iterator[data.Batch]:
+    """Yields this card's micro-batches of the steps `first ... end - 1`.
+
+    Args:
+        config: a whole config.
+        sets: the training images; in a micro-batch those without labels come last.
+        first: number of optimiser steps before the first one.
+        end: number of optimiser steps that are done after the last one.
+        workers: number of processes that read images; 0: this process.
     """
-    loaders = [
-        data.load(dataset, sampler, workers)
-        for dataset, sampler in _samplers(config, sets, first, end)
-    ]
+    parts = _samplers(config, sets, first, end)
+    loaders = [data.load(dataset, sampler, workers) for dataset, sampler in parts]
     return data.join(*loaders) if len(loaders) > 1 else loaders[0]
 
 
-def image_names(config, sets: TrainingSets, step: int) -> list[list[str]]:
-    """The names of the images in each of this card's micro-batches of a step, in their order
-    there.
-    """
+def image_names(config: ConfigDict, sets: TrainingSets, step: int) -> list[list[str]]:
+    """Returns the names of the images in each of this card's micro-batches of a step, in order."""
     parts = [
         [[dataset.source.name(key[1]) for key in keys] for keys in sampler]
         for dataset, sampler in _samplers(config, sets, step, step + 1)
@@ -42,18 +49,13 @@ def image_names(config, sets: TrainingSets, step: int) -> list[list[str]]:
 
 
 def _samplers(
-    config, sets: TrainingSets, first: int, end: int
-) -> list[tuple[ImageDataset, data.TrainSampler]]:
-    train = config.train
+    config: ConfigDict, sets: TrainingSets, first: int, end: int
+) -> Iterator[tuple[ImageDataset, TrainSampler]]:
+    """Yields each training set with the sampler of its part of the micro-batches."""
+    train, seed = config.train, config.seed
     parts = [(sets.labelled, train.batch_size, config.data.repeats)]
     if sets.unlabelled is not None:
         parts.append((sets.unlabelled, config.rdrop.unlabelled_batch_size, 1))
-    return [
-        (
-            dataset,
-            data.TrainSampler(
-                dataset, size, train.accumulation_steps, end, config.seed, first, repeats
-            ),
-        )
-        for dataset, size, repeats in parts
-    ]
+    for dataset, size, repeats in parts:
+        sampler = TrainSampler(dataset, size, train.accumulation_steps, end, seed, first, repeats)
+        yield dataset, sampler

@@ -29,7 +29,7 @@ from configs import default
 from engine import distributed
 from engine.model_setup import build_model
 from engine.plan import resolve_config
-from engine.step.noise import noise
+from engine.step.forward import forward
 from engine.step.objective import Objective
 from engine.step.optimizer import Optimizer
 from models import multipass
@@ -102,13 +102,9 @@ def main(
     loaders = [data.load(one, sampler, workers=0) for (one, _), sampler in zip(sets, samplers)]
     wrapped.train()
     loss = 0.0
-    for micro in data.join(*loaders):
-        with (
-            distributed.gradient_sync(wrapped, due=optimizer.last_micro_batch),
-            noise(config, 0, optimizer.micro_batches),
-        ):
-            images, targets = objective.prepare(micro, 0, optimizer.micro_batches)
-            terms = objective(wrapped(images, copies=2), targets, 0)
+    for micro, batch in enumerate(data.join(*loaders)):
+        with distributed.gradient_sync(wrapped, due=micro == accumulation - 1):
+            terms = forward(wrapped, objective, batch, 0, micro).terms
             optimizer.accumulate(terms.total)
         loss += terms.total.item() / accumulation / distributed.world_size()
     loss = distributed.sum_over_ranks([loss]).item()
@@ -119,7 +115,7 @@ def main(
             if not parameter.stop_gradient
         }
         gradients = {name: parameter.grad.numpy() for name, parameter in trained.items()}
-        np.savez(output, loss=loss, kl_unlabelled=terms.kl_unlabelled.item(), **gradients)
+        np.savez(output, loss=loss, kl_unlabelled=terms.parts["kl_unlabelled"].item(), **gradients)
 
 
 if __name__ == "__main__":

@@ -12,12 +12,11 @@ import pytest
 from common.errors import UserError
 from common.safetensors_files import read_safetensors
 from configs import default
-from engine import trainer
+from engine import finish, trainer
 from engine.commands import dry_run, single_run
 from engine.plan import resolve_config, run_plan, start_lines
 from engine.results import metrics_file
 from engine.state import checkpoint
-from engine.trainer import Trainer
 from engine.watch.diagnosis import Diagnosis
 from program import exits, validation
 from program.signals import StopRequest
@@ -213,7 +212,7 @@ def test_rdrop_without_noise_is_refused(config, tmp_path):
 def test_a_run_killed_before_its_result_only_finishes(config, tmp_path, monkeypatch):
     config.train.steps = 3
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "finish", lambda self, test_set: 1 / 0)
+        patch.setattr(single_run, "finish", lambda trainer, test_set: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             single_run.train(config, tmp_path / "run")
     assert single_run.train(config, tmp_path / "run") == exits.DONE
@@ -272,22 +271,22 @@ def test_the_last_weights_stand_in_for_the_best_that_are_lost(
     of it.
     """
     config.train.update(steps=8, checkpoint_every_steps=8)
-    evaluate, finish, scores = trainer.evaluate, Trainer.finish, iter([0.9, 0.1])
+    evaluate, finished, scores = trainer.evaluate, finish.finish, iter([0.9, 0.1])
 
     def told(*arguments, **named):
         result = evaluate(*arguments, **named)
         return result._replace(top1=next(scores, result.top1))
 
-    def damaged(self, test_set):
-        path = self.folder / "checkpoints" / "step_00000004" / "model.safetensors"
+    def damaged(trainer, test_set):
+        path = trainer.folder / "checkpoints" / "step_00000004" / "model.safetensors"
         content = path.read_bytes()
         path.unlink()
         if damage == "flip":
             path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-        return finish(self, test_set)
+        return finished(trainer, test_set)
 
     monkeypatch.setattr(trainer, "evaluate", told)
-    monkeypatch.setattr(Trainer, "finish", damaged)
+    monkeypatch.setattr(single_run, "finish", damaged)
     folder = tmp_path / "run"
     assert single_run.train(config, folder) == exits.DONE
     reason = "differs from its checksum" if damage == "flip" else "model.safetensors is missing"

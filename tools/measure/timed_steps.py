@@ -17,7 +17,8 @@ from engine.results import bfloat16_evaluation
 from engine.state import run_weights
 from engine.state.checkpoint import State
 from engine.state.checkpoint_writer import Writer
-from engine.step.noise import noise
+from engine.state.progress import Progress
+from engine.step.forward import forward
 from engine.step.objective import Objective
 from engine.step.optimizer import Optimizer
 from engine.watch import start_checks
@@ -46,12 +47,9 @@ class Training:
     def step(self) -> float:
         """Take one and give its seconds."""
         started = time.perf_counter()
-        with noise(self.config, self.optimizer.steps_done, 0):
-            images, targets = self.objective.prepare(self.batch, 0, 0)
-            terms = self.objective(
-                self.wrapped(images, copies=self.objective.copies(0)), targets, 0
-            )
-            self.optimizer.accumulate(terms.total)
+        step = self.optimizer.steps_done
+        passed = forward(self.wrapped, self.objective, self.batch, step, micro_batch=0)
+        self.optimizer.accumulate(passed.terms.total)
         self.optimizer.step()
         self.model.parameters()[-1].numpy()  # waits for the device
         return time.perf_counter() - started
@@ -68,12 +66,9 @@ def checkpoints(config, folder: Path) -> dict[str, Callable[[], float]]:
         writer.wait()  # for the state of the turn before
         started = time.perf_counter()
         if saves:
-            progress = {"step": training.optimizer.steps_done, "best_step": None}
-            writer.save(
-                State(
-                    run_weights.arrays_of(training.model), training.optimizer.state(), progress, {}
-                )
-            )
+            progress = Progress(training.optimizer.steps_done)
+            arrays = run_weights.arrays_of(training.model)
+            writer.save(State(arrays, training.optimizer.state(), progress, {}))
         if waits:
             writer.wait()
         training.step()

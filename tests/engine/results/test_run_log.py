@@ -7,6 +7,7 @@ from visualdl import LogReader
 
 from engine.plan.run_plan import Plan
 from engine.results import curve, metrics_file, run_log
+from engine.state.progress import Progress
 from program import run_folder
 
 _PLAN = Plan(train_images=100, global_batch=10, steps=20, eval_every=10)
@@ -14,7 +15,7 @@ _VALUES = {"loss": 2.0, "ce": 1.5, "kl": 0.5, "accuracy": 0.25, "lr": 0.1, "grad
 
 
 def _log(folder, start, end):
-    with run_log.RunLog(folder, _PLAN, start, seconds=0.0) as log:
+    with run_log.RunLog(folder, _PLAN, Progress(start)) as log:
         for step in range(start + 1, end + 1):
             log.advance(10)
             log.step(step, _VALUES)
@@ -37,12 +38,12 @@ def test_incidents_are_those_of_the_run_that_goes_on(tmp_path):
     """
     skipped = {"step": 4, "action": "skip", "text": "a", "seconds": 0.0}
     back = {"step": 9, "action": "rollback", "text": "b", "seconds": 0.0, "back_to": 5}
-    with run_log.RunLog(tmp_path, _PLAN, 0, 0.0) as log:
+    with run_log.RunLog(tmp_path, _PLAN, Progress()) as log:
         log.incident({**skipped, "step": 2})
         for step in range(1, 9):
             log.step(step, _VALUES)
     for _ in range(2):
-        with run_log.RunLog(tmp_path, _PLAN, 6, 0.0, incidents=[skipped, back]):
+        with run_log.RunLog(tmp_path, _PLAN, Progress(6, incidents=[skipped, back])):
             pass
     steps = [(record["step"], record["split"]) for record in metrics_file.read_metrics(tmp_path)]
     expected = [(step, "train") for step in range(1, 7)]

@@ -12,20 +12,19 @@ from common.errors import UserError
 from common.files import sha256
 from engine.results.training_meter import Meter
 from engine.state import checkpoint
+from engine.state.progress import Progress
 
 
 def _save(folder, step, best=-1, keep=2):
     arrays = {"w": np.full(3, step, "float32")}
-    state = checkpoint.State(
-        arrays, {"w/moment": arrays["w"]}, {"step": step, "best_step": best}, {}
-    )
+    state = checkpoint.State(arrays, {"w/moment": arrays["w"]}, Progress(step, best_step=best), {})
     return checkpoint.save(folder, state, keep)
 
 
 def test_round_trip(tmp_path):
     _save(tmp_path, 7)
     state = checkpoint.newest(tmp_path)
-    assert state.progress["step"] == 7
+    assert state.progress.steps_done == 7
     assert (state.model["w"] == 7).all()
     assert list(state.optimizer) == ["w/moment"]
     assert checkpoint.newest(tmp_path / "absent") is None
@@ -50,14 +49,14 @@ def test_newest_and_best_are_kept(tmp_path):
     ],
 )
 def test_incidents_that_are_none(tmp_path, incidents):
-    arrays, progress = {"w": np.ones(3, "float32")}, {"step": 1, "best_step": -1}
+    arrays = {"w": np.ones(3, "float32")}
     good = {"step": 1, "action": "rollback", "text": "", "back_to": 0}
     checkpoint.save(
-        tmp_path, checkpoint.State(arrays, arrays, {**progress, "incidents": [good]}, {}), 2
+        tmp_path, checkpoint.State(arrays, arrays, Progress(1, incidents=[good]), {}), 2
     )
-    assert checkpoint.load(tmp_path, 1).progress["incidents"] == [good]
+    assert checkpoint.load(tmp_path, 1).progress.incidents == [good]
     checkpoint.save(
-        tmp_path, checkpoint.State(arrays, arrays, {**progress, "incidents": incidents}, {}), 2
+        tmp_path, checkpoint.State(arrays, arrays, Progress(1, incidents=incidents), {}), 2
     )
     with pytest.raises(UserError, match="not a whole checkpoint"):
         checkpoint.load(tmp_path, 1)
@@ -74,13 +73,10 @@ def test_incidents_that_are_none(tmp_path, incidents):
     ],
 )
 def test_progress_that_is_none(tmp_path, change):
-    arrays, progress = (
-        {"w": np.ones(3, "float32")},
-        {"step": 1, "best_step": -1, "best_top1": 0.5, "seconds": 3.0},
-    )
+    arrays, progress = {"w": np.ones(3, "float32")}, Progress(1, best_top1=0.5, seconds=3.0)
     path = checkpoint.save(tmp_path, checkpoint.State(arrays, arrays, progress, {}), 2)
     assert checkpoint.load(tmp_path, 1).progress == progress
-    (path / "progress.json").write_text(json.dumps({**progress, **change}))
+    (path / "progress.json").write_text(json.dumps({**progress.to_json(), **change}))
     manifest = json.loads((path / "manifest.json").read_text())
     manifest["progress.json"] = sha256(path / "progress.json")
     (path / "manifest.json").write_text(json.dumps(manifest))
@@ -118,7 +114,7 @@ def test_damaged_ones_are_named_and_passed_over(tmp_path, capsys, name, damage):
     path.unlink()
     if damage != "gone":
         path.write_bytes(content if damage == "flip" else content[:-5])
-    assert checkpoint.newest(tmp_path).progress["step"] == 1
+    assert checkpoint.newest(tmp_path).progress.steps_done == 1
     assert "step_00000002" in capsys.readouterr().out
     with pytest.raises(UserError):
         checkpoint.load(tmp_path, 2)
@@ -134,7 +130,7 @@ def test_a_disk_that_fails_is_like_damage(tmp_path, capsys, monkeypatch):
         return sha256(path)
 
     monkeypatch.setattr(checkpoint, "sha256", failing)
-    assert checkpoint.newest(tmp_path).progress["step"] == 1
+    assert checkpoint.newest(tmp_path).progress.steps_done == 1
     assert "trying the one before" in capsys.readouterr().out
     with pytest.raises(
         UserError, match=r"step_00000002/\w+.\w+: can't be read \(Input/output error\)"
@@ -156,4 +152,4 @@ def test_a_crash_while_writing_leaves_the_old_state(tmp_path, monkeypatch):
         _save(tmp_path, 2)
     monkeypatch.undo()
     assert checkpoint.all_steps(tmp_path) == [1]
-    assert checkpoint.newest(tmp_path).progress["step"] == 1
+    assert checkpoint.newest(tmp_path).progress.steps_done == 1

@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from common.atomic_writing import remove_partial
 from common.errors import UserError
 from engine.state import checkpoint, checkpoint_writer
+from engine.state.progress import Progress
 
 # Writes states 1 to 3, once for each operation of the file system at which it is killed.
 _KILLED = """
@@ -24,7 +25,8 @@ import os, signal, sys
 from pathlib import Path
 import numpy as np
 import common.files, shutil
-from engine import checkpoint
+from engine.state import checkpoint
+from engine.state.progress import Progress
 
 folder, fatal, count = Path(sys.argv[1]), 0, 0
 
@@ -40,7 +42,7 @@ def watched(function):
 def write(place):
     for step in (1, 2, 3):
         arrays = {"w": np.full(1000, step, "float32")}
-        checkpoint.save(place, checkpoint.State(arrays, dict(arrays), {"step": step, "best_step": 1}, {}), keep=1)
+        checkpoint.save(place, checkpoint.State(arrays, dict(arrays), Progress(step, best_step=1), {}), keep=1)
         open(f"{place}.finished", "a").write(f"{step} ")
 
 for owner, name in [(os, "fsync"), (os, "rename"), (os, "replace"), (os, "unlink"), (os, "rmdir"), (os, "mkdir"),
@@ -59,7 +61,7 @@ while True:
 
 def _state(step, best=-1):
     arrays = {"w": np.full(3, step, "float32")}
-    return checkpoint.State(arrays, dict(arrays), {"step": step, "best_step": best}, {})
+    return checkpoint.State(arrays, dict(arrays), Progress(step, best_step=best), {})
 
 
 def test_killed_at_any_operation_the_newest_or_the_one_before_is_whole(tmp_path):
@@ -137,7 +139,7 @@ def test_a_state_that_can_not_be_written(tmp_path, monkeypatch, error):
     assert [line.split(" could")[0][-13:] for line in told] == ["step_00000003", "step_00000004"]
     assert all("going on without it" in line for line in told)
     assert os.listdir(tmp_path) == ["step_00000001"]
-    assert checkpoint.newest(tmp_path).progress["step"] == 1
+    assert checkpoint.newest(tmp_path).progress.steps_done == 1
 
 
 def test_what_a_run_has_passed_over_goes_when_a_new_state_is_safe(tmp_path):
@@ -145,7 +147,7 @@ def test_what_a_run_has_passed_over_goes_when_a_new_state_is_safe(tmp_path):
         checkpoint.save(tmp_path, _state(step), 3)
     for step in (2, 3):
         (tmp_path / f"step_0000000{step}" / "model.safetensors").write_bytes(b"")
-    assert checkpoint.newest(tmp_path, say=lambda line: None).progress["step"] == 1
+    assert checkpoint.newest(tmp_path, say=lambda line: None).progress.steps_done == 1
     checkpoint.save(tmp_path, _state(2), 1)
     assert checkpoint.all_steps(tmp_path) == [2]
-    assert checkpoint.newest(tmp_path).progress["step"] == 2
+    assert checkpoint.newest(tmp_path).progress.steps_done == 2

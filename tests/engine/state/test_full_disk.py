@@ -135,7 +135,7 @@ def test_it_stops_in_one_line_and_goes_on_with_the_same_bits(
     steps = checkpoint.all_steps(folder / "checkpoints")
     assert steps == list(range(states, 0, -1))
     assert [
-        checkpoint.load(folder / "checkpoints", step).progress["step"] for step in steps
+        checkpoint.load(folder / "checkpoints", step).progress.steps_done for step in steps
     ] == steps
     assert not list(folder.rglob(".partial-*"))
     assert not (folder / "result.json").exists()
@@ -162,7 +162,7 @@ def test_it_goes_on_without_states_where_that_is_wanted(disk, root, whole):
     )
     assert "warning: the best weights, of step 12, are lost, the last are used" in done.stdout
     assert checkpoint.all_steps(folder / "checkpoints") == [2, 1]
-    assert checkpoint.newest(folder / "checkpoints").progress["step"] == 2
+    assert checkpoint.newest(folder / "checkpoints").progress.steps_done == 2
     assert _outcome(folder).records == _outcome(whole).records
     weights, expected = (
         read_safetensors(place / "weights.safetensors")[0] for place in (folder, whole)

@@ -36,9 +36,9 @@ def _optimizer(layer, scaler, accumulation: int = 1, **fields) -> Optimizer:
 
 
 def _steps(optimizer, layer, factors) -> None:
-    for factor in factors:
+    for number, factor in enumerate(factors, start=1):
         optimizer.accumulate((layer(paddle.ones([4, 3])) * factor).square().mean())
-        if optimizer.step_due:
+        if number % optimizer.accumulation_steps == 0:
             optimizer.step()
 
 

@@ -14,6 +14,7 @@ from configs import default
 from engine.commands import single_run
 from engine.plan.run_plan import Plan
 from engine.results import metrics_file, run_log
+from engine.state.progress import Progress
 from models.layers import dropout_masks
 from program import config_files, run_folder
 
@@ -78,9 +79,7 @@ def test_a_rate_100_times_too_high(tmp_path, capsys):
     )
     assert [point.id for point in shown] == [record["step"]]
     assert (folder / run_folder.CURVE).is_file()
-    with run_log.RunLog(
-        folder, Plan(1297, 64, 8, 20), step=8, seconds=0.0
-    ):  # shown again after a resume
+    with run_log.RunLog(folder, Plan(1297, 64, 8, 20), Progress(8)):  # shown again after a resume
         pass
     assert _found(folder) == found
 

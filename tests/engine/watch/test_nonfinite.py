@@ -21,7 +21,7 @@ from engine.results import curve, metrics_file
 from engine.results.training_meter import Meter
 from engine.state import checkpoint
 from engine.state.averages import EMA, SWA, Averages
-from engine.step.objective import Objective, SinglePassTerms
+from engine.step.objective import LossTerms, Objective
 from engine.step.optimizer import Optimizer
 from engine.trainer import Trainer
 from models.families.vit import Mlp
@@ -220,9 +220,7 @@ def test_statistics_of_batch_norms_are_as_before_the_step(config, fault, tmp_pat
     monkeypatch.setattr(Objective, "prepare", poisoned)
     single_run.train(config, tmp_path / "run")
     assert _same(_state(tmp_path / "run", 1), _state(tmp_path / "run", 2))
-    assert (
-        "conv1 is the first layer" in _state(tmp_path / "run", 2).progress["incidents"][0]["text"]
-    )
+    assert "conv1 is the first layer" in _state(tmp_path / "run", 2).progress.incidents[0]["text"]
 
 
 def test_the_limit_holds_over_a_resume(config, fault, tmp_path, monkeypatch):
@@ -343,7 +341,7 @@ def test_weights_that_an_update_destroys_are_never_saved(config, tmp_path, monke
     text = "step 6: norm.weight is not finite after the update, though the gradient was"
     if policy == "rollback":
         assert single_run.train(config, tmp_path / "run") == exits.DONE
-        assert _state(tmp_path / "run", 6).progress["incidents"][0]["text"] == text
+        assert _state(tmp_path / "run", 6).progress.incidents[0]["text"] == text
         return
     with pytest.raises(UserError, match=f"{text}; lower optim.lr"):
         single_run.train(config, tmp_path / "run")
@@ -390,7 +388,7 @@ def test_positions_name_images_without_files(config):
 def test_a_meter_without_micro_batches():
     meter = Meter()
     meter.add(
-        SinglePassTerms(paddle.to_tensor(_NAN), paddle.to_tensor(_NAN)),
+        LossTerms(paddle.to_tensor(_NAN), {"ce": paddle.to_tensor(_NAN)}),
         paddle.zeros([2, 3]),
         paddle.zeros([2], "int64"),
         skipped=1,

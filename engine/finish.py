@@ -1,0 +1,96 @@
+"""The end of a run: the best weights are read once on the test images, and `result.json` written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import data
+import models
+from common.atomic_writing import write_json
+from common.errors import UserError
+from common.files import sha256
+from engine import distributed
+from engine.results import console, curve
+from engine.results.evaluation import Result, evaluate
+from engine.state import checkpoint, run_weights
+from engine.trainer import Trainer
+from engine.watch import nonfinite
+from program import run_folder
+
+
+def finish(trainer: Trainer, test_set: data.ImageDataset) -> dict[str, Any]:
+    """Evaluates the best weights, or the last where no images are held out; writes the result.
+
+    Args:
+        trainer: after its last step.
+        test_set: `data.build(config, "test")`.
+
+    Returns:
+        The content of `result.json`.
+    """
+    progress, folder = trainer.progress, trainer.folder
+    step, chosen = progress.steps_done, trainer.averages.names(progress.steps_done)[-1]
+    best = _best(trainer) if progress.best_step >= 0 else None
+    if best:
+        step, chosen = progress.best_step, progress.best_of
+        models.assign_all(trainer.model, best.model, str(folder))
+        trainer.averages.load_state(best.averages)
+    classes = trainer.train_set.classes
+    run_weights.check_classes(test_set.classes, classes, "the training images")
+    names = trainer.averages.names(step)
+    results = {name: _test(trainer, name, name == chosen, test_set) for name in names}
+    result = results.pop(chosen)
+    distributed.say(*trainer.diagnosis.test(result))
+    outcome = {
+        **_measured(result),
+        "best_top1": progress.best_top1 if best else None,
+        "step": step,
+        "weights_of": chosen,
+        "beside": {
+            name: {**_measured(other), "weights": run_folder.BESIDE.format(name)}
+            for name, other in results.items()
+        },
+        "images_seen": progress.steps_done * trainer.plan.global_batch,
+        "images_skipped": progress.skipped + result.skipped,
+        **nonfinite.counts(progress.incidents),
+        "seconds": round(progress.seconds, 1),
+    }
+    if distributed.is_main():
+        weights = run_folder.WEIGHTS
+        outcome.update(weights=weights, weights_sha256=sha256(folder / weights))
+        curve.draw_curve(folder)
+        write_json(folder / run_folder.RESULT, outcome)
+        console.show_result(result, outcome, folder)
+    return outcome
+
+
+def _best(trainer: Trainer) -> checkpoint.State | None:
+    """Returns the state with the best score; None when it is lost: the last one is used then."""
+    step = trainer.progress.best_step
+
+    def read(folder: Path) -> checkpoint.State | None:
+        try:
+            return checkpoint.load(folder, step)
+        except UserError as error:
+            distributed.say(
+                f"warning: the best weights, of step {step}, are lost, the last are used: {error}"
+            )
+            return None
+
+    return checkpoint.agreed(trainer.folder / run_folder.CHECKPOINTS, read)
+
+
+def _test(trainer: Trainer, name: str, chosen: bool, test_set: data.ImageDataset) -> Result:
+    """Evaluates the weights or one of their averages on the test images, and writes their file."""
+    config, check = trainer.config, trainer.stop.check
+    with trainer.weights(name):
+        if distributed.is_main():
+            file = run_folder.WEIGHTS if chosen else run_folder.BESIDE.format(name)
+            arrays = run_weights.arrays_of(trainer.model)
+            run_weights.save(trainer.folder / file, arrays, config, test_set.classes)
+        return evaluate(trainer.model, test_set, config, check=check)
+
+
+def _measured(result: Result) -> dict[str, float]:
+    return {name: getattr(result, name) for name in ("top1", "top5", "loss", "ece")}

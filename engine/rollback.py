@@ -1,0 +1,36 @@
+"""Rollbacks: a new trainer goes on from the newest checkpoint, at a lower rate.
+
+That is what a kill and the same command would do. The new trainer knows one incident more, which
+lowers its rate. A kill in the middle changes nothing: the run comes to the incident again.
+"""
+
+from __future__ import annotations
+
+from engine import distributed
+from engine.resume import resume
+from engine.trainer import Trainer
+from engine.watch.nonfinite import Rollback
+from program.signals import Stopped
+
+
+def train(trainer: Trainer) -> tuple[Trainer, bool]:
+    """Runs the steps that are left, in as many goes as there are rollbacks.
+
+    Args:
+        trainer: of a run, after its resume.
+
+    Returns:
+        The trainer of the last go, and whether all steps are done; if not, a stop was requested.
+    """
+    while True:
+        try:
+            return trainer, trainer.train()
+        except Stopped:  # in a validation; the state before it is saved
+            return trainer, False
+        except Rollback as rollback:
+            incidents = rollback.incidents
+        sets = trainer.train_set, trainer.val_set, trainer.unlabelled_set
+        trainer = Trainer(trainer.config, *sets, trainer.folder, trainer.stop)
+        step, share = resume(trainer, incidents), trainer.optimizer.lr_factor
+        text = incidents[-1]["text"]
+        distributed.say(f"{text}; back to step {step}, from there at {share:g} of the rate")
