@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 from ml_collections import ConfigDict
@@ -96,8 +95,9 @@ class Trainer:
         train, plan, optimizer = self.config.train, self.plan, self.optimizer
         accumulation, model = train.accumulation_steps, distributed.wrap(self.model)
         model.train()
-        with self._log() as log, self._writer() as writer, closing(self.batches()) as batches:
+        with self._log() as log, self._writer() as writer:
             self._begin(log)
+            batches = self.batches()
             for step in range(optimizer.steps_done, plan.steps):
                 self.guard.begin(step)
                 for micro in range(accumulation):

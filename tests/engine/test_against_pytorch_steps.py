@@ -15,7 +15,7 @@ import models
 from configs import default
 from engine.step.optimizer import Optimizer
 from losses import PRESETS, RDropLoss
-from models.layers import dropout_masks
+from models.layers import dropout
 
 pytestmark = pytest.mark.slow
 torch = pytest.importorskip("torch")
@@ -59,10 +59,10 @@ def test_three_steps(monkeypatch, preset, optimizer):
         for name, value in model.state_dict().items()
     }
     theirs = _torch_optimizer(optimizer, weights)
-    original, rng, smallest = dropout_masks.keep_mask, np.random.default_rng(0), {}
+    original, rng, smallest = dropout.keep_mask, np.random.default_rng(0), {}
     for _ in range(_STEPS):
         masks = []
-        monkeypatch.setattr(dropout_masks, "keep_mask", functools.partial(_noted, original, masks))
+        monkeypatch.setattr(dropout, "keep_mask", functools.partial(_noted, original, masks))
         images = rng.normal(0, 1, (6, 3, 8, 8)).astype("float32")
         labels = rng.integers(0, 5, 6)
         total = loss(model(paddle.to_tensor(images), copies=2), paddle.to_tensor(labels)).total

@@ -14,7 +14,6 @@ import models
 from configs import default
 from engine.step.optimizer import Optimizer
 from losses import PRESETS, RDropLoss
-from models.layers import dropout
 
 _IMAGES = 12
 _PER_SAMPLE = [preset for preset, form in PRESETS.items() if not form.kl_sum]
@@ -67,7 +66,7 @@ def test_the_masks_do_the_work():
     loss = RDropLoss(alpha=3.0)
     paddle.seed(1)
     expected = _step([_IMAGES], loss)[1]["blocks.0.mlp.fc1.weight"]
-    original = dropout.batch_rows
+    original = models.batch_rows
     try:
         models.batch_rows = lambda rows: original(range(len(rows)))
         found = _step([6, 6], loss)[1]["blocks.0.mlp.fc1.weight"]
