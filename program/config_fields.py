@@ -1,4 +1,4 @@
-"""The fields of a config: their types, a copy with other values, a config from JSON."""
+"""The fields of a config: their types, a copy with other values, a config read from JSON."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from ml_collections import ConfigDict
 from common.errors import UserError
 from common.files import is_number
 from configs import default
+from configs.traits import MOST_VALUES
 
 _LARGEST = 2**1023  # no larger integer fits into a float
-MOST_VALUES = 1000  # of a tuple
 
 KINDS = {bool: "true or false", int: "an integer", float: "a number", tuple: "a tuple of numbers"}
 
 
-def fits(value, default_value) -> bool:
-    """Whether a value is of the type of a field's default: integers are numbers, booleans are
-    not.
+def fits(value: object, default_value: object) -> bool:
+    """Returns whether a value has the type of a field's default.
+
+    An integer fits a float; a boolean fits a boolean only.
     """
     if isinstance(default_value, str):
         return isinstance(value, str)
@@ -32,16 +33,14 @@ def fits(value, default_value) -> bool:
 
 
 def changed(config: ConfigDict, values: dict[str, object]) -> ConfigDict:
-    """A copy of a config with other values for some fields, which are given by their dotted
-    names.
-    """
+    """Returns a locked copy of a config with other values for some fields, by dotted names."""
     copy = ConfigDict(config.to_dict())
     copy.update_from_flattened_dict(values)
     return copy.lock()
 
 
 def flattened(config: ConfigDict, prefix: str = "") -> dict[str, object]:
-    """All fields of a config by their dotted names."""
+    """Returns all fields of a config by their dotted names."""
     flat = {}
     for name, value in config.items():
         nested = isinstance(value, ConfigDict)
@@ -50,18 +49,21 @@ def flattened(config: ConfigDict, prefix: str = "") -> dict[str, object]:
 
 
 def from_dict(stored: object, origin: str) -> ConfigDict:
-    """A config from what JSON made of it; nothing in it is executed. Fields that it lacks keep
-    their defaults.
+    """Returns the config that was stored as JSON; nothing in it is executed.
+
+    Args:
+        stored: the content of the JSON file. Fields that it lacks keep their defaults.
+        origin: the name of the file, for the messages.
 
     Raises:
-        UserError: when it is not a config of this version; `origin` names its file.
+        UserError: when it is not a config of this version.
     """
     if not isinstance(stored, dict):
         raise UserError(f"{origin}: its config is not readable (not an object)")
     config = default.get_config()
     known = flattened(config)
     groups = {name.partition(".")[0] for name in known if "." in name}
-    for name, value in _flat(stored, groups, origin):
+    for name, value in _flattened_json(stored, groups, origin):
         if name in groups:
             raise UserError(f"{origin}: in its config {name} is no group of fields")
         if name not in known:
@@ -77,10 +79,8 @@ def from_dict(stored: object, origin: str) -> ConfigDict:
     return config
 
 
-def _flat(stored: dict, groups: set[str], origin: str) -> Iterator[tuple[str, object]]:
-    """Fields by their dotted names; only what is a group of fields is entered, however deep the
-    rest goes.
-    """
+def _flattened_json(stored: dict, groups: set[str], origin: str) -> Iterator[tuple[str, object]]:
+    """Yields fields by their dotted names; what is nested in a field is left as it is."""
     for name, value in stored.items():
         if name in groups and isinstance(value, dict):
             yield from ((f"{name}.{field}", one) for field, one in value.items())
@@ -91,7 +91,7 @@ def _flat(stored: dict, groups: set[str], origin: str) -> Iterator[tuple[str, ob
 
 
 def _is_finite(value: object) -> bool:
-    """Whether numbers are such that arithmetic can go on with them: JSON allows any."""
+    """Returns whether all numbers are finite and safe to compute with: JSON allows any."""
     if isinstance(value, tuple):
         return all(map(_is_finite, value))
     return type(value) not in (int, float) or is_number(value)

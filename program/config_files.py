@@ -12,13 +12,15 @@ from common.errors import UserError, nearest
 from configs import default
 from program.config_fields import fits, flattened
 
+_LIBRARY = ("__init__", "default", "traits")  # files of configs/ that are no experiments
+
 
 def load_file(path: str) -> ConfigDict:
-    """Run the `get_config` of a config file.
+    """Runs the `get_config` of a config file.
 
     Raises:
-        UserError: when it has none, fails, or gives another thing or other fields than those of
-            `configs/default.py`.
+        UserError: when the file has none, it fails, or it returns something else than the fields
+            of `configs/default.py`.
     """
     config = _call(path, "get_config")
     if not isinstance(config, ConfigDict):
@@ -27,30 +29,27 @@ def load_file(path: str) -> ConfigDict:
         )
     found, known = flattened(config), flattened(default.get_config())
     for name in sorted(found.keys() ^ known.keys()):
-        problem = (
-            f"sets {name}, which is no field{nearest(name, known)}"
-            if name in found
-            else f"lacks {name}"
-        )
+        problem = f"lacks {name}"
+        if name in found:
+            problem = f"sets {name}, which is no field{nearest(name, known)}"
         raise UserError(f"--config: {path}: {problem} (begin with configs.default.get_config())")
     return config
 
 
 def load_table(path: str, function: str) -> dict[str, dict[str, object]]:
-    """Run a function of a config file that gives fields by the name of a stage or a row; {} where
-    there is none.
+    """Runs `get_rows` or `get_stages` of a config file.
+
+    Returns:
+        Values of fields, by the name of a row or a stage; {} where the file has no such function.
 
     Raises:
-        UserError: for a field that does not exist, a value that does not fit it, or what is no such
-            table.
+        UserError: when it is not such a table, a field does not exist, or a value does not fit it.
     """
     table, known = _call(path, function) or {}, flattened(default.get_config())
-    rows = table.values() if isinstance(table, dict) else [table]
-    if not all(isinstance(row, dict) for row in rows) or not all(
-        isinstance(name, str) and re.fullmatch(r"\w[\w.-]*", name) for name in table
-    ):
+    if not _is_table(table):
         raise UserError(
-            f"{path}: {function} gives {table!r}, expected names with fields, {{name: {{field: value}}}}"
+            f"{path}: {function} gives {table!r}, expected names with fields, "
+            "{name: {field: value}}"
         )
     for row, values in table.items():
         for name, value in values.items():
@@ -65,18 +64,21 @@ def load_table(path: str, function: str) -> dict[str, dict[str, object]]:
     return table
 
 
-def _call(path: str, function: str):
-    """What a function without arguments of a config file gives; None where the file lacks it."""
+def _is_table(table: object) -> bool:
+    return isinstance(table, dict) and all(
+        isinstance(name, str) and re.fullmatch(r"\w[\w.-]*", name) and isinstance(row, dict)
+        for name, row in table.items()
+    )
+
+
+def _call(path: str, function: str) -> object:
+    """Returns what a function of a config file returns; None where the file lacks it."""
     if Path(path).is_dir():
         raise UserError(
             f"--config: {path} is a folder; give a file, such as configs/digits_rdrop.py"
         )
     if not Path(path).is_file():
-        known = [
-            file.stem
-            for file in Path("configs").glob("*.py")
-            if file.stem not in ("__init__", "default")
-        ]
+        known = {file.stem for file in Path("configs").glob("*.py")}.difference(_LIBRARY)
         raise UserError(f"--config: {path} is not a file{nearest(Path(path).stem, known)}")
     specification = importlib.util.spec_from_file_location("experiment", path)
     if specification is None:
@@ -84,15 +86,10 @@ def _call(path: str, function: str):
     module = importlib.util.module_from_spec(specification)
     try:
         specification.loader.exec_module(module)
-        return (
-            getattr(module, function)()
-            if function == "get_config" or hasattr(module, function)
-            else None
-        )
-    except (
-        Exception,
-        SystemExit,
-    ) as error:  # a config is the user's own code: whatever it raises is theirs to mend
-        raise UserError(
-            f"--config: {path}: {type(error).__name__}: {' '.join(str(error).split())}"
-        ) from None
+        if function != "get_config" and not hasattr(module, function):
+            return None
+        return getattr(module, function)()
+    # A config file is the user's own code: whatever it raises is theirs to mend.
+    except (Exception, SystemExit) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"--config: {path}: {type(error).__name__}: {reason}") from None

@@ -15,9 +15,9 @@ from common.errors import UserError
 from program.signals import Stopped
 
 DONE, FAILED_EXPECTATION, BAD_INPUT, FAULT, STOPPED = 0, 1, 2, 70, 75
-# What a disk or a quota answers, anywhere in a run.
+# What the system answers when a disk or a quota is full, anywhere in a run.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-# What a path of the user's can be refused for; other errors (of a disk, of a network) may pass.
+# Why the system refuses a path that the user gave. Other errors (disk, network) may pass.
 _REFUSED = (
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR),
     *(errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP),
@@ -25,8 +25,11 @@ _REFUSED = (
 
 
 def run(main: Callable[[Sequence[str]], int], parser: Callable[[Sequence[str]], list[str]]) -> None:
-    """Run a program: `parser` reads the flags, `main` gives the exit code, and a `UserError`
-    becomes one line.
+    """Runs a program that has absl flags, and exits with its code.
+
+    Args:
+        main: returns the exit code.
+        parser: reads the flags.
     """
     logging.set_verbosity(logging.WARNING)  # libraries report on fonts and the like
     try:
@@ -37,8 +40,9 @@ def run(main: Callable[[Sequence[str]], int], parser: Callable[[Sequence[str]], 
 
 
 def run_tool(main: Callable[[], int]) -> None:
-    """Run a tool that reads its own command line; a `UserError` becomes one line, a fault has a
-    code of its own.
+    """Runs a tool that reads its own command line, and exits with its code.
+
+    A `UserError` becomes one line; a fault of the program has an exit code of its own.
     """
     try:
         sys.exit(main())
@@ -47,42 +51,40 @@ def run_tool(main: Callable[[], int]) -> None:
     except MemoryError:
         sys.exit(_refuse("the memory is not enough: set a smaller batch size, image size or model"))
     except Stopped as stop:
-        print(
-            f"stopped ({stop}) before the first step; the same command goes on",
-            file=sys.stderr,
-            flush=True,
-        )
+        _say(f"stopped ({stop}) before the first step; the same command goes on")
         sys.exit(STOPPED)
-    except BrokenPipeError:  # the reader of a pipe, such as head, has left
+    except BrokenPipeError:  # the program that reads our output, such as head, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr, flush=True)
+        _say("interrupted")
         sys.exit(128 + signal.SIGINT)
     except Exception as error:
-        sys.exit(_tell_fault(error))
+        sys.exit(_fault(error))
 
 
-def _tell_fault(error: Exception) -> int:
-    """A file that the system refuses is one line; any other fault shows where it is, and has a code
-    of its own.
+def _fault(error: Exception) -> int:
+    """Prints a fault, and returns its exit code.
+
+    A path that the system refuses, or a full disk, is bad input: one line. Any other fault has a
+    traceback.
     """
     number, place = getattr(error, "errno", None), getattr(error, "filename", None)
-    if (
-        not isinstance(error, OSError)
-        or number not in (*_FULL, *_REFUSED)
-        or not (place or number in _FULL)
-    ):
+    full = isinstance(error, OSError) and number in _FULL
+    refused = isinstance(error, OSError) and number in _REFUSED and place
+    if not (full or refused):
         traceback.print_exc()
         return FAULT
-    remedy = (
-        "make room, and the same command goes on"
-        if number in _FULL
-        else "give another path, or mend this one"
-    )
+    remedy = "give another path, or mend this one"
+    if full:
+        remedy = "make room, and the same command goes on"
     return _refuse(f"{error.strerror}{f' ({place})' if place else ''}: {remedy}")
 
 
 def _refuse(message: str) -> int:
-    print(f"error: {message}", file=sys.stderr, flush=True)
+    _say(f"error: {message}")
     return BAD_INPUT
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -14,17 +14,20 @@ VARIABLES = ("OMP_NUM_THREADS", "KMP_BLOCKTIME", "MKL_DEBUG_CPU_TYPE")
 
 
 def load_paddle() -> None:
-    """Set what Paddle's CPU build reads when it is imported, where the user has not set it, and
-    import it.
+    """Imports Paddle, after setting the variables that its CPU build reads when it is imported.
 
-    Paddle would use one thread; and idle threads of OpenMP would keep a core busy for 200 ms, which
-    others need, where 1 ms is enough for small operators not to have to wake them. Its matrix
-    library takes every AMD processor for an old one unless it is told otherwise, which costs three
-    quarters of its speed; on Intel the same setting would keep it from AVX-512.
+    What the user has set stays. The reasons:
+
+    - `OMP_NUM_THREADS`: Paddle would use one thread.
+    - `KMP_BLOCKTIME`: idle threads of OpenMP would keep a core busy for 200 ms, while others need
+      it. With 1 ms, small operators still do not have to wake them.
+    - `MKL_DEBUG_CPU_TYPE`, on AMD only: Paddle's matrix library takes every AMD processor for an
+      old one, which costs three quarters of its speed. On Intel the same setting would disable
+      AVX-512.
     """
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
+    cores = os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // local_processes())))
     os.environ.setdefault("KMP_BLOCKTIME", "1")
     if _is_amd():
@@ -32,26 +35,23 @@ def load_paddle() -> None:
     os.environ.setdefault("GLOG_minloglevel", "2")
     _keep_freed_memory()
     warnings.filterwarnings("ignore", message="No ccache found")
-    warnings.filterwarnings(
-        "ignore", module="PIL"
-    )  # what can't be read is an error that names the file
+    # A damaged image is an error of ours that names the file.
+    warnings.filterwarnings("ignore", module="PIL")
     with contextlib.redirect_stderr(io.StringIO()):  # it warns of any thread count but 1
         import paddle  # noqa: F401
 
 
 def local_processes() -> int:
-    """How many processes train together on this machine."""
-    return int(os.environ.get("PADDLE_LOCAL_SIZE", "0")) or int(
-        os.environ.get("PADDLE_TRAINERS_NUM", "1")
-    )
+    """Returns how many processes train together on this machine."""
+    own = int(os.environ.get("PADDLE_LOCAL_SIZE", "0"))
+    return own or int(os.environ.get("PADDLE_TRAINERS_NUM", "1"))
 
 
 def _keep_freed_memory() -> None:
-    """Have the C library keep what Paddle frees: else each step gets its large arrays from the
-    system page by page.
+    """Makes the C library keep the memory that Paddle frees.
 
-    It makes an R-Drop step of ViT-S on a CPU about 4 % faster. A no-op where the library is not
-    glibc.
+    Otherwise each step gets its large arrays from the system page by page. On a CPU this makes an
+    R-Drop step of ViT-S about 4 % faster. Without glibc it does nothing.
     """
     trim_threshold, mmap_threshold = -1, -3  # of mallopt(3)
     with contextlib.suppress(OSError, AttributeError):

@@ -1,4 +1,4 @@
-"""A run's folder: what may be in it, and whether a run may begin or go on there."""
+"""The folder of a run: the names of its files, its lock, and whether a run may go on there."""
 
 from __future__ import annotations
 
@@ -16,86 +16,71 @@ from ml_collections import ConfigDict
 from common.atomic_writing import remove_partial, write_json
 from common.errors import UserError
 from common.files import is_number, read_json
+from configs.traits import trait
 from program import config_fields
 
-CONFIG, ENVIRONMENT, RESULT = "config.json", "environment.json", "result.json"
-WEIGHTS = "weights.safetensors"
+# What is in the folder of a run.
+CONFIG = "config.json"  # the config with all fields resolved
+ENVIRONMENT = "environment.json"  # versions, device, commit, command
+PRETRAINED = "pretrained.json"  # the weights that the run began with, and what was loaded of them
+CHECKPOINTS = "checkpoints"  # a folder, with a folder `step_N` for each checkpoint
 METRICS, VISUALDL, CURVE = "metrics.jsonl", "vdlrecords.main.log", "curve.png"
-CHECKPOINTS, PRETRAINED, STAGES, LOCK = "checkpoints", "pretrained.json", "stages.json", ".lock"
-BESIDE = "weights_{}.safetensors"  # weights that are evaluated beside those of the result
-_OURS = (
+RESULT = "result.json"  # only when the run is finished
+WEIGHTS = "weights.safetensors"  # the weights that the result is of
+BESIDE = "weights_{}.safetensors"  # other weights that were evaluated, too: raw, ema, swa
+STAGES = "stages.json"  # only of a run in stages: their names; each has a folder of its own
+LOCK = ".lock"  # names the process that has the folder
+
+# What `clear` removes, in addition to VisualDL's files. The config goes last: see there.
+_REMOVED = (
     *(CONFIG, ENVIRONMENT, PRETRAINED, RESULT, WEIGHTS, CHECKPOINTS, METRICS, CURVE),
     *(BESIDE.format(name) for name in ("raw", "ema", "swa")),
 )
-_MEASURED = (
-    "top1",
-    "top5",
-    "loss",
-    "ece",
-    "step",
-    "images_seen",
-    "images_skipped",
-    "seconds",
-)  # numbers of a result
-# Fields that do not change what is computed: a run may go on with other ones.
-_FREE = {
-    "data.root",
-    "data.cache_dir",
-    "data.workers",
-    "data.resize_on",
-    "train.batch_size",  # with train.accumulation_steps, as long as the global batch is the same
-    "train.accumulation_steps",
-    "train.micro_batch",
-    "train.recompute",
-    "train.checkpoint_every_steps",
-    "train.keep_checkpoints",
-    "train.stop_unless_saved",
-    "train.nonfinite",  # decides only about steps at which the run would stop
-    "train.nonfinite_limit",
-    "train.check_ranks_every_steps",
-}
+# The fields of a result that are numbers.
+_MEASURED = ("top1", "top5", "loss", "ece", "step", "images_seen", "images_skipped", "seconds")
 
 
 @contextlib.contextmanager
 def lock(folder: Path) -> Iterator[None]:
-    """A context in which no other process has the folder, made if need be, for its run.
+    """Makes sure that no other process runs in a folder while the block lasts.
 
-    The system takes the lock back when its process ends in whatever way, so that a stale one does
-    not exist; it is a POSIX lock, which loader workers do not inherit. What a killed run has half
-    written is removed.
+    The folder is created if needed, and what a killed run has half written is removed.
+
+    It is a POSIX lock. The system releases it when its process ends in whatever way, so a stale
+    lock does not exist; and loader workers do not inherit it.
 
     Raises:
-        UserError: when another process has it, with its number and host; or the folder can't be
-            written.
+        UserError: when another process has the lock (with its number and host), when the folder
+            can't be written, or when it holds links that lead out of it.
     """
-    _check_links(folder)
+    _refuse_links(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = open(folder / LOCK, "a+", encoding="utf-8")  # noqa: SIM115 (closed below)
     except OSError as error:
         raise unwritable(folder, error) from None
     with file:
-        _lock(file, folder)
+        _take(file, folder)
         for place in (folder, folder / CHECKPOINTS):
             remove_partial(place)
         yield
 
 
-def _check_links(folder: Path) -> None:
-    """See that a run will write into its own folder: somebody else's may hold links that lead out
-    of it.
+def _refuse_links(folder: Path) -> None:
+    """Checks that a run writes into its own folder: a stranger's may hold links that lead out.
 
-    Raises:
-        UserError: when one does; the folder itself may be a link.
+    The folder itself may be a link.
     """
     for path in (folder / LOCK, folder / CHECKPOINTS, *(folder / CHECKPOINTS).glob("step_*")):
         if path.is_symlink():
             raise UserError(
-                f"{path} is a link, and a run writes into its own folder only; give another --workdir"
+                f"{path} is a link, and a run writes into its own folder only; give another "
+                "--workdir"
             )
 
 
-def _lock(file, folder: Path) -> None:
+def _take(file, folder: Path) -> None:
+    """Takes the lock of an open file, and writes this process's number and host into it."""
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -116,28 +101,26 @@ def _lock(file, folder: Path) -> None:
 
 
 def clear(folder: Path) -> None:
-    """Remove what an earlier run wrote there, and nothing else.
+    """Removes what an earlier run wrote into a folder, and nothing else.
+
+    The config is removed last, so that what is left after a kill can still be cleared.
 
     Raises:
-        UserError: when there are files of the same names, but no config of a run beside them.
+        UserError: when there are files of the same names, but no config of a run with them.
     """
-    found = [
-        path
-        for path in (*(folder / name for name in _OURS), *folder.glob("vdlrecords.*"))
-        if path.exists()
-    ]
+    paths = [*(folder / name for name in _REMOVED), *folder.glob("vdlrecords.*")]
+    found = [path for path in paths if path.exists()]
     if not found:
         return
     try:
         read_config(folder)
     except (OSError, UserError):
         raise UserError(
-            f"--overwrite: {folder} has {found[0].name}, but is not the folder of a run; clear it by hand"
+            f"--overwrite: {folder} has {found[0].name}, but is not the folder of a run; clear it "
+            "by hand"
         ) from None
     try:
-        for path in reversed(
-            found
-        ):  # the config last: what is left after a kill can still be cleared
+        for path in reversed(found):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
@@ -147,23 +130,23 @@ def clear(folder: Path) -> None:
 
 
 def unwritable(folder: Path, error: OSError) -> UserError:
-    """What to say of a folder that the system refuses."""
+    """Returns the error for a folder that the system does not let us write."""
     return UserError(
         f"--workdir: {folder} can't be written ({error.strerror}); give another, or make room"
     )
 
 
 def claim(folder: Path, config: ConfigDict, free: tuple[str, ...] = ()) -> None:
-    """Write the config into a new folder, or check that it is the same in an old one.
+    """Writes the config into a new folder; in an old one, checks first that it is the same.
 
     Args:
         folder: of the run.
-        config: a resolved one.
-        free: fields that may differ, beside those that do not change what is computed.
+        config: with all fields resolved.
+        free: fields that may differ, in addition to those that `configs/traits.py` lets change.
 
     Raises:
-        UserError: when the folder holds a run of another config, or one in stages, or can't be
-            written.
+        UserError: when the folder holds a run of another config, a run in stages, or one that has
+            lost its config; or when it can't be written.
     """
     if (folder / STAGES).is_file():
         raise UserError(
@@ -172,26 +155,34 @@ def claim(folder: Path, config: ConfigDict, free: tuple[str, ...] = ()) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / CONFIG
-        if not path.is_file() and ((folder / RESULT).exists() or (folder / CHECKPOINTS).exists()):
+        if path.is_file():
+            _refuse_another_config(folder, config, free)
+        elif (folder / RESULT).exists() or (folder / CHECKPOINTS).exists():
             raise UserError(
                 f"{folder} holds a run that has lost its {CONFIG}; give another --workdir"
             )
-        if path.is_file():
-            old = config_fields.flattened(read_config(folder))
-            new = config_fields.flattened(config)
-            for name in sorted(new.keys() - _FREE.union(free)):
-                if old[name] != new[name]:
-                    raise UserError(
-                        f"{folder} holds a run with {name} = {old[name]!r}, not {new[name]!r}; "
-                        "give another --workdir, or --overwrite to start anew"
-                    )
         write_json(path, config.to_dict())
     except OSError as error:
         raise unwritable(folder, error) from None
 
 
+def _refuse_another_config(folder: Path, config: ConfigDict, free: tuple[str, ...]) -> None:
+    """Refuses to go on with a run whose config has another value in a field that must not change.
+
+    `train.batch_size` and `train.accumulation_steps` may change here: whether the batch is still
+    the same depends on the number of cards, and is checked by `engine/resume.py`.
+    """
+    old, new = config_fields.flattened(read_config(folder)), config_fields.flattened(config)
+    for name in sorted(new):
+        if old[name] != new[name] and name not in free and not trait(name).may_change:
+            raise UserError(
+                f"{folder} holds a run with {name} = {old[name]!r}, not {new[name]!r}; "
+                "give another --workdir, or --overwrite to start anew"
+            )
+
+
 def read_config(folder: Path) -> ConfigDict:
-    """The config of a run.
+    """Reads the config of a run.
 
     Raises:
         UserError: when the folder has none, or it is not readable.
@@ -203,35 +194,41 @@ def read_config(folder: Path) -> ConfigDict:
 
 
 def result(folder: Path) -> dict | None:
-    """The result of a finished run, or None.
+    """Reads the result of a finished run; None where there is none.
 
     Raises:
-        UserError: when it is none.
+        UserError: when the file is not the result of a run.
     """
     path = folder / RESULT
     if not path.is_file():
         return None
     found = read_json(path)
-    numbers = isinstance(found, dict) and all(
-        is_number(found.get(name)) or found.get(name) != found.get(name) for name in _MEASURED
-    )
-    if (
-        not numbers
-        or not isinstance(found.get("weights"), str)
-        or not isinstance(found.get("beside"), dict)
-    ):
+    if not _is_result(found):
         raise UserError(f"{path} is not the result of a run; give another --workdir")
     return found
 
 
+def _is_result(found: object) -> bool:
+    return (
+        isinstance(found, dict)
+        and all(_is_measured(found.get(name)) for name in _MEASURED)
+        and isinstance(found.get("weights"), str)
+        and isinstance(found.get("beside"), dict)
+    )
+
+
+def _is_measured(value: object) -> bool:
+    return is_number(value) or value != value  # NaN is a possible loss
+
+
 def pretrained(folder: Path) -> dict | None:
-    """What became of the pretrained weights of a run that has begun, or None."""
+    """Reads which pretrained weights a run began with; None where it has not begun, or has none."""
     path = folder / PRETRAINED
     found = read_json(path) if path.is_file() else None
     return found if isinstance(found, dict) else None
 
 
 def stages(folder: Path) -> list[str] | None:
-    """The names of a run's stages, or None."""
+    """Reads the names of a run's stages; None where it has none."""
     path = folder / STAGES
     return read_json(path) if path.is_file() else None

@@ -1,4 +1,4 @@
-"""The command line of a tool, and checks of the paths that it will write to."""
+"""The command line of a tool, and checks of the paths that it is going to write to."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from common.errors import UserError
 
 
 class ArgumentParser(argparse.ArgumentParser):
-    """Of a tool: its help is the text of its file, and a mistake is a `UserError`.
+    """Reads a tool's command line: the help is the tool's docstring, a mistake is a `UserError`.
 
     Args:
-        module: the tool's `__spec__` name, such as `tools.predict`.
+        module: the name of the tool's module, such as `tools.predict`.
         text: its docstring.
     """
 
@@ -29,15 +29,15 @@ class ArgumentParser(argparse.ArgumentParser):
 
 
 def check_output(flag: str, path: str | Path | None, inputs: Sequence[str | Path] = ()) -> None:
-    """See before the work that its result can be written, and over none of its inputs.
+    """Checks before the work that a file can be written, and is not one of the inputs.
 
     Args:
-        flag: that gives the path, for the message.
-        path: of a file to be written; empty or None: none.
-        inputs: files that are read, or names of other things.
+        flag: the flag that names the file, for the message.
+        path: the file that will be written; empty or None: no file.
+        inputs: files that are read; names of anything else are ignored.
 
     Raises:
-        UserError: when it can't.
+        UserError: when it can't be written, or is an input.
     """
     if not path:
         return
@@ -46,7 +46,8 @@ def check_output(flag: str, path: str | Path | None, inputs: Sequence[str | Path
         raise UserError(f"{flag}: {target} is a folder; give the name of a file")
     if target.exists() and not target.is_file():
         raise UserError(
-            f"{flag}: {target} is a device or a pipe, which a file would replace; give the name of a file"
+            f"{flag}: {target} is a device or a pipe, which a file would replace; give the name of "
+            "a file"
         )
     if target.exists() and any(Path(one).exists() and target.samefile(one) for one in inputs):
         raise UserError(f"{flag}: {target} is an input, which would be lost; give another file")
@@ -54,14 +55,13 @@ def check_output(flag: str, path: str | Path | None, inputs: Sequence[str | Path
 
 
 def check_folder(flag: str, path: Path) -> None:
-    """See before the work that files can be written in a folder, which need not be there.
+    """Checks before the work that files can be written in a folder, which need not exist yet.
 
     Raises:
         UserError: when they can't.
     """
-    above = next(
-        folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists()
-    )
+    whole = path.absolute()
+    above = next(folder for folder in (whole, *whole.parents) if folder.exists())
     if not above.is_dir() or not os.access(above, os.W_OK):
         reason = "not writable" if above.is_dir() else "a file"
         raise UserError(f"{flag}: {path} can't be written: {above} is {reason}")

@@ -13,7 +13,7 @@ from program import config_fields, config_files, validation
 _CONFIGS = sorted(
     path.stem
     for path in (ROOT / "configs").glob("*.py")
-    if path.stem not in ("__init__", "default")
+    if path.stem not in ("__init__", "default", "traits")
 )
 
 

@@ -16,7 +16,7 @@ from program import run_folder
 _HOLDER = """
 import os, sys, time
 from pathlib import Path
-from engine import run_folder
+from program import run_folder
 with run_folder.lock(Path(sys.argv[1])):
     print("held", flush=True)
     {then}

@@ -58,7 +58,7 @@ def test_handlers_of_others_are_replaced_and_signals_wait_for_that():
 
 _STUBBORN = """
 import os, signal, sys, time
-from engine.signals import StopRequest
+from program.signals import StopRequest
 with StopRequest() as stop, stop.deferred():
     try:
         for number in sys.argv[1:]:

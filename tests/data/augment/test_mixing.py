@@ -12,7 +12,6 @@ from conftest import import_timm
 from data import Mixing
 from data.augment.mixing import MODES, Mix
 from losses import smooth
-from program import validation
 
 
 def _mixed(mixup: float, cutmix: float, seed: int, *options) -> tuple[np.ndarray, np.ndarray]:
@@ -153,10 +152,6 @@ def test_smoothing_comes_before_the_mix_as_in_timm():
 def test_off_is_off():
     assert not Mixing(0.0, 0.0).active
     assert not Mixing(0.8, 1.0, "batch", 0.0).active
-
-
-def test_the_field_offers_what_there_is():
-    assert validation.CHOICES["data.mix_mode"] == MODES
 
 
 def _bounds(places: slice) -> tuple[int, int]:
