@@ -1,4 +1,4 @@
-"""The contract of the layout: imports point one way, and importing does nothing."""
+"""The contract of the layout: imports point one way, rooms stay small, importing does nothing."""
 
 from __future__ import annotations
 
@@ -6,65 +6,153 @@ import ast
 import os
 import subprocess
 import sys
+from collections import Counter
+from graphlib import TopologicalSorter
+from pathlib import Path
 
 import pytest
+import structure
 from conftest import ROOT, run_program
 
+_LIBRARIES = {"common", "losses", "models", "data"}
+_ENGINE = {*_LIBRARIES, "program", "configs"}
+_ENGINE_ROOMS = ("state", "step", "plan", "results", "watch")  # each may import those before it
+
+# Which packages the files of a room may import, by the longest beginning that fits the room.
 _MAY_IMPORT = {
     "common": set(),
     "configs": set(),
     "losses": {"common"},
     "models": {"common"},
     "data": {"common"},
-    "engine": {"common", "losses", "models", "data", "configs"},
-    "tools": {"common", "losses", "models", "data", "configs", "engine"},
+    "program": {"common", "configs"},
+    "engine": _ENGINE,
+    "tools": {*_ENGINE, "engine"},
+    "main.py": {"program", "engine"},
+    "val.py": {"program", "engine"},
 }
-_OURS = {*_MAY_IMPORT, "main", "val"}
+# What a user calls or copies: as many as there are.
+_OPEN_ROOMS = {"configs", "tools"}
+_MOST_FILES, _MOST_LINES, _MOST_LINES_OF_A_FUNCTION, _SHARE_WITHIN = 12, 300, 40, 0.95
+# One file that can be copied into another project as it is.
+_LONGER = {"losses/rdrop.py"}
+_LOADS_PADDLE = ("program/paddle_setup.py", "load_paddle")
 
 
-def _imports(path) -> set[str]:
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            found.add(node.module.split(".")[0])
-    return found
+def _relative(path: Path) -> str:
+    return str(path.relative_to(ROOT))
 
 
 @pytest.mark.parametrize("package", sorted(_MAY_IMPORT))
-def test_imports_point_one_way(package):
-    for path in sorted((ROOT / package).rglob("*.py")):
-        forbidden = (_imports(path) & _OURS) - _MAY_IMPORT[package] - {package}
-        assert not forbidden, f"{path.name} imports {forbidden}"
-        if package == "configs":
-            assert _imports(path) <= {"configs", "ml_collections", "__future__"}, path.name
+def test_packages_import_one_way(package):
+    for one, other in sorted(structure.arrows()):
+        if one.split("/")[0] == package:
+            allowed = {package, *_MAY_IMPORT[package]}
+            assert other.split("/")[0] in allowed, f"{one} imports {other}"
 
 
-def test_entry_points_import_the_engine_alone():
-    for name in ("main.py", "val.py"):
-        assert _imports(ROOT / name) & _OURS == {"engine"}
+def test_rooms_of_the_engine_import_one_way():
+    """`state` knows none of the others, `watch` all; the loop and the commands stand above them."""
+    for one, other in sorted(structure.arrows()):
+        parts = [path.split("/")[1] for path in (one, other) if path.startswith("engine/")]
+        if len(parts) < 2 or parts[0] == parts[1] or parts[1] in ("distributed.py", "__init__.py"):
+            continue
+        if parts[0] in _ENGINE_ROOMS:
+            before = _ENGINE_ROOMS[: _ENGINE_ROOMS.index(parts[0])]
+            assert parts[1] in before, f"{one} imports {other}"
+        assert parts[0] == "commands" or parts[1] != "commands", f"{one} imports {other}"
+
+
+def test_no_circles():
+    """No file imports a file that imports it, over however many others; faces hand names on."""
+    imported = {}
+    for one, other in structure.arrows():
+        if not one.endswith("__init__.py") and not other.endswith("__init__.py"):
+            imported.setdefault(one, []).append(other)
+    sorter = TopologicalSorter(imported)
+    sorter.prepare()  # a CycleError names the files
+
+
+def test_configs_import_next_to_nothing():
+    for path in sorted((ROOT / "configs").glob("*.py")):
+        for node in ast.walk(structure.tree(path)):
+            if isinstance(node, ast.Import):
+                names = {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                names = {(node.module or "").split(".")[0]}
+            else:
+                continue
+            assert names <= {"configs", "ml_collections", "typing", "__future__"}, path.name
+
+
+def test_the_program_loads_paddle_in_one_place():
+    """Flags, configs and folders are looked at before Paddle is loaded, which takes seconds."""
+    for path in sorted((ROOT / "program").glob("*.py")):
+        for node in ast.walk(structure.tree(path)):
+            inside = [
+                below
+                for below in ast.walk(node)
+                if isinstance(below, ast.Import) and below.names[0].name.startswith("paddle")
+            ]
+            if inside and isinstance(node, ast.FunctionDef):
+                assert (_relative(path), node.name) == _LOADS_PADDLE
+            assert not (isinstance(node, ast.ImportFrom) and str(node.module).startswith("paddle"))
+    code = "import sys, program\n" + "".join(
+        f"import program.{path.stem}\n" for path in sorted((ROOT / "program").glob("[a-z]*.py"))
+    )
+    done = run_program("-c", code + "assert not {'paddle', 'engine', 'models'} & set(sys.modules)")
+    assert done.returncode == 0, done.stderr
+
+
+def test_rooms_and_files_stay_small():
+    paths = structure.files()
+    members = Counter(structure.room(_relative(path)) for path in paths)
+    large = {
+        room: count
+        for room, count in members.items()
+        if count > _MOST_FILES and room not in _OPEN_ROOMS
+    }
+    assert not large
+    long = {
+        _relative(path): lines
+        for path in paths
+        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > _MOST_LINES
+    }
+    assert long.keys() == _LONGER
+
+
+def test_functions_stay_short():
+    lengths = [function.lines for function in structure.functions()]
+    within = sum(length <= _MOST_LINES_OF_A_FUNCTION for length in lengths)
+    assert within >= _SHARE_WITHIN * len(lengths)
+
+
+def test_faces_hold_no_logic():
+    for name in ("models", "data", "losses"):
+        for node in structure.tree(ROOT / name / "__init__.py").body:
+            assert isinstance(node, (ast.Expr, ast.ImportFrom, ast.Assign)), f"{name}/__init__.py"
+
+
+def test_every_file_says_what_it_is_for():
+    for path in structure.files():
+        text = ast.get_docstring(structure.tree(path))
+        assert text, _relative(path)
+        assert text.splitlines()[0].endswith((".", "?", ":")), _relative(path)
 
 
 def test_importing_does_nothing(tmp_path):
-    """No output, no file, no flag, no seed; and the entry points start without Paddle until they
-    need it.
-    """
+    """No output, no file, no flag, no seed."""
     modules = [
         ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        for package in ("common", "losses", "models", "data", "engine", "configs", "tools")
-        for path in sorted((ROOT / package).rglob("*.py"))
-        if path.stem != "__init__"
+        for path in structure.files()
+        if path.stem != "__init__" and path.parent != ROOT
     ]
-    code = "import sys; from engine import runtime, settings; assert 'paddle' not in sys.modules\n"
-    code += "runtime.prepare_environment()\nimport paddle, numpy, random; from absl import flags\n"
-    code += "def state(): return paddle.get_rng_state()[0].current_seed(), numpy.random.get_state()[1].tolist(), "
-    code += "random.getstate(), sorted(flags.FLAGS)\n"
-    code += (
-        "before = state()\n"
-        + "".join(f"import {module}\n" for module in modules)
-        + "assert before == state()\n"
-    )
+    code = "from program import paddle_setup\n"
+    code += "paddle_setup.load_paddle()\nimport paddle, numpy, random; from absl import flags\n"
+    code += "def state(): return paddle.get_rng_state()[0].current_seed(), "
+    code += "numpy.random.get_state()[1].tolist(), random.getstate(), sorted(flags.FLAGS)\n"
+    code += "before = state()\n" + "".join(f"import {module}\n" for module in modules)
+    code += "assert before == state()\n"
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
