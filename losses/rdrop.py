@@ -1,9 +1,9 @@
-"""R-Drop: cross-entropy of several dropout passes plus the disagreement between their predictions.
+"""R-Drop: cross-entropy of several dropout passes plus the disagreement of their predictions.
 
 Paper: Liang et al., "R-Drop: Regularized Dropout for Neural Networks", arXiv:2106.14448, algorithm
 1 and equation (4). Changed from it: every term is a mean over samples, so that neither the
-micro-batch nor the number of cards changes the objective, and the cross-entropies are averaged
-instead of added. With m copies of the logits z, shape (m, B, C):
+micro-batch nor the number of cards changes the objective; and the cross-entropies are averaged, not
+added. With m copies of the logits z, shape (m, B, C):
 
     CE   = mean over copies and samples of CE(z_i, y)
     KL   = mean over samples of the mean over ordered pairs i != j of KL(p_i || p_j)
@@ -13,7 +13,7 @@ The published forms are presets, and other measures of disagreement can take the
 file needs nothing but Paddle: it can be copied into another project as it is.
 
 Shapes: m copies, B samples, C classes; `...` stands for further axes (tokens of a sequence, heads
-of a model), whose entries are averaged over like samples.
+of a model). A mean over samples is also a mean over them.
 """
 
 from __future__ import annotations
@@ -29,9 +29,7 @@ from paddle import Tensor, nn
 
 
 class Terms(NamedTuple):
-    """The loss and its parts, scalars; `kl` is the term that was chosen as `consistency`, without
-    alpha.
-    """
+    """The loss and its parts, scalars; `kl` is the measure `consistency`, without alpha."""
 
     total: Tensor
     ce: Tensor
@@ -39,13 +37,11 @@ class Terms(NamedTuple):
 
 
 class Preset(NamedTuple):
-    """How one publication weighs the terms, in units of the per-sample means `CE` and `KL` of this
-    module.
+    """How one publication weighs the per-sample means `CE` and `KL` of this module.
 
-    `total = ce_weight * CE + alpha * kl_weight * KL`, and KL is summed over the samples of the
-    micro-batch where `kl_sum` is true (over further axes it is a mean in any case). The
-    publications have two copies, for which the comments below give their total; of more copies, CE
-    and KL are the means as always.
+    `total = ce_weight * CE + alpha * kl_weight * KL`. With `kl_sum` KL is summed over the samples
+    of the micro-batch; over further axes it is always a mean. The comments below show the
+    published totals, which are for two copies; for more, CE and KL are means as above.
     """
 
     ce_weight: float
@@ -54,18 +50,14 @@ class Preset(NamedTuple):
 
 
 PRESETS = {
-    "per_sample": Preset(
-        ce_weight=1.0, kl_weight=1.0, kl_sum=False
-    ),  # 0.5 (CE1 + CE2) + a 0.5 (KL + KL')
-    "paper": Preset(
-        ce_weight=2.0, kl_weight=1.0, kl_sum=False
-    ),  # CE1 + CE2 + a 0.5 (KL + KL'), equation (4)
-    "official_code": Preset(
-        ce_weight=2.0, kl_weight=2.0, kl_sum=True
-    ),  # CE1 + CE2 + a (KL + KL'), KL summed
-    "paddle_2021": Preset(
-        ce_weight=1.0, kl_weight=1.0, kl_sum=True
-    ),  # 0.5 (CE1 + CE2) + a 0.5 (KL + KL'), KL summed
+    # 0.5 (CE1 + CE2) + a 0.5 (KL + KL')
+    "per_sample": Preset(ce_weight=1.0, kl_weight=1.0, kl_sum=False),
+    # CE1 + CE2 + a 0.5 (KL + KL'), equation (4)
+    "paper": Preset(ce_weight=2.0, kl_weight=1.0, kl_sum=False),
+    # CE1 + CE2 + a (KL + KL'), KL summed
+    "official_code": Preset(ce_weight=2.0, kl_weight=2.0, kl_sum=True),
+    # 0.5 (CE1 + CE2) + a 0.5 (KL + KL'), KL summed
+    "paddle_2021": Preset(ce_weight=1.0, kl_weight=1.0, kl_sum=True),
 }
 
 
@@ -74,70 +66,57 @@ PRESETS = {
 
 
 def cross_entropy(log_probs: Tensor, targets: Tensor) -> Tensor:
-    """`(m, B, ...)` from log-probabilities `(m, B, ..., C)` and one distribution for all copies,
-    `(B, ..., C)`.
-    """
+    """Returns `(m, B, ...)` from log-probabilities `(m, B, ..., C)` and targets `(B, ..., C)`."""
     return -(log_probs * targets).sum(axis=-1)
 
 
 def symmetric_kl(log_probs: Tensor, stop_gradient: bool) -> Tensor:
-    """The paper's: the mean over ordered pairs `i != j` of `KL(p_i || p_j)`, `(m, B, ..., C)` to
-    `(B, ...)`.
+    """The paper's: the mean over ordered pairs `i != j` of `KL(p_i || p_j)`, `(B, ...)`.
 
-    Summed over ordered pairs, `sum p_i (l_i - l_j)` is `m` times the covariance sum of `p` and `l =
-    log p` over the copies. In that form there is no difference of large numbers when the copies
-    nearly agree, and the cost grows with `m`, not with its square.
+    Summed over ordered pairs, `sum p_i (l_i - l_j)` is `m` times the covariance sum of `p` and
+    `l = log p` over the copies. This form has no difference of large numbers when the copies nearly
+    agree, and its cost grows with `m`, not with its square.
     """
     if stop_gradient:
         return _mean_over_pairs(kl_divergence, log_probs, itertools.permutations, stop_gradient)
     copies, probs = log_probs.shape[0], log_probs.exp()
-    covariance = (probs - probs.mean(axis=0, keepdim=True)) * (
-        log_probs - log_probs.mean(axis=0, keepdim=True)
-    )
+    probs_off = probs - probs.mean(axis=0, keepdim=True)
+    covariance = probs_off * (log_probs - log_probs.mean(axis=0, keepdim=True))
     return covariance.sum(axis=-1).mean(axis=0) * (copies / (copies - 1))
 
 
 def forward_kl(log_probs: Tensor, stop_gradient: bool) -> Tensor:
-    """One direction: the mean over pairs `i < j` of `KL(p_i || p_j)`; an earlier copy is the target
-    of a later one.
-    """
+    """One direction: the mean over `i < j` of `KL(p_i || p_j)`; the earlier copy is the target."""
     return _mean_over_pairs(kl_divergence, log_probs, itertools.combinations, stop_gradient)
 
 
 def jensen_shannon(log_probs: Tensor, stop_gradient: bool) -> Tensor:
-    """The mean over copies of `KL(p_i || q)`, with `q` the mean of all `p`, as in AugMix
-    (arXiv:1912.02781).
+    """The mean over copies of `KL(p_i || q)`, `q` the mean of all `p`: AugMix, arXiv:1912.02781.
 
-    Through `q` no gradient flows (the probabilities that meet it sum to 1), so that there is none
-    to stop.
+    Through `q` no gradient flows (the probabilities that meet it sum to 1): there is none to stop.
     """
     copies, *places = log_probs.shape
-    mixture = paddle.logsumexp(log_probs.flatten(1), axis=0) - math.log(
-        copies
-    )  # flat: it takes four axes at most
+    flat = log_probs.flatten(1)  # logsumexp takes at most four axes
+    mixture = paddle.logsumexp(flat, axis=0) - math.log(copies)
     return kl_divergence(log_probs, mixture.reshape(places)).mean(axis=0)
 
 
 def squared_error(logits: Tensor, stop_gradient: bool) -> Tensor:
     """The mean over ordered pairs and classes of `(z_i - z_j)^2`."""
-    return _mean_over_pairs(
-        lambda target, other: ((target - other) ** 2).mean(axis=-1),
-        logits,
-        itertools.permutations,
-        stop_gradient,
-    )
+
+    def measure(target: Tensor, other: Tensor) -> Tensor:
+        return ((target - other) ** 2).mean(axis=-1)
+
+    return _mean_over_pairs(measure, logits, itertools.permutations, stop_gradient)
 
 
 def cosine(logits: Tensor, stop_gradient: bool) -> Tensor:
-    """The mean over ordered pairs of `1 - cos(z_i, z_j)`; 1 where a logit vector is 0, which has no
-    direction.
-    """
-    return _mean_over_pairs(
-        lambda target, other: 1 - F.cosine_similarity(target, other, axis=-1),
-        logits,
-        itertools.permutations,
-        stop_gradient,
-    )
+    """The mean over ordered pairs of `1 - cos(z_i, z_j)`; 1 where a vector is 0: no direction."""
+
+    def measure(target: Tensor, other: Tensor) -> Tensor:
+        return 1 - F.cosine_similarity(target, other, axis=-1)
+
+    return _mean_over_pairs(measure, logits, itertools.permutations, stop_gradient)
 
 
 def kl_divergence(target: Tensor, other: Tensor) -> Tensor:
@@ -146,7 +125,10 @@ def kl_divergence(target: Tensor, other: Tensor) -> Tensor:
 
 
 def _mean_over_pairs(
-    measure: Callable, values: Tensor, pairs: Callable, stop_gradient: bool
+    measure: Callable[[Tensor, Tensor], Tensor],
+    values: Tensor,
+    pairs: Callable,
+    stop_gradient: bool,
 ) -> Tensor:
     copies = paddle.unbind(values)  # m of (B, ..., C)
     found = [measure(i.detach() if stop_gradient else i, j) for i, j in pairs(copies, 2)]
@@ -165,29 +147,27 @@ FORMS = ("softmax", "sigmoid")
 
 
 class RDropLoss(nn.Layer):
-    """The R-Drop objective of `m` predictions for the same images: a pure function of logits and
-    labels.
+    """The R-Drop objective of `m` predictions for the same images, from logits and labels.
 
     Args:
         alpha: weight of the consistency term, in the sense of the preset.
         preset: `per_sample` (default), `paper`, `official_code` or `paddle_2021`.
         consistency: `symmetric_kl` (default, the paper's), `kl` (one direction), `js`, `mse` or
-            `cosine` (of logits).
-        temperature: divides the logits in the consistency term, which is multiplied by its square,
-            so that its gradient keeps its size (Hinton et al., arXiv:1503.02531).
+            `cosine` (the last two of logits).
+        temperature: divides the logits in the consistency term. The term is multiplied by its
+            square, so that its gradient keeps its size (Hinton et al., arXiv:1503.02531).
         stop_gradient: no gradient through the target of each comparison, as in cosub
-            (arXiv:2212.04884). It halves that of `mse` and `cosine`.
-        precision: of the arithmetic, whatever the logits come in. `float32` halves the memory, for
-            large vocabularies; the gradient is then off by up to 6e-6 of its largest element, since
-            Paddle's float32 `exp` is inexact.
-        form: `softmax` (default): one class of C. `sigmoid`: C yes-or-no questions, binary
+            (arXiv:2212.04884). It halves the gradient of `mse` and `cosine`.
+        form: `softmax` (default): one class of C. `sigmoid`: C yes-or-no questions, with the binary
             cross-entropy and the divergence of each, averaged over classes. With a stopped
             gradient, sigmoid and alpha 1 the gradient is twice that of cosub, whose constant factor
             is one half.
+        precision: of the arithmetic, whatever the type of the logits. `float32` halves the memory,
+            for large vocabularies. The gradient is then off by up to 6e-6 of its largest element,
+            since Paddle's float32 `exp` is inexact.
 
     Raises:
-        ValueError: for an unknown name, a negative alpha, or options that would change nothing
-            together.
+        ValueError: for an unknown name, a negative alpha, or options that have no effect together.
     """
 
     def __init__(
@@ -219,25 +199,27 @@ class RDropLoss(nn.Layer):
             )
         if stop_gradient and consistency == "js":
             raise ValueError(
-                "stop_gradient changes nothing in consistency=js: its mixture has no gradient anyway"
+                "stop_gradient changes nothing in consistency=js: its mixture has no gradient "
+                "anyway"
             )
         self.alpha, self.preset, self.form, self.precision = alpha, preset, form, precision
-        self.consistency, self.temperature, self.stop_gradient = (
-            consistency,
-            temperature,
-            stop_gradient,
-        )
+        self.consistency, self.temperature = consistency, temperature
+        self.stop_gradient = stop_gradient
 
     def forward(
-        self, logits: Tensor, labels: Tensor, mask: Tensor | None = None, alpha: float | None = None
+        self,
+        logits: Tensor,
+        labels: Tensor,
+        mask: Tensor | None = None,
+        alpha: float | None = None,
     ) -> Terms:
-        """Compute the loss.
+        """Computes the loss.
 
         Args:
             logits: `(m, B, ..., C)`, or `(B, C)` for a single pass.
-            labels: int64 `(B, ...)`, or `(B, ..., 1)` as Paddle's data sets give them, or targets
-                of classes, float `(B, ..., C)`; the same for every copy. Further axes that they
-                lack have the label of their sample.
+            labels: int64 `(B, ...)`, or `(B, ..., 1)` as Paddle's data sets have them, or targets
+                of classes, float `(B, ..., C)`; the same for every copy. Along axes that they lack,
+                all places have the label of their sample.
             mask: bool `(B, ...)`, false where there is nothing to predict (padding); every mean is
                 over the rest.
             alpha: in place of the layer's, for this call.
@@ -252,25 +234,22 @@ class RDropLoss(nn.Layer):
         logits = logits.unsqueeze(0) if logits.ndim == 2 else logits
         targets = _aligned(logits, labels, mask)
         logits = _visible(logits.astype(self.precision), mask)
-        log_probs = _log_probs(
-            logits, self.form
-        )  # (m, B, ..., C), with one more axis of 2 for sigmoid
-        ce = _mean(
-            cross_entropy(log_probs, _as_probs(targets.astype(self.precision), self.form)),
-            mask,
-            axis=1,
-        )
+        log_probs = _log_probs(logits, self.form)  # (m, B, ..., C); for sigmoid one more axis of 2
+        probs = _as_probs(targets.astype(self.precision), self.form)
+        ce = _mean(cross_entropy(log_probs, probs), mask, axis=1)
         kl = _mean(self._disagreement(logits, log_probs), mask, axis=0)
         preset = PRESETS[self.preset]
         samples = _samples(logits, mask) if preset.kl_sum else 1
         weight = (self.alpha if alpha is None else alpha) * preset.kl_weight * samples
-        return Terms(
-            *(term.astype("float32") for term in (preset.ce_weight * ce + weight * kl, ce, kl))
-        )
+        total = preset.ce_weight * ce + weight * kl
+        return Terms(*(term.astype("float32") for term in (total, ce, kl)))
 
     def unlabelled(self, logits: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The consistency term alone, a mean over samples, of logits `(m, B, ..., C)` of images
-        without labels.
+        """Returns the consistency term alone, a mean over samples, for images without labels.
+
+        Args:
+            logits: `(m, B, ..., C)`.
+            mask: as in `forward`.
 
         Raises:
             ValueError: for logits without the axis of the copies.
@@ -278,26 +257,21 @@ class RDropLoss(nn.Layer):
         if logits.ndim < 3:
             raise ValueError(f"logits have shape {list(logits.shape)}, expected (m, B, C)")
         logits = _visible(logits.astype(self.precision), mask)
-        return _mean(
-            self._disagreement(logits, _log_probs(logits, self.form)), mask, axis=0
-        ).astype("float32")
+        kl = self._disagreement(logits, _log_probs(logits, self.form))
+        return _mean(kl, mask, axis=0).astype("float32")
 
     @property
     def sums_kl(self) -> bool:
-        """Whether alpha means something else at each micro-batch."""
+        """Whether the meaning of alpha depends on the micro-batch."""
         return PRESETS[self.preset].kl_sum
 
     def per_sample_alpha(self, micro_batch: int) -> float:
-        """The alpha that the default preset would need for the same gradient direction, at this
-        micro-batch.
-        """
-        preset = PRESETS[self.preset]
-        return (
-            self.alpha * preset.kl_weight / preset.ce_weight * (micro_batch if preset.kl_sum else 1)
-        )
+        """Returns the alpha of the default preset with the same direction of the gradient."""
+        preset, samples = PRESETS[self.preset], micro_batch if self.sums_kl else 1
+        return self.alpha * preset.kl_weight / preset.ce_weight * samples
 
     def _disagreement(self, logits: Tensor, log_probs: Tensor) -> Tensor:
-        """`(B, ...)`; 0 for a single copy."""
+        """Returns the consistency of each sample, `(B, ...)`; 0 for a single copy."""
         if logits.shape[0] == 1:
             return paddle.zeros(logits.shape[1:-1], logits.dtype)
         if self.temperature != 1:
@@ -306,12 +280,11 @@ class RDropLoss(nn.Layer):
         return CONSISTENCY[self.consistency](values, self.stop_gradient) * self.temperature**2
 
 
-# The two forms of a prediction. A sigmoid is a softmax of two for each class: log-probabilities
-# (..., C, 2).
+# The two forms of a prediction. A sigmoid is a softmax of two for each class: (..., C, 2).
 
 
 def log_softmax(logits: Tensor) -> Tensor:
-    """Over the last axis. Not Paddle's own: on a CPU that is never below -64."""
+    """Log-softmax over the last axis. Paddle's own is never below -64 on a CPU."""
     shifted = logits - logits.detach().max(axis=-1, keepdim=True)
     return shifted - shifted.exp().sum(axis=-1, keepdim=True).log()
 
@@ -330,15 +303,13 @@ def _as_probs(targets: Tensor, form: str) -> Tensor:
 
 
 def _aligned(logits: Tensor, labels: Tensor, mask: Tensor | None) -> Tensor:
-    """Targets with as many axes as a copy of the logits, after a check of all shapes."""
+    """Returns targets with as many axes as a copy of the logits, after a check of all shapes."""
     places, classes = list(logits.shape[1:-1]), logits.shape[-1]  # places: (B, ...)
     soft = labels.is_floating_point()
     labels = labels if soft else labels.astype("int64")
     if not soft and labels.shape[-1:] == [1] and labels.shape != places[: labels.ndim]:
         labels = labels.squeeze(-1)
-    owners = list(
-        labels.shape[:-1] if soft else labels.shape
-    )  # the places that have a label of their own
+    owners = list(labels.shape[:-1] if soft else labels.shape)  # places with a label of their own
     fits = owners and places[: len(owners)] == owners and (not soft or labels.shape[-1] == classes)
     if mask is not None:
         fits = fits and places[: mask.ndim] == list(mask.shape) and mask.ndim > 0
@@ -359,32 +330,27 @@ def _aligned(logits: Tensor, labels: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def _spread(mask: Tensor, shape: list[int], axis: int) -> Tensor:
-    """A mask `(B, ...)` as bool over a whole shape, of which `axis` is that of the samples."""
-    return (
-        mask.astype("bool")
-        .reshape([1] * axis + list(mask.shape) + [1] * (len(shape) - axis - mask.ndim))
-        .expand(shape)
-    )
+    """Expands a mask `(B, ...)` to a shape, in which `axis` is that of the samples."""
+    after = [1] * (len(shape) - axis - mask.ndim)
+    return mask.astype("bool").reshape([1] * axis + list(mask.shape) + after).expand(shape)
 
 
 def _samples(logits: Tensor, mask: Tensor | None) -> Tensor | int:
-    """How many samples have a place that the mask shows."""
+    """Counts the samples that have a place where the mask is true."""
     if mask is None:
         return logits.shape[1]
     return mask.astype(logits.dtype).reshape([logits.shape[1], -1]).max(axis=1).sum()
 
 
 def _visible(logits: Tensor, mask: Tensor | None) -> Tensor:
-    """Logits with 0 where the mask hides them: what is not finite there must not reach a
-    gradient.
-    """
+    """Returns logits with 0 where the mask is false: no NaN there may reach a gradient."""
     if mask is None:
         return logits
     return paddle.where(_spread(mask, logits.shape, axis=1), logits, paddle.zeros_like(logits))
 
 
 def _mean(values: Tensor, mask: Tensor | None, axis: int) -> Tensor:
-    """The mean over all values, or those that the mask shows; `axis` is that of the samples."""
+    """Returns the mean over all values, or where the mask is true; `axis` is of the samples."""
     if mask is None:
         return values.mean()
     weights = _spread(mask, values.shape, axis).astype(values.dtype)
