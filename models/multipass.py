@@ -14,7 +14,7 @@ from paddle.distributed.fleet.utils import recompute
 from common.errors import UserError
 from models.layers.dropout import random_layers, silence
 from models.layers.dropout_masks import batch_copies, replay
-from models.layers.operators import describe_form, fast_for, plain
+from models.layers.operators import compiled_operators, describe_operators, plain
 
 # Elements of the tokens of all copies up to which they go through Paddle's operators together on a
 # CPU. Beyond, one after the other is faster: what a layer leaves behind is still in the cache when
@@ -109,7 +109,7 @@ class MultiPass(nn.Layer):
     def describe_operators(self) -> str:
         """Which operators it computes with."""
         with self._operators():
-            return describe_form()
+            return describe_operators()
 
     def _logits(self, images: Tensor, copies: int) -> Tensor:
         x, layers = self.embed(images), [layer for stage in self.stages() for layer in stage]
@@ -125,7 +125,7 @@ class MultiPass(nn.Layer):
         """Logits `(copies * B, C)` from what all copies share, `(B, N, D)`."""
         if not layers:  # nothing is random: all copies are the same
             return paddle.concat([self.classify(x)] * copies)
-        if self.joined or not x.place.is_cpu_place() or fast_for(x) or x.size * copies <= _CACHED:
+        if self.joined or not x.place.is_cpu_place() or compiled_operators(x) or x.size * copies <= _CACHED:
             with batch_copies(range(copies)):
                 return self._run(paddle.concat([x] * copies), layers)
         passes, state = [], paddle.get_rng_state()

@@ -17,19 +17,19 @@ from ppim.models import cait
 from models.families.grid_resizing import resize_positions
 from models.families.vit import PatchEmbed, patch_grid
 from models.layers import basic_layers
-from models.layers.dropout import Dropout, DropRates, adopt
-from models.layers.operators import mlp_branch, stand_in, standard
+from models.layers.dropout import Dropout, DropRates, replace_dropout
+from models.layers.operators import mlp_branch, compiled_branches, replaceable
 from models.multipass import MultiPass
 
-standard(cait.Attention_talking_head)
+replaceable(cait.Attention_talking_head)
 
 
 class _Block(cait.LayerScale_Block):
     """PPIM's, in which compiled branches may stand in for the layers."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if fast := stand_in(x, self.norm1, self.attn, self.norm2, self.mlp, self.drop_path):
-            x = fast.talking_branch(x, self.norm1, self.attn, self.drop_path, self.gamma_1)
+        if compiled := compiled_branches(x, self.norm1, self.attn, self.norm2, self.mlp, self.drop_path):
+            x = compiled.talking_branch(x, self.norm1, self.attn, self.drop_path, self.gamma_1)
             return mlp_branch(x, self.norm2, self.mlp, self.drop_path, self.gamma_2)
         return super().forward(x)
 
@@ -49,8 +49,8 @@ class CaiT(MultiPass, cait.CaiT):
     def __init__(self, rates: DropRates, **fields):
         super().__init__(drop_path_rate=rates.path, Patch_layer=_Patches, **fields)
         self.pos_drop = Dropout(rates.embedding)
-        adopt(self.blocks, rates)
-        basic_layers.adopt(self, {cait.LayerScale_Block: _Block})
+        replace_dropout(self.blocks, rates)
+        basic_layers.replace_layers(self, {cait.LayerScale_Block: _Block})
 
     def refit(self, name: str, array: np.ndarray) -> np.ndarray:
         return (

@@ -18,7 +18,7 @@ from paddle import Tensor, nn
 from ppim.models import cdnv2, levit, repvgg, t2t
 
 from models.layers import basic_layers
-from models.layers.dropout import Dropout, DropRates, adopt, random_layers
+from models.layers.dropout import Dropout, DropRates, replace_dropout, random_layers
 from models.layers.dropout_masks import batch_copies
 from models.multipass import MultiPass
 
@@ -164,8 +164,8 @@ def make_t2t(
         drop_path_rate=rates.path,
         class_dim=num_classes,
     )
-    adopt(net, rates)
-    basic_layers.adopt(net)
+    replace_dropout(net, rates)
+    basic_layers.replace_layers(net)
     for name, parameter in net.named_parameters():
         if name == "pos_embed" or name.endswith(
             ".w"

@@ -16,22 +16,21 @@ from ppim.models import swin
 
 from models.families.grid_resizing import resize_bias_table
 from models.layers import basic_layers
-from models.layers.dropout import Dropout, DropRates, adopt
-from models.layers.operators import mlp_branch, stand_in, standard
+from models.layers.dropout import Dropout, DropRates, replace_dropout
+from models.layers.operators import mlp_branch, compiled_branches, replaceable
 from models.multipass import MultiPass
 
 _TABLE = ".attn.relative_position_bias_table"
-standard(swin.WindowAttention)
+replaceable(swin.WindowAttention)
 
 
 class _Block(swin.SwinTransformerBlock):
     """PPIM's, in which compiled branches may stand in for the layers."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if fast := stand_in(x, self.norm1, self.attn, self.norm2, self.mlp, self.drop_path):
-            order, mask = self._windows()
-            x = fast.window_branch(
-                x, self.norm1, self.attn, self.drop_path, self._bias(), order, mask
+        if compiled := compiled_branches(x, self.norm1, self.attn, self.norm2, self.mlp, self.drop_path):
+            x = compiled.window_branch(
+                x, self.norm1, self.attn, self.drop_path, self._bias(), self._windows()
             )
             return mlp_branch(x, self.norm2, self.mlp, self.drop_path)
         return super().forward(x)
@@ -70,8 +69,8 @@ class Swin(MultiPass, swin.SwinTransformer):
     def __init__(self, rates: DropRates, **fields):
         super().__init__(drop_path_rate=rates.path, **fields)
         self.pos_drop = Dropout(rates.embedding)
-        adopt(self.layers, rates)
-        basic_layers.adopt(self, {swin.SwinTransformerBlock: _Block})
+        replace_dropout(self.layers, rates)
+        basic_layers.replace_layers(self, {swin.SwinTransformerBlock: _Block})
         for layer in self.layers.sublayers():
             for name, buffer in layer.named_buffers(include_sublayers=False):
                 layer.register_buffer(

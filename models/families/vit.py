@@ -18,7 +18,7 @@ from paddle.nn.functional.flash_attention import flash_attention
 from models.families.grid_resizing import resize_positions
 from models.layers.basic_layers import LayerNorm, Linear
 from models.layers.dropout import Dropout, DropPath, DropRates
-from models.layers.operators import attention_branch, fuses_attention, mlp_branch, standard
+from models.layers.operators import attention_branch, fuses_attention, mlp_branch, replaceable
 from models.multipass import MultiPass
 
 EPSILON = (
@@ -31,7 +31,7 @@ def _linear(inputs: int, outputs: int, std: float = 0.02) -> Linear:
     return Linear(inputs, outputs, weight_attr=paddle.ParamAttr(initializer=initializer))
 
 
-@standard
+@replaceable
 class Attention(nn.Layer):
     """Multi-head self-attention."""
 
@@ -94,7 +94,7 @@ def _slices_heads(x: Tensor) -> bool:
     return paddle.in_dynamic_mode() and x.place.is_cpu_place()
 
 
-@standard
+@replaceable
 class Mlp(nn.Layer):
     """Two linear layers with GELU between, dropout behind each."""
 

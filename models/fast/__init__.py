@@ -1,9 +1,10 @@
-"""The second form of what `models/layers/operators.py` defines: compiled loops with written
-gradients, for float32 on a CPU.
+"""Compiled versions of what `models/layers/operators.py` defines, for float32 on a CPU.
 
-`operators.py` has single operators and `branches.py` whole residual branches; both bring Paddle's
-tensors to the loops and back, and share them out to threads. The loops are in `rows.py` and, one
-kind of branch each, in `*_loops.py`: there all that happens between reading a branch's input and
-writing its output happens in the processor's cache. They read best beside
-`models/layers/operators.py` and the layers.
+`single_operators.py` has single operators and `branches.py` whole residual branches, each with a
+written gradient. Both turn Paddle's tensors into arrays and share the work among threads.
+
+The loops are in `row_loops.py`, `norm_loops.py` and `activation_loops.py` (parts), and in
+`mlp_loops.py`, `attention_loops.py` and `talking_loops.py` (one kind of branch each). Between
+reading the input of a branch and writing its output, all values stay in the processor's cache. The
+files are best read next to `models/layers/operators.py` and the layers.
 """

@@ -1,6 +1,4 @@
-"""The branch of the attention, of all tokens or of those of each window (Swin), for one image after
-the other.
-"""
+"""Compiled loops of the branch of an attention: of all tokens, or of each window's (Swin)."""
 
 from __future__ import annotations
 
@@ -8,12 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from models.fast.activation_loops import softmax, softmax_gradient
 from models.fast.blas import set_own_threads
 from models.fast.compiler import Floats, Order, Real, compiled
-from models.fast.row_loops import add, masked, residual, softmax, softmax_gradient
+from models.fast.row_loops import add, masked, residual
 from models.fast.shared_loops import (
-    Inside,
-    Noise,
+    Branch,
+    Normed,
+    Part,
     Weights,
     add_last,
     as_rows,
@@ -28,18 +28,19 @@ from models.fast.shared_loops import (
 
 
 class Windows(NamedTuple):
-    """Parts of the tokens that attend to themselves alone, W of L tokens each (Swin); nothing for
-    one of them all.
+    """W windows of L tokens each, which attend to themselves alone (Swin).
+
+    No elements: all tokens attend to each other.
     """
 
-    order: Order  # (W * L,): where each token of the windows is among all
+    order: Order  # (W * L,): where each token of the windows is among all tokens
     bias: Floats  # (H, L, L), added to the scores
-    mask: Floats  # (W, L, L), likewise, or nothing
+    mask: Floats  # (W, L, L), added to the scores; or no elements
 
 
 @compiled()
-def _taken(x: Floats, order: Order, out: Floats) -> None:
-    """Rows in another order."""
+def _gather(x: Floats, order: Order, out: Floats) -> None:
+    """Copies rows into another order."""
     for i in range(order.size):
         row, result = x[order[i]], out[i]
         for j in range(row.size):
@@ -47,8 +48,8 @@ def _taken(x: Floats, order: Order, out: Floats) -> None:
 
 
 @compiled()
-def _put_back(x: Floats, order: Order, out: Floats) -> None:
-    """The reverse of it."""
+def _scatter(x: Floats, order: Order, out: Floats) -> None:
+    """Copies rows back into the order that they had before `_gather`."""
     for i in range(order.size):
         row, result = x[i], out[order[i]]
         for j in range(row.size):
@@ -57,20 +58,16 @@ def _put_back(x: Floats, order: Order, out: Floats) -> None:
 
 @compiled()
 def _qkv(x: Floats, queries: int, heads: int, head: int) -> tuple[Floats, Floats, Floats]:
-    """Of `(N, 3 * D)` a head's queries, of which there are fewer, keys and values."""
-    q, k, v = (
-        part_of_head(x, 0, heads, head),
-        part_of_head(x, 1, heads, head),
-        part_of_head(x, 2, heads, head),
-    )
-    return q[:queries], k, v
+    """Returns a head's first queries, its keys and its values from `(L, 3 * D)`."""
+    q, k = part_of_head(x, 0, heads, head), part_of_head(x, 1, heads, head)
+    return q[:queries], k, part_of_head(x, 2, heads, head)
 
 
 @compiled()
 def _scores(
     q: Floats, k: Floats, windows: Windows, window: int, head: int, factor: np.float32, out: Floats
 ) -> None:
-    """What softmax is taken of: `(M, L)`."""
+    """Computes the arguments `(M, L)` of the softmax."""
     if windows.order.size == 0:
         product(q, k.T, factor, 0, out)
         return
@@ -87,190 +84,175 @@ def _scores(
 
 
 @compiled()
-def forward(
-    begin: int,
-    end: int,
-    threads: np.int32,
-    x: Floats,
-    weights: Weights,
-    epsilon: np.float32,
-    heads: int,
-    factor: np.float32,
-    windows: Windows,
-    noise: Noise,
-    inside: Inside,
-    all_attended: Floats,
-    all_mixed: Floats,
-    out: Floats,
+def _attend(
+    branch: Branch, place: int, window: int, qkv: Floats, rooms: Floats, mixed: Floats
 ) -> None:
-    """The branch of the attention, added to `x`, for images `begin` to `end` of `(B, N, D)`.
+    """Computes what the attention of one window mixes, for all heads.
 
-    Without windows, `out` may have fewer tokens, `(B, M, D)`: then only the first M attend, to all
-    of them. The attention's weights, `(H, B * W, M, L)`, and what they mix, `(B, M, D)`, are kept
-    where `inside` is.
+    Args:
+        branch: of the attention.
+        place: of the window among those of all images.
+        window: its number in the image.
+        qkv: `(L, 3 * D)`.
+        rooms: `(2, M, L)`, to be written.
+        mixed: gets the result, `(M, D)`.
     """
-    before = set_own_threads(threads)
+    heads, noise, inside = branch.heads, branch.noise, branch.inside
+    scores = rooms[0]
+    for head in range(heads):
+        q, k, v = _qkv(qkv, mixed.shape[0], heads, head)
+        attended = inside.attended[head, place] if inside.first.size else rooms[1]
+        _scores(q, k, branch.extra, window, head, branch.factor, scores)
+        softmax(scores, attended)
+        if noise.inner_keep.size:
+            keep, scale = noise.inner_keep[head, place], noise.inner_scale[head, place]
+            masked(attended, keep, scale, scores)
+            attended = scores
+        product(attended, v, 1, 0, of_head(mixed, heads, head))
+
+
+@compiled()
+def forward(part: Part, branch: Branch, out: Floats) -> None:
+    """Computes the output `(B, M, D)` of a part of the images.
+
+    Without windows it may have fewer tokens than the input: only the first M tokens then attend, to
+    all of them. The attention weights are `(H, B, M, N)`, with windows `(H, B * W, L, L)`.
+    """
+    before = set_own_threads(part.threads)
+    x, weights, windows = branch.x, branch.weights, branch.extra
+    noise, inside = branch.noise, branch.inside
     tokens, width, queries = x.shape[1], x.shape[2], out.shape[1]
-    length, kept, ordered = (
-        windows.bias.shape[1] or tokens,
-        inside.first.size > 0,
-        windows.order.size > 0,
-    )
-    parts, asked, size = tokens // length, min(length, queries), images_together(tokens, begin, end)
-    room, taken = (
-        np.empty((size, tokens, width), Real),
-        np.empty((size if ordered else 0, tokens, width), Real),
-    )
-    branch, own_mixed = (
-        np.empty((size, queries, width), Real),
-        np.empty((size, queries, width), Real),
-    )
-    own_qkv, given = (
-        np.empty((size, tokens, 3 * width), Real),
-        np.empty((queries if ordered else 0, width), Real),
-    )
-    scores, own_attended = np.empty((asked, length), Real), np.empty((asked, length), Real)
-    for a in range(begin, end, size):
-        b = min(a + size, end)
-        if ordered:
-            for i in range(a, b):
-                _taken(x[i], windows.order, taken[i - a])
+    kept, ordered = inside.first.size > 0, windows.order.size > 0
+    length = windows.bias.shape[1] or tokens
+    parts, asked = tokens // length, min(length, queries)
+    size = images_together(tokens, part)
+    room = np.empty((size, tokens, width), Real)
+    taken = np.empty((size if ordered else 0, tokens, width), Real)
+    own_qkv = np.empty((size, tokens, 3 * width), Real)
+    shape = (size, queries, width)
+    own_mixed, all_last = np.empty(shape, Real), np.empty(shape, Real)
+    rooms = np.empty((2, asked, length), Real)
+    given = np.empty((queries if ordered else 0, width), Real)
+    for a in range(part.begin, part.end, size):
+        b = min(a + size, part.end)
+        for i in range(a, b if ordered else a):
+            _gather(x[i], windows.order, taken[i - a])
         own = taken[: b - a] if ordered else x[a:b]
-        qkv, mixed = (
-            (inside.first[a:b], all_mixed[a:b]) if kept else (own_qkv[: b - a], own_mixed[: b - a])
-        )
+        qkv = inside.first[a:b] if kept else own_qkv[: b - a]
+        mixed = inside.mixed[a:b] if kept else own_mixed[: b - a]
         mean, scale = inside.mean[a:b].reshape(-1), inside.scale[a:b].reshape(-1)
-        norm_linear(
-            as_rows(own), weights, epsilon, mean, scale, as_rows(room[: b - a]), as_rows(qkv)
-        )
+        rows = Normed(as_rows(own), mean, scale)
+        norm_linear(rows, weights, branch.epsilon, as_rows(room[: b - a]), as_rows(qkv))
         for place in range(a * parts, b * parts):
             i, window = place // parts - a, place % parts
-            rows = qkv[i, window * length : (window + 1) * length]
+            own_rows = qkv[i, window * length : (window + 1) * length]
             target = mixed[i, window * asked : (window + 1) * asked]
-            for head in range(heads):
-                q, k, v = _qkv(rows, asked, heads, head)
-                attended = all_attended[head, place] if kept else own_attended
-                _scores(q, k, windows, window, head, factor, scores)
-                softmax(scores, attended)
-                if noise.inner_keep.size:
-                    masked(
-                        attended,
-                        noise.inner_keep[head, place],
-                        noise.inner_scale[head, place],
-                        scores,
-                    )
-                    attended = scores
-                product(attended, v, 1, 0, of_head(target, heads, head))
-        product(as_rows(mixed), weights.last_weight, 1, 0, as_rows(branch[: b - a]))
+            _attend(branch, place, window, own_rows, rooms, target)
+        last = all_last[: b - a]
+        product(as_rows(mixed), weights.last_weight, 1, 0, as_rows(last))
         for i in range(a, b):
-            result = given if ordered else out[i]
-            residual(
-                own[i - a], branch[i - a], weights.last_bias, noise.keep[i], noise.scale[i], result
-            )
+            result, keep, scale = given if ordered else out[i], noise.keep[i], noise.scale[i]
+            residual(own[i - a], last[i - a], weights.last_bias, keep, scale, result)
             if ordered:
-                _put_back(given, windows.order, out[i])
+                _scatter(given, windows.order, out[i])
     set_own_threads(before)
 
 
 @compiled()
-def gradient(
-    begin: int,
-    end: int,
-    threads: np.int32,
-    x: Floats,
-    weights: Weights,
-    heads: int,
-    factor: np.float32,
-    windows: Windows,
-    noise: Noise,
-    inside: Inside,
-    all_attended: Floats,
-    all_mixed: Floats,
-    upper: Floats,
-    out: Floats,
-    sums: Weights,
+def _attend_gradient(
+    branch: Branch,
+    place: int,
+    qkv: Floats,
+    for_mixed: Floats,
+    rooms: Floats,
+    for_qkv: Floats,
     for_bias: Floats,
 ) -> None:
-    """The gradient `out` for images `begin` to `end` from `upper`; those for parameters are added
-    to the others.
+    """Computes the gradients of `_attend` for one window.
+
+    Args:
+        branch: of the attention.
+        place: of the window among those of all images.
+        qkv: `(L, 3 * D)`.
+        for_mixed: gradient of the result, `(M, D)`.
+        rooms: `(4, M, L)`, to be written.
+        for_qkv: gets the gradient of `qkv`.
+        for_bias: the gradient of the bias is added to it; no elements: there is no bias.
     """
-    before = set_own_threads(threads)
+    heads, factor, noise = branch.heads, branch.factor, branch.noise
+    dropped, for_dropped, for_attended, for_scores = rooms[0], rooms[1], rooms[2], rooms[3]
+    for head in range(heads):
+        q, k, v = _qkv(qkv, for_mixed.shape[0], heads, head)
+        for_q, for_k, for_v = _qkv(for_qkv, for_mixed.shape[0], heads, head)
+        for_head, attended = of_head(for_mixed, heads, head), branch.inside.attended[head, place]
+        if noise.inner_keep.size:
+            keep, scale = noise.inner_keep[head, place], noise.inner_scale[head, place]
+            product(for_head, v.T, 1, 0, for_dropped)
+            masked(attended, keep, scale, dropped)
+            masked(for_dropped, keep, scale, for_attended)
+            product(dropped.T, for_head, 1, 0, for_v)
+        else:
+            product(for_head, v.T, 1, 0, for_attended)
+            product(attended.T, for_head, 1, 0, for_v)
+        softmax_gradient(attended, for_attended, for_scores)
+        if for_bias.size:
+            add(for_scores, for_bias[head])
+        product(for_scores, k, factor, 0, for_q)
+        product(for_scores.T, q, factor, 0, for_k)
+
+
+@compiled()
+def gradient(
+    part: Part, branch: Branch, upper: Floats, out: Floats, sums: Weights, for_bias: Floats
+) -> None:
+    """Computes a part of the gradient `out` from `upper`; adds those of parameters to the sums.
+
+    Args:
+        part: of the images.
+        branch: as in `forward`.
+        upper: gradient of the output, `(B, M, D)`.
+        out: gets the gradient of the input, `(B, N, D)`.
+        sums: of the weights' gradients.
+        for_bias: sum of the gradients of the windows' bias, `(H, L, L)`; or no elements.
+    """
+    before = set_own_threads(part.threads)
+    x, weights, windows = branch.x, branch.weights, branch.extra
+    noise, inside = branch.noise, branch.inside
     tokens, width, queries = x.shape[1], x.shape[2], upper.shape[1]
     length, ordered = windows.bias.shape[1] or tokens, windows.order.size > 0
-    parts, asked, size = tokens // length, min(length, queries), images_together(tokens, begin, end)
-    room, apart = np.empty((size, tokens, width), Real), size if ordered else 0
-    taken, taken_upper = (
-        np.empty((apart, tokens, width), Real),
-        np.empty((apart, tokens, width), Real),
-    )
-    for_branch, for_mixed = (
-        np.empty((size, queries, width), Real),
-        np.empty((size, queries, width), Real),
-    )
-    dropped, for_dropped = np.empty((asked, length), Real), np.empty((asked, length), Real)
-    for_attended, for_scores = np.empty((asked, length), Real), np.empty((asked, length), Real)
-    for_qkv, given = (
-        np.zeros((size, tokens, 3 * width), Real),
-        np.empty((tokens if ordered else 0, width), Real),
-    )
-    for a in range(begin, end, size):
-        b = min(a + size, end)
-        if ordered:
-            for i in range(a, b):
-                _taken(x[i], windows.order, taken[i - a])
-                _taken(upper[i], windows.order, taken_upper[i - a])
+    parts, asked = tokens // length, min(length, queries)
+    size = images_together(tokens, part)
+    room = np.empty((size, tokens, width), Real)
+    apart, shape = (size if ordered else 0, tokens, width), (size, queries, width)
+    taken, taken_upper = np.empty(apart, Real), np.empty(apart, Real)
+    all_for_last, all_for_mixed = np.empty(shape, Real), np.empty(shape, Real)
+    rooms = np.empty((4, asked, length), Real)
+    for_qkv = np.zeros((size, tokens, 3 * width), Real)
+    given = np.empty((tokens if ordered else 0, width), Real)
+    for a in range(part.begin, part.end, size):
+        b = min(a + size, part.end)
+        for i in range(a, b if ordered else a):
+            _gather(x[i], windows.order, taken[i - a])
+            _gather(upper[i], windows.order, taken_upper[i - a])
         own, up = (taken[: b - a], taken_upper[: b - a]) if ordered else (x[a:b], upper[a:b])
+        for_last, for_mixed = all_for_last[: b - a], all_for_mixed[: b - a]
         for i in range(a, b):
-            masked(up[i - a], noise.keep[i], noise.scale[i], for_branch[i - a])
-        add_last(as_rows(all_mixed[a:b]), as_rows(for_branch[: b - a]), sums)
-        product(
-            as_rows(for_branch[: b - a]), weights.last_weight.T, 1, 0, as_rows(for_mixed[: b - a])
-        )
+            masked(up[i - a], noise.keep[i], noise.scale[i], for_last[i - a])
+        add_last(as_rows(inside.mixed[a:b]), as_rows(for_last), sums)
+        product(as_rows(for_last), weights.last_weight.T, 1, 0, as_rows(for_mixed))
         for place in range(a * parts, b * parts):
             i, window = place // parts - a, place % parts
-            rows = inside.first[a + i, window * length : (window + 1) * length]
-            for_rows = for_qkv[i, window * length : (window + 1) * length]
-            for_target = for_mixed[i, window * asked : (window + 1) * asked]
-            for head in range(heads):
-                q, k, v = _qkv(rows, asked, heads, head)
-                for_q, for_k, for_v = _qkv(for_rows, asked, heads, head)
-                for_head, attended = of_head(for_target, heads, head), all_attended[head, place]
-                if noise.inner_keep.size:
-                    keep, scale = noise.inner_keep[head, place], noise.inner_scale[head, place]
-                    product(for_head, v.T, 1, 0, for_dropped)
-                    masked(attended, keep, scale, dropped)
-                    masked(for_dropped, keep, scale, for_attended)
-                    product(dropped.T, for_head, 1, 0, for_v)
-                else:
-                    product(for_head, v.T, 1, 0, for_attended)
-                    product(attended.T, for_head, 1, 0, for_v)
-                softmax_gradient(attended, for_attended, for_scores)
-                if for_bias.size:
-                    add(for_scores, for_bias[head])
-                product(for_scores, k, factor, 0, for_q)
-                product(for_scores.T, q, factor, 0, for_k)
-        mean, deviation = inside.mean[a:b].reshape(-1), inside.scale[a:b].reshape(-1)
-        first_gradient(
-            as_rows(own),
-            weights,
-            mean,
-            deviation,
-            as_rows(for_qkv[: b - a]),
-            as_rows(room[: b - a]),
-            sums,
-        )
+            own_rows = inside.first[a + i, window * length : (window + 1) * length]
+            target = for_qkv[i, window * length : (window + 1) * length]
+            given_rows = for_mixed[i, window * asked : (window + 1) * asked]
+            _attend_gradient(branch, place, own_rows, given_rows, rooms, target, for_bias)
+        mean, scale = inside.mean[a:b].reshape(-1), inside.scale[a:b].reshape(-1)
+        rows = Normed(as_rows(own), mean, scale)
+        first_gradient(rows, weights, as_rows(for_qkv[: b - a]), as_rows(room[: b - a]), sums)
         for i in range(a, b):
             result = given if ordered else out[i]
-            norm_gradient(
-                own[i - a],
-                weights,
-                inside.mean[i],
-                inside.scale[i],
-                room[i - a],
-                up[i - a],
-                result,
-                sums,
-            )
+            rows = Normed(own[i - a], inside.mean[i], inside.scale[i])
+            norm_gradient(rows, weights, room[i - a], up[i - a], result, sums)
             if ordered:
-                _put_back(given, windows.order, out[i])
+                _scatter(given, windows.order, out[i])
     set_own_threads(before)

@@ -1,4 +1,4 @@
-"""The BLAS that Paddle brings along, for compiled loops."""
+"""Makes matrix products of the BLAS that Paddle brings along callable from compiled loops."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from numba import types
 
 
 def _library() -> ctypes.CDLL:
-    """The library with `cblas_sgemm`.
+    """Returns the library with `cblas_sgemm`.
 
     Raises:
-        ImportError: where Paddle has none that is known here.
+        ImportError: when Paddle has no library that is known here.
     """
     folder = Path(paddle.__file__).parent / "libs"
     for name in ("libmklml_intel.so", "mklml.dll"):
@@ -24,8 +24,9 @@ def _library() -> ctypes.CDLL:
 
 
 def _external(library: ctypes.CDLL, name: str, signature) -> types.ExternalFunction:
-    """A function of the library for compiled code, by name: an address could not be kept on disk
-    with the code.
+    """Returns a function of the library for compiled code.
+
+    It is registered by name, since an address could not be kept on disk with the code.
     """
     symbol = f"paddle_{name}"
     binding.add_symbol(symbol, ctypes.cast(getattr(library, name), ctypes.c_void_p).value)
@@ -36,4 +37,5 @@ _INT, _REAL, _ADDRESS = types.int32, types.float32, types.uintp
 _LIBRARY = _library()
 _MATRICES = (_ADDRESS, _INT, _ADDRESS, _INT, _REAL, _ADDRESS, _INT)
 sgemm = _external(_LIBRARY, "cblas_sgemm", types.void(*[_INT] * 6, _REAL, *_MATRICES))
-set_own_threads = _external(_LIBRARY, "MKL_Set_Num_Threads_Local", _INT(_INT))  # gives what it was
+# Sets how many threads the products of the calling thread use; returns the former number.
+set_own_threads = _external(_LIBRARY, "MKL_Set_Num_Threads_Local", _INT(_INT))

@@ -1,12 +1,9 @@
-"""The second form of residual branches: each is one operator with a written gradient, its images
-shared by threads.
-
-The loops are in `models/fast/*_loops.py`; this file brings tensors there and back.
-"""
+"""The kinds of residual branches: which arrays the compiled loops of each kind take."""
 
 from __future__ import annotations
 
 import functools
+from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
@@ -15,221 +12,174 @@ from paddle import Tensor
 from common.threads import parts
 from models.fast import attention_loops, mlp_loops, talking_loops
 from models.fast.attention_loops import Windows
-from models.fast.shared_loops import Inside, Noise, Weights
+from models.fast.shared_loops import Branch, Inside, Noise, Part, Weights
 from models.fast.talking_loops import Talking
 from models.layers.arrays import Mask, view
 
-_PRODUCTS = 16  # that are as much work as an element of other loops
+_PRODUCTS = 16  # multiply-adds that are as much work as one element of other loops
+_WEIGHTS = len(Weights._fields)
 
 
-class Given(NamedTuple):
-    """What a branch is given beside tensors."""
+class Settings(NamedTuple):
+    """What describes a branch in addition to its tensors."""
 
-    kind: type[Loops]
-    epsilon: float
-    heads: int  # of an MLP 0
-    factor: float  # of the scores
+    kind: type[Kind]
+    epsilon: float  # of the norm
     queries: int  # tokens of the output
-    inner_scales: tuple[float, ...]  # of the masks, by copies
-    scales: tuple[float, ...]
-    path: np.ndarray | None  # by what each image's branch is multiplied
-    kept: bool  # whether there will be a gradient
-    windows: tuple[np.ndarray, np.ndarray] | None = None  # the order of the tokens, and the mask
+    heads: int  # 0 for an MLP
+    factor: float  # of the attention scores
+    windows: tuple[np.ndarray, np.ndarray] | None  # order of the tokens, and mask of the scores
+    inner_scales: tuple[float, ...]  # of the inner dropout mask, one for each copy
+    scales: tuple[float, ...]  # of the output's dropout mask, one for each copy
+    path_factors: np.ndarray | None  # of each image's branch; None for 1
+    has_gradient: bool
 
 
-class Loops:
-    """The compiled loops of a kind of branch and their arguments, by images.
+class Kind:
+    """The arguments of a branch's compiled loops, which are in `loops`; one subclass for each kind.
 
     Args:
         x: `(B, N, D)`.
-        weights: in the order of `Weights`.
-        others: further parameters of the kind.
-        masks: of the attention or of the hidden values; of the output.
-        kept: what the gradient needs, from `room`; nothing where there will be none.
-        given: the rest.
+        tensors: those of `Weights`, further parameters of the kind, the inner mask, and that of the
+            output; a mask may be None.
+        kept: what the gradient needs, of the shapes of `kept_shapes`; empty without a gradient.
+        settings: of the branch.
     """
 
-    def __init__(self, x: Tensor, weights, others, masks, kept, given: Given):
+    loops: ModuleType
+
+    def __init__(
+        self, x: Tensor, tensors: list[Tensor | None], kept: list[Tensor], settings: Settings
+    ):
+        *parameters, inner_keep, keep = tensors
+        self.settings, self.others = settings, parameters[_WEIGHTS:]
         images, tokens = x.shape[:2]
-        inner_keep, keep = masks
-        self.x, self.weights, self.others, self.given = (
+        rows, inner_rows = (images, settings.queries), self.inner_rows(images, tokens)
+        inner_scale = _scales(inner_keep, settings.inner_scales, inner_rows)
+        scale = _scales(keep, settings.scales, rows)
+        if settings.path_factors is not None:
+            scale *= settings.path_factors[:, np.newaxis]
+        self.branch = Branch(
             view(x),
-            Weights(*map(view, weights)),
-            others,
-            given,
+            Weights(*map(view, parameters[:_WEIGHTS])),
+            np.float32(settings.epsilon),
+            settings.heads,
+            np.float32(settings.factor),
+            self.extra(),
+            Noise(_keep(inner_keep, inner_rows), inner_scale, _keep(keep, rows), scale),
+            _inside(kept, images, tokens),
         )
-        rows, inner = (images, given.queries), self.inner_rows(images, tokens)
-        scales = _scales(keep, given.scales, rows)
-        if given.path is not None:
-            scales *= given.path[:, np.newaxis]
-        inner_scales = _scales(inner_keep, given.inner_scales, inner)
-        self.noise = Noise(_keep(inner_keep, inner), inner_scales, _keep(keep, rows), scales)
-        mean, scale, first, *attention = map(view, kept) if kept else _not_kept(images, tokens)
-        self.inside, self.attention = Inside(mean, scale, first), attention
 
     @functools.cached_property
     def bounds(self) -> list[tuple[int, int]]:
         """Begin and end of each thread's part."""
-        return parts(len(self.x), self._work())
+        return parts(len(self.branch.x), self._work())
 
     @functools.cached_property
-    def threads(self) -> np.int32:
-        """How many threads the products of a part may have: several where much work is of few
-        images.
-        """
-        return np.int32(max(1, len(parts(len(self.x) * self._work(), 1)) // len(self.bounds)))
+    def _threads(self) -> np.int32:
+        """How many threads a matrix product in a part may have.
 
-    def heads(self) -> tuple[int, np.float32]:
-        """Their number, and the factor of their scores."""
-        return self.given.heads, np.float32(self.given.factor)
+        They are several where few images have much work.
+        """
+        wanted = len(parts(len(self.branch.x) * self._work(), 1))
+        return np.int32(max(1, wanted // len(self.bounds)))
 
     def _work(self) -> int:
-        """Of an image, as many elements of other loops would be."""
-        return self.x[0].size * len(self.weights.first_bias) // _PRODUCTS
-
-    def inner_rows(self, images: int, tokens: int) -> tuple[int, ...]:
-        """Shape of the inner mask, the last axis left out."""
-        raise NotImplementedError
-
-    @staticmethod
-    def room(x: Tensor, weights: list[Tensor], given: Given) -> list[list[int]]:
-        """Shapes of what the gradient needs: the fields of `Inside`, the attention's weights, and
-        what they mix.
-        """
-        images, tokens = x.shape[:2]
-        return [[images, tokens], [images, tokens], [images, tokens, weights[2].shape[1]]]
+        """Work of an image, in elements of other loops that take as long."""
+        return self.branch.x[0].size * len(self.branch.weights.first_bias) // _PRODUCTS
 
     def run(self, begin: int, end: int, out: np.ndarray) -> None:
-        """Compute part of the output `(B, M, D)`."""
-        raise NotImplementedError
+        """Computes a part of the output `(B, M, D)`."""
+        self.loops.forward(Part(begin, end, self._threads), self.branch, out)
 
     def run_gradient(
         self, begin: int, end: int, upper: np.ndarray, out: np.ndarray, sums: list[np.ndarray]
     ) -> None:
-        """Compute part of the gradient `out`, and add those for weights and others to `sums`."""
+        """Computes a part of the gradient `out`, and adds those of the parameters to `sums`."""
+        part, of_weights = Part(begin, end, self._threads), Weights(*sums[:_WEIGHTS])
+        extra_sums = self.extra_sums(sums[_WEIGHTS:])
+        self.loops.gradient(part, self.branch, upper, out, of_weights, extra_sums)
+
+    @staticmethod
+    def kept_shapes(x: Tensor, tensors: list[Tensor], settings: Settings) -> list[list[int]]:
+        """Returns the shapes of the fields of `Inside`; an MLP has only the first three."""
+        images, tokens = x.shape[:2]
+        return [[images, tokens], [images, tokens], [images, tokens, tensors[2].shape[1]]]
+
+    def inner_rows(self, images: int, tokens: int) -> tuple[int, ...]:
+        """Returns the shape of the inner mask without its last axis."""
         raise NotImplementedError
 
+    def extra(self) -> NamedTuple | tuple[()]:
+        """Returns the arguments that only this kind has."""
+        return ()
 
-class MlpLoops(Loops):
-    """By rows, not by images."""
+    def extra_sums(self, sums: list[np.ndarray]) -> NamedTuple | np.ndarray | tuple[()]:
+        """Returns the sums of the gradients of further parameters as the loops take them."""
+        return ()
+
+
+class MlpKind(Kind):
+    """An MLP; threads share its rows, not the images."""
+
+    loops = mlp_loops
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
-        self.x, self.noise, self.inside = (
-            _flat(self.x),
-            Noise(*map(_flat, self.noise)),
-            Inside(*map(_flat, self.inside)),
-        )
+        x, noise, inside = self.branch.x, self.branch.noise, self.branch.inside
+        noise, inside = Noise(*map(_flat, noise)), Inside(*map(_flat, inside))
+        self.branch = self.branch._replace(x=_flat(x), noise=noise, inside=inside)
 
     def inner_rows(self, images: int, tokens: int) -> tuple[int, ...]:
         return images, tokens
 
-    def run(self, begin, end, out):
-        epsilon = np.float32(self.given.epsilon)
-        mlp_loops.forward(
-            begin,
-            end,
-            self.threads,
-            self.x,
-            self.weights,
-            epsilon,
-            self.noise,
-            self.inside,
-            _flat(out),
-        )
 
-    def run_gradient(self, begin, end, upper, out, sums):
-        arguments = (
-            self.x,
-            self.weights,
-            self.noise,
-            self.inside,
-            _flat(upper),
-            _flat(out),
-            Weights(*sums),
-        )
-        mlp_loops.gradient(begin, end, self.threads, *arguments)
+class AttentionKind(Kind):
+    """An attention of all tokens, or of those of each window (then `others` has the bias)."""
 
+    loops = attention_loops
 
-class AttentionLoops(Loops):
-    """Of all tokens, or of those of each window."""
+    def extra(self) -> Windows:
+        empty = np.empty((self.settings.heads, 0, 0), np.float32)
+        order, mask = self.settings.windows or (np.empty(0, np.int64), empty)
+        return Windows(order, view(self.others[0]) if self.others else empty, mask)
 
-    def __init__(self, x, *arguments):
-        super().__init__(x, *arguments)
-        heads = self.given.heads
-        order, mask = self.given.windows or (np.empty(0, np.int64), np.empty((0, 0, 0), np.float32))
-        bias = view(self.others[0]) if self.others else np.empty((heads, 0, 0), np.float32)
-        self.windows = Windows(order, bias, mask)
+    def extra_sums(self, sums: list[np.ndarray]) -> np.ndarray:
+        return sums[0] if sums else np.empty((0, 0, 0), np.float32)
 
     def inner_rows(self, images: int, tokens: int) -> tuple[int, ...]:
         length = self.others[0].shape[-1] if self.others else tokens
-        return self.given.heads, images * tokens // length, min(length, self.given.queries)
+        return self.settings.heads, images * tokens // length, min(length, self.settings.queries)
 
     @staticmethod
-    def room(x, weights, given):
+    def kept_shapes(x, tensors, settings):
         images, tokens, width = x.shape
-        length = given.windows[1].shape[-1] if given.windows else tokens
+        length = settings.windows[1].shape[-1] if settings.windows else tokens
         windows = tokens // length
-        attended = [given.heads, images * windows, given.queries // windows, length]
-        return [*Loops.room(x, weights, given), attended, [images, given.queries, width]]
-
-    def run(self, begin, end, out):
-        common = (
-            begin,
-            end,
-            self.threads,
-            self.x,
-            self.weights,
-            np.float32(self.given.epsilon),
-            *self.heads(),
-        )
-        attention_loops.forward(
-            *common, self.windows, self.noise, self.inside, *self.attention, out
-        )
-
-    def run_gradient(self, begin, end, upper, out, sums):
-        common = begin, end, self.threads, self.x, self.weights, *self.heads()
-        for_bias = sums[6] if self.others else np.empty((0, 0, 0), np.float32)
-        others = self.windows, self.noise, self.inside, *self.attention
-        attention_loops.gradient(*common, *others, upper, out, Weights(*sums[:6]), for_bias)
+        attended = [settings.heads, images * windows, settings.queries // windows, length]
+        mixed = [images, settings.queries, width]
+        return [*Kind.kept_shapes(x, tensors, settings), attended, mixed]
 
 
-class TalkingLoops(Loops):
-    """With heads that exchange what they found."""
+class TalkingKind(Kind):
+    """An attention whose heads exchange what they found."""
 
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
-        self.talking = Talking(*map(view, self.others))
+    loops = talking_loops
+
+    def extra(self) -> Talking:
+        return Talking(*map(view, self.others))
+
+    def extra_sums(self, sums: list[np.ndarray]) -> Talking:
+        return Talking(*sums)
 
     def inner_rows(self, images: int, tokens: int) -> tuple[int, ...]:
-        return self.given.heads, images, tokens
+        return self.settings.heads, images, tokens
 
     @staticmethod
-    def room(x, weights, given):
-        images, tokens, width = x.shape
-        return [
-            *Loops.room(x, weights, given),
-            [images, given.heads, tokens, tokens],
-            [images, tokens, width],
-        ]
-
-    def run(self, begin, end, out):
-        common = (
-            begin,
-            end,
-            self.threads,
-            self.x,
-            self.weights,
-            np.float32(self.given.epsilon),
-            *self.heads(),
-        )
-        talking_loops.forward(*common, self.talking, self.noise, self.inside, *self.attention, out)
-
-    def run_gradient(self, begin, end, upper, out, sums):
-        common = begin, end, self.threads, self.x, self.weights, *self.heads()
-        others = self.talking, self.noise, self.inside, *self.attention
-        sums = Weights(*sums[:6]), Talking(*sums[6:])
-        talking_loops.gradient(*common, *others, upper, out, *sums)
+    def kept_shapes(x, tensors, settings):
+        images, tokens, _ = x.shape
+        attended = [images, settings.heads, tokens, tokens]
+        return [*Kind.kept_shapes(x, tensors, settings), attended, x.shape]
 
 
 def _keep(mask: Tensor | None, rows: tuple[int, ...]) -> np.ndarray:
@@ -237,17 +187,18 @@ def _keep(mask: Tensor | None, rows: tuple[int, ...]) -> np.ndarray:
 
 
 def _scales(mask: Tensor | None, scales: tuple[float, ...], rows: tuple[int, ...]) -> np.ndarray:
-    return (
-        np.ones(rows, np.float32) if mask is None else Mask(mask, scales).row_scales().reshape(rows)
-    )
+    if mask is None:
+        return np.ones(rows, np.float32)
+    return Mask(mask, scales).row_scales().reshape(rows)
+
+
+def _inside(kept: list[Tensor], images: int, tokens: int) -> Inside:
+    """Fills up what is kept: without a gradient, only the norm's mean and scale have elements."""
+    shapes = (images, tokens), (images, tokens), (images, tokens, 0), (0, 0, 0, 0), (0, 0, 0)
+    missing = [np.empty(shape, np.float32) for shape in shapes[len(kept) :]]
+    return Inside(*map(view, kept), *missing)
 
 
 def _flat(array: np.ndarray) -> np.ndarray:
-    """The first two axes as one."""
+    """Returns an array with its first two axes as one."""
     return array.reshape(array.shape[0] * array.shape[1], *array.shape[2:])
-
-
-def _not_kept(images: int, tokens: int) -> list[np.ndarray]:
-    """What there is in the place of `room`: numbers that are always written, and nothing else."""
-    shapes = (images, tokens), (images, tokens), (images, tokens, 0), (0, 0, 0, 0), (0, 0, 0)
-    return [np.empty(shape, np.float32) for shape in shapes]

@@ -1,12 +1,13 @@
-"""The second form of residual branches: each is one operator with a written gradient, its images
-shared by threads.
+"""Compiled residual branches: each is one operator with a written gradient.
 
-The loops are in `models/fast/*_loops.py`; this file brings tensors there and back.
+Threads share its images. The loops are in `models/fast/*_loops.py`, their arguments in
+`models/fast/branch_kinds.py`; this file makes operators of Paddle's from them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import paddle
@@ -14,9 +15,19 @@ from paddle import Tensor, nn
 from paddle.autograd import PyLayer
 
 from common.threads import in_threads, parts
-from models.fast.branch_kinds import AttentionLoops, Given, Loops, MlpLoops, TalkingLoops
-from models.fast.single import empty, needed, of_needed
+from models.fast.branch_kinds import AttentionKind, Kind, MlpKind, Settings, TalkingKind
+from models.fast.single_operators import empty, needed, of_needed
 from models.layers.arrays import Mask, view
+
+
+class _Layers(NamedTuple):
+    """The layers of a branch at both ends."""
+
+    norm: nn.LayerNorm
+    first: nn.Linear
+    last: nn.Linear
+    path: nn.Layer  # stochastic depth
+    gamma: Tensor | None = None  # (D,), layer scale
 
 
 def mlp_branch(
@@ -24,7 +35,7 @@ def mlp_branch(
 ) -> Tensor:
     """See `models/layers/operators.py`."""
     masks = mlp.drop.mask([*x.shape[:-1], mlp.fc1.weight.shape[1]]), mlp.drop.mask(x.shape)
-    return _branch(MlpLoops, x, norm, mlp.fc1, mlp.fc2, masks, path, gamma)
+    return _branch(MlpKind, x, _Layers(norm, mlp.fc1, mlp.fc2, path, gamma), masks)
 
 
 def attention_branch(
@@ -32,11 +43,12 @@ def attention_branch(
 ) -> Tensor:
     """See `models/layers/operators.py`."""
     images, tokens, width = x.shape
-    queries = min(queries, tokens)
-    weights = attention.attn_drop.mask([attention.heads, images, queries, tokens])
-    masks = weights, attention.proj_drop.mask([images, queries, width])
-    fields = {"heads": attention.heads, "factor": attention.scale, "queries": queries}
-    return _branch(AttentionLoops, x, norm, attention.qkv, attention.proj, masks, path, **fields)
+    queries, heads = min(queries, tokens), attention.heads
+    inner = attention.attn_drop.mask([heads, images, queries, tokens])
+    masks = inner, attention.proj_drop.mask([images, queries, width])
+    layers = _Layers(norm, attention.qkv, attention.proj, path)
+    fields = {"heads": heads, "factor": attention.scale, "queries": queries}
+    return _branch(AttentionKind, x, layers, masks, **fields)
 
 
 def window_branch(
@@ -45,10 +57,9 @@ def window_branch(
     attention: nn.Layer,
     path: nn.Layer,
     bias: Tensor,
-    order: np.ndarray,
-    mask: np.ndarray,
+    windows: tuple[np.ndarray, np.ndarray],
 ) -> Tensor:
-    """The branch of Swin's attention.
+    """Computes the branch of Swin's attention.
 
     Args:
         x: `(B, N, D)`.
@@ -56,95 +67,104 @@ def window_branch(
         attention: PPIM's layer.
         path: stochastic depth.
         bias: of the scores, `(H, L, L)`.
-        order: of the tokens in W windows, `(W * L,)`.
-        mask: added to the scores, `(W, L, L)`; nothing: `(0, L, L)`.
+        windows: the order of the tokens in W windows, `(W * L,)`, and what is added to the scores,
+            `(W, L, L)`, or `(0, L, L)` for nothing.
     """
     heads, length, _ = bias.shape
-    weights = _heads_first(
-        attention.attn_drop.mask([x.shape[0] * (x.shape[1] // length), heads, length, length])
-    )
-    masks = weights, attention.proj_drop.mask(x.shape)
-    fields = {"heads": heads, "factor": attention.scale, "windows": (order, mask)}
-    return _branch(
-        AttentionLoops, x, norm, attention.qkv, attention.proj, masks, path, others=[bias], **fields
-    )
+    shape = [x.shape[0] * (x.shape[1] // length), heads, length, length]
+    masks = _heads_first(attention.attn_drop.mask(shape)), attention.proj_drop.mask(x.shape)
+    layers = _Layers(norm, attention.qkv, attention.proj, path)
+    fields = {"heads": heads, "factor": attention.scale, "others": [bias], "windows": windows}
+    return _branch(AttentionKind, x, layers, masks, **fields)
 
 
 def talking_branch(
     x: Tensor, norm: nn.LayerNorm, attention: nn.Layer, path: nn.Layer, gamma: Tensor
 ) -> Tensor:
-    """The branch of CaiT's attention, PPIM's layer; `gamma` `(D,)` is its layer scale."""
+    """Computes the branch of CaiT's attention, PPIM's layer; `gamma` `(D,)` is its layer scale."""
     images, tokens, _ = x.shape
-    heads = attention.num_heads
-    weights = _heads_first(attention.attn_drop.mask([images, heads, tokens, tokens]))
-    masks = weights, attention.proj_drop.mask(x.shape)
-    mixing = [
-        attention.proj_l.weight,
-        attention.proj_l.bias,
-        attention.proj_w.weight,
-        attention.proj_w.bias,
-    ]
-    fields = {"heads": heads, "factor": attention.scale, "others": mixing}
-    return _branch(
-        TalkingLoops, x, norm, attention.qkv, attention.proj, masks, path, gamma, **fields
-    )
+    heads, before, after = attention.num_heads, attention.proj_l, attention.proj_w
+    inner = _heads_first(attention.attn_drop.mask([images, heads, tokens, tokens]))
+    masks = inner, attention.proj_drop.mask(x.shape)
+    layers = _Layers(norm, attention.qkv, attention.proj, path, gamma)
+    others = [before.weight, before.bias, after.weight, after.bias]
+    fields = {"heads": heads, "factor": attention.scale, "others": others}
+    return _branch(TalkingKind, x, layers, masks, **fields)
 
 
 def _heads_first(mask: Mask | None) -> Mask | None:
-    """PPIM's attention has the images on the first axis of its weights, and the heads on the
-    second.
-    """
-    return (
-        None if mask is None else Mask(mask.keep.transpose([1, 0, 2, 3]).contiguous(), mask.scales)
-    )
+    """Swaps images, which PPIM's attention weights have on the first axis, and heads."""
+    if mask is None:
+        return None
+    return mask._replace(keep=mask.keep.transpose([1, 0, 2, 3]).contiguous())
 
 
 def _branch(
-    kind: type[Loops],
+    kind: type[Kind],
     x: Tensor,
-    norm: nn.LayerNorm,
-    first: nn.Linear,
-    last: nn.Linear,
+    layers: _Layers,
     masks: tuple[Mask | None, Mask | None],
-    path: nn.Layer,
-    gamma: Tensor | None = None,
     heads: int = 0,
     factor: float = 0.0,
     queries: int = 0,
-    others: list[Tensor] = (),
+    others: Sequence[Tensor] = (),
     windows: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Tensor:
+    """Computes a branch, and has its gradient computed where one is needed.
+
+    Args:
+        kind: of branch.
+        x: `(B, N, D)`.
+        layers: at both ends.
+        masks: of the attention or of the hidden values; of the output. None: nothing drops.
+        heads: of an attention.
+        factor: of its scores.
+        queries: number of tokens of the output; 0 for all.
+        others: further parameters of the kind.
+        windows: as in `window_branch`.
+    """
+    norm, first, last, path, gamma = layers
     weights = [norm.weight, norm.bias, first.weight, first.bias, last.weight, last.bias]
-    if gamma is not None:  # of the branch's output, so of its last layer's
+    if gamma is not None:  # the factor of the branch's output is one of its last layer
         weights[4:] = last.weight * gamma, last.bias * gamma
-    kept = paddle.is_grad_enabled() and any(needed(x, *weights, *others))
-    scales = [mask.scales if mask else () for mask in masks]
-    factors = path.factors(x.shape[0])
-    given = Given(
-        kind, norm._epsilon, heads, factor, queries or x.shape[1], *scales, factors, kept, windows
+    settings = Settings(
+        kind,
+        norm._epsilon,
+        queries or x.shape[1],
+        heads,
+        factor,
+        windows,
+        *(mask.scales if mask else () for mask in masks),
+        path_factors=path.factors(x.shape[0]),
+        has_gradient=paddle.is_grad_enabled() and any(needed(x, *weights, *others)),
     )
     tensors = [*weights, *others, *(mask.keep if mask else None for mask in masks)]
-    return _Branch.apply(x, *tensors, given) if kept else _forward(x, tensors, given)[0]
+    if settings.has_gradient:
+        return _Branch.apply(x, *tensors, settings)
+    return _forward(x, tensors, settings)[0]
 
 
-def _forward(x: Tensor, tensors: list[Tensor | None], given: Given) -> tuple[Tensor, list[Tensor]]:
-    """The output of a branch, and what its gradient needs of it."""
+def _forward(
+    x: Tensor, tensors: list[Tensor | None], settings: Settings
+) -> tuple[Tensor, list[Tensor]]:
+    """Returns the output of a branch, and the tensors that its gradient needs."""
     x = x.contiguous()
-    kept = [empty(shape) for shape in given.kind.room(x, tensors, given)] if given.kept else []
-    loops = given.kind(x, tensors[:6], tensors[6:-2], tensors[-2:], kept, given)
-    out = empty([x.shape[0], given.queries, x.shape[2]])
+    shapes = settings.kind.kept_shapes(x, tensors, settings) if settings.has_gradient else []
+    kept = list(map(empty, shapes))
+    branch = settings.kind(x, tensors, kept, settings)
+    out = empty([x.shape[0], settings.queries, x.shape[2]])
     target = view(out)
-    in_threads(lambda _, begin, end: loops.run(begin, end, target), loops.bounds)
+    in_threads(lambda _, begin, end: branch.run(begin, end, target), branch.bounds)
     return out, [x, *(tensor for tensor in tensors if tensor is not None), *kept]
 
 
 class _Branch(PyLayer):
     @staticmethod
     def forward(ctx, x, *rest):
-        *tensors, given = rest
-        ctx.given, ctx.present = given, [tensor is not None for tensor in tensors]
+        *tensors, settings = rest
+        ctx.settings, ctx.present = settings, [tensor is not None for tensor in tensors]
         ctx.needed = needed(x, *tensors[:-2])
-        out, saved = _forward(x, tensors, given)
+        out, saved = _forward(x, tensors, settings)
         ctx.save_for_backward(*saved)
         return out
 
@@ -152,40 +172,41 @@ class _Branch(PyLayer):
     def backward(ctx, upper):
         x, *saved = ctx.saved_tensor()
         tensors = [saved.pop(0) if present else None for present in ctx.present]
-        loops = ctx.given.kind(x, tensors[:6], tensors[6:-2], tensors[-2:], saved, ctx.given)
-        upper, out, bounds = upper.contiguous(), empty(x.shape), loops.bounds
+        branch = ctx.settings.kind(x, tensors, saved, ctx.settings)
+        upper, out = upper.contiguous(), empty(x.shape)
         shapes = _shapes_of_sums(tensors[:-2], ctx.needed[1:])
-        sums = [empty(shape) for shape in shapes]
-        own = [
+        sums = list(map(empty, shapes))
+        by_part = [
             [view(one) for one in sums],
-            *([np.empty(shape, np.float32) for shape in shapes] for _ in bounds[1:]),
+            *([np.empty(shape, np.float32) for shape in shapes] for _ in branch.bounds[1:]),
         ]
 
         def run(part: int, begin: int, end: int) -> None:
-            for one in own[part]:
+            for one in by_part[part]:
                 one.fill(0)
-            loops.run_gradient(begin, end, view(upper), view(out), own[part])
+            branch.run_gradient(begin, end, view(upper), view(out), by_part[part])
 
-        in_threads(run, bounds)
-        for others in zip(*own):
-            _add_up(others)
+        in_threads(run, branch.bounds)
+        for arrays in zip(*by_part):
+            _add_up(arrays)
         gradients = of_needed(ctx.needed, [out, *sums])
         return (*gradients, *(None for present in ctx.present[-2:] if present))
 
 
-def _shapes_of_sums(weights: list[Tensor], due: tuple[bool, ...]) -> list[list[int]]:
-    """Of the sums of gradients; nothing for the first and the last layer's matrices where nobody
-    needs theirs.
+def _shapes_of_sums(parameters: list[Tensor], due: tuple[bool, ...]) -> list[list[int]]:
+    """Returns the shapes of the sums of gradients.
+
+    The first and the last layer's matrices get no elements where nobody needs their gradients.
     """
     left_out = [place in (2, 4) and not wanted for place, wanted in enumerate(due)]
-    return [[0, 0] if out else weight.shape for weight, out in zip(weights, left_out)]
+    return [[0, 0] if out else parameter.shape for parameter, out in zip(parameters, left_out)]
 
 
 def _add_up(arrays: Sequence[np.ndarray]) -> None:
-    """Add all to the first."""
+    """Adds all arrays to the first."""
     first, *others = (array.reshape(-1) for array in arrays)
 
-    @np.errstate(over="ignore", invalid="ignore")  # who must know looks at the gradient
+    @np.errstate(over="ignore", invalid="ignore")  # the optimiser checks the gradient
     def add(_, begin: int, end: int) -> None:
         for other in others:
             np.add(first[begin:end], other[begin:end], out=first[begin:end])

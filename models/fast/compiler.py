@@ -1,6 +1,4 @@
-"""How the loops of this folder are compiled, by numba, and their machine code kept for the next
-start.
-"""
+"""Compiles the loops of this folder by numba, and keeps their machine code for the next start."""
 
 from __future__ import annotations
 
@@ -16,7 +14,8 @@ from numpy.typing import NDArray
 
 from common.atomic_writing import write_text
 
-Real = np.float32  # of every constant, too: a float64 among them would make all arithmetic float64
+Real = np.float32  # type of all constants: one float64 would make the arithmetic around it float64
+ZERO, HALF, ONE = Real(0), Real(0.5), Real(1)
 Floats = NDArray[np.float32]
 Booleans = NDArray[np.bool_]
 Bytes = NDArray[np.uint8]
@@ -26,7 +25,7 @@ _SOURCES = "sources.sha256"
 
 
 def _set_up() -> None:
-    """Have all 64 bytes of AVX-512 used: compilers take half of them, and GELU a third more time.
+    """Has compilers use all 64 bytes of AVX-512; with half of them, GELU takes a third more time.
 
     Raises:
         ImportError: where numba must not compile.
@@ -42,11 +41,13 @@ _set_up()
 
 
 def compiled(*relaxed: str) -> Callable:
-    """Compile, keep the machine code where that is possible, and release Python's lock.
+    """Returns a decorator that compiles a function, which then runs without Python's lock.
+
+    The machine code is kept on disk where a folder can be written.
 
     Args:
-        relaxed: what the order of arithmetic may give up beside fused multiply-adds. It is fixed
-            when it is compiled.
+        relaxed: LLVM's fast-math flags in addition to fused multiply-adds. Without `reassoc`, the
+            order of additions is that of the source.
     """
     options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", *relaxed}}
 
@@ -63,11 +64,11 @@ def compiled(*relaxed: str) -> Callable:
 
 @functools.cache
 def _forget_others(folder: str) -> None:
-    """Delete machine code of other sources than those of this folder.
+    """Deletes kept machine code that was made from other sources than this folder has now.
 
-    numba looks whether the file of a function has changed, but not whether what it calls has. (A
-    process that has begun with the old files could still write old code after this: end it before
-    you change them.)
+    numba notices when the file of a function has changed, but not when a function that it calls has
+    changed. (A process that started with the old files could still write old code after this. End
+    it before you change them.)
     """
     sources = sorted(Path(__file__).parent.glob("*.py"))
     digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()

@@ -1,5 +1,6 @@
-"""What residual branches are made of: their arguments, products of matrices, and the layers at both
-ends.
+"""What the loops of all branches share: their arguments, matrix products, first and last layers.
+
+A branch is a norm, a linear layer, something between (the kind of branch), and a linear layer.
 """
 
 from __future__ import annotations
@@ -10,13 +11,8 @@ import numpy as np
 
 from models.fast.blas import sgemm
 from models.fast.compiler import Booleans, Floats, Real, compiled
-from models.fast.row_loops import (
-    add_rows,
-    copy_row,
-    layer_norm,
-    layer_norm_again,
-    layer_norm_gradient,
-)
+from models.fast.norm_loops import layer_norm, layer_norm_again, layer_norm_gradient
+from models.fast.row_loops import add_rows, copy_row
 
 _BYTES = 4  # of a number
 _ROW_MAJOR, _AS_IS, _TRANSPOSED = np.int32(101), np.int32(111), np.int32(112)  # CBLAS's words
@@ -24,43 +20,75 @@ MANY = 256  # rows at a time: what is between the layers of a branch should fit 
 
 
 class Weights(NamedTuple):
-    """Parameters of a branch, or gradients for them: of its norm, of the linear layer at its begin
-    and at its end.
-    """
+    """Parameters of a branch, or the gradients of them: norm, first and last linear layer."""
 
     norm_weight: Floats  # (D,)
-    norm_bias: Floats
+    norm_bias: Floats  # (D,)
     first_weight: Floats  # (D, E)
-    first_bias: Floats
+    first_bias: Floats  # (E,)
     last_weight: Floats  # (F, D)
-    last_bias: Floats
+    last_bias: Floats  # (D,)
 
 
 class Noise(NamedTuple):
-    """What a branch is multiplied by inside, and at its end: nothing or booleans, and a scale of
-    each row.
+    """The dropout masks of a branch, each with the scale of each row; no elements: nothing drops.
+
+    The inner one is of the attention weights, or of the hidden values of an MLP.
     """
 
     inner_keep: Booleans
     inner_scale: Floats
-    keep: Booleans
+    keep: Booleans  # of the output
     scale: Floats
 
 
 class Inside(NamedTuple):
-    """What a branch keeps for its gradient: of the norm its rows' mean and scale, and what the
-    first layer gives.
+    """What a branch keeps for its gradient; only the norm's are written without a gradient."""
+
+    mean: Floats  # (B, N), of the rows that are normalised
+    scale: Floats  # (B, N), 1 over the deviation of these rows
+    first: Floats  # (B, N, E), output of the first layer; no elements: there will be no gradient
+    attended: Floats  # attention weights after the softmax; the shape depends on the kind
+    mixed: Floats  # (B, M, D), input of the last layer of an attention
+
+
+class Branch(NamedTuple):
+    """The arguments of a branch that its forward and its gradient loops share.
+
+    An MLP has all images in one axis, `(B * N, D)`, and no heads.
     """
 
-    mean: Floats  # (B, N), as `scale`
+    x: Floats  # (B, N, D)
+    weights: Weights
+    epsilon: np.float32  # of the norm
+    heads: int
+    factor: np.float32  # of the attention scores
+    extra: NamedTuple | tuple[()]  # arguments that only this kind has
+    noise: Noise
+    inside: Inside
+
+
+class Part(NamedTuple):
+    """The part of a branch that one thread computes: images, or rows of an MLP."""
+
+    begin: int
+    end: int
+    threads: np.int32  # of a matrix product in it
+
+
+class Normed(NamedTuple):
+    """Rows that are normalised, `(rows, D)`, with the mean and the scale of each row."""
+
+    x: Floats
+    mean: Floats
     scale: Floats
-    first: Floats  # (B, N, E); nothing: there will be no gradient
 
 
 @compiled()
 def product(a: Floats, b: Floats, scale: float, kept: float, out: Floats) -> None:
-    """`out = scale * a @ b + kept * out`; of `out` the last axis is contiguous, of `a` and `b`
-    either.
+    """Computes `out = scale * a @ b + kept * out`.
+
+    The last axis of `out` is contiguous; of `a` and `b` either axis may be.
     """
     rows, columns, inner = out.shape[0], out.shape[1], a.shape[1]
     as_is_a, as_is_b = a.strides[1] == _BYTES, b.strides[1] == _BYTES
@@ -85,21 +113,22 @@ def product(a: Floats, b: Floats, scale: float, kept: float, out: Floats) -> Non
 
 @compiled()
 def of_head(x: Floats, heads: int, head: int) -> Floats:
-    """Of `(N, D)` the `(N, D / H)` of a head."""
+    """Returns the part `(N, D / H)` of a head from `(N, D)`."""
     size = x.shape[1] // heads
     return x[:, head * size : (head + 1) * size]
 
 
 @compiled()
 def part_of_head(x: Floats, part: int, heads: int, head: int) -> Floats:
-    """Of `(N, parts * D)` the `(N, D / H)` of a head: of queries, keys, values."""
+    """Returns a head's queries (part 0), keys (1) or values (2), `(N, D / H)` from `(N, 3 * D)`."""
     return of_head(x, 3 * heads, part * heads + head)
 
 
 @compiled()
 def add_last(x: Floats, for_branch: Floats, sums: Weights) -> None:
-    """Add the gradients for the last linear layer, whose input is `x`; matrices only where they are
-    asked for.
+    """Adds the gradients of the last linear layer, whose input is `x`, to `sums`.
+
+    That of the matrix is left out where `sums` has no elements for it.
     """
     add_rows(for_branch, sums.last_bias)
     if sums.last_weight.size:
@@ -107,36 +136,30 @@ def add_last(x: Floats, for_branch: Floats, sums: Weights) -> None:
 
 
 @compiled()
+def norm(rows: Normed, weights: Weights, epsilon: np.float32, out: Floats) -> None:
+    """Computes the norm, and writes the mean and the scale of the rows."""
+    x, mean, scale = rows
+    layer_norm(x, weights.norm_weight, weights.norm_bias, epsilon, mean, scale, out)
+
+
+@compiled()
 def norm_linear(
-    x: Floats,
-    weights: Weights,
-    epsilon: np.float32,
-    mean: Floats,
-    scale: Floats,
-    room: Floats,
-    out: Floats,
+    rows: Normed, weights: Weights, epsilon: np.float32, room: Floats, out: Floats
 ) -> None:
-    """The norm of `x` and the first linear layer; `room` is as large as `x`."""
-    layer_norm(x, weights.norm_weight, weights.norm_bias, epsilon, mean, scale, room)
+    """Computes the norm and the first linear layer; `room` is as large as the rows."""
+    norm(rows, weights, epsilon, room)
     copy_row(weights.first_bias, out)
     product(room, weights.first_weight, 1, 1, out)
 
 
 @compiled()
 def first_gradient(
-    x: Floats,
-    weights: Weights,
-    mean: Floats,
-    scale: Floats,
-    for_first: Floats,
-    room: Floats,
-    sums: Weights,
+    rows: Normed, weights: Weights, for_first: Floats, room: Floats, sums: Weights
 ) -> None:
-    """Add the gradients for the first linear layer; that for the norm of `x` is in `room`, which is
-    as large, then.
-    """
+    """Adds the gradients of the first linear layer to `sums`; `room` gets that of its input."""
     add_rows(for_first, sums.first_bias)
     if sums.first_weight.size:
+        x, mean, scale = rows
         layer_norm_again(x, weights.norm_weight, weights.norm_bias, mean, scale, room)
         product(room.T, for_first, 1, 1, sums.first_weight)
     product(for_first, weights.first_weight.T, 1, 0, room)
@@ -144,38 +167,31 @@ def first_gradient(
 
 @compiled()
 def norm_gradient(
-    x: Floats,
-    weights: Weights,
-    mean: Floats,
-    scale: Floats,
-    for_normed: Floats,
-    upper: Floats,
-    out: Floats,
-    sums: Weights,
+    rows: Normed, weights: Weights, for_normed: Floats, upper: Floats, out: Floats, sums: Weights
 ) -> None:
-    """From the gradient of the norm, that for `x`, to which `upper` is added, of the rows that it
-    has.
+    """Computes the gradient of the branch's input, and adds those of the norm to `sums`.
+
+    Args:
+        rows: the input.
+        weights: of the branch.
+        for_normed: gradient of the norm's output.
+        upper: gradient of the branch's output, which is also one of its input; it may have fewer
+            rows.
+        out: gets the gradient of the input.
+        sums: gradients of the weights.
     """
-    layer_norm_gradient(
-        x,
-        weights.norm_weight,
-        mean,
-        scale,
-        for_normed,
-        upper,
-        out,
-        sums.norm_weight,
-        sums.norm_bias,
-    )
+    weight, for_weight, for_bias = weights.norm_weight, sums.norm_weight, sums.norm_bias
+    x, mean, scale = rows
+    layer_norm_gradient(x, weight, mean, scale, for_normed, upper, out, for_weight, for_bias)
 
 
 @compiled()
 def as_rows(x: Floats) -> Floats:
-    """`(B, N, D)` as `(B * N, D)`."""
+    """Returns `(B, N, D)` as `(B * N, D)`."""
     return x.reshape(x.shape[0] * x.shape[1], x.shape[2])
 
 
 @compiled()
-def images_together(tokens: int, begin: int, end: int) -> int:
-    """How many images of few tokens share a product."""
-    return min(max(1, MANY // tokens), end - begin)
+def images_together(tokens: int, part: Part) -> int:
+    """Returns how many images of so few tokens share a product."""
+    return min(max(1, MANY // tokens), part.end - part.begin)

@@ -1,6 +1,4 @@
-"""The branch of an attention whose heads exchange what they found (CaiT), for one image after the
-other.
-"""
+"""Compiled loops of the branch of an attention whose heads exchange what they found (CaiT)."""
 
 from __future__ import annotations
 
@@ -8,12 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from models.fast.activation_loops import softmax, softmax_gradient
 from models.fast.blas import set_own_threads
 from models.fast.compiler import Floats, Real, compiled
-from models.fast.row_loops import masked, residual, softmax, softmax_gradient, sum_of
+from models.fast.row_loops import masked, residual, sum_of
 from models.fast.shared_loops import (
-    Inside,
-    Noise,
+    Branch,
+    Normed,
+    Part,
     Weights,
     add_last,
     first_gradient,
@@ -24,23 +24,29 @@ from models.fast.shared_loops import (
     product,
 )
 
-_QUERIES = 48  # that are looked at together where heads talk
+_QUERIES = 48  # that are looked at together
 
 
 class Talking(NamedTuple):
-    """How heads exchange scores and weights (CaiT): `(H, H)` from the old to the new heads, and
-    `(H,)`.
-    """
+    """How heads exchange scores and weights: `(H, H)` from the old to the new heads, and `(H,)`."""
 
-    before_weight: Floats  # the softmax
+    before_weight: Floats  # before the softmax
     before_bias: Floats
-    after_weight: Floats
+    after_weight: Floats  # after the softmax
     after_bias: Floats
+
+
+class Queries(NamedTuple):
+    """Queries `begin` to `end` of an image."""
+
+    image: int
+    begin: int
+    end: int
 
 
 @compiled()
 def _mix(x: Floats, weight: Floats, bias: Floats, out: Floats) -> None:
-    """New heads `(H, ...)` from old ones, all else in one axis."""
+    """Computes the new heads from the old ones, both `(H, ...)` with all else in one axis."""
     _copy_column(bias, out)
     product(weight.T, x, 1, 1, out)
 
@@ -55,158 +61,190 @@ def _copy_column(column: Floats, out: Floats) -> None:
 
 @compiled()
 def _add_mix(x: Floats, upper: Floats, for_weight: Floats, for_bias: Floats) -> None:
-    """Add the gradients for what `_mix` is given."""
+    """Adds the gradients of the arguments of `_mix`."""
     product(x, upper.T, 1, 1, for_weight)
     for i in range(upper.shape[0]):
         for_bias[i] += sum_of(upper[i])
 
 
 @compiled()
-def forward(
-    begin: int,
-    end: int,
-    threads: np.int32,
-    x: Floats,
-    weights: Weights,
-    epsilon: np.float32,
-    heads: int,
-    factor: np.float32,
-    talking: Talking,
-    noise: Noise,
-    inside: Inside,
-    all_attended: Floats,
-    all_mixed: Floats,
-    out: Floats,
-) -> None:
-    """The branch of the attention, added to `x`, for images `begin` to `end` of `(B, N, D)`, some
-    queries at a time.
+def _flat(maps: Floats) -> Floats:
+    """Returns `(H, M, N)` as `(H, M * N)`."""
+    return maps.reshape(maps.shape[0], maps.shape[1] * maps.shape[2])
 
-    The attention's weights, behind the softmax, are `(B, H, N, N)`.
+
+@compiled()
+def _attend(
+    branch: Branch, some: Queries, qkv: Floats, attended: Floats, rooms: Floats, mixed: Floats
+) -> None:
+    """Computes what the heads of some queries mix.
+
+    Args:
+        branch: of the attention.
+        some: the queries.
+        qkv: of all tokens of the image, `(N, 3 * D)`.
+        attended: `(H, N, N)`; gets the attention weights of these queries.
+        rooms: `(2, H, M, N)`, to be written.
+        mixed: gets the result, `(M, D)`.
     """
-    before = set_own_threads(threads)
+    heads, talking, noise = branch.heads, branch.extra, branch.noise
+    image, a, b = some
+    scores, talked, tokens = rooms[0], rooms[1], qkv.shape[0]
+    for head in range(heads):
+        q, k = part_of_head(qkv, 0, heads, head)[a:b], part_of_head(qkv, 1, heads, head)
+        product(q, k.T, branch.factor, 0, scores[head])
+    _mix(_flat(scores), talking.before_weight, talking.before_bias, _flat(talked))
+    for head in range(heads):
+        softmax(talked[head], attended[head, a:b])
+    own = _flat(attended)[:, a * tokens : b * tokens]
+    _mix(own, talking.after_weight, talking.after_bias, _flat(talked))
+    for head in range(heads):
+        found = talked[head]
+        if noise.inner_keep.size:
+            keep, scale = noise.inner_keep[head, image, a:b], noise.inner_scale[head, image, a:b]
+            masked(found, keep, scale, scores[head])
+            found = scores[head]
+        product(found, part_of_head(qkv, 2, heads, head), 1, 0, of_head(mixed, heads, head))
+
+
+@compiled()
+def forward(part: Part, branch: Branch, out: Floats) -> None:
+    """Computes the output `(B, N, D)` of a part of the images, some queries at a time.
+
+    The attention weights, behind the softmax, are `(B, H, N, N)`.
+    """
+    before = set_own_threads(part.threads)
+    x, weights, heads = branch.x, branch.weights, branch.heads
+    noise, inside = branch.noise, branch.inside
     tokens, width, kept = x.shape[1], x.shape[2], inside.first.size > 0
     size = min(_QUERIES, tokens)
-    normed, branch = np.empty((tokens, width), Real), np.empty((tokens, width), Real)
+    normed, last = np.empty((tokens, width), Real), np.empty((tokens, width), Real)
     own_qkv, own_mixed = np.empty((tokens, 3 * width), Real), np.empty((tokens, width), Real)
     own_attended = np.empty((0 if kept else heads, tokens, tokens), Real)
-    room, other_room = np.empty(heads * size * tokens, Real), np.empty(heads * size * tokens, Real)
-    for i in range(begin, end):
-        qkv, mixed = (inside.first[i], all_mixed[i]) if kept else (own_qkv, own_mixed)
-        attended = all_attended[i] if kept else own_attended
-        flat = attended.reshape(heads, tokens * tokens)
-        norm_linear(x[i], weights, epsilon, inside.mean[i], inside.scale[i], normed, qkv)
+    room = np.empty(2 * heads * size * tokens, Real)
+    for i in range(part.begin, part.end):
+        qkv, mixed = (inside.first[i], inside.mixed[i]) if kept else (own_qkv, own_mixed)
+        attended = inside.attended[i] if kept else own_attended
+        rows = Normed(x[i], inside.mean[i], inside.scale[i])
+        norm_linear(rows, weights, branch.epsilon, normed, qkv)
         for a in range(0, tokens, size):
             b = min(a + size, tokens)
-            some = heads * (b - a) * tokens
-            scores, talked = room[:some].reshape(heads, -1), other_room[:some].reshape(heads, -1)
-            for head in range(heads):
-                q, k = part_of_head(qkv, 0, heads, head)[a:b], part_of_head(qkv, 1, heads, head)
-                product(q, k.T, factor, 0, scores[head].reshape(b - a, tokens))
-            _mix(scores, talking.before_weight, talking.before_bias, talked)
-            for head in range(heads):
-                softmax(talked[head].reshape(b - a, tokens), attended[head, a:b])
-            _mix(flat[:, a * tokens : b * tokens], talking.after_weight, talking.after_bias, talked)
-            for head in range(heads):
-                found = talked[head].reshape(b - a, tokens)
-                if noise.inner_keep.size:
-                    used = scores[head].reshape(b - a, tokens)
-                    masked(
-                        found, noise.inner_keep[head, i, a:b], noise.inner_scale[head, i, a:b], used
-                    )
-                    found = used
-                product(
-                    found, part_of_head(qkv, 2, heads, head), 1, 0, of_head(mixed[a:b], heads, head)
-                )
-        product(mixed, weights.last_weight, 1, 0, branch)
-        residual(x[i], branch, weights.last_bias, noise.keep[i], noise.scale[i], out[i])
+            rooms = room[: 2 * heads * (b - a) * tokens].reshape(2, heads, b - a, tokens)
+            _attend(branch, Queries(i, a, b), qkv, attended, rooms, mixed[a:b])
+        product(mixed, weights.last_weight, 1, 0, last)
+        residual(x[i], last, weights.last_bias, noise.keep[i], noise.scale[i], out[i])
     set_own_threads(before)
 
 
 @compiled()
-def gradient(
-    begin: int,
-    end: int,
-    threads: np.int32,
-    x: Floats,
-    weights: Weights,
-    heads: int,
-    factor: np.float32,
-    talking: Talking,
-    noise: Noise,
-    inside: Inside,
-    all_attended: Floats,
-    all_mixed: Floats,
-    upper: Floats,
-    out: Floats,
-    sums: Weights,
-    for_talking: Talking,
+def _values_gradient(
+    branch: Branch,
+    some: Queries,
+    for_mixed: Floats,
+    rooms: Floats,
+    for_qkv: Floats,
+    sums: Talking,
 ) -> None:
-    """The gradient `out` for images `begin` to `end` from `upper`; those for parameters are added
-    to the others.
+    """Computes the gradients of what follows the softmax, for some queries.
+
+    Args:
+        branch: of the attention.
+        some: the queries.
+        for_mixed: gradient of what they mix, `(M, D)`.
+        rooms: `(4, H, M, N)`, to be written. The third gets the gradient of the attention weights.
+        for_qkv: `(N, 3 * D)`; the first queries write the gradient of the values, later ones add.
+        sums: the gradients of the second exchange are added to it.
     """
-    before = set_own_threads(threads)
+    heads, talking, noise = branch.heads, branch.extra, branch.noise
+    image, a, b = some
+    qkv, tokens, added = branch.inside.first[image], for_qkv.shape[0], min(a, 1)
+    own = _flat(branch.inside.attended[image])[:, a * tokens : b * tokens]
+    _mix(own, talking.after_weight, talking.after_bias, _flat(rooms[0]))
+    for head in range(heads):
+        v, for_v = part_of_head(qkv, 2, heads, head), part_of_head(for_qkv, 2, heads, head)
+        for_head, talked, for_talked = (
+            of_head(for_mixed, heads, head),
+            rooms[0, head],
+            rooms[1, head],
+        )
+        if noise.inner_keep.size:
+            keep, scale = noise.inner_keep[head, image, a:b], noise.inner_scale[head, image, a:b]
+            dropped, for_dropped = rooms[2, head], rooms[3, head]
+            product(for_head, v.T, 1, 0, for_dropped)
+            masked(talked, keep, scale, dropped)
+            masked(for_dropped, keep, scale, for_talked)
+            product(dropped.T, for_head, 1, added, for_v)
+        else:
+            product(for_head, v.T, 1, 0, for_talked)
+            product(talked.T, for_head, 1, added, for_v)
+    _add_mix(own, _flat(rooms[1]), sums.after_weight, sums.after_bias)
+    product(talking.after_weight, _flat(rooms[1]), 1, 0, _flat(rooms[2]))
+
+
+@compiled()
+def _scores_gradient(
+    branch: Branch, some: Queries, rooms: Floats, for_qkv: Floats, sums: Talking
+) -> None:
+    """Computes the gradients of the softmax and what precedes it, for some queries.
+
+    Args:
+        branch: of the attention.
+        some: the queries.
+        rooms: `(4, H, M, N)`, as `_values_gradient` leaves them; to be written.
+        for_qkv: `(N, 3 * D)`; gets the gradient of the queries. The first queries write the
+            gradient of the keys, later ones add.
+        sums: the gradients of the first exchange are added to it.
+    """
+    heads, talking, factor = branch.heads, branch.extra, branch.factor
+    image, a, b = some
+    qkv, attended, added = branch.inside.first[image], branch.inside.attended[image], min(a, 1)
+    for head in range(heads):
+        softmax_gradient(attended[head, a:b], rooms[2, head], rooms[3, head])
+        q, k = part_of_head(qkv, 0, heads, head)[a:b], part_of_head(qkv, 1, heads, head)
+        product(q, k.T, factor, 0, rooms[0, head])
+    _add_mix(_flat(rooms[0]), _flat(rooms[3]), sums.before_weight, sums.before_bias)
+    product(talking.before_weight, _flat(rooms[3]), 1, 0, _flat(rooms[2]))
+    for head in range(heads):
+        q, k = part_of_head(qkv, 0, heads, head)[a:b], part_of_head(qkv, 1, heads, head)
+        for_q, for_k = part_of_head(for_qkv, 0, heads, head), part_of_head(for_qkv, 1, heads, head)
+        for_scores = rooms[2, head]
+        product(for_scores, k, factor, 0, for_q[a:b])
+        product(for_scores.T, q, factor, added, for_k)
+
+
+@compiled()
+def gradient(
+    part: Part, branch: Branch, upper: Floats, out: Floats, sums: Weights, extra_sums: Talking
+) -> None:
+    """Computes a part of the gradient `out` from `upper`; adds those of parameters to the sums.
+
+    Args:
+        part: of the images.
+        branch: as in `forward`.
+        upper: gradient of the output, `(B, N, D)`.
+        out: gets the gradient of the input, `(B, N, D)`.
+        sums: of the weights' gradients.
+        extra_sums: of the gradients of both exchanges.
+    """
+    before = set_own_threads(part.threads)
+    x, weights, heads = branch.x, branch.weights, branch.heads
+    noise, inside = branch.noise, branch.inside
     tokens, width = x.shape[1], x.shape[2]
     size = min(_QUERIES, tokens)
-    normed = np.empty((tokens, width), Real)
-    for_branch, for_mixed = np.empty((tokens, width), Real), np.empty((tokens, width), Real)
-    for_qkv = np.empty((tokens, 3 * width), Real)
-    rooms = np.empty((4, heads * size * tokens), Real)
-    for i in range(begin, end):
-        qkv, attended = inside.first[i], all_attended[i]
-        flat = attended.reshape(heads, tokens * tokens)
-        masked(upper[i], noise.keep[i], noise.scale[i], for_branch)
-        add_last(all_mixed[i], for_branch, sums)
-        product(for_branch, weights.last_weight.T, 1, 0, for_mixed)
+    normed, for_qkv = np.empty((tokens, width), Real), np.empty((tokens, 3 * width), Real)
+    for_last, for_mixed = np.empty((tokens, width), Real), np.empty((tokens, width), Real)
+    room = np.empty(4 * heads * size * tokens, Real)
+    for i in range(part.begin, part.end):
+        masked(upper[i], noise.keep[i], noise.scale[i], for_last)
+        add_last(inside.mixed[i], for_last, sums)
+        product(for_last, weights.last_weight.T, 1, 0, for_mixed)
         for a in range(0, tokens, size):
-            b, added = min(a + size, tokens), min(a, 1)  # to what the first queries gave
-            some = heads * (b - a) * tokens
-            first, second = rooms[0, :some].reshape(heads, -1), rooms[1, :some].reshape(heads, -1)
-            third, fourth = rooms[2, :some].reshape(heads, -1), rooms[3, :some].reshape(heads, -1)
-            own = flat[:, a * tokens : b * tokens]
-            _mix(own, talking.after_weight, talking.after_bias, first)
-            for head in range(heads):
-                v, for_v = part_of_head(qkv, 2, heads, head), part_of_head(for_qkv, 2, heads, head)
-                for_head, talked = (
-                    of_head(for_mixed[a:b], heads, head),
-                    first[head].reshape(b - a, tokens),
-                )
-                for_talked = second[head].reshape(b - a, tokens)
-                if noise.inner_keep.size:
-                    keep, scale = noise.inner_keep[head, i, a:b], noise.inner_scale[head, i, a:b]
-                    dropped, for_dropped = (
-                        third[head].reshape(b - a, tokens),
-                        fourth[head].reshape(b - a, tokens),
-                    )
-                    product(for_head, v.T, 1, 0, for_dropped)
-                    masked(talked, keep, scale, dropped)
-                    masked(for_dropped, keep, scale, for_talked)
-                    product(dropped.T, for_head, 1, added, for_v)
-                else:
-                    product(for_head, v.T, 1, 0, for_talked)
-                    product(talked.T, for_head, 1, added, for_v)
-            _add_mix(own, second, for_talking.after_weight, for_talking.after_bias)
-            product(talking.after_weight, second, 1, 0, third)
-            for head in range(heads):
-                for_attended, for_scores = (
-                    third[head].reshape(b - a, tokens),
-                    fourth[head].reshape(b - a, tokens),
-                )
-                softmax_gradient(attended[head, a:b], for_attended, for_scores)
-                q, k = part_of_head(qkv, 0, heads, head)[a:b], part_of_head(qkv, 1, heads, head)
-                product(q, k.T, factor, 0, first[head].reshape(b - a, tokens))
-            _add_mix(first, fourth, for_talking.before_weight, for_talking.before_bias)
-            product(talking.before_weight, fourth, 1, 0, third)
-            for head in range(heads):
-                q, k = part_of_head(qkv, 0, heads, head)[a:b], part_of_head(qkv, 1, heads, head)
-                for_q, for_k = (
-                    part_of_head(for_qkv, 0, heads, head)[a:b],
-                    part_of_head(for_qkv, 1, heads, head),
-                )
-                for_scores = third[head].reshape(b - a, tokens)
-                product(for_scores, k, factor, 0, for_q)
-                product(for_scores.T, q, factor, added, for_k)
-        first_gradient(x[i], weights, inside.mean[i], inside.scale[i], for_qkv, normed, sums)
-        norm_gradient(
-            x[i], weights, inside.mean[i], inside.scale[i], normed, upper[i], out[i], sums
-        )
+            b = min(a + size, tokens)
+            some = Queries(i, a, b)
+            rooms = room[: 4 * heads * (b - a) * tokens].reshape(4, heads, b - a, tokens)
+            _values_gradient(branch, some, for_mixed[a:b], rooms, for_qkv, extra_sums)
+            _scores_gradient(branch, some, rooms, for_qkv, extra_sums)
+        rows = Normed(x[i], inside.mean[i], inside.scale[i])
+        first_gradient(rows, weights, for_qkv, normed, sums)
+        norm_gradient(rows, weights, normed, upper[i], out[i], sums)
     set_own_threads(before)

@@ -1,1 +1,1 @@
-"""What models are made of: dropout and its masks, basic layers, operators."""
+"""The parts of models: dropout and its masks, basic layers, operators."""

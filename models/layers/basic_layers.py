@@ -1,17 +1,17 @@
-"""Paddle's layers on the operators of `models/layers/operators.py`."""
+"""Linear, layer norm and GELU layers on the operators of `models/layers/operators.py`."""
 
 from __future__ import annotations
 
 from paddle import Tensor, nn
 from ppim.models import vit
 
-from models.layers.operators import gelu, layer_norm, linear, standard
+from models.layers.operators import gelu, layer_norm, linear, replaceable
 
-standard(nn.Softmax)
-standard(vit.Mlp)
+replaceable(nn.Softmax)
+replaceable(vit.Mlp)
 
 
-@standard
+@replaceable
 class Linear(nn.Linear):
     """`x @ weight + bias`."""
 
@@ -19,7 +19,7 @@ class Linear(nn.Linear):
         return linear(x, self.weight, self.bias)
 
 
-@standard
+@replaceable
 class LayerNorm(nn.LayerNorm):
     """Layer norm over the last axis."""
 
@@ -27,7 +27,7 @@ class LayerNorm(nn.LayerNorm):
         return layer_norm(x, self.weight, self.bias, self._epsilon)
 
 
-@standard
+@replaceable
 class GELU(nn.GELU):
     """The exact GELU."""
 
@@ -35,13 +35,15 @@ class GELU(nn.GELU):
         return gelu(x)
 
 
-def adopt(layer: nn.Layer, others: dict[type[nn.Layer], type[nn.Layer]] | None = None) -> None:
-    """Replace Paddle's layers below a layer by these, with the same parameters.
+def replace_layers(
+    layer: nn.Layer, others: dict[type[nn.Layer], type[nn.Layer]] | None = None
+) -> None:
+    """Replaces Paddle's layers below a layer by the ones of this file, with the same parameters.
 
     Args:
         layer: whose sublayers are replaced.
-        others: further classes of layers, and what replaces them: classes that differ in `forward`
-            alone.
+        others: further classes of layers and their replacements; the two classes may differ only in
+            `forward`.
     """
     kinds = {nn.Linear: Linear, nn.LayerNorm: LayerNorm, nn.GELU: GELU, **(others or {})}
     for parent in layer.sublayers(include_self=True):
@@ -51,7 +53,7 @@ def adopt(layer: nn.Layer, others: dict[type[nn.Layer], type[nn.Layer]] | None =
 
 
 def _recast(layer: nn.Layer, kind: type[nn.Layer]) -> nn.Layer:
-    """A layer of another class with the same parameters, sublayers and fields."""
+    """Returns a layer of another class with the same parameters, sublayers and fields."""
     other = kind.__new__(kind)
     other.__dict__.update(layer.__dict__)
     return other

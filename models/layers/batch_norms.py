@@ -1,4 +1,4 @@
-"""Batch norms: the layers whose running statistics are not learned by gradient."""
+"""Finds the batch norms of a model, whose running statistics no gradient changes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ BATCH_NORMS = (nn.BatchNorm, nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D)
 
 
 def batch_norms(model: nn.Layer) -> list[nn.Layer]:
-    """The batch norms of a model whose running statistics change in training, in their order;
-    frozen ones have none.
+    """Returns the batch norms whose running statistics change in training, in the model's order.
+
+    Frozen batch norms are left out: their statistics stay.
     """
     layers = model.sublayers(include_self=True)
     return [

@@ -1,11 +1,8 @@
-"""Dropout and stochastic depth, the noise that R-Drop compares.
+"""Dropout and stochastic depth: the noise that R-Drop compares.
 
 Sources: Srivastava et al. 2014 (dropout); Huang et al., arXiv:1603.09382 (stochastic depth, here
-drop path per sample). Changed from Paddle's own: on a CPU the masks come from numpy's PCG64DXSM
-generator with 16 bits an element, several times faster than Paddle's, and each image has its own
-place in the random stream. So a batch that is split into micro-batches and processes gets the masks
-of the whole one (`batch_rows`). The generator is seeded from Paddle's at each call, so
-`paddle.seed` still decides everything.
+drop path for each sample). Changed from Paddle's own layers: on a CPU the masks are those of
+`models/layers/dropout_masks.py`.
 """
 
 from __future__ import annotations
@@ -22,12 +19,12 @@ from paddle import Tensor, nn
 from ppim.models.common import Identity
 
 from models.layers.arrays import Mask
-from models.layers.dropout_masks import LAYOUT, LEVELS, Rate, keep_mask, kept_scale
-from models.layers.operators import masked, standard
+from models.layers.dropout_masks import Rate, copy_rates, drop_threshold, keep_mask, kept_scale
+from models.layers.operators import masked, replaceable
 
 
 class DropRates(NamedTuple):
-    """Drop probabilities of a transformer. `path` is that of the last block (CaiT: of all)."""
+    """Drop probabilities of a transformer; `path` is that of the last block (CaiT: of all)."""
 
     embedding: Rate = 0.0
     attention: float = 0.0
@@ -41,8 +38,9 @@ _AS_ON_GPU: ContextVar[bool] = ContextVar("as_on_gpu", default=False)
 
 @contextlib.contextmanager
 def as_on_gpu() -> Iterator[None]:
-    """A context in which dropout is Paddle's own on a CPU, too, which keeps as much for the
-    gradient as on a GPU.
+    """A context in which dropout on a CPU is Paddle's own.
+
+    It then keeps as much memory for the gradient as on a GPU.
     """
     token = _AS_ON_GPU.set(True)
     try:
@@ -52,11 +50,12 @@ def as_on_gpu() -> Iterator[None]:
 
 
 class _Drop(nn.Layer):
-    """Noise with probability `rate` in training; evaluation, and a rate of 0, leave `x` as it is.
+    """Noise in training; in evaluation, and at a rate of 0, it returns its input.
 
     Args:
-        rate: one for all copies of an image, or one for each copy (a single pass takes the first).
-        axis: that of the batch.
+        rate: drop probability of all copies of an image, or one for each copy (a single pass takes
+            the first).
+        axis: of the batch.
     """
 
     def __init__(self, rate: Rate, axis: int = 0):
@@ -68,7 +67,7 @@ class _Drop(nn.Layer):
     def active(self) -> bool:
         """Whether it draws random numbers in training."""
         rates = self.rate if isinstance(self.rate, tuple) else (self.rate,)
-        return any(round(rate * LEVELS) for rate in rates)
+        return any(map(drop_threshold, rates))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.drop(x) if self.training and self.active else x
@@ -77,40 +76,31 @@ class _Drop(nn.Layer):
         return f"rate={self.rate}"
 
 
-@standard
+@replaceable
 class Dropout(_Drop):
-    """Zero single elements with probability `rate` in training."""
+    """Sets single elements to 0 in training."""
 
     def drop(self, x: Tensor) -> Tensor:
         if x.place.is_cpu_place() and not _AS_ON_GPU.get():
             return masked(x, self.mask(x.shape))
-        rates = self._rates()
+        rates = copy_rates(self.rate)
         parts = zip(x.chunk(len(rates), self.axis), rates) if len(rates) > 1 else [(x, rates[0])]
         return paddle.concat([F.dropout(part, rate) for part, rate in parts], self.axis)
 
     def mask(self, shape: Sequence[int]) -> Mask | None:
-        """On a CPU, what it does to a tensor of this shape; None for nothing."""
+        """Returns the mask for a CPU tensor of this shape; None where there is no dropout."""
         if not (self.training and self.active):
             return None
-        return Mask(keep_mask(shape, self.rate, self.axis), tuple(map(kept_scale, self._rates())))
-
-    def _rates(self) -> list[float]:
-        """That of all copies, or of each (of a single pass the first)."""
-        return (
-            [self.rate[copy] for copy in LAYOUT.get().copies]
-            if isinstance(self.rate, tuple)
-            else [self.rate]
-        )
+        scales = tuple(map(kept_scale, copy_rates(self.rate)))
+        return Mask(keep_mask(shape, self.rate, self.axis), scales)
 
 
-@standard
+@replaceable
 class DropPath(_Drop):
-    """Zero the whole residual branch of single samples with probability `rate` in training; `x` is
-    `(B, ...)`.
-    """
+    """Sets the residual branch `(B, ...)` of single samples to 0 in training."""
 
     def factors(self, images: int) -> np.ndarray | None:
-        """On a CPU, what the branches of that many images are multiplied by; None for nothing."""
+        """Returns the factors of the branches of some images, on a CPU; None for factors of 1."""
         if not (self.training and self.active):
             return None
         return keep_mask([images], self.rate, self.axis).numpy() * np.float32(kept_scale(self.rate))
@@ -123,11 +113,12 @@ class DropPath(_Drop):
         return x * (keep / (1 - self.rate)).astype(x.dtype)
 
 
-def adopt(layer: nn.Layer, rates: DropRates) -> None:
-    """Replace PPIM's dropout and drop path layers below a layer by these, with these rates (the
-    paths keep theirs).
+def replace_dropout(layer: nn.Layer, rates: DropRates) -> None:
+    """Replaces PPIM's dropout and drop path layers below a layer by the ones of this file.
+
+    Dropout gets the rates of `rates`; each drop path keeps its own rate.
     """
-    own = {
+    by_name = {
         "pos_drop": rates.embedding,
         "attn_drop": rates.attention,
         "proj_drop": rates.projection,
@@ -138,7 +129,7 @@ def adopt(layer: nn.Layer, rates: DropRates) -> None:
     for parent in layer.sublayers(include_self=True):
         for name, child in parent.named_children():
             if isinstance(child, nn.Dropout):
-                setattr(parent, name, Dropout(own[name]))
+                setattr(parent, name, Dropout(by_name[name]))
             elif type(child).__name__ == "DropPath" and not isinstance(child, DropPath):
                 setattr(parent, name, DropPath(child.drop_prob))
             elif isinstance(child, Identity) and name == "drop_path":
@@ -146,20 +137,17 @@ def adopt(layer: nn.Layer, rates: DropRates) -> None:
 
 
 def silence(layer: nn.Layer) -> None:
-    """Switch all noise below a layer off, for good."""
+    """Switches all noise below a layer off, for good."""
     for below in layer.sublayers(include_self=True):
         if isinstance(below, _Drop):
             below.rate = 0.0
 
 
 def random_layers(model: nn.Layer) -> list[str]:
-    """Names of the layers below `model` that draw random numbers in training."""
+    """Returns the names of the layers below `model` that draw random numbers in training."""
     return [
         name
         for name, layer in model.named_sublayers(include_self=True)
-        if (
-            layer.active
-            if isinstance(layer, _Drop)
-            else isinstance(layer, nn.Dropout) and layer.p > 0
-        )
+        if (isinstance(layer, _Drop) and layer.active)
+        or (isinstance(layer, nn.Dropout) and layer.p > 0)
     ]

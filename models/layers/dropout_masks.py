@@ -1,15 +1,14 @@
-"""The masks of dropout on a CPU: each image has its own place in the random stream.
+"""Random masks of dropout on a CPU: each image has its own place in the random stream.
 
-So a batch that is split into micro-batches and processes gets the masks of the whole one
-(`batch_rows`), and copies of an image get masks of their own (`batch_copies`). The masks come from
-numpy's PCG64DXSM generator with 16 bits an element, several times faster than Paddle's. It is
-seeded from Paddle's at each call, so `paddle.seed` decides everything.
+So a batch that is split into micro-batches and processes gets the masks of the whole batch
+(`batch_rows`), and copies of an image get different masks (`batch_copies`). The numbers come from
+numpy's PCG64DXSM generator, 16 bits for each element: several times faster than Paddle's. Each call
+seeds it from Paddle's generator, so `paddle.seed` decides everything.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -24,63 +23,59 @@ from paddle import Tensor
 from common.threads import in_threads, parts
 from models.layers.arrays import view
 
-Rate = Union[
-    float, tuple[float, ...]
-]  # a probability, 0 to below 1, for all copies of an image or one for each
-LEVELS = 1 << 16
-_ROOM = 1 << 64  # words between the random streams of two copies
+# A drop probability, 0 to below 1: one for all copies of an image, or one for each copy.
+Rate = Union[float, tuple[float, ...]]
+_LEVELS = 1 << 16  # probabilities are rounded to multiples of 1 / _LEVELS
+_STREAM_LENGTH = 1 << 64  # words between the random streams of two copies
 
 
 class _Layout(NamedTuple):
-    """What a batch holds: these copies, one after the other, of images that are these rows of a
-    larger batch.
-    """
+    """The content of a batch: some copies, one after the other, of some rows of a larger batch."""
 
     copies: range = range(1)
     rows: tuple[range, ...] = ()
 
 
-
-LAYOUT: ContextVar[_Layout] = ContextVar("layout", default=_Layout())
+_LAYOUT: ContextVar[_Layout] = ContextVar("layout", default=_Layout())  # noqa: B039 (immutable)
 
 
 @contextlib.contextmanager
-def layout(**changes) -> Iterator[None]:
-    token = LAYOUT.set(LAYOUT.get()._replace(**changes))
+def _layout(**changes) -> Iterator[None]:
+    token = _LAYOUT.set(_LAYOUT.get()._replace(**changes))
     try:
         yield
     finally:
-        LAYOUT.reset(token)
+        _LAYOUT.reset(token)
 
 
-def batch_rows(*rows: range):
-    """A context in which the images of a forward pass are these rows of a larger batch.
+def batch_rows(*rows: range) -> AbstractContextManager:
+    """Returns a context in which the images of a forward pass are these rows of a larger batch.
 
-    With the same seed at its start, every micro-batch then gets the masks that its images have in
-    the larger batch.
+    With the same seed at its start, each micro-batch gets the masks that its images have in the
+    larger batch.
     """
-    return layout(rows=rows)
+    return _layout(rows=rows)
 
 
-def batch_copies(copies: range):
-    """A context in which a batch holds these copies of the images, one after the other."""
-    return layout(copies=copies)
+def batch_copies(copies: range) -> AbstractContextManager:
+    """Returns a context in which a batch holds these copies of the images, one after the other."""
+    return _layout(copies=copies)
 
 
 def replay() -> Callable[[], AbstractContextManager]:
-    """A function that gives the context of now again later: what the batch holds, and the same
-    random numbers.
+    """Returns a function that makes contexts in which the masks of this moment are drawn again.
 
-    The numbers that are drawn after such a context are those that would have come without it.
+    Such a context has the batch content and the random state of this moment. Random numbers that
+    are drawn after it are the same as without it.
     """
-    now, state = LAYOUT.get(), paddle.get_rng_state()
+    layout, state = _LAYOUT.get(), paddle.get_rng_state()
 
     @contextlib.contextmanager
     def again() -> Iterator[None]:
         later = paddle.get_rng_state()
         paddle.set_rng_state(state)
         try:
-            with layout(**now._asdict()):
+            with _layout(**layout._asdict()):
                 yield
         finally:
             paddle.set_rng_state(later)
@@ -88,71 +83,66 @@ def replay() -> Callable[[], AbstractContextManager]:
     return again
 
 
+def copy_rates(rate: Rate) -> list[float]:
+    """Returns the rate of each copy in the batch; one rate where all copies have the same."""
+    return [rate[copy] for copy in _LAYOUT.get().copies] if isinstance(rate, tuple) else [rate]
+
+
 def keep_mask(shape: Sequence[int], rate: Rate, axis: int = 0) -> Tensor:
-    """What dropout keeps: each element with probability 1 - `rate`, rounded to a multiple of
-    1/65536.
+    """Draws which elements dropout keeps, each with probability 1 - `rate`.
 
     Args:
         shape: of the mask.
-        rate: one for all copies, or one for each.
-        axis: that of the batch; an image may have several entries on it (windows), one after the
-            other.
+        rate: for all copies, or one for each; rounded to a multiple of 1/65536.
+        axis: of the batch. An image may have several entries on it (windows), one after the other.
 
     Returns:
-        Booleans of the shape, in the CPU's memory.
+        Booleans of that shape, in CPU memory.
 
     Raises:
-        ValueError: when the batch is not a multiple of the copies and rows that were announced.
+        ValueError: when the batch is not a multiple of the announced copies and rows.
     """
-    layout = LAYOUT.get()
+    layout, batch = _LAYOUT.get(), shape[axis]
     copies = len(layout.copies)
-    rows = layout.rows or (range(shape[axis] // copies),)
+    rows = layout.rows or (range(batch // copies),)
     images = sum(map(len, rows))
-    lead, batch, inner = math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
     if isinstance(rate, tuple) and layout.copies.stop > len(rate):
         raise ValueError(f"{layout.copies.stop} copies, but drop rates for {len(rate)}: {rate}")
     if images == 0 or batch % (copies * images):
         raise ValueError(f"a batch of {batch} is not {copies} copies of {images} images")
-    size = inner * batch // (copies * images)  # elements of one image
+    lead = math.prod(shape[:axis])
     seed = paddle.randint(0, 2**31 - 1, [2]).numpy()
-    kept = paddle.empty(shape, paddle.bool).cpu()
-    mask = view(kept).reshape(lead, copies, images, size)
+    keep = paddle.empty(shape, paddle.bool).cpu()
+    masks = view(keep).reshape(lead, copies, images, -1)  # the last axis: elements of one image
     for place, outer in itertools.product(range(copies), range(lead)):
         copy, filled = layout.copies[place], 0
         threshold = drop_threshold(rate[copy] if isinstance(rate, tuple) else rate)
         for part in rows:
-            own = mask[outer, place, filled : filled + len(part)]
-            fill = functools.partial(_fill, own, seed, copy * lead + outer, part.start, threshold)
-            in_threads(fill, parts(len(part), size))
+            mask = masks[outer, place, filled : filled + len(part)]
+            _draw(mask, seed, copy * lead + outer, part.start, threshold)
             filled += len(part)
-    return kept
+    return keep
 
 
-def _fill(
-    mask: np.ndarray,
-    seed: np.ndarray,
-    stream: int,
-    first: int,
-    threshold: int,
-    _,
-    begin: int,
-    end: int,
-) -> None:
-    """Draw rows `begin` to `end` of a mask `(images, size)`, whose images are `first` and on in
-    their stream.
-    """
+def _draw(mask: np.ndarray, seed: np.ndarray, stream: int, first: int, threshold: int) -> None:
+    """Fills a mask `(images, size)`; its images are number `first` and on of a random stream."""
     size = mask.shape[1]
     words = -(-size // 4)  # 64 bits for four elements
-    bits = np.random.PCG64DXSM(seed).advance(stream * _ROOM + (first + begin) * words)
-    drawn = np.random.Generator(bits).integers(0, 2**64, (end - begin, words), dtype=np.uint64)
-    np.greater_equal(drawn.view(np.uint16)[:, :size], threshold, out=mask[begin:end])
+
+    def draw(_, begin: int, end: int) -> None:
+        skipped = stream * _STREAM_LENGTH + (first + begin) * words
+        generator = np.random.Generator(np.random.PCG64DXSM(seed).advance(skipped))
+        drawn = generator.integers(0, 2**64, (end - begin, words), dtype=np.uint64)
+        np.greater_equal(drawn.view(np.uint16)[:, :size], threshold, out=mask[begin:end])
+
+    in_threads(draw, parts(*mask.shape))
 
 
 def drop_threshold(rate: float) -> int:
-    """How many of `_LEVELS` equally probable numbers mean that an element is dropped."""
-    return min(round(rate * LEVELS), LEVELS - 1)
+    """Returns how many of the 65,536 equally probable numbers mean that an element is dropped."""
+    return min(round(rate * _LEVELS), _LEVELS - 1)
 
 
 def kept_scale(rate: float) -> float:
-    """What the kept elements are multiplied by, so that the mean stays."""
-    return LEVELS / (LEVELS - drop_threshold(rate))
+    """Returns the factor of kept elements, which leaves the mean as it is."""
+    return _LEVELS / (_LEVELS - drop_threshold(rate))

@@ -78,7 +78,7 @@ def test_the_products_of_one_image_have_all_threads(images, expected, monkeypatc
     """Which has no others to share them with; and the results stay."""
     given, run = set(), attention_loops.gradient
     monkeypatch.setattr(
-        attention_loops, "gradient", lambda *words: given.add(int(words[2])) or run(*words)
+        attention_loops, "gradient", lambda *words: given.add(int(words[0].threads)) or run(*words)
     )
     set_threads(3)
     model, pixels = _model("deit_ti_distilled"), _images("deit_ti_distilled", images)
@@ -102,9 +102,9 @@ def test_the_compiled_branches_are_taken(name, monkeypatch):
     calls = []
     run = branches._forward
 
-    def counted(x, tensors, given):
-        calls.append(given.kind.__name__)
-        return run(x, tensors, given)
+    def counted(x, tensors, settings):
+        calls.append(settings.kind.__name__)
+        return run(x, tensors, settings)
 
     monkeypatch.setattr(branches, "_forward", counted)
     model = _model(name)

@@ -11,7 +11,7 @@ import paddle
 import pytest
 
 from models.families import vit
-from models.fast import row_loops
+from models.fast import activation_loops
 from models.layers import arrays, operators
 from models.layers.dropout import Dropout, DropRates
 from models.layers.dropout_masks import batch_copies
@@ -101,7 +101,7 @@ def test_dropout(rate):
 
 def _softmax(x: np.ndarray) -> np.ndarray:
     out = np.empty_like(x)
-    row_loops.softmax(x.reshape(-1, x.shape[-1]), out.reshape(-1, x.shape[-1]))
+    activation_loops.softmax(x.reshape(-1, x.shape[-1]), out.reshape(-1, x.shape[-1]))
     return out
 
 
@@ -114,7 +114,7 @@ def test_softmax():
     expected = paddle.nn.functional.softmax(given, axis=-1)
     (expected * paddle.to_tensor(upper)).sum().backward()
     found, gradient = _softmax(x), np.empty_like(x)
-    row_loops.softmax_gradient(found, upper, gradient)
+    activation_loops.softmax_gradient(found, upper, gradient)
     for own, other in ((found, expected.numpy()), (gradient, given.grad.numpy())):
         np.testing.assert_allclose(own, other, rtol=0, atol=_TOLERANCE * np.abs(other).max())
 

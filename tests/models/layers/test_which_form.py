@@ -11,8 +11,7 @@ import paddle
 import pytest
 
 from models.families import vit
-from models.fast import blas, compiler
-from models.fast import single as fast_operators
+from models.fast import blas, compiler, single_operators
 from models.layers import basic_layers, operators
 from models.layers.dropout import DropRates
 
@@ -22,12 +21,12 @@ _SHAPE = [4, 19, _WIDTH]
 
 def test_which_form_is_taken():
     x = paddle.ones([2, 3])
-    assert operators.fast_for(x) is fast_operators
-    assert operators.fast_for(x.astype("float64")) is None
-    assert operators.fast_for(x.astype("bfloat16")) is None
+    assert operators.compiled_operators(x) is single_operators
+    assert operators.compiled_operators(x.astype("float64")) is None
+    assert operators.compiled_operators(x.astype("bfloat16")) is None
     with operators.plain():
-        assert operators.fast_for(x) is None
-    assert operators.fast_for(paddle.ones([0, 3])) is None
+        assert operators.compiled_operators(x) is None
+    assert operators.compiled_operators(paddle.ones([0, 3])) is None
 
 
 def test_layers_that_somebody_watches_or_replaces_are_called():
@@ -89,7 +88,7 @@ def test_a_changed_block_computes_what_it_says(change):
 
 def test_the_approximate_gelu_stays_one():
     network = paddle.nn.Sequential(paddle.nn.GELU(approximate=True), paddle.nn.GELU())
-    basic_layers.adopt(network)
+    basic_layers.replace_layers(network)
     assert [type(layer) is basic_layers.GELU for layer in network] == [False, True]
 
 
@@ -97,19 +96,19 @@ def test_a_missing_library_is_named(monkeypatch):
     """The same numbers come out, only slowly."""
     x = paddle.randn(_SHAPE)
     expected = operators.gelu(x).numpy()
-    assert operators.describe_form() == "compiled operators"
+    assert operators.describe_operators() == "compiled operators"
     with operators.plain():
-        assert "model.operators" in operators.describe_form()
-    monkeypatch.setitem(sys.modules, "models.fast.single", None)
-    monkeypatch.delattr("models.fast.single")
-    operators._fast_operators.cache_clear()
+        assert "model.operators" in operators.describe_operators()
+    monkeypatch.setitem(sys.modules, "models.fast.single_operators", None)
+    monkeypatch.delattr("models.fast.single_operators")
+    operators._load_compiled.cache_clear()
     try:
-        assert operators.fast_for(x) is None
-        assert "slow" in operators.describe_form()
-        assert "models.fast.single" in operators.describe_form()
+        assert operators.compiled_operators(x) is None
+        assert "slow" in operators.describe_operators()
+        assert "models.fast.single_operators" in operators.describe_operators()
         np.testing.assert_allclose(operators.gelu(x).numpy(), expected, atol=1e-6)
     finally:
-        operators._fast_operators.cache_clear()
+        operators._load_compiled.cache_clear()
 
 
 def test_what_compiled_operators_need(monkeypatch, tmp_path):
