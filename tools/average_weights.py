@@ -15,6 +15,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from common.errors import UserError
 from program import config_fields, exits, paddle_setup, run_folder, tool_arguments
 
@@ -80,10 +82,10 @@ def average(paths: list[Path], bn_batches: int) -> Weights:
     import data
     import models
     from engine.results.precise_batch_norm import precise_statistics
-    from engine.state import averages, run_weights
+    from engine.state import run_weights
 
     members = [read(path) for path in paths]
-    arrays = averages.mean([member.arrays for member in members], list(map(str, paths)))
+    arrays = mean_arrays([member.arrays for member in members], list(map(str, paths)))
     for path, member in zip(paths, members):
         run_weights.check_classes(member.classes, members[0].classes, str(path))
     config, model = members[0].config, models.build(members[0].config.model)
@@ -97,6 +99,34 @@ def average(paths: list[Path], bn_batches: int) -> Weights:
     changed = config_fields.changed(config, {"average.precise_bn_batches": bn_batches})
     with precise_statistics(model, data.build(changed, "train"), changed):
         return run_weights.Weights(run_weights.arrays_of(model), config, members[0].classes)
+
+
+def mean_arrays(members: list[dict[str, np.ndarray]], names: list[str]) -> dict[str, np.ndarray]:
+    """Returns the mean of several sets of arrays, summed in float64.
+
+    Args:
+        members: the sets, at least one; arrays that are not of floats must be the same in all.
+        names: what to call each set in an error.
+
+    Raises:
+        UserError: when they are not of the same model.
+    """
+    first, result = members[0], {}
+    for other, name in zip(members, names):
+        keys = sorted(first.keys() | other.keys())
+        differing = [key for key in keys if not _alike(first.get(key), other.get(key))]
+        if differing:
+            raise UserError(f"{name} is of another model than {names[0]}: {differing[0]} differs")
+    for key, array in first.items():
+        total = sum(other[key].astype(np.float64) for other in members) / len(members)
+        result[key] = total.astype(array.dtype) if array.dtype.kind == "f" else array
+    return result
+
+
+def _alike(one: np.ndarray | None, other: np.ndarray | None) -> bool:
+    if one is None or other is None or (one.shape, one.dtype) != (other.shape, other.dtype):
+        return False
+    return one.dtype.kind == "f" or bool((one == other).all())
 
 
 def main() -> int:

@@ -1,6 +1,4 @@
-"""How much memory this process may still take: of its GPU, of the machine, or of its control
-groups.
-"""
+"""How much memory this process may still take: of its GPU, the machine, or its control groups."""
 
 from __future__ import annotations
 
@@ -11,9 +9,9 @@ import paddle
 from common.errors import UserError
 from program import paddle_setup
 
-_CGROUPS = Path("/sys/fs/cgroup")
-_OF_GROUP = Path("/proc/self/cgroup")
-# of a control group: the file of its limit, of what is used, and what of this can be taken back
+_CGROUPS, _OF_GROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+# Of a control group: the file of its limit; that of its use, and the name of what of this can be
+# taken back.
 _LIMITS = {
     "memory.max": ("memory.current", "inactive_file"),
     "memory.limit_in_bytes": ("memory.usage_in_bytes", "total_inactive_file"),
@@ -21,20 +19,14 @@ _LIMITS = {
 
 
 def memory_figure(path: str, name: str) -> int | None:
-    """Bytes of memory that a file of the system below /proc gives under a name; None where it does
-    not.
-    """
-    for line in Path(path).read_text(encoding="ascii").splitlines():
-        key, _, value = line.partition(":")
-        if key == name:
-            return int(value.split()[0]) * 1024
-    return None
+    """Returns a figure in bytes from a file below /proc, such as `MemAvailable`; None if absent."""
+    lines = Path(path).read_text(encoding="ascii").splitlines()
+    figures = dict(line.split(":", 1) for line in lines if ":" in line)
+    return int(figures[name].split()[0]) * 1024 if name in figures else None
 
 
 def available() -> float:
-    """Bytes of memory that this process may have: of its GPU, or its share of what is free on the
-    machine.
-    """
+    """Returns how many bytes this process may take: of its GPU, or its share of the machine's."""
     if paddle.get_device() != "cpu":
         total = paddle.device.cuda.get_device_properties().total_memory
         return total - paddle.device.cuda.memory_allocated()
@@ -45,23 +37,23 @@ def _free_of_machine() -> float:
     free = memory_figure("/proc/meminfo", "MemAvailable")
     if free is None:
         raise UserError(
-            "train.micro_batch=auto: /proc/meminfo does not say how much memory is free; leave it empty"
+            "train.micro_batch=auto: /proc/meminfo does not say how much memory is free; leave it "
+            "empty"
         )
     return free
 
 
 def _free_of_groups() -> float:
-    """What the limits of the control groups of this process leave, such as a container's; infinite
-    for none.
+    """Returns what the control groups of this process, such as a container's, leave of their limit.
+
+    Infinite where there is no limit.
     """
-    return min(
-        (free for folder in _groups() if (free := _free_of_group(folder)) is not None),
-        default=float("inf"),
-    )
+    free = [_free_of_group(folder) for folder in _groups()]
+    return min((size for size in free if size is not None), default=float("inf"))
 
 
 def _groups() -> list[Path]:
-    """The folders of the groups with a part in memory, with all above them."""
+    """Returns the folders of the groups that limit memory, and of all groups above them."""
     try:
         lines = _OF_GROUP.read_text(encoding="ascii").splitlines()
     except OSError:
@@ -79,17 +71,11 @@ def _groups() -> list[Path]:
 def _free_of_group(folder: Path) -> int | None:
     for name, (used, reclaimable) in _LIMITS.items():
         try:
-            limit, taken = (
-                (folder / name).read_text(encoding="ascii"),
-                int((folder / used).read_text(encoding="ascii")),
+            limit, taken, stat = (
+                (folder / file).read_text(encoding="ascii") for file in (name, used, "memory.stat")
             )
-            rows = (
-                line.split()
-                for line in (folder / "memory.stat").read_text(encoding="ascii").splitlines()
-            )
-            back = {row[0]: int(row[1]) for row in rows}.get(reclaimable, 0)
-        except (OSError, ValueError):  # there is no such group, or it is not to be read
+            figures = dict(line.split() for line in stat.splitlines())
+            return max(0, int(limit) - int(taken) + int(figures.get(reclaimable, 0)))
+        except (OSError, ValueError):  # there is no such group, no limit, or it can't be read
             continue
-        if limit.strip().isdigit():
-            return max(0, int(limit) - taken + back)
     return None

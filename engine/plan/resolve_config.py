@@ -1,6 +1,4 @@
-"""Fills in the fields that a config leaves to the weights, the data set and the batch size."""
-
-from __future__ import annotations
+"""Fills in the fields of a config that the weights, the data set and the batch size decide."""
 
 from ml_collections import ConfigDict
 
@@ -12,11 +10,10 @@ _RATES = ("optim.lr", "optim.final_lr", "average.swa_lr", "average.swa_lowest_lr
 
 
 def with_input(config: ConfigDict, weights: str = "") -> ConfigDict:
-    """Fill in what weights decide: image size, mean, standard deviation, evaluation crop and
-    interpolation.
+    """Fills in what weights decide: image size, mean, standard deviation, and how to evaluate.
 
     Args:
-        config: of which what is set stays as it is.
+        config: fields that are set stay as they are.
         weights: their source; empty for those that the config names, if any.
     """
     stats = models.input_stats(config.model.name, weights or config.model.pretrained)
@@ -27,31 +24,30 @@ def with_input(config: ConfigDict, weights: str = "") -> ConfigDict:
         "data.eval_crop": stats.crop_fraction,
         "data.interpolation": stats.interpolation,
     }
-    set_already = config_fields.flattened(config)
-    return config_fields.changed(
-        config, {name: set_already[name] or value for name, value in decided.items()}
-    )
+    known = config_fields.flattened(config)
+    return config_fields.changed(config, {name: known[name] or decided[name] for name in decided})
 
 
 def with_classes(config: ConfigDict, num_classes: int) -> ConfigDict:
-    """Fill in what the data set decides: the number of classes.
+    """Fills in what the data set decides: the number of classes.
 
     Raises:
-        UserError: when the config asks for another one.
+        UserError: when the config asks for another number.
     """
     if config.model.num_classes not in (0, num_classes):
         raise UserError(
-            f"model.num_classes is {config.model.num_classes}, but the data has {num_classes} classes"
+            f"model.num_classes is {config.model.num_classes}, but the data has {num_classes} "
+            "classes"
         )
     return config_fields.changed(config, {"model.num_classes": num_classes})
 
 
 def with_rate(config: ConfigDict, global_batch: int) -> ConfigDict:
-    """The config with the learning rates that the optimiser gets: by `optim.scale_lr` in proportion
-    to the batch.
+    """Returns the config with the learning rates that the optimiser gets.
 
-    It is for the optimiser alone: what is written down is the rate that the user chose. Linear
-    scaling: Goyal et al., arXiv:1706.02677.
+    With `optim.scale_lr` they are in proportion to the batch. Linear scaling: Goyal et al.,
+    arXiv:1706.02677. The result is for the optimiser only; what is written down is the rate that
+    the user chose.
     """
     if not config.optim.scale_lr:
         return config

@@ -1,6 +1,4 @@
-"""The arithmetic of a run: global batch, optimiser steps, time between validations."""
-
-from __future__ import annotations
+"""The arithmetic of a run: global batch, number of optimiser steps, steps between validations."""
 
 import math
 from typing import NamedTuple
@@ -14,41 +12,39 @@ _MOST_RECORDS = {"train.log_every_steps": 100_000, "eval.every_steps": 20_000}
 
 
 class Plan(NamedTuple):
-    """The arithmetic of a run: counts of images and optimiser steps."""
+    """The arithmetic of a run, in images and optimiser steps."""
 
     train_images: int
-    global_batch: int
+    global_batch: int  # images of a step on all cards
     steps: int
-    eval_every: int
+    eval_every: int  # steps
 
-    def epoch(self, step: int) -> float:
-        """Passes over the training images after a step."""
-        return step * self.global_batch / self.train_images
+    def epoch(self, steps_done: int) -> float:
+        """Returns the number of passes over the training images so far."""
+        return steps_done * self.global_batch / self.train_images
 
 
 def make(config: ConfigDict, train_images: int) -> Plan:
-    """Work out the steps of a run.
+    """Works out the number of steps of a run.
 
     Raises:
-        UserError: when the global batch is larger than the data set, a milestone lies behind the
-            last step, or there would be more records than a run can go on with.
+        UserError: when the global batch is larger than the data set, a milestone is after the last
+            step, or there would be more records than a run can go on with.
     """
-    train = config.train
+    train, milestones = config.train, config.optim.milestones
     global_batch = train.batch_size * distributed.world_size() * train.accumulation_steps
     if global_batch > train_images:
         raise UserError(
             f"the global batch is {global_batch}, larger than the {train_images} training images"
         )
     steps = train.steps or max(1, round(train.epochs * train_images / global_batch))
-    if max(config.optim.milestones, default=0) >= steps:
-        raise UserError(
-            f"optim.milestones is {config.optim.milestones}, but the run has {steps} steps"
-        )
+    if max(milestones, default=0) >= steps:
+        raise UserError(f"optim.milestones is {milestones}, but the run has {steps} steps")
     eval_every = config.eval.every_steps or max(1, train_images // global_batch)
     for (name, most), every in zip(_MOST_RECORDS.items(), (train.log_every_steps, eval_every)):
         if steps // every > most:
-            least = math.ceil(steps / most)
             raise UserError(
-                f"{name} is {every} in a run of {steps} steps: too many records; set it to {least} or more"
+                f"{name} is {every} in a run of {steps} steps: too many records; set it to "
+                f"{math.ceil(steps / most)} or more"
             )
     return Plan(train_images, global_batch, steps, eval_every)

@@ -1,6 +1,4 @@
-"""The lines that describe a run at its start: batch, objective, rate, model, memory."""
-
-from __future__ import annotations
+"""The lines that describe a run at its start: batch, objective, learning rate, model, memory."""
 
 from ml_collections import ConfigDict
 from paddle import nn
@@ -16,13 +14,14 @@ from models import flops
 
 
 def describe(config: ConfigDict, plan: Plan) -> list[str]:
-    """The start lines: the batch spelled out, and what alpha means."""
+    """Returns the lines about batch, length, objective, precision and learning rate."""
     train, ranks = config.train, distributed.world_size()
     cards = f"{ranks} card" + ("s" if ranks > 1 else "")
     batch = f"{train.batch_size} images a card x {cards} x {train.accumulation_steps} accumulation"
+    epochs = f"{plan.epoch(plan.steps):.1f} epochs of {plan.train_images} images"
     return [
         f"batch: {batch} = {plan.global_batch} images a step",
-        f"run: {plan.steps} steps = {plan.epoch(plan.steps):.1f} epochs of {plan.train_images} images",
+        f"run: {plan.steps} steps = {epochs}",
         f"objective: {_objective(config)}{_distillation(config)}",
         *mixed_precision.describe(train),
         *_rate(config, plan.global_batch),
@@ -31,36 +30,31 @@ def describe(config: ConfigDict, plan: Plan) -> list[str]:
 
 
 def _objective(config: ConfigDict) -> str:
-    rdrop, micro_batch = config.rdrop, config.train.batch_size
+    rdrop, form, micro_batch = config.rdrop, config.loss.form, config.train.batch_size
     if rdrop.copies == 1:
-        shared = (
-            f", no noise in the first {rdrop.shared_blocks} blocks" if rdrop.shared_blocks else ""
-        )
-        return (
-            "cross-entropy" if config.loss.form == "softmax" else "binary cross-entropy"
-        ) + shared
+        kind = "cross-entropy" if form == "softmax" else "binary cross-entropy"
+        blocks = f", no noise in the first {rdrop.shared_blocks} blocks"
+        return kind + (blocks if rdrop.shared_blocks else "")
     alpha = rdrop_loss(config).per_sample_alpha(micro_batch)
     official = f"the official code's {alpha / micro_batch:g} at a micro-batch of {micro_batch}"
-    as_published = (
-        (rdrop.copies, rdrop.consistency, rdrop.temperature, rdrop.stop_gradient, config.loss.form)
-        == (2, "symmetric_kl", 1.0, False, "softmax")
-    )  # fmt: skip
-    names = f" (the paper's alpha {2 * alpha:g}, {official})" if as_published else ""
-    variant = {
+    unlabelled = f"{rdrop.unlabelled_batch_size} unlabelled images a card"
+    other_loss = {  # texts, and whether they apply
         f"consistency {rdrop.consistency}": rdrop.consistency != "symmetric_kl",
         f"temperature {rdrop.temperature:g}": rdrop.temperature != 1,
         "stopped gradient": rdrop.stop_gradient,
-        f"{config.loss.form} form": config.loss.form != "softmax",
+        f"{form} form": form != "softmax",
+    }
+    variants = {
+        **other_loss,
         f"every {rdrop.every_steps} steps": rdrop.every_steps > 1,
         f"alpha growing over {rdrop.alpha_warmup_steps} steps": rdrop.alpha_warmup_steps > 0,
-        f"drop rates {', '.join(f'{rate:g}' for rate in rdrop.drop_rates)}": len(rdrop.drop_rates)
-        > 0,
+        f"drop rates {', '.join(f'{rate:g}' for rate in rdrop.drop_rates)}": rdrop.drop_rates,
         f"{rdrop.shared_blocks} blocks shared": rdrop.shared_blocks > 0,
-        f"{rdrop.unlabelled_batch_size} unlabelled images a card with alpha {rdrop.unlabelled_alpha:g}": (
-            rdrop.unlabelled_batch_size > 0
-        ),
+        f"{unlabelled} with alpha {rdrop.unlabelled_alpha:g}": rdrop.unlabelled_batch_size > 0,
     }
-    used = "".join(f", {text}" for text, differs in variant.items() if differs)
+    as_published = rdrop.copies == 2 and not any(other_loss.values())
+    names = f" (the paper's alpha {2 * alpha:g}, {official})" if as_published else ""
+    used = "".join(f", {text}" for text, applies in variants.items() if applies)
     return f"R-Drop, {rdrop.copies} copies, per-sample alpha {alpha:g}{names}{used}"
 
 
@@ -73,40 +67,35 @@ def _distillation(config: ConfigDict) -> str:
 
 
 def _rate(config: ConfigDict, global_batch: int) -> list[str]:
-    """What the batch makes of the learning rate, where it is scaled."""
+    """Returns a line with the learning rate for this batch, if it is scaled."""
     if not config.optim.scale_lr:
         return []
-    lr, scaled = config.optim.lr, with_rate(config, global_batch).optim.lr
-    return [
-        f"learning rate: {lr:g} x {global_batch} / {config.train.reference_batch_size} images = {scaled:g}"
-    ]
+    batches = f"{global_batch} / {config.train.reference_batch_size} images"
+    scaled = with_rate(config, global_batch).optim.lr
+    return [f"learning rate: {config.optim.lr:g} x {batches} = {scaled:g}"]
 
 
 def head_warning(config: ConfigDict) -> list[str]:
-    """A line where a distilled model is evaluated with other heads than it is trained with."""
+    """Returns a line if a distilled model is evaluated with other heads than those it trains."""
     train, evaluation = config.model.train_head, config.model.eval_head
-    if not models.is_distilled(config.model.name) or evaluation in (
-        "",
-        "average" if train == "each" else train,
-    ):
+    same = ("", "average" if train == "each" else train)
+    if not models.is_distilled(config.model.name) or evaluation in same:
         return []
     return [
-        f"warning: evaluation takes model.eval_head={evaluation}, training model.train_head={train}: what is "
-        "evaluated is not what was trained"
+        f"warning: evaluation takes model.eval_head={evaluation}, training "
+        f"model.train_head={train}: what is evaluated is not what was trained"
     ]
 
 
 def describe_model(model: nn.Layer, config: ConfigDict) -> list[str]:
-    """Parameters, multiply-adds and an estimate of the memory of one card or process."""
-    count, trained = flops.parameters(model), flops.parameters(model, trainable=True)
-    part, multiply_adds = (
-        config.model.trainable,
-        flops.cost(model, config.model.image_size).multiply_adds,
-    )
+    """Returns the lines about parameters, multiply-adds and the memory of a card or process."""
+    name, size, part = config.model.name, config.model.image_size, config.model.trainable
+    trained = f"{flops.parameters(model, trainable=True):,} of them ({part.replace('_', ' ')})"
+    multiply_adds = flops.cost(model, size).multiply_adds
     return [
-        f"model: {config.model.name} at {config.model.image_size} px, {config.model.num_classes} classes",
-        f"parameters: {count:,}",
-        *([f"trained: {trained:,} of them ({part.replace('_', ' ')})"] if part != "all" else []),
+        f"model: {name} at {size} px, {config.model.num_classes} classes",
+        f"parameters: {flops.parameters(model):,}",
+        *([f"trained: {trained}"] if part != "all" else []),
         f"multiply-adds: {multiply_adds / 1e9:.4g} G an image and pass",
         memory_estimate.describe(memory_estimate.estimate(model, config), config),
     ]

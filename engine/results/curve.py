@@ -1,7 +1,5 @@
 """Draws `curve.png`: loss terms and accuracy over the steps of a run."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from common.atomic_writing import atomic_path
@@ -10,7 +8,7 @@ from program.run_folder import CURVE
 
 
 def draw_curve(folder: Path) -> Path:
-    """Draw loss terms and accuracy over the steps of a run into `curve.png`."""
+    """Draws loss terms and accuracy over the steps of a run; returns the file, `curve.png`."""
     from matplotlib.figure import Figure  # half a second to import, and only needed at the end
 
     records = read_metrics(folder)
@@ -25,17 +23,13 @@ def draw_curve(folder: Path) -> Path:
         (accuracy, "val_ema", "top1", "validation, EMA weights"),
         (accuracy, "val_swa", "top1", "validation, SWA weights"),
     ):
-        values = [
-            (record["step"], numbers(record).get(name))
-            for record in records
-            if record["split"] == split
-        ]
+        ours = [record for record in records if record["split"] == split]
+        values = [(record["step"], numbers(record).get(name)) for record in ours]
         points = [(step, value) for step, value in values if value is not None]
         if points:
             axes.plot(*zip(*points), label=label)
-    name = folder.name.encode(
-        errors="replace"
-    ).decode()  # fonts take no bytes that are not Unicode text
+    # Fonts take no bytes that are not Unicode text.
+    name = folder.name.encode(errors="replace").decode()
     losses.set(title=f"{name}: loss in nats", xlabel="optimiser step", yscale="log")
     accuracy.set(title="accuracy", xlabel="optimiser step")
     for axes in (losses, accuracy):

@@ -1,10 +1,7 @@
-"""Exact evaluation: every image once, counts added up over batches and processes, no average of
-averages.
-"""
-
-from __future__ import annotations
+"""Exact evaluation: every image is counted once, and no averages are averaged."""
 
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -12,18 +9,19 @@ import paddle
 from paddle import nn
 
 import data
+import models
 from engine import distributed
-from models.input_images import normalise
 
 ECE_BINS = 15
 
 
 class Result(NamedTuple):
-    """Accuracy of a model on one split.
+    """The accuracy of a model on one split.
 
-    `top1` and `top5` are fractions, `loss` the mean cross-entropy in nats, `ece` the expected
-    calibration error (Guo et al., arXiv:1706.04599, 15 bins of equal width, a fraction), `seen` the
-    images counted, `skipped` the damaged ones left out, `seconds` the time on this process.
+    `top1` and `top5` are fractions. `loss` is the mean cross-entropy in nats. `ece` is the expected
+    calibration error, a fraction (Guo et al., arXiv:1706.04599, 15 bins of equal width). `seen` is
+    the number of images that were counted, `skipped` that of damaged ones, which were left out.
+    `seconds` is the time on this process.
     """
 
     top1: float
@@ -37,71 +35,70 @@ class Result(NamedTuple):
 
 
 class Counter:
-    """Sums over images, from which the result follows. All in float64, where counts are exact."""
+    """Sums over images, from which the result follows; in float64, where counts are exact."""
 
     def __init__(self):
         self.sums = np.zeros(5)  # seen, skipped, top-1 hits, top-5 hits, cross-entropy
-        self.bins = np.zeros(
-            (3, ECE_BINS)
-        )  # images, hits and confidences in each bin of confidence
+        self.bins = np.zeros((3, ECE_BINS))  # by confidence: images, hits, sum of confidences
 
     def add(self, logits: np.ndarray, labels: np.ndarray) -> None:
-        """Count one batch: logits `(B, C)`, labels `(B,)`, of which `data.UNREADABLE` are left
-        out.
+        """Counts one batch.
+
+        Args:
+            logits: `(B, C)`.
+            labels: `(B,)`; images with the label `data.UNREADABLE` are left out.
         """
         valid = labels != data.UNREADABLE
         logits, labels = logits[valid].astype(np.float64), labels[valid]
         shifted = logits - logits.max(axis=1, keepdims=True)
         log_probs = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-        own = logits[np.arange(len(labels)), labels][:, None]
-        # The place of the label among the logits; of equal ones the lower class comes first, as in
-        # argmax.
-        earlier = np.arange(logits.shape[1])[None] < labels[:, None]
+        images, classes = logits.shape
+        own = logits[np.arange(images), labels][:, None]
+        # The rank of the label's logit, from 0; of equal logits the lower class is first, as in
+        # argmax. A prediction that is not a number is a miss.
+        earlier = np.arange(classes)[None] < labels[:, None]
         place = ((logits > own) | ((logits == own) & earlier)).sum(axis=1)
-        place[np.isnan(logits).any(axis=1)] = max(
-            logits.shape[1], 5
-        )  # a prediction that is no number is a miss
-        loss = -log_probs[np.arange(len(labels)), labels]
-        self.sums += [
-            len(labels),
-            (~valid).sum(),
-            (place == 0).sum(),
-            (place < 5).sum(),
-            loss.sum(),
-        ]
+        place[np.isnan(logits).any(axis=1)] = max(classes, 5)
+        loss = -log_probs[np.arange(images), labels].sum()
+        self.sums += [images, (~valid).sum(), (place == 0).sum(), (place < 5).sum(), loss]
         confidence = np.nan_to_num(np.exp(log_probs.max(axis=1)))
         index = np.clip(np.ceil(confidence * ECE_BINS).astype(int) - 1, 0, ECE_BINS - 1)
-        for row, weights in enumerate((np.ones(len(labels)), place == 0, confidence)):
+        for row, weights in enumerate((np.ones(images), place == 0, confidence)):
             self.bins[row] += np.bincount(index, weights, ECE_BINS)
 
     def result(self, seconds: float) -> Result:
-        """The result over all ranks, the same on each."""
+        """Returns the result over all ranks, the same on each of them."""
         total = distributed.sum_over_ranks(np.concatenate([self.sums, self.bins.ravel()]))
-        (seen, skipped, top1, top5, loss), (_, hits, confidence) = (
-            total[:5],
-            total[5:].reshape(3, ECE_BINS),
-        )
+        seen, skipped, *sums = total[: len(self.sums)].tolist()
+        _, hits, confidences = total[len(self.sums) :].reshape(3, ECE_BINS)
         share = max(seen, 1)
-        ece = np.abs(hits - confidence).sum() / share
-        fractions = (float(top1 / share), float(top5 / share), float(loss / share), float(ece))
-        return Result(
-            *fractions, int(seen), int(skipped), seconds, float(seen / max(seconds, 1e-9))
+        top1, top5, loss, ece = (
+            float(value / share) for value in (*sums, np.abs(hits - confidences).sum())
         )
+        speed = seen / max(seconds, 1e-9)
+        return Result(top1, top5, loss, ece, int(seen), int(skipped), seconds, speed)
 
 
 @paddle.no_grad()
 def evaluate(
-    model: nn.Layer, dataset, config, on_batch=lambda images: None, check=lambda: None
+    model: nn.Layer,
+    dataset,
+    config,
+    on_batch: Callable[[int], None] = lambda images: None,
+    check: Callable[[], None] = lambda: None,
 ) -> Result:
-    """Evaluate a model on a data set, with all processes; each gets the whole result.
+    """Evaluates a model on a data set, with all processes.
 
     Args:
-        model: not wrapped for several cards; put into evaluation mode, and back.
-        dataset: what `data.build` gives, without augmentation.
+        model: not wrapped for several cards; its mode is the same afterwards.
+        dataset: from `data.build`, without augmentation.
         config: a whole config.
-        on_batch: called with the number of images after each batch on this process.
-        check: called before each batch that all processes have; may end the evaluation by raising
-            on all of them.
+        on_batch: called after each batch of this process with its number of images.
+        check: called before each batch that all processes have; may raise on all of them, which
+            ends the evaluation.
+
+    Returns:
+        The result over all processes, on each of them.
     """
     was_training = model.training
     model.eval()
@@ -111,7 +108,7 @@ def evaluate(
         for number, batch in enumerate(data.load(dataset, sampler, config.data.workers)):
             if number < sampler.common_batches:
                 check()
-            logits = model(normalise(batch.pixels(), config.model))
+            logits = model(models.normalise(batch.pixels(), config.model))
             counter.add(logits.astype("float32").numpy(), batch.labels.numpy())
             on_batch(len(batch.labels))
     finally:

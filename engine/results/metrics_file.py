@@ -1,7 +1,5 @@
 """Reads `metrics.jsonl`: the logged events of a run, one JSON object a line."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path
@@ -9,34 +7,42 @@ from pathlib import Path
 from common.files import read_text
 from program.run_folder import METRICS
 
-INCIDENT = "nonfinite"  # the split of their records
-_LARGEST_METRICS = 64 << 20  # bytes: more than `plan.make` lets a run have
+INCIDENT = "nonfinite"  # the split of records of incidents
+_LARGEST_METRICS = 64 << 20  # bytes: more than `run_plan.make` lets a run have
 _NAME = re.compile(r"[\w/.-]{1,100}")  # of a split or a value
 
 
 def place(record: dict) -> tuple[int, int]:
-    """What records are in the order of: an incident is told before its step is, or where the run
-    went back to.
+    """Returns the sort key of a record.
+
+    An incident comes before the records of its step, or after those of the step that the run went
+    back to.
     """
     if record["split"] != INCIDENT:
         return record["step"], 1
     return (record["back_to"], 2) if "back_to" in record else (record["step"], 0)
 
 
-def until(records: list[dict], step: int, validated: bool) -> list[dict]:
-    """The records up to a step, or up to its validation, which comes last."""
-    kept = [record for record in records if record["step"] <= step]
-    repeated = (record["step"] == step and record["split"].startswith("val") for record in kept)
-    return (
-        kept
-        if validated
-        else kept[: next((place for place, found in enumerate(repeated) if found), len(kept))]
-    )
+def until(records: list[dict], steps_done: int, validated: bool) -> list[dict]:
+    """Returns the records of the first steps.
+
+    Args:
+        records: in order.
+        steps_done: number of these steps.
+        validated: whether the validation of the last one, which comes last, is included.
+    """
+    kept = [record for record in records if record["step"] <= steps_done]
+    for index, record in enumerate(kept):
+        if record["step"] == steps_done and record["split"].startswith("val") and not validated:
+            return kept[:index]
+    return kept
 
 
 def read_metrics(folder: Path) -> list[dict]:
-    """The logged events; what comes behind a line that is none, as a crash cuts the last one short,
-    is left out.
+    """Reads the logged events of a run.
+
+    A crash may cut the last line short: the first line that is not an event, and what follows it,
+    are left out.
     """
     path = folder / METRICS
     records = []
@@ -52,17 +58,16 @@ def read_metrics(folder: Path) -> list[dict]:
 
 
 def _is_record(record: object) -> bool:
-    """Whether it has what all events have; a stranger's file may hold anything."""
-    right = (
-        isinstance(record, dict)
-        and type(record.get("step")) is int
-        and isinstance(record.get("split"), str)
-    )
-    return right and 0 <= record["step"] < 1 << 63 and bool(_NAME.fullmatch(record["split"]))
+    """Returns whether it has what all events have; a stranger's file may hold anything."""
+    if not isinstance(record, dict):
+        return False
+    step, split = record.get("step"), record.get("split")
+    named = isinstance(split, str) and bool(_NAME.fullmatch(split))
+    return named and type(step) is int and 0 <= step < 1 << 63
 
 
 def numbers(record: dict) -> dict[str, float]:
-    """The values of an event that can be drawn."""
+    """Returns the values of an event that can be drawn."""
     return {
         name: value
         for name, value in record.items()

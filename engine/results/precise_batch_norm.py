@@ -1,15 +1,13 @@
-"""Precise batch norm: exact mean and variance over many images of the training set, for the weights
-as they are.
+"""Precise batch norm: exact statistics over many training images, for the weights as they are.
 
 Source: Wu and Johnson, "Rethinking Batch in BatchNorm", arXiv:2105.07576, section 3. The running
-statistics of training lag behind the weights, and are of no averaged weights at all. Here each
-layer's statistics are those of all values that it is given in a number of training batches, which
-are normalised by their own statistics in the layers before it.
+statistics of training lag behind the weights, and do not belong to averaged weights at all. Here
+the mean and the variance of each layer are those of all its input values in a number of training
+batches. The layers before it normalise each batch by the batch's own statistics.
 """
 
-from __future__ import annotations
-
 import contextlib
+import functools
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
@@ -19,38 +17,24 @@ from paddle import Tensor, nn
 import data
 import models
 from engine import distributed
-from models.input_images import normalise
-
-
-def _sums(values: Tensor) -> np.ndarray:
-    """`(3, C)` in float64: number, sum and sum of squares of the values of each channel, which is
-    axis 1.
-    """
-    axes = [axis for axis in range(values.ndim) if axis != 1]
-    values = values.astype("float64")
-    count = paddle.full([values.shape[1]], values.size // values.shape[1], "float64")
-    return paddle.stack([count, values.sum(axes), values.square().sum(axes)]).numpy()
 
 
 @paddle.no_grad()
 def estimate(model: nn.Layer, batches: Iterable[Tensor]) -> None:
-    """Set the running statistics of all batch norms to the mean and the (biased) variance over
-    batches of all cards.
+    """Sets the running statistics of all batch norms to those over the batches of all cards.
+
+    They become the mean and the (biased) variance.
 
     Args:
-        model: not wrapped for several cards; comes back in the mode that it was in.
-        batches: normalised images `(B, 3, S, S)`, as many on each card.
+        model: not wrapped for several cards; its mode is the same afterwards.
+        batches: normalised images `(B, 3, S, S)`, the same number of batches on each card.
     """
     norms, was_training = models.batch_norms(model), model.training
-    found = [np.zeros((3, norm._mean.shape[0])) for norm in norms]
-
-    def watch(place: int):
-        def hook(layer, inputs) -> None:
-            found[place] += _sums(inputs[0])
-
-        return hook
-
-    hooks = [norm.register_forward_pre_hook(watch(place)) for place, norm in enumerate(norms)]
+    sums = [np.zeros((3, norm._mean.shape[0])) for norm in norms]
+    hooks = [
+        norm.register_forward_pre_hook(functools.partial(_add_sums, own))
+        for norm, own in zip(norms, sums)
+    ]
     try:
         model.eval()
         for norm in norms:
@@ -61,41 +45,54 @@ def estimate(model: nn.Layer, batches: Iterable[Tensor]) -> None:
         for hook in hooks:
             hook.remove()
         model.train() if was_training else model.eval()
-    total = distributed.sum_over_ranks(np.concatenate([sums.ravel() for sums in found]))
-    for norm, flat in zip(norms, np.split(total, np.cumsum([sums.size for sums in found])[:-1])):
-        count, first, second = flat.reshape(3, -1)
+    total = distributed.sum_over_ranks(np.concatenate(sums, axis=1))
+    ends = np.cumsum([own.shape[1] for own in sums])
+    for norm, (count, first, second) in zip(norms, np.split(total, ends[:-1], axis=1)):
         mean = first / count
         norm._mean.set_value(mean.astype(np.float32))
         norm._variance.set_value(np.maximum(second / count - mean**2, 0).astype(np.float32))
 
 
-def _images(batches: Iterable[data.Batch], config, check: Callable[[], None]) -> Iterator[Tensor]:
-    for batch in batches:
-        check()
-        yield normalise(batch.pixels(), config)
+def _add_sums(sums: np.ndarray, layer: nn.Layer, inputs: tuple[Tensor, ...]) -> None:
+    """Adds to float64 `(3, C)`: number, sum and sum of squares of each channel's input values."""
+    values = inputs[0].astype("float64")
+    axes = [axis for axis in range(values.ndim) if axis != 1]  # axis 1 is that of the channels
+    count = paddle.full([values.shape[1]], values.size // values.shape[1], "float64")
+    sums += paddle.stack([count, values.sum(axes), values.square().sum(axes)]).numpy()
 
 
 @contextlib.contextmanager
-def precise_statistics(model: nn.Layer, dataset, config, check=lambda: None) -> Iterator[None]:
-    """A context in which batch norms have the statistics of `average.precise_bn_batches` training
-    batches a card.
+def precise_statistics(
+    model: nn.Layer, dataset, config, check: Callable[[], None] = lambda: None
+) -> Iterator[None]:
+    """A context in which batch norms have precise statistics; afterwards they have their own again.
 
-    They are the first ones that the seed gives, so that the same weights always get the same
-    statistics. `check` is called before each of them, and may end it by raising on all processes;
-    the statistics are then those of before.
+    The statistics are those of the first `average.precise_bn_batches` training batches of a card,
+    in the order of the seed: the same weights always get the same statistics.
+
+    Args:
+        model: not wrapped for several cards.
+        dataset: the training images.
+        config: a whole config.
+        check: called before each batch; may raise on all processes, which ends the context.
     """
-    batches, norms = config.average.precise_bn_batches, models.batch_norms(model)
-    if not batches or not norms:
+    count, norms = config.average.precise_bn_batches, models.batch_norms(model)
+    if not count or not norms:
         yield
         return
     own = [(norm._mean.clone(), norm._variance.clone()) for norm in norms]
-    sampler = data.TrainSampler(dataset, config.train.batch_size, 1, batches, config.seed, 0)
+    sampler = data.TrainSampler(dataset, config.train.batch_size, 1, count, config.seed)
+    batches = data.load(dataset, sampler, config.data.workers)
     try:
-        estimate(
-            model, _images(data.load(dataset, sampler, config.data.workers), config.model, check)
-        )
+        estimate(model, _images(batches, config, check))
         yield
     finally:
         for norm, (mean, variance) in zip(norms, own):
             norm._mean.set_value(mean)
             norm._variance.set_value(variance)
+
+
+def _images(batches: Iterable[data.Batch], config, check: Callable[[], None]) -> Iterator[Tensor]:
+    for batch in batches:
+        check()
+        yield models.normalise(batch.pixels(), config.model)

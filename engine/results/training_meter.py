@@ -1,18 +1,10 @@
 """Training metrics between two records."""
 
-from typing import Any, NamedTuple
-
 import numpy as np
 import paddle
 from paddle import Tensor
 
 from engine import distributed
-
-
-class _MicroBatch(NamedTuple):
-    terms: dict[str, Tensor]
-    hits: Tensor
-    images: int
 
 
 class Meter:
@@ -25,11 +17,12 @@ class Meter:
         self._reset()
 
     def _reset(self) -> None:
-        # What was fetched from the device: for each term its sum and the number of micro-batches
-        # that had it; hits, images and skipped images. What was not: the pending micro-batches.
+        # What was fetched: for each term its sum and the number of micro-batches that had it; the
+        # hits, the images and the skipped images.
         self._sums: dict[str, list[float]] = {}
         self._counts = [0.0, 0, 0]
-        self._pending: list[_MicroBatch] = []
+        # What is still on the device: terms, hits and number of images of each micro-batch.
+        self._pending: list[tuple[dict[str, Tensor], Tensor, int]] = []
 
     def add(self, terms, predictions: Tensor, labels: Tensor, skipped: int = 0) -> None:
         """Counts one micro-batch.
@@ -41,9 +34,9 @@ class Meter:
             skipped: number of damaged images that were left out.
         """
         named = {"loss": terms.total, **terms.parts}
-        detached = {name: term.detach() for name, term in named.items()}
+        named = {name: term.detach() for name, term in named.items()}
         hits = (predictions.detach().argmax(axis=-1) == labels).astype("float32").sum()
-        self._pending.append(_MicroBatch(detached, hits, len(labels)))
+        self._pending.append((named, hits, len(labels)))
         self._counts[2] += skipped
 
     def drop(self, micro_batches: int) -> None:
@@ -60,19 +53,18 @@ class Meter:
             Means over micro-batches and ranks; `accuracy`, the mean over images; and `skipped`, a
             sum. If there was no micro-batch, only `skipped`.
         """
-        total = distributed.sum_over_ranks(self._values()).tolist()
-        *pairs, hits, images, skipped = total
+        *pairs, hits, images, skipped = distributed.sum_over_ranks(self._values()).tolist()
         terms = zip(self._sums, pairs[::2], pairs[1::2])
-        means = {name: value / count for name, value, count in terms}
+        means = {name: total / count for name, total, count in terms}
         self._reset()
         return {**means, **({"accuracy": hits / images} if images else {}), "skipped": int(skipped)}
 
-    def state(self) -> dict[str, list[Any]]:
+    def state(self) -> dict[str, list]:
         """Returns what was counted since the last reading, by rank, for JSON."""
         ranks = distributed.rows_of_ranks(self._values()).tolist()
         return {"terms": list(self._sums), "ranks": ranks}
 
-    def load_state(self, state: dict[str, list[Any]]) -> None:
+    def load_state(self, state: dict[str, list]) -> None:
         """Continues from a state; that of another number of ranks is added on the main one.
 
         Raises:
@@ -92,18 +84,15 @@ class Meter:
         self._counts = [hits, int(images), int(skipped)]
 
     def _values(self) -> list[float]:
-        """Fetches what is pending; returns the pairs of `_sums`, then `_counts`."""
-        self._fetch()
-        return [*(value for pair in self._sums.values() for value in pair), *self._counts]
+        """Fetches what is pending; returns the pairs of `_sums`, then `_counts`.
 
-    def _fetch(self) -> None:
-        """Adds up what is on the device, one micro-batch after the other.
-
-        So the sums are the same wherever a run was interrupted.
+        It is added up one micro-batch after the other, so that the sums are the same wherever a run
+        was interrupted.
         """
-        terms: dict[str, list[Tensor]] = {}  # of the micro-batches that had them
-        for micro_batch in self._pending:
-            for name, term in micro_batch.terms.items():
+        terms: dict[str, list[Tensor]] = {}
+        for named, _, images in self._pending:
+            self._counts[1] += images
+            for name, term in named.items():
                 terms.setdefault(name, []).append(term)
         for name, values in terms.items():
             sums = self._sums.setdefault(name, [0.0, 0])
@@ -111,6 +100,6 @@ class Meter:
                 sums[0] += value
             sums[1] += len(values)
         if self._pending:
-            self._counts[0] += paddle.stack([one.hits for one in self._pending]).sum().item()
-            self._counts[1] += sum(one.images for one in self._pending)
+            self._counts[0] += paddle.stack([hits for _, hits, _ in self._pending]).sum().item()
         self._pending = []
+        return [*(value for pair in self._sums.values() for value in pair), *self._counts]

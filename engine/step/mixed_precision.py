@@ -1,12 +1,10 @@
-"""Mixed precision: half-precision operations on float32 weights, and the loss scale that float16
-needs.
+"""Mixed precision: half-precision operations on float32 weights, and float16's loss scale.
 
 Paper: Micikevicius et al., "Mixed Precision Training", arXiv:1710.03740. The weights of the model
-stay float32 in both
-levels: they are the master weights, and each operation that may gets a copy in half precision (O1:
-matrix products and convolutions; O2: all but those that need the range). So gradients are float32,
-too, and are added up, clipped and saved like any others. Paddle's own GradScaler does nothing on a
-CPU, where this one can be tested.
+are the master weights: they stay float32 at both levels. An operation that may run in half
+precision gets a copy of them in it (O1: matrix products and convolutions; O2: all operations but
+those that need the range of float32). So gradients are float32, too, and are added up, clipped and
+saved like any others. Paddle's own GradScaler does nothing on a CPU, where this one can be tested.
 """
 
 from __future__ import annotations
@@ -17,32 +15,28 @@ import paddle
 from common.errors import UserError
 from models.multipass import MultiPass
 
-_GOOD_STEPS = 2000  # after so many the scale doubles
+_GOOD_STEPS = 2000  # number of good steps after which the scale doubles
 _MOST_SKIPPED = 20  # in a row
 
 
 def active(train) -> bool:
-    """Whether the `train` part of a config asks for half precision, on a device that has it for
-    Paddle.
-    """
+    """Returns whether a config's `train` part asks for half precision and Paddle has it here."""
     return bool(train.amp) and paddle.get_device() != "cpu"
 
 
 def apply(model: MultiPass, train) -> None:
-    """Make the model compute in the precision of a config, in training and in evaluation."""
+    """Makes the model compute in the precision of a config, in training and in evaluation."""
     if active(train):
         model.autocast(train.amp, train.amp_dtype)
 
 
 def loss_scaler(train) -> LossScaler | None:
-    """The scaler of a config; None where there is none: float32, and bfloat16, which has the range
-    of float32.
-    """
+    """Returns the scaler of a config; None for float32, and for bfloat16, which has its range."""
     return LossScaler(train.loss_scale) if active(train) and train.amp_dtype == "float16" else None
 
 
 def describe(train) -> list[str]:
-    """The start line, if there is anything to say."""
+    """Returns the line about precision at the start of a run; none for plain float32."""
     if not train.amp:
         return []
     if not active(train):
@@ -52,26 +46,32 @@ def describe(train) -> list[str]:
 
 
 class LossScaler:
-    """What the loss is multiplied by, so that small gradients are not 0 in float16.
+    """The factor of the loss that keeps small gradients from becoming 0 in float16.
 
-    It is halved, to 1 at least, when a gradient is not finite, and that step skipped; it doubles
-    after 2000 good ones.
+    When a gradient is not finite, the step is skipped and the factor halved, down to 1. After 2000
+    good steps it doubles.
 
     Args:
-        scale: the first one.
+        scale: the first factor.
     """
 
     def __init__(self, scale: float):
         self.scale = scale
-        self.good_steps = 0  # since it changed
+        self.good_steps = 0  # since the last change
         self.skipped_steps = 0  # of the run
         self.skipped_in_row = 0
 
     def update(self, finite: bool) -> bool:
-        """Take note of a step's gradient; gives whether the step is to be taken.
+        """Adapts the scale to the gradient of a step.
+
+        Args:
+            finite: whether the gradient is finite.
+
+        Returns:
+            Whether the step is to be taken: `finite`.
 
         Raises:
-            UserError: when too many steps in a row had none that is finite.
+            UserError: when too many steps in a row had a gradient that is not finite.
         """
         if finite:
             self.skipped_in_row = 0
@@ -84,18 +84,17 @@ class LossScaler:
         self.skipped_in_row += 1
         if self.skipped_in_row == _MOST_SKIPPED:
             raise UserError(
-                f"the gradient was no number in {_MOST_SKIPPED} steps in a row, down to a loss scale of "
-                f"{self.scale:g}: lower optim.lr, or set train.amp_dtype=bfloat16"
+                f"the gradient was no number in {_MOST_SKIPPED} steps in a row, down to a loss "
+                f"scale of {self.scale:g}: lower optim.lr, or set train.amp_dtype=bfloat16"
             )
         return False
 
     def state(self) -> np.ndarray:
-        """All of it, float64 `(4,)`."""
-        return np.array(
-            [self.scale, self.good_steps, self.skipped_steps, self.skipped_in_row], np.float64
-        )
+        """Returns everything that changes, as float64 `(4,)`."""
+        counts = self.good_steps, self.skipped_steps, self.skipped_in_row
+        return np.array([self.scale, *counts], np.float64)
 
     def load_state(self, state: np.ndarray) -> None:
-        """Take what `state` gave."""
+        """Continues from what `state` returned."""
         self.scale, *counts = state.tolist()
         self.good_steps, self.skipped_steps, self.skipped_in_row = map(int, counts)

@@ -9,8 +9,6 @@ import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ml_collections import ConfigDict
-
 import data
 from data import ImageDataset, TrainSampler
 
@@ -23,7 +21,7 @@ class TrainingSets(NamedTuple):
 
 
 def micro_batches(
-    config: ConfigDict, sets: TrainingSets, first: int, end: int, workers: int
+    config, sets: TrainingSets, first: int, end: int, workers: int
 ) -> Iterator[data.Batch]:
     """Yields this card's micro-batches of the steps `first ... end - 1`.
 
@@ -39,7 +37,7 @@ def micro_batches(
     return data.join(*loaders) if len(loaders) > 1 else loaders[0]
 
 
-def image_names(config: ConfigDict, sets: TrainingSets, step: int) -> list[list[str]]:
+def image_names(config, sets: TrainingSets, step: int) -> list[list[str]]:
     """Returns the names of the images in each of this card's micro-batches of a step, in order."""
     parts = [
         [[dataset.source.name(key[1]) for key in keys] for keys in sampler]
@@ -49,7 +47,7 @@ def image_names(config: ConfigDict, sets: TrainingSets, step: int) -> list[list[
 
 
 def _samplers(
-    config: ConfigDict, sets: TrainingSets, first: int, end: int
+    config, sets: TrainingSets, first: int, end: int
 ) -> Iterator[tuple[ImageDataset, TrainSampler]]:
     """Yields each training set with the sampler of its part of the micro-batches."""
     train, seed = config.train, config.seed

@@ -1,3 +1,1 @@
-"""What can go wrong in a run: refused starts, warnings, numbers that are not finite, ranks that
-differ.
-"""
+"""Finds trouble: refused starts, warnings, numbers that are not finite, ranks that differ."""

@@ -1,6 +1,4 @@
-"""Refuses a run that can not work: R-Drop without noise, too few images without labels."""
-
-from __future__ import annotations
+"""Refuses runs that can not work: R-Drop without noise, too few images without labels."""
 
 from ml_collections import ConfigDict
 from paddle import nn
@@ -11,11 +9,10 @@ from engine import distributed
 
 
 def check_noise(model: nn.Layer, config: ConfigDict) -> None:
-    """Refuse R-Drop on a model in which nothing is random: KL would be 0 from the first step to the
-    last.
+    """Refuses R-Drop on a model in which nothing is random: KL would always be 0.
 
     Raises:
-        UserError: saying which rates to set.
+        UserError: with the rates to set.
     """
     rdrop = config.rdrop
     wanted = rdrop.alpha > 0 or (rdrop.unlabelled_batch_size > 0 and rdrop.unlabelled_alpha > 0)
@@ -23,10 +20,8 @@ def check_noise(model: nn.Layer, config: ConfigDict) -> None:
         cause = "every drop rate of the model is 0"
         remedy = "rdrop.drop_rates" if rdrop.drop_rates else "model.drop_rate (the paper has 0.1)"
         if rdrop.shared_blocks:
-            cause, remedy = (
-                f"rdrop.shared_blocks={rdrop.shared_blocks} leaves none",
-                "it lower, or a drop rate",
-            )
+            cause = f"rdrop.shared_blocks={rdrop.shared_blocks} leaves none"
+            remedy = "it lower, or a drop rate"
         raise UserError(
             f"R-Drop needs noise, but {cause}, so KL would be 0: set {remedy}, "
             "or rdrop.copies=1 for plain cross-entropy"
@@ -34,14 +29,19 @@ def check_noise(model: nn.Layer, config: ConfigDict) -> None:
 
 
 def check_unlabelled(config: ConfigDict, dataset) -> None:
-    """See that there are enough images without labels for a step.
+    """Checks that there are enough images without labels for a step.
+
+    Args:
+        config: a whole config.
+        dataset: the images without labels; None if the config wants none.
 
     Raises:
-        UserError: when there are not.
+        UserError: when there are too few.
     """
     train, images = config.train, config.rdrop.unlabelled_batch_size
     needed = images * distributed.world_size() * train.accumulation_steps
     if images and needed > len(dataset):
         raise UserError(
-            f"rdrop.unlabelled_batch_size takes {needed} images a step, but only {len(dataset)} have no labels"
+            f"rdrop.unlabelled_batch_size takes {needed} images a step, but only {len(dataset)} "
+            "have no labels"
         )

@@ -1,4 +1,4 @@
-"""What the config of a run shows before it starts. Each rule gives the text of a warning, or None.
+"""Rules about the config of a run before it starts. Each rule yields its warning, if there is one.
 
 Usual rates are ranges of published fine-tuning, moved to the batch of the run; a rule speaks far
 beyond them.
@@ -7,6 +7,7 @@ beyond them.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 from engine.step.objective import rdrop_loss
 
@@ -16,130 +17,124 @@ _FAR = 5  # times the highest usual rate
 _USUAL_BATCH = 512
 
 
-def _other_batch(config, plan) -> str | None:
+def _other_batch(config, plan) -> Iterator[str]:
     """Linear scaling: Goyal et al., arXiv:1706.02677."""
     lr, reference = config.optim.lr, config.train.reference_batch_size
-    if reference in (0, plan.global_batch) or config.optim.scale_lr:
-        return None
-    return (
-        f"optim.lr={lr:g} was chosen for a global batch of {reference}, this is {plan.global_batch}: by linear "
-        f"scaling use --config.optim.lr={lr * plan.global_batch / reference:g}, or change train.accumulation_steps "
-        "until the batch is the same"
-    )
+    if reference not in (0, plan.global_batch) and not config.optim.scale_lr:
+        yield (
+            f"optim.lr={lr:g} was chosen for a global batch of {reference}, this is "
+            f"{plan.global_batch}: by linear scaling use "
+            f"--config.optim.lr={lr * plan.global_batch / reference:g}, or change "
+            "train.accumulation_steps until the batch is the same"
+        )
 
 
 def _usual_rate(config, plan) -> tuple[float, str] | None:
-    """The highest usual rate of fine-tuning at this batch, and where it is from; None where none is
-    known.
+    """Returns the highest usual rate of fine-tuning at this batch, and its source; None if unknown.
 
-    For SGD it grows with the batch (arXiv:1706.02677) and with 1 - momentum, for Adam with its root
-    (Malladi et al., arXiv:2205.10287).
+    For SGD it grows with the batch (arXiv:1706.02677) and with 1 - momentum, for Adam with the root
+    of the batch (Malladi et al., arXiv:2205.10287).
     """
     share, optim = plan.global_batch / _USUAL_BATCH, config.optim
     # New weights, a new head on a frozen body, and falling rates bear more.
     if not config.model.pretrained or config.model.trainable != "all" or optim.layer_decay < 1:
         return None
     if optim.name == "adamw":
-        return 1e-4 * math.sqrt(
-            share
-        ), "1e-5 to 1e-4 for 512 images; DeiT's code has 5e-6 at 384 pixels"
+        origin = "1e-5 to 1e-4 for 512 images; DeiT's code has 5e-6 at 384 pixels"
+        return 1e-4 * math.sqrt(share), origin
     if optim.name in ("momentum", "sgd"):
         momentum = optim.momentum if optim.name == "momentum" else 0.0
-        return 0.6 * (
-            1 - momentum
-        ) * share, "0.003 to 0.06 for 512 images at momentum 0.9; ViT, arXiv:2010.11929"
+        origin = "0.003 to 0.06 for 512 images at momentum 0.9; ViT, arXiv:2010.11929"
+        return 0.6 * (1 - momentum) * share, origin
     return None
 
 
-def _high_rate(config, plan) -> str | None:
-    usual = _usual_rate(config, plan)
-    if usual is None or config.optim.lr <= _FAR * usual[0]:
-        return None
-    scale = plan.global_batch / config.train.reference_batch_size if config.optim.scale_lr else 1
-    return (
-        f"the learning rate of {config.optim.lr:g} is {config.optim.lr / usual[0]:.0f} times the highest that is usual "
-        f"for fine-tuning with {config.optim.name} and {plan.global_batch} images a step ({usual[1]}), and may destroy "
-        f"the pretrained weights; use --config.optim.lr={usual[0] / scale:.2g} or lower"
-    )
+def _high_rate(config, plan) -> Iterator[str]:
+    usual, optim = _usual_rate(config, plan), config.optim
+    if usual and optim.lr > _FAR * usual[0]:
+        reference = config.train.reference_batch_size
+        scale = plan.global_batch / reference if optim.scale_lr else 1
+        yield (
+            f"the learning rate of {optim.lr:g} is {optim.lr / usual[0]:.0f} times the highest "
+            f"that is usual for fine-tuning with {optim.name} and {plan.global_batch} images a "
+            f"step ({usual[1]}), and may destroy the pretrained weights; use "
+            f"--config.optim.lr={usual[0] / scale:.2g} or lower"
+        )
 
 
-def _unclipped(config, plan) -> str | None:
-    """The ViT paper clips at norm 1 in fine-tuning; without, an outlier among the gradients is a
-    step of its size.
-    """
-    usual = _usual_rate(config, plan) if config.optim.name != "adamw" else None
-    if usual is None or config.optim.clip_norm or not usual[0] < config.optim.lr <= _FAR * usual[0]:
-        return None
-    return (
-        f"the learning rate of {config.optim.lr:g} is above what is usual for {config.optim.name} and "
-        f"{plan.global_batch} images a step, and the gradient is not clipped; use --config.optim.clip_norm=1.0 (ViT, "
-        "arXiv:2010.11929)"
-    )
+def _unclipped(config, plan) -> Iterator[str]:
+    """The ViT paper clips at norm 1 in fine-tuning: outliers among gradients make large steps."""
+    optim, usual = config.optim, _usual_rate(config, plan)
+    clips = optim.clip_norm or optim.name == "adamw"
+    if usual and not clips and usual[0] < optim.lr <= _FAR * usual[0]:
+        yield (
+            f"the learning rate of {optim.lr:g} is above what is usual for {optim.name} and "
+            f"{plan.global_batch} images a step, and the gradient is not clipped; use "
+            "--config.optim.clip_norm=1.0 (ViT, arXiv:2010.11929)"
+        )
 
 
-def _no_warmup(config, plan) -> str | None:
-    """Adam's second moments are of too few gradients at first (Ma and Yarats, arXiv:1910.04209: 2 /
-    (1 - beta2)).
-    """
-    optim = config.optim
-    if optim.name != "adamw" or optim.warmup_steps or config.model.pretrained:
-        return None
-    steps = max(1, min(round(2 / (1 - optim.beta2)), plan.steps // 10))
-    return (
-        "AdamW trains new weights from its first step at the full rate, before its averages mean anything; use "
-        f"--config.optim.warmup_steps={steps}"
-    )
+def _strong_decay(config, plan) -> Iterator[str]:
+    """Decay that is added to the gradient goes through the momentum.
 
-
-def _long_warmup(config, plan) -> str | None:
-    if config.optim.warmup_steps < plan.steps:
-        return None
-    return (
-        f"optim.warmup_steps={config.optim.warmup_steps} is no shorter than the run of {plan.steps} steps: the rate "
-        f"never falls; use --config.optim.warmup_steps={max(1, plan.steps // 10)}"
-    )
-
-
-def _tiny_noise(config, plan) -> str | None:
-    model, rdrop = config.model, config.rdrop
-    shared = max(rdrop.drop_rates, default=model.drop_rate)
-    own = (model.embed_drop_rate, model.proj_drop_rate, model.mlp_drop_rate)
-    highest = max(
-        *(shared if rate < 0 else rate for rate in own), model.attn_drop_rate, model.drop_path_rate
-    )
-    if rdrop.copies == 1 or not 0 < highest < _TINY_DROP_RATE:
-        return None
-    return (
-        f"the highest drop rate is {highest:g}: the copies will hardly differ, and R-Drop will do next to nothing; use "
-        "--config.model.drop_rate=0.1 (the paper's), or --config.rdrop.copies=1"
-    )
-
-
-def _high_alpha(config, plan) -> str | None:
-    if config.rdrop.copies == 1:
-        return None
-    alpha = rdrop_loss(config).per_sample_alpha(config.train.batch_size)
-    if alpha <= _HIGH_ALPHA:
-        return None
-    return (
-        f"KL weighs {alpha:g} times the cross-entropy of a sample, published runs have 0.3 to 10: predictions may all "
-        f"become alike; use --config.rdrop.alpha={config.rdrop.alpha * 5 / alpha:.2g} (5 a sample)"
-    )
-
-
-def _strong_decay(config, plan) -> str | None:
-    """Decay that is added to the gradient goes through the momentum: SGD's 5e-4 at a rate of 0.1
-    takes 0.05 % away.
+    SGD's 5e-4 at a rate of 0.1 takes 0.05 % of the weights away.
     """
     optim = config.optim
     taken = optim.lr * optim.weight_decay / (1 - optim.momentum if optim.name == "momentum" else 1)
-    if optim.name == "lars" or taken <= _STRONG_DECAY:
-        return None
-    return (
-        f"optim.weight_decay={optim.weight_decay:g} takes {100 * taken:.2g} % of the weights away in each step at the "
-        f"peak of the rate, published runs 0.001 to 0.05 %: nothing will be learned; use "
-        f"--config.optim.weight_decay={optim.weight_decay * _STRONG_DECAY / 10 / taken:.1g}"
-    )
+    if optim.name != "lars" and taken > _STRONG_DECAY:
+        yield (
+            f"optim.weight_decay={optim.weight_decay:g} takes {100 * taken:.2g} % of the weights "
+            "away in each step at the peak of the rate, published runs 0.001 to 0.05 %: nothing "
+            "will be learned; use "
+            f"--config.optim.weight_decay={optim.weight_decay * _STRONG_DECAY / 10 / taken:.1g}"
+        )
+
+
+def _no_warmup(config, plan) -> Iterator[str]:
+    """Adam's second moments are of too few gradients at first.
+
+    Ma and Yarats, arXiv:1910.04209, have 2 / (1 - beta2) steps.
+    """
+    optim = config.optim
+    if optim.name == "adamw" and not optim.warmup_steps and not config.model.pretrained:
+        steps = max(1, min(round(2 / (1 - optim.beta2)), plan.steps // 10))
+        yield (
+            "AdamW trains new weights from its first step at the full rate, before its averages "
+            f"mean anything; use --config.optim.warmup_steps={steps}"
+        )
+
+
+def _long_warmup(config, plan) -> Iterator[str]:
+    if config.optim.warmup_steps >= plan.steps:
+        yield (
+            f"optim.warmup_steps={config.optim.warmup_steps} is no shorter than the run of "
+            f"{plan.steps} steps: the rate never falls; use "
+            f"--config.optim.warmup_steps={max(1, plan.steps // 10)}"
+        )
+
+
+def _tiny_noise(config, plan) -> Iterator[str]:
+    model, rdrop = config.model, config.rdrop
+    shared = max(rdrop.drop_rates, default=model.drop_rate)
+    own = (model.embed_drop_rate, model.proj_drop_rate, model.mlp_drop_rate)
+    rates = (shared if rate < 0 else rate for rate in own)
+    highest = max(*rates, model.attn_drop_rate, model.drop_path_rate)
+    if rdrop.copies > 1 and 0 < highest < _TINY_DROP_RATE:
+        yield (
+            f"the highest drop rate is {highest:g}: the copies will hardly differ, and R-Drop will "
+            "do next to nothing; use --config.model.drop_rate=0.1 (the paper's), or "
+            "--config.rdrop.copies=1"
+        )
+
+
+def _high_alpha(config, plan) -> Iterator[str]:
+    alpha = rdrop_loss(config).per_sample_alpha(config.train.batch_size)
+    if config.rdrop.copies > 1 and alpha > _HIGH_ALPHA:
+        yield (
+            f"KL weighs {alpha:g} times the cross-entropy of a sample, published runs have 0.3 to "
+            "10: predictions may all become alike; use "
+            f"--config.rdrop.alpha={config.rdrop.alpha * 5 / alpha:.2g} (5 a sample)"
+        )
 
 
 RULES = (

@@ -9,9 +9,8 @@ from conftest import run_program
 from common.errors import UserError
 from configs import default
 from engine.commands import single_run
-from engine.state import averages
 from models import read_arrays
-from tools.average_weights import average
+from tools.average_weights import average, mean_arrays
 
 
 def _run(painted, folder, **fields):
@@ -63,7 +62,7 @@ def test_batch_norms(painted, tmp_path):
 
 def test_of_the_same_it_is_the_same():
     arrays = {"w": np.array([0.1, 0.7], "float32"), "n": np.array([3])}
-    found = averages.mean([arrays] * 3, ["a"] * 3)
+    found = mean_arrays([arrays] * 3, ["a"] * 3)
     assert all((found[name] == arrays[name]).all() for name in arrays)
 
 
@@ -77,7 +76,7 @@ def test_of_the_same_it_is_the_same():
 )
 def test_other_models(other):
     with pytest.raises(UserError, match="b is of another model than a: [nvw] differs"):
-        averages.mean([{"w": np.zeros(2, "float32"), "n": np.array([3])}, other], ["a", "b"])
+        mean_arrays([{"w": np.zeros(2, "float32"), "n": np.array([3])}, other], ["a", "b"])
 
 
 @pytest.mark.parametrize("kind", ["folder", "file", "absent"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import paddle
 import pytest
@@ -88,8 +90,8 @@ _WORKER = """
 import sys; sys.path[:0] = [{root!r}, {tests!r}]
 import conftest, numpy as np, paddle
 from engine import distributed
-from test_precise_bn import _Net, _batches, _found
-from engine.precise_bn import estimate
+from test_precise_batch_norm import _Net, _batches, _found
+from engine.results.precise_batch_norm import estimate
 distributed.start()
 net = _Net()
 estimate(net, _batches(4)[distributed.rank()::2])
@@ -99,9 +101,7 @@ np.savez(sys.argv[1] + "/" + str(distributed.rank()), *_found(net))
 
 def test_two_processes(tmp_path):
     worker = tmp_path / "worker.py"
-    worker.write_text(
-        _WORKER.format(root=str(ROOT / "tests"), tests=str(ROOT / "tests" / "engine"))
-    )
+    worker.write_text(_WORKER.format(root=str(ROOT / "tests"), tests=str(Path(__file__).parent)))
     done = launch(2, tmp_path / "log", worker, tmp_path)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     net = _Net()

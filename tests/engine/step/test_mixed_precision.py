@@ -182,7 +182,7 @@ def test_blocks_are_recomputed_in_the_same_precision(monkeypatch):
     model(paddle.zeros([2, 3, 8, 8])).sum().backward()
     again = [fields for fields in asked if fields.get("use_promote") is False]
     assert len(again) == 1 + 2 * (
-        len(model.stages())
+        len(model.block_groups())
     )  # the pass, and its embedding's dropout and blocks twice
 
 
@@ -235,6 +235,7 @@ def test_a_run_goes_on_over_a_skipped_step_and_resumes_with_the_same_bits(
         [False, False, True, *[False] * 9]
     )  # stopped right after the step that was skipped
     monkeypatch.setattr(StopRequest, "agreed", lambda self: next(steps))
+    monkeypatch.setattr(StopRequest, "check", lambda self: None)
     assert single_run.train(config, tmp_path / "cut") == exits.STOPPED
     assert single_run.train(config, tmp_path / "cut") == exits.DONE
     records = [

@@ -89,9 +89,9 @@ def test_nothing_changes_it(tmp_path, name):
         (before[name] == value).all()
         for name, value in run_weights.arrays_of(teacher.model).items()
     )
-    np.testing.assert_allclose(
-        teacher(images[:2]).numpy(), first[:2].numpy(), atol=1e-4
-    )  # no statistics of the batch
+    # No statistics of the batch. Sums of float32 in another order differ by some 1e-6 of the largest.
+    tolerance = 1e-5 * np.abs(first.numpy()).max()
+    np.testing.assert_allclose(teacher(images[:2]).numpy(), first[:2].numpy(), atol=tolerance)
 
 
 def _cubic(size: int, new: int) -> np.ndarray:
