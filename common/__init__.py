@@ -1,1 +1,1 @@
-"""The ground floor that models, data and engine share."""
+"""What all rooms share: user errors, safe reading, atomic writing, downloads and threads."""

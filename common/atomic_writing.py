@@ -1,4 +1,4 @@
-"""Writing files and folders so that a crash leaves either the old content or the new one."""
+"""Writes files and folders so that a crash leaves either the old content or the new one."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-_PARTIAL = ".partial-"  # begins the name of what is being written or removed
+_PARTIAL = ".partial-"  # prefix of the name while something is written or removed
 
 
-def sync_folder(folder: Path) -> None:
-    """Flush a folder's list of names to the disk, so that a rename inside it survives a power
-    cut.
-    """
-    descriptor = os.open(folder, os.O_RDONLY)
+def _flush(path: Path) -> None:
+    """Flushes a file, or a folder's list of names, to the disk, so that it survives a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -26,9 +24,7 @@ def sync_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def named(path: str | Path) -> Iterator[None]:
-    """A context whose errors of the file system say where: that of a write to a full disk does
-    not.
-    """
+    """Adds the path to an `OSError` that has none, such as that of a write to a full disk."""
     try:
         yield
     except OSError as error:
@@ -38,9 +34,7 @@ def named(path: str | Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
-    """Give a temporary path beside `target`; when the block ends well, flush and rename it to
-    `target`.
-    """
+    """Yields a temporary path next to `target`; it becomes `target` when the block succeeds."""
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(
@@ -57,20 +51,18 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
 
 def publish(temporary: Path, target: Path) -> None:
-    """Flush a file that is whole, and rename it to where it belongs in the same folder."""
-    with open(temporary, "rb") as file:
-        os.fsync(file.fileno())
+    """Flushes a complete file to the disk and renames it to `target`, in the same folder."""
+    _flush(temporary)
     temporary.chmod(0o644)
     temporary.replace(target)
-    sync_folder(target.parent)
+    _flush(target.parent)
 
 
 @contextlib.contextmanager
 def atomic_folder(target: Path) -> Iterator[Path]:
-    """Give a temporary folder beside `target`; when the block ends well, flush it and rename it to
-    `target`.
+    """Yields a temporary folder next to `target`; it becomes `target` when the block succeeds.
 
-    A folder that is already there is replaced.
+    An existing folder is replaced.
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -78,27 +70,26 @@ def atomic_folder(target: Path) -> Iterator[Path]:
     try:
         yield temporary
         for path in temporary.iterdir():
-            with open(path, "rb") as file:
-                os.fsync(file.fileno())
-        sync_folder(temporary)
+            _flush(path)
+        _flush(temporary)
         temporary.chmod(0o755)
         if target.exists():
             remove_folder(target)
         temporary.replace(target)
-        sync_folder(target.parent)
+        _flush(target.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a folder so that a crash leaves all of it or nothing under its name."""
+    """Removes a folder so that a crash leaves all of it or nothing under its name."""
     doomed = Path(tempfile.mkdtemp(prefix=f"{_PARTIAL}{folder.name}.", dir=folder.parent))
     folder.replace(doomed)
     shutil.rmtree(doomed)
 
 
 def remove_partial(folder: Path) -> None:
-    """Remove what writers that were killed have left in a folder; nobody may be writing there."""
+    """Removes what killed writers left in a folder; no process may be writing there."""
     for path in folder.glob(f"{_PARTIAL}*"):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -107,16 +98,16 @@ def remove_partial(folder: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole text file atomically."""
+    """Writes a whole text file atomically."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, content: object) -> None:
-    """Write a JSON file atomically, for people too: indented, with a final newline.
+    """Writes a JSON file atomically, readable for people: indented, with a final newline.
 
-    What is no Unicode text, such as some names of files, is written in JSON's escapes.
+    Text that is not valid Unicode, such as the names of some files, is written in JSON's escapes.
     """
     text = json.dumps(content, indent=2, ensure_ascii=False)
-    readable = not any("\ud800" <= letter <= "\udfff" for letter in text)
-    write_text(path, (text if readable else json.dumps(content, indent=2)) + "\n")
+    valid = not any("\ud800" <= letter <= "\udfff" for letter in text)  # no lone surrogates
+    write_text(path, (text if valid else json.dumps(content, indent=2)) + "\n")

@@ -1,44 +1,38 @@
-"""Errors that are the user's to mend: shown as one line, without a traceback."""
-
-from __future__ import annotations
+"""Errors that the user can correct: shown as one line, without a traceback."""
 
 import difflib
 from collections.abc import Iterable, Sequence
 
-_LISTED = 5
-_LONGEST = 1000  # characters of a message: what it quotes of a file may be megabytes
+_LISTED = 5  # names in a message
+_LONGEST = 1000  # characters of a message; what it quotes from a file may be megabytes
 
 
 class UserError(Exception):
-    """Bad usage or bad input. The message says what was wrong, where, and what to do, in one
-    line.
+    """Bad usage or bad input. The message is one line: what was wrong, where, and what to do.
+
+    A long message is shortened, and characters that could control the terminal are replaced.
     """
 
     def __init__(self, message: str):
-        super().__init__(_one_line(message))
-
-
-def _one_line(message: str) -> str:
-    """A message whose quotations of a file are cut, and can't steer the terminal."""
-    if len(message) > _LONGEST:
-        message = f"{message[: _LONGEST // 2]} ... {message[-_LONGEST // 2 :]}"
-    line = " ".join(message.split())
-    return (
-        line
-        if line.isprintable()
-        else "".join(letter if letter.isprintable() else "?" for letter in line)
-    )
+        if len(message) > _LONGEST:
+            message = f"{message[: _LONGEST // 2]} ... {message[-_LONGEST // 2 :]}"
+        line = " ".join(message.split())
+        super().__init__("".join(letter if letter.isprintable() else "?" for letter in line))
 
 
 def listed(names: Sequence[str]) -> str:
-    """Names for a message: the first few of them, and how many there are beside."""
+    """Joins names for a message: the first few, then how many more there are."""
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     return ", ".join(names[:_LISTED]) + more
 
 
 def nearest(name: str, known: Iterable[str], listed: bool = True) -> str:
-    """A hint for a name that is not known: `; did you mean 'x'?`, else the list of what there is
-    (if `listed`).
+    """Returns a hint for an unknown name: `; did you mean 'x'?`, or else the known names.
+
+    Args:
+        name: the unknown name.
+        known: the names that there are.
+        listed: whether to list the known names when none is similar.
     """
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)

@@ -1,6 +1,4 @@
-"""Reading files with a bound on their size, and their checksums."""
-
-from __future__ import annotations
+"""Reads files whose size is bounded, and computes their checksums."""
 
 import hashlib
 import json
@@ -14,23 +12,24 @@ _LARGEST_TEXT = 1 << 20  # bytes
 
 
 def user_path(path: str) -> Path:
-    """A path of the user's, `~` expanded; `Path.expanduser` would raise where it names nobody."""
+    """Expands `~` in a path that the user gave.
+
+    Unlike `Path.expanduser`, it keeps the `~name` of an unknown user.
+    """
     return Path(os.path.expanduser(path))
 
 
 def is_number(value: object) -> bool:
-    """Whether what JSON made of something is a number that arithmetic can go on with: JSON allows
-    any.
-    """
+    """Returns whether a value from JSON is a number that is safe to compute with."""
     return type(value) in (int, float) and abs(value) < 1 << 63
 
 
 def read_bytes(path: Path, most: int) -> bytes:
-    """The content of a file of at most `most` bytes; a pipe or a device, which never ends, is no
-    file.
+    """Reads a file of at most `most` bytes.
 
     Raises:
-        UserError: when it is not there, larger, or can't be read.
+        UserError: when it is missing, larger, or can't be read. A pipe or a device, which never
+            ends, counts as missing.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file")
@@ -45,7 +44,7 @@ def read_bytes(path: Path, most: int) -> bytes:
 
 
 def read_text(path: Path, most: int = _LARGEST_TEXT) -> str:
-    """The UTF-8 text of a file; see `read_bytes`."""
+    """Reads the UTF-8 text of a file; see `read_bytes`."""
     try:
         return read_bytes(path, most).decode("utf-8")
     except UnicodeDecodeError as error:
@@ -53,7 +52,7 @@ def read_text(path: Path, most: int = _LARGEST_TEXT) -> str:
 
 
 def read_json(path: Path, most: int = _LARGEST_TEXT) -> Any:
-    """What a JSON file holds; see `read_bytes`."""
+    """Reads the content of a JSON file; see `read_bytes`."""
     text = read_text(path, most)
     try:
         return json.loads(text)
@@ -62,12 +61,12 @@ def read_json(path: Path, most: int = _LARGEST_TEXT) -> Any:
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file, as 64 hexadecimal digits."""
+    """Returns the SHA-256 of a file, as 64 hexadecimal digits."""
     return digest(path, "sha256")
 
 
 def digest(path: Path, algorithm: str) -> str:
-    """The digest of a file by an algorithm that `hashlib` knows, in hexadecimal digits."""
+    """Returns the digest of a file in hexadecimal digits, by an algorithm of `hashlib`."""
     state = hashlib.new(algorithm)
     with open(path, "rb") as file:
         for chunk in iter(lambda: file.read(1 << 20), b""):

@@ -1,11 +1,10 @@
-"""Reading arrays from files that strangers wrote, without running code from them.
+"""Reads arrays from pickles that strangers wrote, without running code from them.
 
-Weights of Paddle and PyTorch and the CIFAR archives are pickles, which may call any function when
-they are read: here an unpickler admits numpy arrays and plain containers only, and everything else
-is an error. So is what would take far more memory than the file has bytes.
+Weights of Paddle and PyTorch and the CIFAR archives are pickles. A pickle may call any function
+while it is read. The unpickler here allows numpy arrays and plain containers only
+(`common/pickle_stand_ins.py`); everything else is an error. A file that would take far more memory
+than it has bytes is an error, too.
 """
-
-from __future__ import annotations
 
 import pickle
 import struct
@@ -17,7 +16,7 @@ from common.pickle_stand_ins import ADMITTED, NUMPY_INTERNALS, ArrayStandIn, che
 
 _MOST_STEPS = 2_000_000  # of a pickle; the largest CIFAR archive has 200,000
 
-# What is hashed, and what is copied, of the values above the last mark.
+# By opcode: which of the values above the last mark are hashed, and which are copied.
 _HASHED = {
     pickle.SETITEM: lambda stack: stack[-2:-1],
     pickle.SETITEMS: lambda stack: stack[::2],
@@ -26,18 +25,12 @@ _HASHED = {
     pickle.FROZENSET: lambda stack: stack,
 }
 _COPIED = {code: lambda stack: stack[-1] for code in (pickle.REDUCE, pickle.NEWOBJ, pickle.BUILD)}
-_UNUSED = (
-    pickle.INST,
-    pickle.OBJ,
-    pickle.NEWOBJ_EX,
-    pickle.EXT1,
-    pickle.EXT2,
-    pickle.EXT4,
-)  # other ways to call
+# Other ways to call, which no weights need.
+_UNUSED = {pickle.INST, pickle.OBJ, pickle.NEWOBJ_EX, pickle.EXT1, pickle.EXT2, pickle.EXT4}
 
 
 class _Rest:
-    """What is left of a file, of which no more can be asked for than there is."""
+    """The rest of a file; to read more than there is raises before memory is reserved."""
 
     def __init__(self, file: BinaryIO):
         begin = file.tell()
@@ -56,7 +49,7 @@ def _size(value: Any) -> int:
 
 
 def _guarded(code: bytes, step: Callable) -> Callable:
-    """A step of Python's unpickler behind what it must not be asked for."""
+    """Wraps a step of Python's unpickler in the checks that it lacks."""
     hashed, copied = _HASHED.get(code), _COPIED.get(code)
 
     def run(self) -> None:
@@ -77,10 +70,11 @@ def _guarded(code: bytes, step: Callable) -> Callable:
 class ArrayUnpickler(pickle._Unpickler):
     """An unpickler that knows stand-ins for numpy's constructors and nothing else.
 
-    numpy's own would not do: an array of pointers over bytes of the file, or a dtype that is
-    changed into one after it was made, lets a pickle write to any address of the process. And it is
-    Python's unpickler in Python, since that in C takes what a file says of sizes for granted: a few
-    bytes may ask for a table of gigabytes.
+    numpy's own constructors are not safe. With an array of pointers over bytes of the file, or with
+    a dtype that becomes one of pointers later, a pickle can write to any address of the process.
+
+    The base is Python's unpickler in Python. The one in C trusts the sizes that a file states: a
+    few bytes can request a table of gigabytes.
     """
 
     dispatch = {  # noqa: RUF012 (never changed)
@@ -95,11 +89,10 @@ class ArrayUnpickler(pickle._Unpickler):
         self.steps, self._left = 0, 4 * rest.size + (1 << 20)
 
     def spend(self, arguments: Any) -> None:
-        """Count what calls are given: values that a file names again and again are copied each
-        time.
+        """Counts the size of a call's arguments: a value that a file repeats is copied each time.
 
         Raises:
-            UserError: when it is more than a file of this size has a use for.
+            UserError: when the sum is more than a file of this size can need.
         """
         values = arguments if isinstance(arguments, (tuple, list)) else ()
         self._left -= _size(arguments) + sum(map(_size, values))
@@ -107,15 +100,11 @@ class ArrayUnpickler(pickle._Unpickler):
             raise UserError("the file makes far more of its content than it holds: it is refused")
 
     def load_bytearray8(self) -> None:
-        """Bytes that are there, while Python's own makes room for as many as are said to come."""
+        """Reads the bytes first; Python's own step reserves as many as the file states."""
         (count,) = struct.unpack("<Q", self.read(8))
         self.append(bytearray(self.read(count)))
 
     dispatch[pickle.BYTEARRAY8[0]] = _guarded(pickle.BYTEARRAY8, load_bytearray8)
-
-    def build(self, content: Any) -> Any:
-        """The content with arrays in the place of their stand-ins."""
-        return _built(content, {}, self.spend)
 
     def find_class(self, module: str, name: str) -> Any:
         if module == "__builtin__":  # the name that Python 2 wrote
@@ -132,48 +121,45 @@ class ArrayUnpickler(pickle._Unpickler):
 def unpickle_arrays(
     file: BinaryIO, origin: str, encoding: str = "ASCII", kind=ArrayUnpickler
 ) -> Any:
-    """Read a pickle of arrays and plain containers.
+    """Reads a pickle of arrays and plain containers.
 
     Args:
         file: an open binary file, read up to the end of the pickle.
-        origin: what to call it in an error.
+        origin: the name of the file, for errors.
         encoding: how strings of Python 2 are read; `"bytes"` for the CIFAR archives.
-        kind: a subclass of `ArrayUnpickler` that admits more.
+        kind: `ArrayUnpickler`, or a subclass that allows more.
 
     Raises:
         UserError: when it holds anything else, or is cut short.
     """
     try:
         unpickler = kind(file, encoding=encoding)
-        content = unpickler.build(unpickler.load())
+        return _built(unpickler.load(), {}, unpickler.spend)
     except UserError as error:
         raise UserError(f"{origin}: {error}") from None
     except Exception as error:  # a damaged pickle raises almost anything
         raise UserError(
             f"{origin}: not a readable pickle of arrays ({type(error).__name__}: {error})"
         ) from None
-    return content
 
 
 def walk(content: Any) -> Iterator[Any]:
-    """Everything in nested containers, each once: a small pickle can name the same list a billion
-    times.
+    """Yields every value in nested containers once.
+
+    A small pickle can contain the same list a billion times, so values are told apart by identity.
     """
     seen, waiting = set(), [content]
     while waiting:
         value = waiting.pop()
-        if id(value) in seen:
-            continue
-        seen.add(id(value))
-        yield value
-        if isinstance(value, dict):
-            waiting.extend(value.values())
-        elif isinstance(value, (list, tuple)):
-            waiting.extend(value)
+        if id(value) not in seen:
+            seen.add(id(value))
+            yield value
+            inner = value.values() if isinstance(value, dict) else value
+            waiting.extend(inner if isinstance(value, (dict, list, tuple)) else ())
 
 
 def _built(content: Any, done: dict[int, Any], spend: Callable) -> Any:
-    """Put arrays in the place of their stand-ins, all the way down, each once."""
+    """Replaces stand-ins by their arrays at every depth, each once; lists and dicts in place."""
     if id(content) in done:
         return done[id(content)]
     if isinstance(content, ArrayStandIn):

@@ -1,10 +1,8 @@
-"""What a pickle may name: harmless stand-ins for numpy's constructors and plain containers.
+"""Harmless stand-ins for what a pickle may call: numpy's constructors and plain containers.
 
-`common/pickle_files.py` hands them to pickles that strangers wrote. None of them runs code of the
+`common/pickle_files.py` gives them to pickles that strangers wrote. None of them runs code of the
 file, and none takes far more memory than the file has bytes.
 """
-
-from __future__ import annotations
 
 import math
 import re
@@ -20,14 +18,14 @@ _KINDS = re.compile(r"[<>|=]?([fc](?:2|4|8|16)|[iu][1248]|b1)")  # of values tha
 
 
 class _Refusing:
-    """A base for what the unpickler hands out: a pickle can set no attributes of it."""
+    """The base of the stand-ins: a pickle can't set their attributes."""
 
     def __setstate__(self, state: Any):
         raise UserError("the file sets attributes of an object, which is no array: it is refused")
 
 
 class Maker(_Refusing):
-    """A function that a pickle may call, and do nothing else with."""
+    """A function that a pickle may call, but not change."""
 
     def __init__(self, make: Callable):
         self._make = make
@@ -37,16 +35,14 @@ class Maker(_Refusing):
 
 
 class _Dict(dict):
-    """An OrderedDict; what PyTorch sets on it beside its items is left out."""
+    """An OrderedDict; attributes that PyTorch sets on it are ignored."""
 
     def __setstate__(self, state: Any):
         pass
 
 
 class _Dtype(_Refusing):
-    """A dtype of numbers, without numpy's own object: that one can be turned into one of
-    pointers.
-    """
+    """A dtype of numbers; numpy's own object could be turned into a dtype of pointers."""
 
     def __init__(self, name: Any, *_: Any):
         name = name.decode("latin1") if isinstance(name, bytes) else name
@@ -66,9 +62,7 @@ class _Dtype(_Refusing):
 
 
 class ArrayStandIn(_Refusing):
-    """What a pickle says of an array. Only `build`, after the whole file is read, makes one of
-    it.
-    """
+    """What a pickle says of an array; `build` makes the array when the whole file is read."""
 
     def __init__(self, dtype: Any = None, shape: Any = (), raw: Any = b"", fortran: bool = False):
         self._content = (shape, dtype, fortran, raw)
@@ -81,10 +75,10 @@ class ArrayStandIn(_Refusing):
         return self._content[3]
 
     def build(self) -> np.ndarray:
-        """The array, which is read-only.
+        """Returns the array, which is read-only.
 
         Raises:
-            UserError: when the bytes are not as many as the shape needs.
+            UserError: when the number of bytes does not fit the shape.
         """
         shape, dtype, fortran, raw = self._content
         if not isinstance(dtype, _Dtype):
@@ -106,26 +100,15 @@ def _reconstruct(kind: Any, *_: Any) -> ArrayStandIn:
     return ArrayStandIn()
 
 
-def _from_buffer(raw: Any, dtype: Any, shape: Any, order: Any) -> ArrayStandIn:
-    return ArrayStandIn(dtype, shape, raw, order == "F")
-
-
 def _refuse_call(*_: Any) -> None:
     raise UserError("the file makes an array of no bytes: it is refused")
 
 
 def _encode(text: str, encoding: str = "latin1") -> bytes:
-    """What protocol 2 uses for bytes; the codec is fixed, so that no other one can be called."""
+    """Protocol 2 writes bytes with it; the codec is fixed, so no other codec can be called."""
     if encoding not in ("latin1", "latin-1"):
         raise UserError("the file asks for another text codec than latin1: it is refused")
     return text.encode("latin1")
-
-
-def _no_bytes() -> bytes:
-    """What protocol 2 uses for empty bytes; with an argument, `bytes` could ask for any amount of
-    memory.
-    """
-    return b""
 
 
 def _ordered(pairs: Any = ()) -> _Dict:
@@ -134,20 +117,20 @@ def _ordered(pairs: Any = ()) -> _Dict:
 
 
 def make_tuple(values: Any = ()) -> tuple:
-    """A tuple, which is short wherever a file calls for one."""
+    """Returns a short tuple; a file that calls for a long one is refused."""
     if len(values) > _MOST_SIDES:
         raise UserError(f"the file makes a tuple of {len(values)} values: it is refused")
     return tuple(values)
 
 
 def is_shape(sides: Any) -> bool:
-    """Whether it is the shape of an array that can be."""
+    """Returns whether a value can be the shape of an array."""
     right = isinstance(sides, (tuple, list)) and len(sides) <= _MOST_SIDES
     return right and all(type(side) is int and 0 <= side < 1 << 63 for side in sides)
 
 
 def check_keys(keys: Sequence[Any]) -> None:
-    """See that keys are plain: the hash of nested tuples may take for ever, or all of the stack.
+    """Checks that keys are plain: to hash nested tuples may take forever, or all of the stack.
 
     Raises:
         UserError: when one is not.
@@ -161,15 +144,18 @@ def check_keys(keys: Sequence[Any]) -> None:
 _NDARRAY = Maker(_refuse_call)
 ADMITTED = {
     ("builtins", "tuple"): Maker(make_tuple),
-    ("builtins", "bytes"): Maker(_no_bytes),
+    # Protocol 2 writes empty bytes with it; `bytes(n)` could request any amount of memory.
+    ("builtins", "bytes"): Maker(lambda: b""),
     ("_codecs", "encode"): Maker(_encode),
     ("collections", "OrderedDict"): Maker(_ordered),
     ("numpy", "ndarray"): _NDARRAY,
     ("numpy", "dtype"): Maker(_Dtype),
 }
-# numpy's private constructors, wherever a version keeps them
+# numpy's private constructors; their module depends on the version
 NUMPY_INTERNALS = {
     "_reconstruct": Maker(_reconstruct),
     "scalar": Maker(lambda dtype, raw: ArrayStandIn(dtype, (), raw)),
-    "_frombuffer": Maker(_from_buffer),
+    "_frombuffer": Maker(
+        lambda raw, dtype, shape, order: ArrayStandIn(dtype, shape, raw, order == "F")
+    ),
 }

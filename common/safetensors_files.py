@@ -1,4 +1,4 @@
-"""Reading safetensors files, with the metadata that this project keeps in its own."""
+"""Reads safetensors files, and the entry in which this project describes its own weights."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 
 from common.errors import UserError
 
-METADATA = "rdrop"  # the entry of a weights file of this project that says what it is
-_LARGEST_HEADER = 8 << 20  # bytes of JSON in a safetensors file; a ViT-L's has 40 thousand
+METADATA = "rdrop"  # the entry of the metadata that describes this project's own weights
 LARGEST_WEIGHTS = 32 << 30  # bytes of a weights file; a ViT-L's has 1.2e9
+_LARGEST_HEADER = 8 << 20  # bytes of JSON in a safetensors file; a ViT-L's has 40 thousand
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
-    """The text metadata of a weights file; empty for all but `.safetensors`.
+    """Reads the text metadata of a weights file; only `.safetensors` files have any.
 
     Raises:
         UserError: when the file is missing or damaged.
@@ -27,10 +27,14 @@ def read_metadata(path: str | Path) -> dict[str, str]:
 
 
 def own_metadata(metadata: dict[str, str], origin: str) -> dict | None:
-    """What a weights file of this project says of itself; None for files of others.
+    """Returns the description in a weights file of this project; None for other files.
+
+    Args:
+        metadata: the text metadata of the file.
+        origin: the name of the file, for errors.
 
     Raises:
-        UserError: when it is not readable; `origin` names the file.
+        UserError: when the description is not readable.
     """
     if METADATA not in metadata:
         return None
@@ -46,8 +50,14 @@ def own_metadata(metadata: dict[str, str], origin: str) -> dict | None:
 def read_safetensors(
     path: Path, arrays: bool = True
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Read named arrays (none without `arrays`) and the text metadata; bfloat16 is widened to
-    float32.
+    """Reads the named arrays and the text metadata of a file.
+
+    Args:
+        path: of the file.
+        arrays: whether to read the arrays; False: the first result is empty.
+
+    Returns:
+        Arrays by name, bfloat16 widened to float32; the metadata.
 
     Raises:
         UserError: when the file is damaged.
@@ -58,18 +68,12 @@ def read_safetensors(
     try:
         with safe_open(str(path), framework="np") as file:
             metadata, names = dict(file.metadata() or {}), list(file.keys()) if arrays else []
-            brain_floats = {
-                name for name in names if file.get_slice(name).get_dtype() == "BF16"
-            }  # numpy does not know it
-            found = {name: file.get_tensor(name) for name in names if name not in brain_floats}
-        if brain_floats:
-            stored = dict(deserialize(path.read_bytes()))
-            found.update(
-                {
-                    name: widen(stored[name]["data"]).reshape(stored[name]["shape"])
-                    for name in brain_floats
-                }
-            )
+            # numpy has no bfloat16: these arrays are read as bytes.
+            narrow = [name for name in names if file.get_slice(name).get_dtype() == "BF16"]
+            found = {name: file.get_tensor(name) for name in names if name not in narrow}
+        stored = dict(deserialize(path.read_bytes())) if narrow else {}
+        for name in narrow:
+            found[name] = widen(stored[name]["data"]).reshape(stored[name]["shape"])
     except Exception as error:  # a damaged file raises almost anything
         raise UserError(
             f"{path}: not a readable safetensors file ({type(error).__name__}: {error})"
@@ -78,9 +82,7 @@ def read_safetensors(
 
 
 def _check_header(path: Path) -> None:
-    """See that a safetensors file and its header are of a size that weights have, before anything
-    is made of them.
-    """
+    """Checks the sizes of a file and its header before anything is parsed."""
     try:
         with open(path, "rb") as file:
             header, size = int.from_bytes(file.read(8), "little"), file.seek(0, 2)
@@ -88,11 +90,11 @@ def _check_header(path: Path) -> None:
         raise UserError(f"{path}: can't be read ({error.strerror or error})") from None
     if size > LARGEST_WEIGHTS or header > min(size - 8, _LARGEST_HEADER):
         raise UserError(
-            f"{path}: not a readable safetensors file ({size} bytes with a header of {header}; at most "
-            f"{LARGEST_WEIGHTS} and {_LARGEST_HEADER} are read)"
+            f"{path}: not a readable safetensors file ({size} bytes with a header of {header}; "
+            f"at most {LARGEST_WEIGHTS} and {_LARGEST_HEADER} are read)"
         )
 
 
 def widen(content: bytes) -> np.ndarray:
-    """The float32 values of bfloat16 ones in memory, exactly."""
+    """Converts bytes of bfloat16 values to float32, exactly."""
     return (np.frombuffer(content, np.uint16).astype(np.uint32) << 16).view(np.float32)

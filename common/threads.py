@@ -1,18 +1,17 @@
-"""Work on the rows of arrays, shared by as many threads as Paddle has on a CPU."""
-
-from __future__ import annotations
+"""Shares the rows of an array among threads; Paddle's own number of threads is used."""
 
 import functools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 
-_SMALL = 1 << 15  # elements for which a second thread does not pay
+_SMALL = 1 << 15  # elements; for fewer a second thread does not pay
 
 
 def available() -> int:
-    """How many threads Paddle has: `OMP_NUM_THREADS`, of a list of them (for nested ones) the
-    first.
+    """Returns the number of threads that Paddle uses on a CPU.
+
+    It is `OMP_NUM_THREADS`, the first number of a list (for nested loops), or 1.
     """
     first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     return max(1, int(first)) if first.isdigit() else 1
@@ -25,31 +24,36 @@ def _pool() -> tuple[int, ThreadPoolExecutor]:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.cache_clear)  # threads stay behind
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # a fork does not copy threads
 
 
 def parts(rows: int, size: int) -> list[tuple[int, int]]:
-    """Begin and end of the rows that each thread should take.
+    """Divides rows among the threads.
 
     Args:
-        rows: how many.
+        rows: number of rows.
         size: elements of a row, as a measure of its work.
+
+    Returns:
+        `(begin, end)` for each thread; one part when the work is small.
     """
     count = max(1, min(_pool()[0], rows * size // _SMALL, rows))
     return [(rows * part // count, rows * (part + 1) // count) for part in range(count)]
 
 
 def in_threads(function: Callable[[int, int, int], object], bounds: list[tuple[int, int]]) -> None:
-    """Call `function(part, begin, end)` for each part, in threads of their own but the first.
+    """Calls `function(part, begin, end)` for each part, and waits for all of them.
+
+    The first part runs in this thread, each other part in a thread of the pool.
 
     Args:
-        function: releases Python's lock for most of its time, else threads do not help.
+        function: releases Python's lock (GIL) most of the time; otherwise threads do not help.
         bounds: from `parts`.
     """
     others = [_pool()[1].submit(function, part, *bounds[part]) for part in range(1, len(bounds))]
     try:
         function(0, *bounds[0])
     finally:
-        wait(others)  # they write to what the caller, once interrupted, gives away
+        wait(others)  # they write to memory that an interrupted caller is about to free
     for other in others:
         other.result()

@@ -1,6 +1,4 @@
-"""Opening zip archives of strangers: few enough members, of kinds that unpack to no surprise."""
-
-from __future__ import annotations
+"""Opens zip archives of strangers: the number and the kinds of members are limited."""
 
 import zipfile
 from io import FileIO
@@ -10,7 +8,7 @@ from common.errors import UserError
 
 
 class _Capped(FileIO):
-    """A file that gives no more than `most` bytes at once, as long as that is set."""
+    """A file of which at most `most` bytes are read at once; 0: no limit."""
 
     most = 0
 
@@ -21,29 +19,26 @@ class _Capped(FileIO):
 
 
 def open_zip(path: Path, most: int) -> zipfile.ZipFile:
-    """Open a zip archive of at most `most` members, which are stored or deflated.
+    """Opens a zip archive whose members are stored or deflated, at most `most` of them.
 
-    Other methods let a few bytes unpack to gigabytes at once, and a table of contents takes many
-    times its size in memory: it has at most 128 bytes a member.
+    With other methods a few bytes can unpack to gigabytes. The table of contents takes many times
+    its size in memory, so its size is limited to 128 bytes a member.
 
     Raises:
-        UserError: for another one, or one that is damaged.
+        UserError: when the archive is damaged, too large, or has other members.
     """
     try:
         file = _Capped(path)
         file.most = 128 * most
         archive = zipfile.ZipFile(file)
-        file.most = 0
+        file.most = 0  # members may be larger
     except Exception as error:  # a damaged file raises almost anything
         raise UserError(f"{path}: not a readable zip archive ({error})") from None
-    members = archive.infolist()
-    odd = [
-        m
-        for m in members
-        if m.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or m.flag_bits & 1
-    ]
+    members, methods = archive.infolist(), (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+    # Bit 1 of the flags: encrypted.
+    odd = sum(item.compress_type not in methods or item.flag_bits & 1 for item in members)
     if len(members) > most or odd:
         raise UserError(
-            f"{path}: its archive has {len(members)} members, {len(odd)} of a kind that is not read"
+            f"{path}: its archive has {len(members)} members, {odd} of a kind that is not read"
         )
     return archive

@@ -1,19 +1,20 @@
-"""Data sets by name, split, transformed and loaded."""
+"""Builds data sets by name, and loads their images in batches.
 
-from __future__ import annotations
+`sets/` reads images and labels, `splits.py` divides them, `augment/` changes the images,
+`sampler.py` decides which images a step sees, and `loader.py` returns them in batches.
+"""
 
 from data.augment.erasing import Erasing
 from data.augment.mixing import Mixing
-from data.build import SPLITS, build, facts
+from data.build import build, facts
+from data.checks import check_outside
 from data.dataset import UNREADABLE, ImageDataset
 from data.loader import Batch, join, load
 from data.sampler import EvalSampler, TrainSampler
-from data.sets.folder import check_outside
 from data.sets.registry import DATASETS
 
 __all__ = [
     "DATASETS",
-    "SPLITS",
     "UNREADABLE",
     "Batch",
     "Erasing",

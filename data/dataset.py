@@ -1,8 +1,4 @@
-"""Images with their labels, transformed; the augmentation of a sample is a function of the seed and
-its key.
-"""
-
-from __future__ import annotations
+"""Images with their labels, transformed; the seed and its key decide a sample's augmentation."""
 
 import hashlib
 from collections.abc import Callable
@@ -15,8 +11,8 @@ from data.augment.device_resize_views import View
 from data.sets.images_and_labels import ImagesAndLabels
 
 UNREADABLE = -1  # the label of a damaged image in evaluation
-_LOOKED_AT = 16  # images for a digest
-_STREAM = 0x5EED  # tells these random numbers from those of other uses of the same seed
+_DIGEST_IMAGES = 16  # images whose pixels go into a digest
+_STREAM = 0x5EED  # separates these random numbers from other uses of the same seed
 
 
 def _sha256(content: bytes) -> str:
@@ -24,16 +20,24 @@ def _sha256(content: bytes) -> str:
 
 
 class ImageDataset(Dataset):
-    """One part of a data set, ready for a loader.
+    """One split of a data set, ready for a loader.
 
-    Items are asked for by `(epoch, index)`, or `(epoch, index, repeat)`, as `data.sampler` gives
-    them: worker processes then need no word of a new epoch. An item is `(image uint8 (3, S, S),
-    label, skipped)`. With `on_corrupt="skip"` a damaged image is replaced by the next readable one
-    in training, and has the label `UNREADABLE` in evaluation; `skipped` is then 1.
+    An item is requested by its key, `(epoch, index)` or `(epoch, index, repeat)`, as `data.sampler`
+    yields them: a worker process then does not have to be told of a new epoch. An item is `(image
+    uint8 (3, S, S), label, skipped)`.
 
-    With `resize_on="device"` an item is `(image uint8 (3, H, W), label, skipped, windows)`: the
-    image is as it was read, and the windows, int32 `(2, 3 + S)`, say what `data.augment.device_resize`
-    is to make of it.
+    With `resize_on="device"` an item is `(image uint8 (3, H, W), label, skipped, windows)`. The
+    image is as it was read; the windows, int32 `(2, 3 + S)`, tell `data.augment.device_resize` how
+    to cut and resize it.
+
+    Args:
+        source: images, labels and classes.
+        transform: changes an image, or a `View` of it, given a random generator.
+        training: whether to augment; False: the transform gets None for the generator.
+        seed: of the augmentation.
+        on_corrupt: `error` raises for a damaged image. With `skip` the next readable image replaces
+            it in training; in evaluation its label is `UNREADABLE`. `skipped` is then 1.
+        resize_on: `host` or `device`.
     """
 
     def __init__(
@@ -45,13 +49,9 @@ class ImageDataset(Dataset):
         on_corrupt: str,
         resize_on: str,
     ):
-        super().__init__()
-        self.source = source
-        self.transform = transform
-        self.training = training
-        self.seed = seed
-        self.on_corrupt = on_corrupt
-        self._small = resize_on == "device"
+        self.source, self.transform = source, transform
+        self.training, self.seed = training, seed
+        self.on_corrupt, self._on_device = on_corrupt, resize_on == "device"
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -59,48 +59,40 @@ class ImageDataset(Dataset):
 
     @property
     def item_bytes(self) -> int:
-        """What an image takes on its way from a worker process to the device."""
+        """Bytes of an image on its way from a worker process to the device."""
         size = self.transform.size
-        return (
-            self.source.images[0].nbytes + View(size, size).windows().nbytes
-            if self._small
-            else 3 * size**2
-        )
+        if not self._on_device:
+            return 3 * size**2
+        return self.source.images[0].nbytes + View(size, size).windows().nbytes
 
     def __len__(self) -> int:
         return len(self.source.labels)
 
     def __getitem__(self, key: tuple[int, ...]) -> tuple:
-        index = key[1]
         try:
-            return self._item(key, index, skipped=0)
+            return self._item(key, key[1], skipped=0)
         except UserError as error:
             if self.on_corrupt == "error":
                 raise
             print(f"skipped: {error}", flush=True)
-        if not self.training:
-            size = self.transform.size
-            return np.zeros((3, size, size), np.uint8), UNREADABLE, 1
-        return self._substitute(key)
+        if self.training:
+            return self._substitute(key)
+        size = self.transform.size
+        return np.zeros((3, size, size), np.uint8), UNREADABLE, 1
 
     def digests(self) -> dict[str, str]:
-        """What tells this data set from another one, by names for people; of the images a few are
-        looked at.
-        """
-        source, chosen = (
-            self.source,
-            np.linspace(0, len(self) - 1, min(len(self), _LOOKED_AT)).astype(int),
-        )
-        looks = [self._look(position) for position in chosen]
+        """Returns what identifies the data, by names for people; only a few images are read."""
+        source, count = self.source, min(len(self), _DIGEST_IMAGES)
+        chosen = np.linspace(0, len(self) - 1, count).astype(int)
         return {
             "the number of images": str(len(self)),
             "the classes": ", ".join(source.classes),
             "the labels": _sha256(source.labels.astype("<i8").tobytes()),
             "the names of the images": _sha256("\n".join(source.names()).encode()),
-            f"the content of {len(looks)} images": _sha256(b"".join(looks)),
+            f"the content of {count} images": _sha256(b"".join(map(self._content, chosen))),
         }
 
-    def _look(self, position: int) -> bytes:
+    def _content(self, position: int) -> bytes:
         try:
             image = np.ascontiguousarray(self.source.images[position])
         except UserError:  # damaged
@@ -110,7 +102,7 @@ class ImageDataset(Dataset):
     def _item(self, key: tuple[int, ...], position: int, skipped: int) -> tuple:
         rng = np.random.default_rng((_STREAM, self.seed, *key)) if self.training else None
         image, windows = self.source.images[position], ()
-        if self._small:
+        if self._on_device:
             windows = (self.transform(View(*image.shape[:2]), rng).windows(),)
         else:
             image = self.transform(image, rng)
@@ -119,9 +111,8 @@ class ImageDataset(Dataset):
 
     def _substitute(self, key: tuple[int, ...]) -> tuple:
         for step in range(1, len(self)):
-            position = (key[1] + step) % len(self)
             try:
-                return self._item(key, position, skipped=1)
+                return self._item(key, (key[1] + step) % len(self), skipped=1)
             except UserError:
                 continue
         raise UserError("none of the training images is readable")

@@ -1,51 +1,54 @@
-"""Which samples go where: the same global batches however many cards, accumulation steps and
-workers share them.
+"""Decides which images each step, card and micro-batch sees.
 
-Changed from Paddle's `DistributedBatchSampler`, whose shuffle ignores the seed, restarts after a
-resume, and pads the last batch with repeated samples.
+The global batches are the same for any number of cards, accumulation steps and workers.
+
+Changed from Paddle's `DistributedBatchSampler`: its shuffle ignores the seed and restarts after a
+resume, and it pads the last batch with repeated samples.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 import numpy as np
 from paddle.io import Dataset, DistributedBatchSampler
 
-_STREAM = 0x0DE2  # tells these random numbers from those of other uses of the same seed
+_STREAM = 0x0DE2  # separates these random numbers from other uses of the same seed
 
 
+# The samples are read in order: a labelled and an unlabelled set need two epochs each.
+@functools.lru_cache(maxsize=4)
 def permutation(seed: int, epoch: int, size: int) -> np.ndarray:
-    """The order of the samples in one epoch: a function of its arguments, the same on every
-    rank.
-    """
+    """Returns the order of the samples in one epoch; it is the same on every rank."""
     return np.random.default_rng((_STREAM, seed, epoch)).permutation(size)
 
 
 class TrainSampler(DistributedBatchSampler):
-    """Micro-batches of keys `(epoch, index)`, or `(epoch, index, repeat)`, for one rank, from any
-    step on.
+    """Yields one rank's micro-batches of a training run, from any step on.
 
-    The epochs' permutations are joined into one endless stream, and optimiser step `s` takes its
-    samples `s * G ... (s + 1) * G - 1`, where `G = batch_size * ranks * accumulation` is the global
-    batch. So no batch is short, padded or dropped, every sample is seen equally often, and the
-    position is the step alone. Of each global batch, rank `r` takes the `r`-th part, as
-    `accumulation` micro-batches.
+    A micro-batch is a list of keys `(epoch, index)`, or `(epoch, index, repeat)`.
+
+    The epochs' permutations form one endless stream. The global batch has `G = batch_size * ranks *
+    accumulation` samples, and optimiser step `s` takes the samples `s * G ... (s + 1) * G - 1`. So
+    no batch is short, padded or dropped, every sample is seen equally often, and the step alone
+    tells the position. Rank `r` takes the `r`-th part of each global batch, as `accumulation`
+    micro-batches.
 
     With `repeats` (repeated augmentation: Hoffer et al., arXiv:1901.09335, as in DeiT) a step takes
-    `G / repeats` samples of the stream, rounded up, all of them once, then all once more, and so on
-    until the batch is full: the repeats of a sample are far from each other, mostly on different
-    cards. As in DeiT, as many images as the data set has show `1 / repeats` of its samples; changed
-    from it, the stream goes on from there, so that every sample is still seen equally often (where
-    G is a multiple of the repeats; else some come once less).
+    `G / repeats` samples of the stream, rounded up. It takes all of them once, then all once more,
+    and so on until the batch is full. So the repeats of a sample are far from each other, mostly on
+    different cards. As in DeiT, `N` images shown of a data set of `N` are `N / repeats` different
+    ones. Changed from DeiT: the stream continues from there, so every sample is still seen equally
+    often. When `G` is no multiple of `repeats`, some samples of a batch come once less.
 
     Args:
-        dataset: sized.
+        dataset: only its length is used.
         batch_size: images of one micro-batch on one card.
         accumulation: micro-batches of one optimiser step on one card.
         steps: optimiser steps of the whole run.
         seed: of the shuffle.
-        start: the step to begin with, for a resumed run.
+        start: the first step, for a resumed run.
         repeats: how often a sample comes in its global batch.
         rank: of this process; None: Paddle's.
         ranks: number of processes; None: Paddle's.
@@ -66,45 +69,32 @@ class TrainSampler(DistributedBatchSampler):
         super().__init__(
             dataset, batch_size, num_replicas=ranks, rank=rank, shuffle=True, drop_last=True
         )
-        self.accumulation = accumulation
-        self.steps = steps
-        self.seed = seed
-        self.start = start
-        self.repeats = repeats
-        self.global_batch = batch_size * self.nranks * accumulation
-        self.samples = -(-self.global_batch // repeats)  # different ones in a global batch
+        self.accumulation, self.repeats, self.seed = accumulation, repeats, seed
+        self.start, self.steps = start, steps
+        global_batch = batch_size * self.nranks * accumulation
+        self.samples = -(-global_batch // repeats)  # different ones in a global batch
 
     def __len__(self) -> int:
         return (self.steps - self.start) * self.accumulation
 
     def __iter__(self) -> Iterator[list[tuple[int, ...]]]:
-        size, samples = len(self.dataset), self.samples
-        orders: dict[int, np.ndarray] = {}
         for step in range(self.start, self.steps):
-            first = step * samples
-            epochs = range(first // size, (first + samples - 1) // size + 1)
-            orders = {
-                epoch: orders[epoch] if epoch in orders else permutation(self.seed, epoch, size)
-                for epoch in epochs
-            }
             for micro in range(self.accumulation):
                 begin = (self.local_rank * self.accumulation + micro) * self.batch_size
-                yield [
-                    self._key(first, place, orders)
-                    for place in range(begin, begin + self.batch_size)
-                ]
+                yield [self._key(step, place) for place in range(begin, begin + self.batch_size)]
 
-    def _key(self, first: int, place: int, orders: dict[int, np.ndarray]) -> tuple[int, ...]:
-        """What is at a place in the global batch whose first sample is at `first` in the stream."""
+    def _key(self, step: int, place: int) -> tuple[int, ...]:
+        """Returns the key at a place in the global batch of a step."""
         repeat, offset = divmod(place, self.samples)
-        epoch, position = divmod(first + offset, len(self.dataset))
-        index = int(orders[epoch][position])
+        epoch, position = divmod(step * self.samples + offset, len(self.dataset))
+        index = int(permutation(self.seed, epoch, len(self.dataset))[position])
         return (epoch, index) if self.repeats == 1 else (epoch, index, repeat)
 
 
 class EvalSampler(DistributedBatchSampler):
-    """Batches of keys `(0, index)` in which every sample comes exactly once over all ranks; no rank
-    is padded.
+    """Yields batches of keys `(0, index)`; each sample comes exactly once over all ranks.
+
+    No rank is padded, so some ranks may have one batch more.
     """
 
     def __init__(
@@ -116,7 +106,7 @@ class EvalSampler(DistributedBatchSampler):
 
     @property
     def common_batches(self) -> int:
-        """The batches that every rank has: some may have one more."""
+        """Number of batches that every rank has."""
         return -(-(len(self.dataset) // self.nranks) // self.batch_size)
 
     def _mine(self) -> range:

@@ -1,20 +1,60 @@
-"""Divides the training images: held-out images, labelled images, images without labels."""
-
-from __future__ import annotations
+"""Chooses which training images are held out, which have labels, and which are unlabelled."""
 
 import numpy as np
 
 from common.errors import UserError
 from data.sets.images_and_labels import ImagesAndLabels
 
+SPLITS = ("train", "val", "test")  # those with labels
 _SPLIT_SEED = 20210614  # the held-out images are the same for every seed of a run
 
 
-def count_held_out(images: int, holdout: float) -> int:
-    return round(images * holdout)
+def select(whole: ImagesAndLabels, data_config, split: str, seed: int) -> ImagesAndLabels:
+    """Selects the images of one split from all training images.
+
+    Args:
+        whole: all training images of the data set.
+        data_config: the `data` part of a config.
+        split: `val`, the held-out images; `train`, the others, or `labels_per_class` of each class;
+            `unlabelled`, those that `labels_per_class` leaves out.
+        seed: of the run; it chooses the images with labels.
+
+    Raises:
+        UserError: when `max_images` or `labels_per_class` is more than there is.
+    """
+    order = np.random.default_rng(_SPLIT_SEED).permutation(len(whole.labels))
+    held_out = round(len(order) * data_config.holdout)
+    if split == "val":
+        return whole.subset(np.sort(order[:held_out]))
+    kept = order[held_out:][: _at_most(data_config.max_images, len(order) - held_out)]
+    count = data_config.labels_per_class
+    labelled = _few_labels(whole, kept, count, seed) if count else kept
+    chosen = np.setdiff1d(kept, labelled) if split == "unlabelled" else labelled
+    return whole.subset(np.sort(chosen))
 
 
-def at_most(max_images: int, images: int) -> int:
+def count_train(whole: int, num_classes: int, data_config) -> int:
+    """Returns the number of images that `select` returns for `train`.
+
+    Args:
+        whole: number of all training images.
+        num_classes: number of classes.
+        data_config: the `data` part of a config.
+
+    Raises:
+        UserError: when `max_images` or `labels_per_class` is more than there is.
+    """
+    images = _at_most(data_config.max_images, whole - round(whole * data_config.holdout))
+    labelled = data_config.labels_per_class * num_classes
+    if labelled > images:
+        raise UserError(
+            f"data.labels_per_class: {labelled} labels of {num_classes} classes, but {images} "
+            "images"
+        )
+    return labelled or images
+
+
+def _at_most(max_images: int, images: int) -> int:
     if max_images > images:
         raise UserError(
             f"data.max_images is {max_images}, but there are only {images} training images"
@@ -22,34 +62,17 @@ def at_most(max_images: int, images: int) -> int:
     return max_images or images
 
 
-def training_part(source: ImagesAndLabels, config, split: str, seed: int) -> ImagesAndLabels:
-    """The held-out images, or the others: of those `labels_per_class` of each class, if set, or the
-    unlabelled rest.
-    """
-    order = np.random.default_rng(_SPLIT_SEED).permutation(len(source.labels))
-    held_out = count_held_out(len(order), config.holdout)
-    if split == "val":
-        return source.subset(np.sort(order[:held_out]))
-    kept = order[held_out:][: at_most(config.max_images, len(order) - held_out)]
-    labelled = (
-        _few_labels(source, kept, config.labels_per_class, seed)
-        if config.labels_per_class
-        else kept
-    )
-    return source.subset(
-        np.sort(np.setdiff1d(kept, labelled) if split == "unlabelled" else labelled)
-    )
+def _few_labels(whole: ImagesAndLabels, kept: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Draws `count` images of each class.
 
-
-def _few_labels(source: ImagesAndLabels, kept: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """`count` images of each class, drawn by the run's seed: the spread over seeds then includes
-    this choice.
+    The run's seed decides, so the spread of results over seeds includes this choice.
     """
     kept = np.random.default_rng((_SPLIT_SEED, seed)).permutation(kept)
-    chosen = [kept[source.labels[kept] == label][:count] for label in range(len(source.classes))]
-    for name, members in zip(source.classes, chosen):
+    chosen = [kept[whole.labels[kept] == label][:count] for label in range(len(whole.classes))]
+    for name, members in zip(whole.classes, chosen):
         if len(members) < count:
             raise UserError(
-                f"data.labels_per_class is {count}, but class {name!r} has only {len(members)} images"
+                f"data.labels_per_class is {count}, but class {name!r} has only {len(members)} "
+                "images"
             )
     return np.concatenate(chosen)

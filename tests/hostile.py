@@ -30,6 +30,7 @@ from configs import default
 from data.sets import cifar, image_files, tiny_imagenet
 from engine.results import metrics_file
 from engine.state import checkpoint, run_weights
+from engine.state.progress import Progress
 from models.weights.formats import array_files
 from program import command_line, config_fields, run_folder
 
@@ -154,13 +155,11 @@ def stored_config(**fields: object) -> ConfigDict:
 def write_state(folder: Path, step: int = 2) -> Path:
     """A whole checkpoint."""
     arrays = {"w": np.arange(3, dtype=np.float32)}
-    return checkpoint.save(
-        folder, checkpoint.State(arrays, arrays, {"step": step, "best_step": -1}, arrays), 9
-    )
+    return checkpoint.save(folder, checkpoint.State(arrays, arrays, Progress(step), arrays), 9)
 
 
 def _read_cifar(path: Path) -> object:
-    return cifar.load_cifar100(ConfigDict({"root": str(path)}), "train")
+    return cifar.load(cifar.CIFAR100, ConfigDict({"root": str(path)}), "train")
 
 
 def _read_tiny(path: Path) -> object:

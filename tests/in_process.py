@@ -13,7 +13,7 @@ import traceback
 from pathlib import Path
 from typing import NamedTuple
 
-from absl import flags
+from absl import app, flags  # noqa: F401 (app defines flags of its own, which stay)
 from conftest import ROOT
 
 

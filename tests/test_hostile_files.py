@@ -15,7 +15,7 @@ from hostile import READERS, in_a_cage, read_in, stored_config
 
 from common import pickle_files
 from common.errors import UserError
-from data.sets import cifar, imagenet
+from data.sets import cifar, imagenet, imagenet_labels
 from engine.commands import staged_run
 from engine.state import run_weights
 from models.weights.formats import array_files
@@ -133,7 +133,7 @@ def test_large_files_are_read(tmp_path):
 def test_a_development_kit_that_is_none(tmp_path, content):
     (tmp_path / "meta.mat").write_bytes(content)
     with pytest.raises(UserError, match=r"meta\.mat"):
-        imagenet._matlab_wnids(tmp_path / "meta.mat")
+        imagenet_labels.read_wnids(tmp_path / "meta.mat")
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_lists_of_labels_that_are_none(painted, content):
     for name in ("LOC_val_solution.csv", "val_list.txt"):
         (painted / name).write_bytes(content)
         with pytest.raises(UserError):
-            imagenet._flat_validation(
-                painted, painted / "test" / "class_0", ["class_0", "class_1", "class_2"]
+            imagenet.flat_validation(
+                painted, painted / "test" / "class_0", ("class_0", "class_1", "class_2")
             )
         (painted / name).unlink()

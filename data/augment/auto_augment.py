@@ -2,15 +2,16 @@
 
 | name | paper | the same as |
 |---|---|---|
-| randaugment | Cubuk et al., arXiv:1909.13719 | timm's `rand-mM-nN-mstdS-inc1`: what is drawn is done with 0.5 |
+| randaugment | Cubuk et al., arXiv:1909.13719 | timm's `rand-mM-nN-mstdS-inc1` |
 | autoaugment_imagenet | Cubuk et al., arXiv:1805.09501 | timm's `original` |
 | autoaugment_cifar10 | the same | torchvision's `AutoAugmentPolicy.CIFAR10` (timm has none) |
 | three_augment | Touvron et al. (DeiT III), arXiv:2204.07118 | DeiT's own code, timm's `3a` |
 
-Changed from them: all numbers come from the generator that is passed in, and autoaugment_cifar10
-fills with the mean colour and resamples as the config says, too. No library fits: albumentations
-has none of the four and brings OpenCV, which resamples differently; torchvision and timm bring
-PyTorch. The operations themselves are Pillow's.
+Changed from them: all random numbers come from the generator that is passed in;
+autoaugment_cifar10, too, fills with the mean colour and resamples as the config says.
+
+No library fits. albumentations has none of the four and needs OpenCV, which resamples differently;
+torchvision and timm need PyTorch. The operations themselves are Pillow's.
 """
 
 from __future__ import annotations
@@ -23,19 +24,19 @@ from PIL import Image, ImageFilter, ImageOps
 from data.augment.auto_augment_operations import RANDAUGMENT, Edges, operate
 from data.augment.auto_augment_policies import CIFAR10, IMAGENET
 
-STRONGEST = 10.0  # the largest magnitude
-_LAYER_PROBABILITY = 0.5  # of each operation that RandAugment has chosen
+_STRONGEST = 10.0  # the largest magnitude
+_LAYER_PROBABILITY = 0.5  # that RandAugment applies an operation that it has drawn
 _CIFAR_TOP = 9  # torchvision numbers the magnitudes of the CIFAR-10 policy from 0 to 9
 
 
 class RandAugment:
-    """A few operations, each drawn from all and done with probability 0.5.
+    """Draws a few operations, and applies each with probability 0.5.
 
     Args:
-        layers: how many are drawn.
+        layers: number of operations that are drawn.
         magnitude: 0 to 10.
-        std: of the normal noise on the magnitude; 0: none.
-        edges: for what is moved.
+        std: standard deviation of the normal noise on the magnitude; 0: none.
+        edges: for operations that move pixels.
     """
 
     def __init__(self, layers: int, magnitude: float, std: float, edges: Edges):
@@ -45,18 +46,18 @@ class RandAugment:
         for choice in rng.integers(len(RANDAUGMENT), size=self.layers):
             if rng.random() <= _LAYER_PROBABILITY:
                 magnitude = rng.normal(self.magnitude, self.std) if self.std else self.magnitude
-                level = min(max(magnitude, 0.0), STRONGEST) / STRONGEST
+                level = min(max(magnitude, 0.0), _STRONGEST) / _STRONGEST
                 image = operate(image, RANDAUGMENT[choice], level, self.edges, rng)
         return image
 
 
 class AutoAugment:
-    """One pair of operations out of a searched policy.
+    """Draws one pair of operations of a searched policy, and applies each with its probability.
 
     Args:
         policy: pairs of (operation, probability, magnitude).
         top: the magnitude at which an operation is strongest.
-        edges: for what is moved.
+        edges: for operations that move pixels.
     """
 
     def __init__(self, policy: Sequence, top: float, edges: Edges):
@@ -70,8 +71,9 @@ class AutoAugment:
 
 
 def three_augment(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Greyscale, solarise (values from 128 on are inverted), or blur by a radius of 0.1 to 2
-    pixels: one of them.
+    """Draws one of three changes: greyscale, solarise or blur.
+
+    Solarise inverts values from 128 on. The radius of the blur is 0.1 to 2 pixels.
     """
     choice = int(rng.integers(3))
     if choice == 0:
@@ -81,15 +83,20 @@ def three_augment(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     return image.filter(ImageFilter.GaussianBlur(rng.uniform(0.1, 2.0)))
 
 
-def build(config, edges: Edges) -> Callable[[Image.Image, np.random.Generator], Image.Image] | None:
-    """What `auto_augment` of the `data` part of a config names; None for nothing."""
+def build(
+    data_config, edges: Edges
+) -> Callable[[Image.Image, np.random.Generator], Image.Image] | None:
+    """Returns the augmentation that `data.auto_augment` names; None when it is empty."""
     policies = {
         "": None,
         "randaugment": RandAugment(
-            config.randaugment_layers, config.randaugment_magnitude, config.randaugment_std, edges
+            data_config.randaugment_layers,
+            data_config.randaugment_magnitude,
+            data_config.randaugment_std,
+            edges,
         ),
-        "autoaugment_imagenet": AutoAugment(IMAGENET, STRONGEST, edges),
+        "autoaugment_imagenet": AutoAugment(IMAGENET, _STRONGEST, edges),
         "autoaugment_cifar10": AutoAugment(CIFAR10, _CIFAR_TOP, edges),
         "three_augment": three_augment,
     }
-    return policies[config.auto_augment]
+    return policies[data_config.auto_augment]

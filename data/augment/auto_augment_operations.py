@@ -1,14 +1,11 @@
-"""The operations of RandAugment and AutoAugment on Pillow images, and how strong each is at a
-level.
+"""The operations of RandAugment and AutoAugment on Pillow images, and their strength at a level.
 
-RandAugment's are timm's `rand-mM-nN-mstdS-inc1`, those that end in `_original` are timm's for
-AutoAugment's ImageNet policy, and those that end in `_cifar` are torchvision's for its CIFAR-10
-policy.
+RandAugment's are those of timm's `rand-mM-nN-mstdS-inc1`. Names that end in `_original` are timm's
+operations for AutoAugment's ImageNet policy; names that end in `_cifar` are torchvision's for its
+CIFAR-10 policy.
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -16,8 +13,11 @@ from PIL import Image, ImageEnhance, ImageOps
 
 
 class Edges(NamedTuple):
-    """What geometric operations need: the colour that comes in, 0 to 255, and Pillow's kind of
-    resampling.
+    """What geometric operations need.
+
+    Attributes:
+        fillcolor: of pixels that come in at an edge, 0 to 255.
+        resample: Pillow's kind of resampling.
     """
 
     fillcolor: tuple[int, int, int]
@@ -25,10 +25,12 @@ class Edges(NamedTuple):
 
 
 class Operation(NamedTuple):
-    """One kind of change: `apply(image, value, edges)`, where `value` follows from the level, a
-    share of the strongest.
+    """One kind of change.
 
-    Where `signed`, the value's sign is drawn.
+    Attributes:
+        apply: `apply(image, value, edges)` returns the changed image.
+        value: returns the value for a level; a level is a share of the strongest, 0 to 1.
+        signed: whether the sign of the value is drawn.
     """
 
     apply: Callable[[Image.Image, float, Edges], Image.Image]
@@ -36,117 +38,84 @@ class Operation(NamedTuple):
     signed: bool = False
 
 
-def _plain(function: Callable) -> Callable:
-    return lambda image, value, edges: function(image)
+def _plain(function: Callable) -> Operation:
+    return Operation(lambda image, value, edges: function(image))
 
 
-def _with_value(function: Callable) -> Callable:
-    return lambda image, value, edges: function(image, value)
+def _signed(apply: Callable, strongest: float) -> Operation:
+    return Operation(apply, lambda level: strongest * level, signed=True)
 
 
-def _enhance(kind: Callable) -> Callable:
-    """Blend by a factor: 1 is the image itself."""
-    return lambda image, factor, edges: kind(image).enhance(factor)
+def _enhance_by(kind: Callable) -> Operation:
+    """Blends by 1 plus a difference of either sign; 1 is the image itself."""
+    return _signed(lambda image, by, edges: kind(image).enhance(max(0.1, 1.0 + by)), 0.9)
 
 
-def _enhance_by(kind: Callable) -> Callable:
-    """Blend by 1 and a difference, of either sign."""
-    return lambda image, difference, edges: kind(image).enhance(max(0.1, 1.0 + difference))
+def _enhance(kind: Callable) -> Operation:
+    """Blends by a factor; 1 is the image itself."""
+    return Operation(
+        lambda image, factor, edges: kind(image).enhance(factor), lambda level: 1.8 * level + 0.1
+    )
 
 
-def _affine(
-    image: Image.Image, edges: Edges, x: Sequence[float] = (1, 0, 0), y: Sequence[float] = (0, 1, 0)
-):
-    """Each pixel `(column, row)` comes from `(x . (column, row, 1), y . (column, row, 1))`."""
-    return image.transform(image.size, Image.Transform.AFFINE, (*x, *y), **edges._asdict())
+def _affine(matrix: Callable, strongest: float) -> Operation:
+    """Moves pixels by `matrix(value, width, height)`.
 
-
-def _rotate(image: Image.Image, degrees: float, edges: Edges) -> Image.Image:
-    return image.rotate(degrees, **edges._asdict())
-
-
-def _shear_x(image: Image.Image, factor: float, edges: Edges) -> Image.Image:
-    return _affine(image, edges, x=(1, factor, 0))
-
-
-def _shear_y(image: Image.Image, factor: float, edges: Edges) -> Image.Image:
-    return _affine(image, edges, y=(factor, 1, 0))
-
-
-def _translate_x(image: Image.Image, share: float, edges: Edges) -> Image.Image:
-    return _affine(image, edges, x=(1, 0, share * image.width))
-
-
-def _translate_y(image: Image.Image, share: float, edges: Edges) -> Image.Image:
-    return _affine(image, edges, y=(0, 1, share * image.height))
-
-
-def _translate_x_pixels(image: Image.Image, share: float, edges: Edges) -> Image.Image:
-    return _affine(image, edges, x=(1, 0, int(share * image.width)))
-
-
-def _translate_y_pixels(image: Image.Image, share: float, edges: Edges) -> Image.Image:
-    return _affine(image, edges, y=(0, 1, int(share * image.height)))
+    With the matrix `(a, b, c, d, e, f)`, pixel `(x, y)` comes from `(ax + by + c, dx + ey + f)`.
+    """
+    affine = Image.Transform.AFFINE
+    return _signed(
+        lambda image, value, edges: image.transform(
+            image.size, affine, matrix(value, *image.size), **edges._asdict()
+        ),
+        strongest,
+    )
 
 
 def _posterize(image: Image.Image, bits: int, edges: Edges) -> Image.Image:
-    """Keep the first bits of each value. For 0, which is black, Pillow's own function fails in its
-    newer versions.
-    """
+    """Keeps the first bits of each value; 0, which is black, fails in newer versions of Pillow."""
     return image.point([value & (256 - 2 ** (8 - bits)) for value in range(256)] * 3)
 
 
+def _solarize(image: Image.Image, threshold: float, edges: Edges) -> Image.Image:
+    return ImageOps.solarize(image, threshold)
+
+
 def _solarize_add(image: Image.Image, add: int, edges: Edges) -> Image.Image:
-    """Brighten the darker half of the values."""
+    """Brightens the darker half of the values."""
     table = [min(255, value + add) if value < 128 else value for value in range(256)]
     return image.point(table * 3)
 
 
-# Those of RandAugment grow in severity with the level. The others are timm's for AutoAugment's
-# ImageNet policy (`original`) and torchvision's for its CIFAR-10 policy, where they differ.
+# RandAugment's operations, the first 15, grow in severity with the level. After them come timm's
+# for AutoAugment's ImageNet policy and torchvision's for its CIFAR-10 policy, where they differ.
+# Values are degrees for a rotation, kept bits for posterize, the threshold for solarize, and a
+# share of the side for a translation; those of CIFAR-10 are by whole pixels.
 OPERATIONS = {
-    "auto_contrast": Operation(_plain(ImageOps.autocontrast)),
-    "equalize": Operation(_plain(ImageOps.equalize)),
-    "invert": Operation(_plain(ImageOps.invert)),
-    "rotate": Operation(_rotate, lambda level: 30 * level, signed=True),  # degrees
-    "posterize": Operation(_posterize, lambda level: 4 - int(4 * level)),  # bits that are kept
-    "solarize": Operation(
-        _with_value(ImageOps.solarize), lambda level: 256 - int(256 * level)
-    ),  # threshold
+    "auto_contrast": _plain(ImageOps.autocontrast),
+    "equalize": _plain(ImageOps.equalize),
+    "invert": _plain(ImageOps.invert),
+    "rotate": _signed(lambda image, value, edges: image.rotate(value, **edges._asdict()), 30),
+    "posterize": Operation(_posterize, lambda level: 4 - int(4 * level)),
+    "solarize": Operation(_solarize, lambda level: 256 - int(256 * level)),
     "solarize_add": Operation(_solarize_add, lambda level: int(110 * level)),
-    "color": Operation(_enhance_by(ImageEnhance.Color), lambda level: 0.9 * level, signed=True),
-    "contrast": Operation(
-        _enhance_by(ImageEnhance.Contrast), lambda level: 0.9 * level, signed=True
-    ),
-    "brightness": Operation(
-        _enhance_by(ImageEnhance.Brightness), lambda level: 0.9 * level, signed=True
-    ),
-    "sharpness": Operation(
-        _enhance_by(ImageEnhance.Sharpness), lambda level: 0.9 * level, signed=True
-    ),
-    "shear_x": Operation(_shear_x, lambda level: 0.3 * level, signed=True),
-    "shear_y": Operation(_shear_y, lambda level: 0.3 * level, signed=True),
-    "translate_x": Operation(
-        _translate_x, lambda level: 0.45 * level, signed=True
-    ),  # share of the width
-    "translate_y": Operation(_translate_y, lambda level: 0.45 * level, signed=True),
+    "color": _enhance_by(ImageEnhance.Color),
+    "contrast": _enhance_by(ImageEnhance.Contrast),
+    "brightness": _enhance_by(ImageEnhance.Brightness),
+    "sharpness": _enhance_by(ImageEnhance.Sharpness),
+    "shear_x": _affine(lambda factor, w, h: (1, factor, 0, 0, 1, 0), 0.3),
+    "shear_y": _affine(lambda factor, w, h: (1, 0, 0, factor, 1, 0), 0.3),
+    "translate_x": _affine(lambda share, w, h: (1, 0, share * w, 0, 1, 0), 0.45),
+    "translate_y": _affine(lambda share, w, h: (1, 0, 0, 0, 1, share * h), 0.45),
     "posterize_original": Operation(_posterize, lambda level: 4 + int(4 * level)),
-    "solarize_original": Operation(_with_value(ImageOps.solarize), lambda level: int(256 * level)),
-    "color_original": Operation(_enhance(ImageEnhance.Color), lambda level: 1.8 * level + 0.1),
-    "contrast_original": Operation(
-        _enhance(ImageEnhance.Contrast), lambda level: 1.8 * level + 0.1
-    ),
-    "sharpness_original": Operation(
-        _enhance(ImageEnhance.Sharpness), lambda level: 1.8 * level + 0.1
-    ),
+    "solarize_original": Operation(_solarize, lambda level: int(256 * level)),
+    "color_original": _enhance(ImageEnhance.Color),
+    "contrast_original": _enhance(ImageEnhance.Contrast),
+    "sharpness_original": _enhance(ImageEnhance.Sharpness),
     "posterize_cifar": Operation(_posterize, lambda level: 8 - round(4 * level)),
-    "solarize_cifar": Operation(_with_value(ImageOps.solarize), lambda level: 255 - 255 * level),
-    "translate_x_cifar": Operation(
-        _translate_x_pixels, lambda level: 150 / 331 * level, signed=True
-    ),
-    "translate_y_cifar": Operation(
-        _translate_y_pixels, lambda level: 150 / 331 * level, signed=True
-    ),
+    "solarize_cifar": Operation(_solarize, lambda level: 255 - 255 * level),
+    "translate_x_cifar": _affine(lambda share, w, h: (1, 0, int(share * w), 0, 1, 0), 150 / 331),
+    "translate_y_cifar": _affine(lambda share, w, h: (1, 0, 0, 0, 1, int(share * h)), 150 / 331),
 }
 RANDAUGMENT = tuple(OPERATIONS)[:15]
 
@@ -154,14 +123,14 @@ RANDAUGMENT = tuple(OPERATIONS)[:15]
 def operate(
     image: Image.Image, name: str, level: float, edges: Edges, rng: np.random.Generator
 ) -> Image.Image:
-    """Do one operation.
+    """Applies one operation.
 
     Args:
         image: of mode RGB.
         name: a key of `OPERATIONS`.
         level: 0 to 1, the share of the strongest.
-        edges: for what is moved.
-        rng: decides the sign, where there is one.
+        edges: for operations that move pixels.
+        rng: draws the sign, if there is one.
     """
     operation = OPERATIONS[name]
     value = operation.value(level)

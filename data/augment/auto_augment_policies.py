@@ -1,13 +1,9 @@
 """The searched policies of AutoAugment (Cubuk et al., arXiv:1805.09501, appendix).
 
-Each entry is a pair of (operation, probability, magnitude). The magnitude of an operation that has
-no value (auto_contrast, equalize, invert) has no meaning.
+Each row is a pair of (operation, probability, magnitude). The magnitude of an operation that has no
+value (auto_contrast, equalize, invert) has no meaning.
 """
 
-from __future__ import annotations
-
-# Pairs of (operation, probability, magnitude), from the paper's appendix. The magnitude of an
-# operation that has no value (auto_contrast, equalize, invert) is without meaning.
 IMAGENET = (
     (("posterize_original", 0.4, 8), ("rotate", 0.6, 9)),
     (("solarize_original", 0.6, 5), ("auto_contrast", 0.6, 5)),

@@ -1,9 +1,8 @@
-"""What of an image is seen, and how large, without its pixels: these are resized later, on the
-device.
+"""Records how an image is cropped, flipped and resized, without its pixels.
 
-A view takes the place of the image in `data/augment/transforms.py`, whose crops and flips then say
-the same of it, with the same random numbers, as of an image. `data/augment/device_resize.py` makes the
-pixels.
+For `data.resize_on=device`. A `View` takes the place of the image in `data/augment/transforms.py`:
+the crops and flips there then draw the same random numbers and return another view.
+`data/augment/device_resize.py` makes the pixels on the device.
 """
 
 from __future__ import annotations
@@ -12,12 +11,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-OUTSIDE = -1  # a place that is black
+_OUTSIDE = -1  # a place that is black
 
 
-class Axis(NamedTuple):
-    """One axis: `length` pixels from `begin` on are resized to `resized`, of which `places` `(S,)`
-    are seen.
+class _Axis(NamedTuple):
+    """One axis of a view.
+
+    Attributes:
+        begin: the first pixel of the image that is used.
+        length: number of pixels that are used.
+        resized: number of pixels that they are resized to.
+        places: int `(S,)`, which of those are seen, in order.
     """
 
     begin: int
@@ -27,13 +31,13 @@ class Axis(NamedTuple):
 
 
 class View:
-    """An image of `height` x `width` pixels, as it is; its methods give other views of it.
+    """An image of `height` x `width` pixels as it is; the methods return other views of it.
 
-    It can be indexed by one slice or two, as the array of an image can.
+    A view is indexed by one slice or two, like the array of an image.
     """
 
     def __init__(self, height: int, width: int):
-        self._axes = tuple(Axis(0, side, side, np.arange(side)) for side in (height, width))
+        self._axes = tuple(_Axis(0, side, side, np.arange(side)) for side in (height, width))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -48,24 +52,22 @@ class View:
         )
 
     def resize(self, height: int, width: int) -> View:
-        """Resize what is seen, which must not be resized, padded or flipped yet."""
+        """Resizes what is seen, which must not be resized, padded or flipped yet."""
         return self._with(_resized(axis, side) for axis, side in zip(self._axes, (height, width)))
 
     def pad(self, amount: int, mode: str) -> View:
-        """Pad each edge, with black (`constant`) or what is inside (`reflect`)."""
-        fill = {"constant_values": OUTSIDE} if mode == "constant" else {}
+        """Pads each edge, with black (`constant`) or with the pixels inside of it (`reflect`)."""
+        fill = {"constant_values": _OUTSIDE} if mode == "constant" else {}
         return self._with(
             axis._replace(places=np.pad(axis.places, amount, mode, **fill)) for axis in self._axes
         )
 
     def windows(self) -> np.ndarray:
-        """All that there is to know of a square view: int32 `(2, 3 + S)`, begin, length, resized
-        and places by axis.
+        """Returns a square view as numbers, int32 `(2, 3 + S)`.
+
+        By axis: begin, length, resized, and the places.
         """
-        windows = np.empty((2, 3 + self.shape[0]), np.int32)
-        for row, axis in zip(windows, self._axes):
-            row[:3], row[3:] = axis[:3], axis.places
-        return windows
+        return np.array([np.concatenate([axis[:3], axis.places]) for axis in self._axes], np.int32)
 
     def _with(self, axes) -> View:
         view = object.__new__(View)
@@ -73,8 +75,8 @@ class View:
         return view
 
 
-def _resized(axis: Axis, side: int) -> Axis:
+def _resized(axis: _Axis, side: int) -> _Axis:
     begin, end, length = int(axis.places[0]), int(axis.places[-1]) + 1, len(axis.places)
-    if axis.resized != axis.length or end - begin != length or begin == OUTSIDE:
+    if axis.resized != axis.length or end - begin != length or begin == _OUTSIDE:
         raise ValueError("only a part of the image as it is can be resized")
-    return Axis(axis.begin + begin, length, side, np.arange(side))
+    return _Axis(axis.begin + begin, length, side, np.arange(side))

@@ -1,32 +1,29 @@
-"""Random erasing: boxes of an image are overwritten.
+"""Random erasing: boxes of an image are overwritten, on the device.
 
-Paper: Zhong et al., arXiv:1708.04896. As timm's `RandomErasing`, which works on normalised images:
-0 is the mean colour, and the noise has the images' own spread. Changed from timm: each image's
-numbers are a function of its key.
+Paper: Zhong et al., arXiv:1708.04896. The same as timm's `RandomErasing`, which works on normalised
+images: 0 is the mean colour, and the noise has the spread of the images. Changed from timm: each
+image's random numbers are a function of its key.
 """
-
-from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import paddle
-from paddle import Tensor
 
-_AREA = (0.02, 1 / 3)  # smallest and largest share of the image, of all boxes together
+_AREA = (0.02, 1 / 3)  # smallest and largest share of the image that all boxes have together
 _ASPECT = (0.3, 1 / 0.3)  # smallest and largest height over width
 _ATTEMPTS = 10  # to draw a box that fits
 
 
 class Erasing:
-    """Overwrite boxes with noise, or with zeros.
+    """Overwrites boxes with noise, or with zeros.
 
     Args:
-        probability: of an image to be erased from; 0: off.
-        mode: `const` (zeros), `rand` (one normal number a box and channel) or `pixel` (one for each
-            pixel, too).
-        count: the most boxes of an image; how many there are is drawn from 1 to this.
+        probability: that an image is erased from; 0: off.
+        mode: `const` (zeros), `rand` (a normal number for each box and channel) or `pixel` (a
+            normal number for each pixel and channel).
+        count: largest number of boxes in an image; the number is drawn from 1 to this.
     """
 
     def __init__(self, probability: float, mode: str, count: int):
@@ -36,12 +33,12 @@ class Erasing:
     def active(self) -> bool:
         return self.probability > 0
 
-    def __call__(self, images: Tensor, keys: Sequence[tuple[int, ...]]) -> Tensor:
-        """Erase from a batch, in place.
+    def __call__(self, images: paddle.Tensor, keys: Sequence[tuple[int, ...]]) -> paddle.Tensor:
+        """Erases from a batch, in place.
 
         Args:
             images: float32 `(B, 3, S, S)`, normalised.
-            keys: B keys, of which each decides all about its image.
+            keys: B keys; each decides everything about its image.
 
         Returns:
             The same tensor.
@@ -52,27 +49,29 @@ class Erasing:
             if rng.random() >= self.probability:
                 continue
             for top, left, h, w in boxes(height, width, int(rng.integers(1, self.count + 1)), rng):
-                images[position, :, top : top + h, left : left + w] = self._filling(
-                    channels, h, w, rng
-                )
+                shape = (channels, h, w) if self.mode == "pixel" else (channels, 1, 1)
+                values = np.zeros(shape) if self.mode == "const" else rng.normal(size=shape)
+                filling = np.broadcast_to(values, (channels, h, w)).astype(np.float32)
+                images[position, :, top : top + h, left : left + w] = paddle.to_tensor(filling)
         return images
-
-    def _filling(self, channels: int, height: int, width: int, rng: np.random.Generator) -> Tensor:
-        """What a box is overwritten with, `(channels, height, width)`."""
-        shape = (channels, height, width) if self.mode == "pixel" else (channels, 1, 1)
-        values = np.zeros(shape) if self.mode == "const" else rng.normal(size=shape)
-        return paddle.to_tensor(
-            np.broadcast_to(values, (channels, height, width)).astype(np.float32)
-        )
 
 
 def boxes(
     height: int, width: int, count: int, rng: np.random.Generator
 ) -> Iterator[tuple[int, int, int, int]]:
-    """Draw `count` boxes `(top, left, height, width)`, in pixels; one that fits in none of its
-    attempts is left out.
+    """Draws boxes inside an image.
 
-    Area is uniform, `1 / count` of the range each, and the aspect uniform in its logarithm.
+    The area of a box is uniform in `1 / count` of the range, the logarithm of its aspect is
+    uniform. A box that fits in none of its attempts is left out.
+
+    Args:
+        height: of the image, in pixels.
+        width: of the image, in pixels.
+        count: number of boxes.
+        rng: draws the boxes.
+
+    Yields:
+        `(top, left, height, width)`, in pixels.
     """
     for _ in range(count):
         for _ in range(_ATTEMPTS):

@@ -1,7 +1,8 @@
-"""Images mixed in pairs, with their targets.
+"""Mixup and CutMix: images are mixed in pairs, with their targets, on the device.
 
-Papers: Zhang et al., "mixup", arXiv:1710.09412; Yun et al., "CutMix", arXiv:1905.04899. As timm's
-`Mixup`: in a micro-batch the first image meets the last, the second the last but one, and so on.
+Papers: Zhang et al., "mixup", arXiv:1710.09412; Yun et al., "CutMix", arXiv:1905.04899. The same as
+timm's `Mixup`: in a micro-batch the first image is mixed with the last, the second with the last
+but one, and so on.
 """
 
 from __future__ import annotations
@@ -10,16 +11,17 @@ from typing import NamedTuple
 
 import numpy as np
 import paddle
-import paddle.nn.functional as F
-from paddle import Tensor
 
 MODES = ("batch", "elem", "pair")
-_HALF_WORD = 2**32  # values of the 32 bits that a choice of two takes from numpy's generator
+_HALF_WORD = 2**32  # a choice of two takes 32 bits from numpy's generator
 
 
 class Mix(NamedTuple):
-    """How two images are mixed: `share` of the first, from which a box `(rows, columns)` is cut
-    out, or none.
+    """How two images are mixed.
+
+    Attributes:
+        share: of the first image.
+        box: `(rows, columns)` where the second image replaces the first; None for mixup.
     """
 
     share: float
@@ -27,16 +29,16 @@ class Mix(NamedTuple):
 
 
 class Mixing:
-    """Mixup, CutMix, or either.
+    """Mixup, CutMix, or one of the two each time.
 
     Args:
-        mixup_alpha: of mixup's share of the first image, drawn from Beta(alpha, alpha); 0: no
-            mixup.
-        cutmix_alpha: likewise for CutMix, of the area that is kept.
-        mode: what has a mix of its own: each micro-batch (`batch`), image (`elem`), or pair of
-            images (`pair`).
-        probability: of a mix to be done at all.
-        switch_probability: of CutMix, where there is mixup, too.
+        mixup_alpha: mixup's share of the first image is drawn from Beta(alpha, alpha); 0: no mixup.
+        cutmix_alpha: CutMix's share, the area that is kept, is drawn from Beta(alpha, alpha); 0: no
+            CutMix.
+        mode: a mix is drawn for each micro-batch (`batch`), image (`elem`), or pair of images
+            (`pair`).
+        probability: that a mix is done at all.
+        switch_probability: of CutMix instead of mixup, when both are on.
     """
 
     def __init__(
@@ -58,30 +60,36 @@ class Mixing:
         return bool(self.mixup_alpha or self.cutmix_alpha) and self.probability > 0
 
     def __call__(
-        self, images: Tensor, targets: Tensor, classes: int, rng: np.random.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """Mix a batch.
+        self, images: paddle.Tensor, targets: paddle.Tensor, classes: int, rng: np.random.Generator
+    ) -> tuple[paddle.Tensor, paddle.Tensor]:
+        """Mixes a batch.
 
         Args:
             images: `(B, 3, S, S)`, of floats.
             targets: int64 `(B,)` or float32 `(B, C)`.
             classes: C.
-            rng: decides the mixes.
+            rng: draws the mixes.
 
         Returns:
-            Images as they came in, and targets float32 `(B, C)` whose rows sum to 1.
+            Images of the same shape and type, and targets float32 `(B, C)` whose rows sum to 1.
         """
         mixes = self.draw(len(images), images.shape[-1], rng)
-        shares = paddle.to_tensor(
-            [[mix.share] for mix in mixes], "float32"
-        )  # (B, 1), (1, 1) for the whole batch
+        # (B, 1), or (1, 1) for the whole batch
+        shares = paddle.to_tensor([[mix.share] for mix in mixes], "float32")
         rest = paddle.to_tensor([[1 - mix.share] for mix in mixes], "float32")
-        targets = F.one_hot(targets, classes) if targets.ndim == 1 else targets
+        targets = paddle.nn.functional.one_hot(targets, classes) if targets.ndim == 1 else targets
         return _mixed(images, mixes), shares * targets + rest * targets.flip(0)
 
     def draw(self, batch: int, side: int, rng: np.random.Generator) -> list[Mix]:
-        """The mixes of `batch` images of `side` pixels square: one for each, or a single one for
-        all.
+        """Draws the mixes of a batch.
+
+        Args:
+            batch: number of images.
+            side: of the square images, in pixels.
+            rng: draws the mixes.
+
+        Returns:
+            A mix for each image, or a single one for all.
         """
         if self.mode == "batch":
             return [self._draw(side, rng)]
@@ -94,7 +102,7 @@ class Mixing:
         if self.probability < 1 and rng.random() >= self.probability:
             return Mix(1.0, None)
         cutmix = self.cutmix_probability
-        if 0 < cutmix < 1:  # a choice that is certain takes no number
+        if 0 < cutmix < 1:  # otherwise no number is drawn
             cutmix = rng.integers(_HALF_WORD) >= (1 - cutmix) * _HALF_WORD
         if not cutmix:
             return Mix(float(rng.beta(self.mixup_alpha, self.mixup_alpha)), None)
@@ -102,11 +110,10 @@ class Mixing:
 
 
 def _cut(side: int, share: float, rng: np.random.Generator) -> Mix:
-    """A box of `1 - share` of the area, before it is cut off at the edges; the mix has the exact
-    share.
+    """Draws a box of `1 - share` of the area; the mix has its exact share inside the image.
 
-    As in the code of the CutMix paper it reaches half its side, rounded down, to both sides of its
-    centre.
+    As in the code of the CutMix paper, the box reaches half its side, rounded down, to both sides
+    of its centre, and is cut off at the edges of the image.
     """
     half = int(side * (1 - share) ** 0.5) // 2
     rows, columns = (
@@ -117,16 +124,14 @@ def _cut(side: int, share: float, rng: np.random.Generator) -> Mix:
     return Mix(1 - area / side**2, (rows, columns))
 
 
-def _mixed(images: Tensor, mixes: list[Mix]) -> Tensor:
-    """The images `(B, 3, S, S)`, each mixed with the one at its place from the end."""
-    others, boxes = images.flip(0), [position for position, mix in enumerate(mixes) if mix.box]
-    mixed = images
+def _mixed(images: paddle.Tensor, mixes: list[Mix]) -> paddle.Tensor:
+    """Mixes each image of `(B, 3, S, S)` with the image at the same place from the end."""
+    others, mixed = images.flip(0), images
+    boxes = [position for position, mix in enumerate(mixes) if mix.box]
     if len(boxes) < len(mixes):
         shares = np.array([1.0 if mix.box else mix.share for mix in mixes]).reshape(-1, 1, 1, 1)
-        mixed = (
-            paddle.to_tensor(shares, "float32") * images
-            + paddle.to_tensor(1 - shares, "float32") * others
-        )
+        shares, rest = (paddle.to_tensor(values, "float32") for values in (shares, 1 - shares))
+        mixed = shares * images + rest * others
     if boxes:
         cut = np.zeros((len(mixes), 1, *images.shape[2:]), bool)
         for position in boxes:

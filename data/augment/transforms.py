@@ -1,11 +1,12 @@
-"""Image transforms: uint8 `(H, W, 3)` in, uint8 `(S, S, 3)` out; normalisation is done on the
-device, by the batch.
+"""Crops, flips and the other changes of a single image, on the host.
 
-Crops and flips take a `View` in an image's place, too, and then give a view.
+uint8 `(H, W, 3)` comes in, uint8 `(S, S, 3)` comes out; the device normalises whole batches later.
+Crops and flips also take a `View` instead of an image, and then return a view: the device resizes
+the image later (`data/augment/device_resize.py`).
 
-Definitions are torchvision's and timm's, on Pillow's resampling: crop first, then resize. The order
-is that of timm's `create_transform`: crop, flips, automatic augmentation, colour jitter. Everything
-random comes from the generator that is passed in, and what is off takes no number from it.
+The definitions are torchvision's and timm's with Pillow's resampling: crop first, then resize. The
+order is that of timm's `create_transform`: crop, flips, automatic augmentation, colour jitter. All
+random numbers come from the generator that is passed in, and what is off draws none.
 """
 
 from __future__ import annotations
@@ -17,20 +18,26 @@ import numpy as np
 from PIL import Image
 
 from common.errors import UserError
-from data.augment import auto_augment, auto_augment_operations
+from data.augment import auto_augment
+from data.augment.auto_augment_operations import Edges
 from data.augment.color_jitter import color_jitter
 from data.augment.device_resize_views import View
 
-INTERPOLATIONS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
-INTERPOLATIONS[""] = INTERPOLATIONS["bicubic"]  # of a config that no weights have filled in
+INTERPOLATIONS = {
+    "bicubic": Image.Resampling.BICUBIC,
+    "bilinear": Image.Resampling.BILINEAR,
+    "": Image.Resampling.BICUBIC,  # of a config that no weights have filled in
+}
 _ATTEMPTS = 10  # of random_resized_crop, before it falls back to a central crop
-_SMALLEST_FRACTION = 0.1  # of a stranger's weights, too: the image is enlarged by as much
+# Of the evaluation's crop, also when it comes from a stranger's weights: `1 / fraction` enlarges
+# the image.
+_SMALLEST_FRACTION = 0.1
 _REFLECTED = 4  # pixels of simple_crop
 _GREY = (0.5, 0.5, 0.5)  # the mean colour of a config that no weights have filled in
 
 
 def resize(image: np.ndarray, height: int, width: int, interpolation: str) -> np.ndarray:
-    """Resize with antialiasing; an image that has the size already is returned as it is."""
+    """Resizes with antialiasing; an image that has the size already is returned as it is."""
     if image.shape[:2] == (height, width):
         return image
     if isinstance(image, View):
@@ -39,7 +46,7 @@ def resize(image: np.ndarray, height: int, width: int, interpolation: str) -> np
 
 
 def pad(image: np.ndarray, amount: int, mode: str) -> np.ndarray:
-    """Pad each edge, with black (`constant`) or what is inside (`reflect`)."""
+    """Pads each edge, with black (`constant`) or with the pixels inside of it (`reflect`)."""
     if isinstance(image, View):
         return image.pad(amount, mode)
     return np.pad(image, ((amount, amount), (amount, amount), (0, 0)), mode)
@@ -48,15 +55,17 @@ def pad(image: np.ndarray, amount: int, mode: str) -> np.ndarray:
 def crop_box(
     height: int, width: int, scale, ratio, rng: np.random.Generator
 ) -> tuple[int, int, int, int]:
-    """Draw the box `(top, left, height, width)` of a random resized crop (arXiv:1409.4842;
-    torchvision's definition).
+    """Draws the box of a random resized crop (arXiv:1409.4842; torchvision's definition).
 
     Args:
         height: of the image, in pixels.
         width: of the image, in pixels.
         scale: smallest and largest share of the image's area.
-        ratio: smallest and largest width over height; drawn uniformly in its logarithm.
-        rng: the source of randomness.
+        ratio: smallest and largest width over height; its logarithm is uniform.
+        rng: draws the box.
+
+    Returns:
+        `(top, left, height, width)`, in pixels.
     """
     for _ in range(_ATTEMPTS):
         area = height * width * rng.uniform(*scale)
@@ -69,14 +78,15 @@ def crop_box(
 
 
 def random_resized_crop(image, size: int, scale, ratio, interpolation: str, rng) -> np.ndarray:
-    """Cut a random box out and resize it to `size` pixels square."""
+    """Cuts out a random box and resizes it to `size` pixels square."""
     top, left, height, width = crop_box(*image.shape[:2], scale, ratio, rng)
     return resize(image[top : top + height, left : left + width], size, size, interpolation)
 
 
 def padded_crop(image: np.ndarray, padding: int, rng: np.random.Generator) -> np.ndarray:
-    """Shift by up to `padding` pixels each way, black coming in at the edges (the usual crop of
-    CIFAR).
+    """Shifts an image by up to `padding` pixels each way; black comes in at the edges.
+
+    It is the usual crop of CIFAR.
     """
     height, width = image.shape[:2]
     padded = pad(image, padding, "constant")
@@ -87,10 +97,10 @@ def padded_crop(image: np.ndarray, padding: int, rng: np.random.Generator) -> np
 def simple_crop(
     image: np.ndarray, size: int, interpolation: str, rng: np.random.Generator
 ) -> np.ndarray:
-    """Resize the shorter side to `size` pixels, reflect 4 at each edge, and cut a random square out
-    of `size`.
+    """Cuts out a random square, as the simple random crop of DeiT III (arXiv:2204.07118).
 
-    The simple random crop of DeiT III (arXiv:2204.07118).
+    The shorter side is resized to `size` pixels, 4 pixels are reflected at each edge, and a square
+    of `size` pixels is cut out.
     """
     height, width = image.shape[:2]
     short = min(height, width)
@@ -101,79 +111,74 @@ def simple_crop(
 
 
 def central_crop(image: np.ndarray, size: int, fraction: float, interpolation: str) -> np.ndarray:
-    """Resize the shorter side to `size / fraction` pixels and cut the central `size` pixels
-    square.
-    """
-    height, width = image.shape[:2]
+    """Resizes the shorter side to `size / fraction` pixels and cuts out the central square."""
     short = round(size / fraction)
-    scale = short / min(height, width)
-    image = resize(
-        image, max(short, round(height * scale)), max(short, round(width * scale)), interpolation
-    )
-    top, left = (image.shape[0] - size) // 2, (image.shape[1] - size) // 2
+    scale = short / min(image.shape[:2])
+    height, width = (max(short, round(side * scale)) for side in image.shape[:2])
+    image = resize(image, height, width, interpolation)
+    top, left = (height - size) // 2, (width - size) // 2
     return image[top : top + size, left : left + size]
 
 
 class TrainTransform:
-    """The augmentation of the config; see `configs/default.py` under `data`.
+    """The augmentation of a config; see `configs/default.py` under `data`.
 
     Args:
-        config: the `data` part of a config.
+        data_config: the `data` part of a config.
         size: of the image that comes out, in pixels.
-        mean: the colour, 0 to 1 by channel, that fills what is moved into the image; () for grey.
+        mean: the colour, 0 to 1 by channel, of pixels that come in at an edge; (): grey.
     """
 
-    def __init__(self, config, size: int, mean: Sequence[float] = ()):
-        self.config = config
-        self.size, self.interpolation = size, config.interpolation
+    def __init__(self, data_config, size: int, mean: Sequence[float] = ()):
+        self.data_config = data_config
+        self.size, self.interpolation = size, data_config.interpolation
         colour = tuple(round(255 * value) for value in mean or _GREY)
-        edges = auto_augment_operations.Edges(colour, INTERPOLATIONS[config.interpolation])
-        self.auto_augment = auto_augment.build(config, edges)
+        edges = Edges(colour, INTERPOLATIONS[data_config.interpolation])
+        self.auto_augment = auto_augment.build(data_config, edges)
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        config = self.config
+        data_config = self.data_config
+        strength, hue = data_config.color_jitter, data_config.hue_jitter
         image = self._crop(image, rng)
-        if config.flip > 0 and rng.random() < config.flip:
+        if data_config.flip > 0 and rng.random() < data_config.flip:
             image = image[:, ::-1]
-        if config.vertical_flip > 0 and rng.random() < config.vertical_flip:
+        if data_config.vertical_flip > 0 and rng.random() < data_config.vertical_flip:
             image = image[::-1]
-        return (
-            self._recolour(image, rng)
-            if self.auto_augment or config.color_jitter or config.hue_jitter
-            else image
-        )
-
-    def _crop(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        config, size = self.config, self.size
-        if config.crop == "random_resized":
-            return random_resized_crop(
-                image, size, config.crop_scale, config.crop_ratio, config.interpolation, rng
-            )
-        if config.crop == "simple":
-            return simple_crop(image, size, config.interpolation, rng)
-        image = central_crop(
-            image, size, config.eval_crop if config.crop == "test" else 1.0, config.interpolation
-        )
-        return padded_crop(image, config.crop_padding, rng) if config.crop == "padded" else image
-
-    def _recolour(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        if not (self.auto_augment or strength or hue):
+            return image
         picture = Image.fromarray(np.ascontiguousarray(image))
         if self.auto_augment:
             picture = self.auto_augment(picture, rng)
-        return np.asarray(
-            color_jitter(picture, self.config.color_jitter, self.config.hue_jitter, rng)
-        )
+        return np.asarray(color_jitter(picture, strength, hue, rng))
+
+    def _crop(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        data_config, size, interpolation = self.data_config, self.size, self.interpolation
+        kind, scale, ratio = data_config.crop, data_config.crop_scale, data_config.crop_ratio
+        if kind == "random_resized":
+            return random_resized_crop(image, size, scale, ratio, interpolation, rng)
+        if kind == "simple":
+            return simple_crop(image, size, interpolation, rng)
+        fraction = data_config.eval_crop if kind == "test" else 1.0
+        image = central_crop(image, size, fraction, interpolation)
+        return padded_crop(image, data_config.crop_padding, rng) if kind == "padded" else image
 
 
 class EvalTransform:
-    """Resize and central crop; nothing is random."""
+    """The resize and central crop of evaluation; nothing is random.
+
+    Args:
+        size: of the image that comes out, in pixels.
+        fraction: share of the resized image's side that is kept, 0.1 to 1.
+        interpolation: `bicubic` or `bilinear`.
+
+    Raises:
+        UserError: when the fraction is out of its range.
+    """
 
     def __init__(self, size: int, fraction: float, interpolation: str):
         if not _SMALLEST_FRACTION <= fraction <= 1:
             raise UserError(f"the crop fraction is {fraction}, expected {_SMALLEST_FRACTION} to 1")
-        self.size = size
-        self.fraction = fraction
-        self.interpolation = interpolation
+        self.size, self.fraction, self.interpolation = size, fraction, interpolation
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
         return central_crop(image, self.size, self.fraction, self.interpolation)

@@ -1,1 +1,1 @@
-"""Where images and labels come from: one file for each data set or layout."""
+"""Where images and labels come from: one file for each data set, listed in `registry.py`."""

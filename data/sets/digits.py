@@ -1,12 +1,9 @@
-"""Handwritten digits that ship inside scikit-learn: 1,797 real 8 x 8 images of 10 classes, no
-download.
+"""Handwritten digits from scikit-learn: 1,797 real 8 x 8 images of 10 classes, no download.
 
 Source: E. Alpaydin, C. Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998 (its test
-part). The split is this project's: 500 test images drawn with numpy's `RandomState(0)`, the other
-1,297 for training.
+part). The split is this project's: 500 test images are drawn with numpy's `RandomState(0)`, the
+other 1,297 are for training.
 """
-
-from __future__ import annotations
 
 import numpy as np
 
@@ -15,9 +12,12 @@ from data.sets.images_and_labels import ImagesAndLabels
 TEST_IMAGES = 500
 
 
-def load(config, part: str) -> ImagesAndLabels:
-    """Load `train` or `test`; `config` is not needed. Grey levels 0 to 16 become 0 to 255, repeated
-    over RGB.
+def load(data_config, part: str) -> ImagesAndLabels:
+    """Loads `train` or `test`; grey levels 0 to 16 become 0 to 255 in each of the RGB channels.
+
+    Args:
+        data_config: not used.
+        part: `train` or `test`.
     """
     from sklearn.datasets import load_digits  # takes a second to import
 
@@ -25,7 +25,5 @@ def load(config, part: str) -> ImagesAndLabels:
     order = np.random.RandomState(0).permutation(len(digits.target))
     chosen = order[:TEST_IMAGES] if part == "test" else order[TEST_IMAGES:]
     grey = np.rint(digits.images[chosen] * (255 / 16)).astype(np.uint8)  # (N, 8, 8)
-    images = np.repeat(grey[..., None], 3, axis=-1)
-    return ImagesAndLabels(
-        images, digits.target[chosen].astype(np.int64), tuple(str(digit) for digit in range(10))
-    )
+    images = np.repeat(grey[..., None], 3, axis=-1)  # (N, 8, 8, 3)
+    return ImagesAndLabels(images, digits.target[chosen].astype(np.int64), tuple("0123456789"))

@@ -1,14 +1,13 @@
-"""Decoding image files to 8-bit RGB.
+"""Decodes image files to 8-bit RGB.
 
-Greyscale is repeated, palettes are looked up, CMYK is converted, 16-bit greyscale is scaled (a
-plain conversion would clip it to white), and what is transparent shows white. EXIF rotation is not
-applied, as in torchvision and timm.
+Greyscale is repeated over the channels, palettes are looked up, and CMYK is converted. 16-bit
+greyscale is scaled; a plain conversion would clip it to white. Transparent pixels show white. EXIF
+rotation is not applied, as in torchvision and timm.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -18,33 +17,33 @@ from PIL import Image, UnidentifiedImageError
 from common.errors import UserError
 from common.files import read_bytes
 
-# The formats of data/sets/folder.py, whatever a file is called: Pillow reads many more, of which
-# EPS runs Ghostscript.
+# The formats of data/sets/image_folders.py, whatever the name of a file. Pillow reads many more;
+# for EPS it runs Ghostscript.
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
-_MOST_PIXELS = (
-    89_478_485  # where Pillow begins to warn; the largest photographs of ImageNet have 61 million
-)
-_LONGEST = 100  # times the shorter side, which is what images are resized by
+# Where Pillow begins to warn; the largest photographs of ImageNet have 61 million.
+_MOST_PIXELS = 89_478_485
+_LONGEST = 100  # the longer side in units of the shorter one, which decides how images are resized
 _LARGEST_FILE = 512 << 20  # bytes
-_STRIP = 1 << 22  # pixels that are worked on at a time
+_STRIP = 1 << 22  # pixels that are converted at a time
 
 
-def to_rgb(image: Image.Image) -> np.ndarray:
-    """Convert an opened image of any mode to uint8 `(H, W, 3)`."""
+def _to_rgb(image: Image.Image) -> np.ndarray:
+    """Converts an opened image of any mode to uint8 `(H, W, 3)`."""
     if image.mode == "RGB" and "transparency" not in image.info:
         return np.asarray(image)
     if image.mode.startswith(("I", "F")):
         return _wide_to_rgb(np.asarray(image), image.mode)
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
+        image = Image.alpha_composite(white, image.convert("RGBA"))
     return np.asarray(image.convert("RGB"))
 
 
 def _wide_to_rgb(pixels: np.ndarray, mode: str) -> np.ndarray:
-    """Greyscale of more than 8 bits a pixel: 16 bits by their range, other integers and floats by
-    their values.
+    """Converts greyscale of more than 8 bits a pixel.
+
+    16-bit values are divided by 257. So are other integers and floats, if one is over 255. Floats
+    of at most 1 are multiplied by 255.
     """
     largest, change, factor = pixels.max(initial=0), np.multiply, 1.0
     if mode.startswith("I;16") or largest > 255:
@@ -59,18 +58,18 @@ def _wide_to_rgb(pixels: np.ndarray, mode: str) -> np.ndarray:
 
 
 def decode(content: bytes | Path, name: str) -> np.ndarray:
-    """Decode an image file, or its bytes.
+    """Decodes an image file, or its bytes.
 
     Args:
-        content: a path or the file's bytes.
-        name: what to call it in an error.
+        content: a path, or the file's bytes.
+        name: the name of the file, for errors.
 
     Returns:
         uint8 `(H, W, 3)`.
 
     Raises:
-        UserError: when it can't be decoded to the end, or is larger than images of any data set
-            are.
+        UserError: when it can't be decoded to the end, or is larger than the images of any data
+            set.
     """
     try:
         if isinstance(content, Path):
@@ -78,35 +77,18 @@ def decode(content: bytes | Path, name: str) -> np.ndarray:
         with Image.open(BytesIO(content), formats=_FORMATS) as image:
             if math.prod(image.size) > _MOST_PIXELS or max(image.size) > _LONGEST * min(image.size):
                 raise ValueError(
-                    f"{image.width} x {image.height} pixels, expected up to {_MOST_PIXELS:,} in all, and one side at "
-                    f"most {_LONGEST} times the other"
+                    f"{image.width} x {image.height} pixels, expected up to {_MOST_PIXELS:,} in "
+                    f"all, and one side at most {_LONGEST} times the other"
                 )
-            return to_rgb(image)
+            return _to_rgb(image)
     except UnidentifiedImageError:
         reason = "its content is of no known format" if content else "the file is empty"
-        raise _unreadable(name, reason) from None
     except Image.DecompressionBombError:
-        raise _unreadable(name, f"it has far more than {_MOST_PIXELS:,} pixels") from None
+        reason = f"it has far more than {_MOST_PIXELS:,} pixels"
     except OSError as error:
-        raise _unreadable(name, error.strerror or str(error)) from None
+        reason = error.strerror or str(error)
     except Exception as error:  # a damaged image raises almost anything
-        raise _unreadable(name, f"{error}".replace(f"{name}: ", "")) from None
-
-
-def _unreadable(name: str, reason: str) -> UserError:
-    return UserError(
+        reason = f"{error}".replace(f"{name}: ", "")
+    raise UserError(
         f"{name}: not a readable image ({reason}); mend or remove it, or set data.on_corrupt=skip"
     )
-
-
-class ImageFiles(Sequence):
-    """Image files, decoded when they are read."""
-
-    def __init__(self, paths: list[Path]):
-        self.paths = paths
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, position: int) -> np.ndarray:
-        return decode(self.paths[position], str(self.paths[position]))

@@ -1,58 +1,55 @@
-"""What every data set gives: images that can be read by position, labels, and the names of the
-classes.
-"""
+"""What every data set returns: images that are read by position, their labels, and the classes."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from paddle.io import Subset
 
-from data.sets.image_files import ImageFiles
+from data.sets.image_files import decode
+
+
+class ImageFiles(Sequence):
+    """A sequence of images that are decoded when they are read."""
+
+    def __init__(self, paths: list[Path]):
+        self.paths = paths
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, position: int) -> np.ndarray:
+        return decode(self.paths[position], str(self.paths[position]))
 
 
 class ImagesAndLabels(NamedTuple):
-    """One part (`train` or `test`) of a data set.
+    """One part (`train` or `test`) of a data set, or some of its images.
 
-    `images[i]` is a uint8 array `(H, W, 3)`; reading it raises `UserError` where the file is
-    damaged. `labels` is int64 `(N,)`, positions in `classes`.
+    Attributes:
+        images: `images[i]` is uint8 `(H, W, 3)`; reading a damaged file raises `UserError`.
+        labels: int64 `(N,)`, positions in `classes`; -1 for images without labels.
+        classes: names of the classes, in sorted order.
     """
 
-    images: Sequence
+    images: Sequence | Subset
     labels: np.ndarray
     classes: tuple[str, ...]
 
     def subset(self, indices: np.ndarray) -> ImagesAndLabels:
-        """The same images in another order, or some of them."""
-        return ImagesAndLabels(Indexed(self.images, indices), self.labels[indices], self.classes)
+        """Returns the images at some positions, in that order; nothing is read or copied."""
+        return ImagesAndLabels(Subset(self.images, indices), self.labels[indices], self.classes)
 
     def name(self, position: int) -> str:
-        """What people find an image by: its path, else its position in the whole part of the data
-        set.
-        """
+        """Returns the path of an image; without files, its position in the whole part."""
         images = self.images
-        while isinstance(images, Indexed):
-            images, position = images.items, int(images.indices[position])
+        while isinstance(images, Subset):
+            images, position = images.dataset, int(images.indices[position])
         return str(images.paths[position]) if isinstance(images, ImageFiles) else str(position)
 
     def names(self) -> list[str]:
-        """What all images are called, without the folders: those may be others on another
-        machine.
-        """
+        """Returns all names without their folders, which may differ on another machine."""
         return [os.path.basename(self.name(position)) for position in range(len(self.labels))]
-
-
-class Indexed(Sequence):
-    """A view of a sequence by positions, without a copy."""
-
-    def __init__(self, items: Sequence, indices: np.ndarray):
-        self.items = items
-        self.indices = indices
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, position: int):
-        return self.items[self.indices[position]]

@@ -1,8 +1,7 @@
-"""The data sets by name: a new one gets its line here."""
-
-from __future__ import annotations
+"""The data sets by name. To add one, write its file next to this one, and add a line below."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from common.errors import UserError, nearest
@@ -10,29 +9,36 @@ from data.sets import cifar, digits, folder, imagenet, tiny_imagenet
 
 
 class Entry(NamedTuple):
-    """A data set: `load(config.data, part)` gives a `ImagesAndLabels` for `train` or `test`; 0 where only
-    reading it tells.
+    """A data set, with what is known of it before anything is read; 0: unknown.
 
-    `side` is that of all images, which are square, in pixels.
+    Attributes:
+        load: `load(data_config, part)` returns the `ImagesAndLabels` of `train` or `test`;
+            `data_config` is the `data` part of a config.
+        train_images: number of training images.
+        num_classes: number of classes.
+        side: height and width of each image, in pixels; 0 also when sizes differ.
+        image_folder: whether `data.root` is a folder of image files that are read each time.
     """
 
     load: Callable
-    train_images: int
-    num_classes: int
-    side: int
+    train_images: int = 0
+    num_classes: int = 0
+    side: int = 0
+    image_folder: bool = False
 
 
 DATASETS = {
-    "digits": Entry(digits.load, 1_297, 10, 8),
-    "cifar10": Entry(cifar.load_cifar10, 50_000, 10, 32),
-    "cifar100": Entry(cifar.load_cifar100, 50_000, 100, 32),
-    "tiny_imagenet": Entry(tiny_imagenet.load, 100_000, 200, tiny_imagenet.SIZE),
-    "imagenet": Entry(imagenet.load_imagenet, 1_281_167, 1_000, 0),
-    "folder": Entry(folder.load_folder, 0, 0, 0),
+    "digits": Entry(digits.load, 1_297, num_classes=10, side=8),
+    "cifar10": Entry(partial(cifar.load, cifar.CIFAR10), 50_000, num_classes=10, side=32),
+    "cifar100": Entry(partial(cifar.load, cifar.CIFAR100), 50_000, num_classes=100, side=32),
+    "tiny_imagenet": Entry(tiny_imagenet.load, 100_000, num_classes=200, side=tiny_imagenet.SIDE),
+    "imagenet": Entry(imagenet.load, 1_281_167, num_classes=1_000, image_folder=True),
+    "folder": Entry(folder.load, image_folder=True),
 }
 
 
 def find_entry(name: str) -> Entry:
+    """Returns the entry of a data set; raises `UserError` for an unknown name."""
     if name not in DATASETS:
         raise UserError(f"data.name: {name!r} is not known{nearest(name, DATASETS)}")
     return DATASETS[name]

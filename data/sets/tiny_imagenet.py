@@ -1,11 +1,9 @@
 """Tiny ImageNet (200 classes, 64 x 64) from its official zip or the unpacked folder.
 
-Source: https://cs231n.stanford.edu/tiny-imagenet-200.zip. Its test images have no labels: the
+Source: https://cs231n.stanford.edu/tiny-imagenet-200.zip. Its test images have no labels, so the
 official validation images are the test part here. All images are decoded once into a memory-mapped
-cache, which every process then shares.
+cache, which all processes share.
 """
-
-from __future__ import annotations
 
 import fcntl
 import hashlib
@@ -21,96 +19,49 @@ from common.zip_files import open_zip
 from data.sets.image_files import decode
 from data.sets.images_and_labels import ImagesAndLabels
 
-SIZE = 64
-_FORMAT = 1  # of the cache; raise it when what is written there changes
+SIDE = 64  # pixels
+_NAME, _PREFIX = "tiny-imagenet-200", "tiny-imagenet-200/"
+_FORMAT = 1  # of the cache; raise it when the content of the cache changes
 _LARGEST_FILE = 4 << 20  # bytes; the official images have a few thousand
 _MOST_MEMBERS = 200_000  # of the zip; the official one has 120,609
 _LARGEST_FACTS = 16 << 20  # bytes
 _MOST_IMAGES = 100_000  # of a part
 
 
-class _Archive:
-    """The zip or the folder, read alike: names relative to `tiny-imagenet-200/`."""
+def load(data_config, part: str) -> ImagesAndLabels:
+    """Loads `train` or `test`, the official validation part.
 
-    def __init__(self, root: Path):
-        self.root = root
-        if root.is_file():
-            self._zip = open_zip(root, _MOST_MEMBERS)
-            prefix = "tiny-imagenet-200/"
-            self.names = sorted(
-                {name[len(prefix) :] for name in self._zip.namelist() if name.startswith(prefix)}
-            )
-            self._prefix = prefix
-        else:
-            self._zip = None
-            self.names = sorted(
-                path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()
-            )
+    Args:
+        data_config: its `root` is the zip or the folder.
+        part: `train` or `test`.
 
-    def read(self, name: str) -> bytes:
-        try:
-            if self._zip is None:
-                if ".." in name.split("/") or name.startswith("/"):
-                    raise UserError(f"{self.root}: {name} is outside of the folder: it is refused")
-                return read_bytes(self.root / name, _LARGEST_FILE)
-            if self._zip.getinfo(self._prefix + name).file_size > _LARGEST_FILE:
-                raise UserError(f"{self.root}: {name} is too large for Tiny ImageNet")
-            return self._zip.read(self._prefix + name)
-        except UserError:
-            raise
-        except Exception as error:  # a damaged archive raises almost anything
-            raise UserError(
-                f"{self.root}: can't read {name} ({error}); is it Tiny ImageNet?"
-            ) from None
-
-
-def load(config, part: str) -> ImagesAndLabels:
-    """Load `train`, or as `test` the official validation part; `config.root` is the zip or the
-    folder.
+    Raises:
+        UserError: when the files or the cache are missing, damaged or not Tiny ImageNet's.
     """
-    cache = user_path(config.cache_dir or "~/.cache/rdrop")
-    folder = _cached(_root(config.root), cache, config.on_corrupt)
+    cache = user_path(data_config.cache_dir or "~/.cache/rdrop")
+    folder = _decoded(_find(data_config.root), cache, data_config.on_corrupt)
     try:
-        source, skipped = _read(folder, part)
+        source, skipped = _read_decoded(folder, part)
     except (KeyError, TypeError, ValueError, EOFError, OSError) as error:
         raise UserError(
             f"{folder}: the decoded images are damaged ({error}); delete that folder"
         ) from None
     if skipped:
         print(
-            f"{config.root}: {len(skipped)} damaged images are left out, first {skipped[0]}",
+            f"{data_config.root}: {len(skipped)} damaged images are left out, first {skipped[0]}",
             flush=True,
         )
     return source
 
 
-def _read(folder: Path, part: str) -> tuple[ImagesAndLabels, list[str]]:
-    """One part of what was decoded, and the names of the damaged images."""
-    facts = read_json(folder / "facts.json", _LARGEST_FACTS)
-    images, labels = (
-        np.load(folder / f"{part}_{name}.npy", mmap_mode="r") for name in ("images", "labels")
-    )
-    right = (
-        images.dtype == np.uint8
-        and images.shape == (len(labels), SIZE, SIZE, 3)
-        and labels.dtype == np.int64
-    )
-    if not right or (len(labels) and not 0 <= labels.min() <= labels.max() < len(facts["classes"])):
-        raise ValueError("images and labels do not belong together")
-    return ImagesAndLabels(images, np.array(labels), tuple(facts["classes"])), facts["skipped"]
-
-
-def _root(root: str) -> Path:
+def _find(root: str) -> Path:
+    """Returns the zip or the unpacked folder; the root is one of them, or a folder with one."""
     path = user_path(root)
     if not root:
         raise UserError("data.root is empty; give tiny-imagenet-200.zip or its unpacked folder")
     if path.is_dir() and not (path / "wnids.txt").is_file():
-        inside = [
-            path / name
-            for name in ("tiny-imagenet-200", "tiny-imagenet-200.zip")
-            if (path / name).exists()
-        ]
-        path = inside[0] if inside else path / "tiny-imagenet-200"
+        inside = [path / _NAME, path / f"{_NAME}.zip"]
+        path = next(filter(Path.exists, inside), inside[0])
     if not path.exists():
         raise UserError(
             f"data.root: {path} is not there; expected tiny-imagenet-200.zip or the unpacked folder"
@@ -118,17 +69,16 @@ def _root(root: str) -> Path:
     return path
 
 
-def _cached(root: Path, cache: Path, on_corrupt: str) -> Path:
-    files = [root] if root.is_file() else sorted(path for path in root.rglob("*") if path.is_file())
+def _decoded(root: Path, cache: Path, on_corrupt: str) -> Path:
+    """Returns the folder of the decoded images, which is made when it is not in the cache."""
+    files = [root] if root.is_file() else _files_below(root)
     states = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     key = f"{_FORMAT} {root.resolve()} {states} {on_corrupt}"
     folder = cache / f"tiny-imagenet-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with open(cache / ".lock", "w", encoding="utf-8") as lock:
-            fcntl.flock(
-                lock, fcntl.LOCK_EX
-            )  # several processes may start at once: the first one decodes
+            fcntl.flock(lock, fcntl.LOCK_EX)  # several processes may start: the first one decodes
             if not folder.is_dir():
                 print(f"decoding {root} once into {folder}", flush=True)
                 with atomic_folder(folder) as temporary:
@@ -140,16 +90,63 @@ def _cached(root: Path, cache: Path, on_corrupt: str) -> Path:
     return folder
 
 
+def _files_below(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _read_decoded(folder: Path, part: str) -> tuple[ImagesAndLabels, list[str]]:
+    """Reads one decoded part, and the names of the damaged images."""
+    facts = read_json(folder / "facts.json", _LARGEST_FACTS)
+    parts = (folder / f"{part}_{name}.npy" for name in ("images", "labels"))
+    images, labels = (np.load(path, mmap_mode="r") for path in parts)
+    types, shape = (images.dtype, labels.dtype), (len(labels), SIDE, SIDE, 3)
+    right = types == (np.uint8, np.int64) and images.shape == shape
+    if not right or (len(labels) and not 0 <= labels.min() <= labels.max() < len(facts["classes"])):
+        raise ValueError("images and labels do not belong together")
+    return ImagesAndLabels(images, np.array(labels), tuple(facts["classes"])), facts["skipped"]
+
+
+class _Archive:
+    """The zip or the folder, read in the same way: names are relative to `tiny-imagenet-200/`."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        self._zip = open_zip(root, _MOST_MEMBERS) if root.is_file() else None
+        if self._zip:
+            names = self._zip.namelist()
+        else:
+            names = [_PREFIX + path.relative_to(root).as_posix() for path in _files_below(root)]
+        self.names = sorted({name[len(_PREFIX) :] for name in names if name.startswith(_PREFIX)})
+
+    def read(self, name: str) -> bytes:
+        try:
+            if self._zip:
+                if self._zip.getinfo(_PREFIX + name).file_size > _LARGEST_FILE:
+                    raise UserError(f"{self.root}: {name} is too large for Tiny ImageNet")
+                return self._zip.read(_PREFIX + name)
+            if ".." in name.split("/") or name.startswith("/"):
+                raise UserError(f"{self.root}: {name} is outside of the folder: it is refused")
+            return read_bytes(self.root / name, _LARGEST_FILE)
+        except UserError:
+            raise
+        except Exception as error:  # a damaged archive raises almost anything
+            raise UserError(
+                f"{self.root}: can't read {name} ({error}); is it Tiny ImageNet?"
+            ) from None
+
+
 def _decode_all(archive: _Archive, folder: Path, on_corrupt: str) -> None:
+    """Decodes both parts into `folder`, with `facts.json`: the classes and the damaged images."""
     classes, parts = _lists(archive)
-    rank, skipped = {name: label for label, name in enumerate(classes)}, []
+    labels, skipped = {wnid: label for label, wnid in enumerate(classes)}, []
     for part, files in parts.items():
-        unknown = sorted({wnid for _, wnid in files} - rank.keys())
+        found = {wnid for _, wnid in files}
+        unknown = sorted(found - labels.keys())
         if unknown:
             raise UserError(
                 f"{archive.root}: {part} has the class {unknown[0]}, which wnids.txt does not list"
             )
-        without = sorted(rank.keys() - {wnid for _, wnid in files}) if part == "train" else []
+        without = sorted(labels.keys() - found) if part == "train" else []
         if without or not files:
             whose = f" of {listed(without)}" if files else ""
             raise UserError(
@@ -159,22 +156,20 @@ def _decode_all(archive: _Archive, folder: Path, on_corrupt: str) -> None:
             raise UserError(
                 f"{archive.root}: {part} has {len(files)} images, expected up to {_MOST_IMAGES:,}"
             )
-        skipped += _decode_part(archive, files, rank, folder, part, on_corrupt)
+        rows = [(name, labels[wnid]) for name, wnid in files]
+        skipped += _decode_part(archive, rows, folder, part, on_corrupt)
     (folder / "facts.json").write_text(
         json.dumps({"classes": classes, "skipped": skipped}), encoding="utf-8"
     )
 
 
 def _lists(archive: _Archive) -> tuple[list[str], dict[str, list[tuple[str, str]]]]:
-    """The classes, and the files of `train` and `test` with theirs."""
+    """Returns the classes, and of `train` and `test` the files with their classes."""
     try:
         classes = sorted(archive.read("wnids.txt").decode().split())
-        rows = [
-            line.split("\t")[:2]
-            for line in archive.read("val/val_annotations.txt").decode().splitlines()
-            if line
-        ]
-        annotated = sorted((f"val/images/{name}", wnid) for name, wnid in rows)
+        lines = archive.read("val/val_annotations.txt").decode().splitlines()
+        rows = [line.split("\t")[:2] for line in lines if line]
+        test = sorted((f"val/images/{name}", wnid) for name, wnid in rows)
     except ValueError as error:
         raise UserError(
             f"{archive.root}: wnids.txt or val_annotations.txt is not readable ({error})"
@@ -184,25 +179,28 @@ def _lists(archive: _Archive) -> tuple[list[str], dict[str, list[tuple[str, str]
         raise UserError(
             f"{archive.root}: wnids.txt lists {len(classes)} classes, of which {different} differ"
         )
-    training = [(name, name.split("/")[1]) for name in archive.names if _is_training_image(name)]
-    return classes, {"train": training, "test": annotated}
+    # train/<wnid>/images/<name>
+    parts = [(name, name.split("/")) for name in archive.names if name.startswith("train/")]
+    train = [(name, way[1]) for name, way in parts if len(way) == 4 and way[2] == "images"]
+    return classes, {"train": train, "test": test}
 
 
-def _is_training_image(name: str) -> bool:
-    return name.startswith("train/") and name.count("/") == 3 and name.split("/")[2] == "images"
+def _decode_part(
+    archive: _Archive, files: list[tuple[str, int]], folder: Path, part: str, on_corrupt: str
+) -> list[str]:
+    """Decodes images into `<part>_images.npy` and their labels into `<part>_labels.npy`.
 
-
-def _decode_part(archive, files, rank, folder: Path, part: str, on_corrupt: str) -> list[str]:
-    """Decode one part into `<part>_images.npy` and `<part>_labels.npy`; give the names of damaged
-    images.
+    Returns:
+        The names of damaged images, which are left out.
     """
-    pixels, labels, skipped = np.empty((len(files), SIZE, SIZE, 3), np.uint8), [], []
-    for name, wnid in files:
+    pixels, labels, skipped = np.empty((len(files), SIDE, SIDE, 3), np.uint8), [], []
+    for name, label in files:
         try:
             image = decode(archive.read(name), f"{archive.root}: {name}")
-            if image.shape != (SIZE, SIZE, 3):
+            if image.shape != (SIDE, SIDE, 3):
                 raise UserError(
-                    f"{archive.root}: {name} has {image.shape[1]} x {image.shape[0]} pixels, expected 64 x 64"
+                    f"{archive.root}: {name} has {image.shape[1]} x {image.shape[0]} pixels, "
+                    "expected 64 x 64"
                 )
         except UserError as error:
             if on_corrupt == "error":
@@ -211,7 +209,7 @@ def _decode_part(archive, files, rank, folder: Path, part: str, on_corrupt: str)
             skipped.append(name)
             continue
         pixels[len(labels)] = image
-        labels.append(rank[wnid])
+        labels.append(label)
     np.save(folder / f"{part}_images.npy", pixels[: len(labels)])
     np.save(folder / f"{part}_labels.npy", np.array(labels, np.int64))
     if skipped:

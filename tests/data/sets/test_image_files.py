@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from common.errors import UserError
-from data.sets.image_files import ImageFiles, decode
+from data.sets.image_files import decode
+from data.sets.images_and_labels import ImageFiles
 
 
 def _saved(image: Image.Image, path):
