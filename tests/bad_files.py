@@ -1,8 +1,8 @@
 """Damaged, odd and misplaced inputs for the tables of `test_bad_input.py`.
 
-The functions of the first half write something below the folder that they are given; those of the
-second half give or are what a row of a table has: `make(place, run)`, where `run` is a finished run
-to copy from.
+The functions of the first half write something below a folder. Those of the second half are, or
+return, the first entry of a row: `make(place, run)`, which writes the input below `place`; `run` is
+a finished run to copy from.
 """
 
 from __future__ import annotations
@@ -21,16 +21,22 @@ from conftest import paint
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
-# The small model of the rows on images, and a name that no file system takes.
+LONG = "x" * 300  # a name that no file system takes
+# Command lines of the rows; `{t}` is the row's folder. The rows on images have a small model.
 SMALL = (
     "main.py --config.train.steps=2 --config.train.batch_size=4 --config.model.name=vit_n_8 "
     "--config.model.image_size=8 --config.data.cache_dir={t}/cache"
 )
-LONG = "x" * 300
+OWN = f"{SMALL} --config.data.name=folder --config.data.root={{t}}/images"
+CIFAR = f"{SMALL} --config.data.name=cifar10 --config.data.root={{t}}"
+TINY = f"{SMALL} --config.data.name=tiny_imagenet --config.data.root={{t}}/tiny-imagenet-200.zip"
+IMAGENET = f"{SMALL} --config.data.name=imagenet --config.data.root={{t}}/imagenet"
+VAL = "val.py --weights={t}/weights.safetensors"
+AGAIN = "main.py --config.train.steps=2 --config.train.batch_size=8 --workdir={t}/run"
 
 
 def picture(size: int = 8, kind: str = "png") -> bytes:
-    """A whole image file."""
+    """Returns a whole image file."""
     buffer = io.BytesIO()
     Image.fromarray(
         np.random.default_rng(0).integers(0, 256, (size, size, 3), dtype=np.uint8)
@@ -39,7 +45,7 @@ def picture(size: int = 8, kind: str = "png") -> bytes:
 
 
 def bomb(side: int = 60_000) -> bytes:
-    """A PNG of a few bytes that says it has `side` x `side` pixels."""
+    """Returns a PNG of a few bytes that states `side` x `side` pixels."""
 
     def chunk(content: bytes) -> bytes:
         return (
@@ -51,7 +57,7 @@ def bomb(side: int = 60_000) -> bytes:
 
 
 def write(place: Path, name: str, content: bytes | str) -> Path:
-    """Write a file, and the folders above it."""
+    """Writes a file, and the folders above it."""
     path = place / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content.encode() if isinstance(content, str) else content)
@@ -59,8 +65,9 @@ def write(place: Path, name: str, content: bytes | str) -> Path:
 
 
 def images(place: Path, **extra: bytes) -> None:
-    """`images/` with train and test: 2 classes of 6 and 2 images; `extra` replaces the third
-    training image.
+    """Writes `images/` with train and test: 2 classes of 6 and 2 images.
+
+    `extra` replaces the third training image.
     """
     paint(place / "images" / "train", 2, 6, 8)
     paint(place / "images" / "test", 2, 2, 8)
@@ -69,7 +76,7 @@ def images(place: Path, **extra: bytes) -> None:
 
 
 def archive(place: Path, name: str, files: dict[str, bytes | str]) -> None:
-    """A tar.gz or a zip, by the ending of its name."""
+    """Writes a tar.gz or a zip, by the ending of its name."""
     path = write(place, name, b"")
     if name.endswith(".zip"):
         with zipfile.ZipFile(path, "w") as target:
@@ -87,7 +94,7 @@ def archive(place: Path, name: str, files: dict[str, bytes | str]) -> None:
 def cifar(
     place: Path, images=4, labels=(0, 1, 0, 1), names=(b"cat", b"dog"), key=b"labels", width=3072
 ) -> None:
-    """CIFAR-10's folder with so many images in each of its files."""
+    """Writes CIFAR-10's folder with `images` images in each of its files."""
     batch = {b"data": np.zeros((images, width), np.uint8), key: list(labels)}
     files = [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]
     for name, content in {
@@ -98,8 +105,9 @@ def cifar(
 
 
 def tiny(place: Path, **replaced: bytes | str | None) -> None:
-    """Tiny ImageNet's zip of 2 classes; `replaced` has other contents (None: no such file) for some
-    names.
+    """Writes Tiny ImageNet's zip of 2 classes.
+
+    `replaced` has other contents for some names; None: no such file.
     """
     files: dict[str, bytes | str | None] = {
         "wnids.txt": "n01\nn02\n",
@@ -120,7 +128,7 @@ def tiny(place: Path, **replaced: bytes | str | None) -> None:
 
 
 def imagenet(place: Path, labels: str | None = "val_0.png 0\nval_1.png 1\n") -> None:
-    """ImageNet's folder with a flat `val/`, and its list of labels."""
+    """Writes ImageNet's folder with a flat `val/`, and its list of labels."""
     paint(place / "imagenet" / "train", 2, 4, 8)
     for number in range(2):
         write(place, f"imagenet/val/val_{number}.png", picture())
@@ -129,8 +137,9 @@ def imagenet(place: Path, labels: str | None = "val_0.png 0\nval_1.png 1\n") -> 
 
 
 def changed_weights(place: Path, source: Path, change) -> None:
-    """`weights.safetensors`: those of a run, with `change(arrays, own)` done to the arrays and what
-    they say.
+    """Writes a run's `weights.safetensors` after `change(arrays, own)`.
+
+    `own` is the description of the weights.
     """
     from common.safetensors_files import METADATA, read_safetensors
 
@@ -142,7 +151,7 @@ def changed_weights(place: Path, source: Path, change) -> None:
 
 
 def changed_run(place: Path, source: Path, change) -> None:
-    """`run/`: a copy of a run, with `change(config)` done to its config.json."""
+    """Writes `run/`, a copy of a run after `change(config)` of its config.json."""
     shutil.copytree(source, place / "run")
     path = place / "run" / "config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
@@ -155,18 +164,18 @@ def nothing(place: Path, run: Path) -> None:
 
 
 def made(function, *arguments, **fields):
-    """`function(place, ...)` for the table."""
+    """Returns `function(place, ...)` for a row."""
     return lambda place, run: function(place, *arguments, **fields)
 
 
 def config(text: str):
-    """`c.py` with a `get_config` that does what the text says to `c`."""
-    head = "from configs import default\ndef get_config():\n    c = default.get_config()\n    c.train.steps = 1\n"
-    return made(write, "c.py", f"{head}    {text}\n")
+    """`c.py` with a `get_config` that ends with the statements of the text on `c`."""
+    head = "from configs import default\ndef get_config():\n    c = default.get_config()\n"
+    return made(write, "c.py", f"{head}    c.train.steps = 1\n    {text}\n")
 
 
 def images_then(change):
-    """`images/`, with `change(folder)` done to it."""
+    """`images/` after `change(folder)`."""
 
     def make(place: Path, run: Path) -> None:
         images(place)
@@ -223,7 +232,7 @@ def zip_in_zip(place: Path, run: Path) -> None:
 
 
 def cut_short(name: str, make):
-    """What `make` gives, with the end of one file cut off."""
+    """What `make` writes, with the end of one file cut off."""
 
     def cut(place: Path, run: Path) -> None:
         make(place, run)
@@ -234,7 +243,7 @@ def cut_short(name: str, make):
 
 
 def closed(name: str, make):
-    """What `make` gives, with one file or folder that nobody may read, but root."""
+    """What `make` writes, with one file or folder that only root may read."""
 
     def close(place: Path, run: Path) -> None:
         make(place, run)

@@ -16,7 +16,8 @@ TOOLS = {
     ),
     "average-over-an-input": (
         copied,
-        "tools.average_weights {run}/weights.safetensors {t}/weights.safetensors --output {t}/weights.safetensors",
+        "tools.average_weights {run}/weights.safetensors {t}/weights.safetensors "
+        "--output {t}/weights.safetensors",
         "is an input, which would be lost",
     ),
     "average-of-text": (

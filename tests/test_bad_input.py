@@ -1,10 +1,11 @@
-"""What users get wrong: one line that says what, where and what to do, exit code 2, and nothing is
-written over.
+"""What users get wrong ends in one line: what, where and what to do; nothing is overwritten.
 
-A row of the tables in `bad_runs.py`, `bad_archives.py` and `bad_tools.py` is how the input is made
-(in a folder of its own, with a finished run at hand), the command line (`{t}` is that folder,
-`{run}` the run), and a part of the line that is expected. What must work although it looks odd is
-in `test_odd_input.py`.
+The exit code is 2.
+
+A row of the tables in `bad_*.py` has three entries. The first makes the input, in a folder of its
+own, with a finished run to copy from. The second is the command line (`{t}` is that folder, `{run}`
+the run). The third is a part of the line that is expected. Input that looks odd and must work is in
+`test_odd_input.py`.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ import shlex
 from pathlib import Path
 
 import pytest
-from bad_archives import ARCHIVES, RUN_FOLDERS, UNREADABLE, WEIGHTS
-from bad_runs import DAMAGED_IMAGES, FLAGS, OWN_IMAGES
+from bad_archives import ARCHIVES
+from bad_flags import FLAGS
+from bad_images import DAMAGED_IMAGES, OWN_IMAGES
+from bad_run_folders import RUN_FOLDERS, UNREADABLE
 from bad_tools import TOOLS
+from bad_weights import WEIGHTS
 from in_process import run_here
 
 _TABLES = {"flag": FLAGS, "images": OWN_IMAGES, "archive": ARCHIVES, "weights": WEIGHTS}
@@ -35,17 +39,13 @@ def finished(tmp_path_factory) -> Path:
 
 
 def contents(*places: Path) -> dict[Path, bytes]:
-    """Every file below some folders that can be read; what the lock of a run says changes with each
-    process.
-    """
+    """Reads every readable file below some folders, but a run's lock, which changes each time."""
     found = (path for place in places for path in place.rglob("*") if os.access(path, os.R_OK))
     return {path: path.read_bytes() for path in found if path.is_file() and path.name != ".lock"}
 
 
 def refused(row, place: Path, run: Path) -> set[Path]:
-    """Run one row, look at what it says and at what was there before; gives the files that are
-    new.
-    """
+    """Runs one row, checks its message and that no file has changed; returns the new files."""
     make, line, expected = row
     make(place, run)
     before = contents(place, run)

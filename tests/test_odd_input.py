@@ -52,7 +52,7 @@ def test_spaces_and_letters_of_any_language(tmp_path):
 
 
 def test_names_that_are_no_unicode_text(tmp_path):
-    """Names of files are bytes; what is written about them can be read again."""
+    """Names of files are bytes; text that contains them can be read again."""
     root, run, report = (
         tmp_path / os.fsdecode(b"i\xff"),
         tmp_path / os.fsdecode(b"r\xff"),
@@ -71,9 +71,7 @@ def test_names_that_are_no_unicode_text(tmp_path):
 
 
 def test_odd_places_of_images(tmp_path):
-    """Capital endings, folders in class folders, a link to a folder, a folder that is called like
-    an image.
-    """
+    """Capital endings, folders in class folders, a link, a folder with the name of an image."""
     bad.images(tmp_path)
     folder = tmp_path / "images" / "train" / "class_0"
     (folder / "000.png").rename(folder / "000.PNG")
@@ -104,7 +102,7 @@ def test_small_shared_memory_is_said_and_used_without(tmp_path, monkeypatch):
 
 
 def test_a_run_beside_its_images(tmp_path):
-    """Only what is read for images is out of bounds."""
+    """A run may be anywhere but in the folders that are read for images."""
     bad.images(tmp_path)
     config = default.get_config().data
     config.update(name="folder", root=str(tmp_path / "images"))
@@ -128,9 +126,7 @@ def test_a_port_in_use(monkeypatch):
 
 
 def test_digests_tell_data_sets_apart(tmp_path):
-    """Of equal folders at two places they are the same; one pixel, name or label makes another
-    one.
-    """
+    """Equal folders at two places have the same; another pixel, name or label changes them."""
     for place in ("a", "b"):
         bad.images(tmp_path / place)
 
@@ -192,9 +188,7 @@ def get_config():
 
 
 def _on_two(tmp_path, change: str, *more: str) -> list[str]:
-    """Start two processes, of which the second has another config; gives what each said of its
-    end.
-    """
+    """Starts two processes, the second with another config; returns each one's last message."""
     path = bad.write(tmp_path, "c.py", _BY_RANK.format(change=change))
     words = ("main.py", f"--config={path}", f"--workdir={tmp_path / 'run'}", *more)
     done = launch(2, tmp_path / "log", *words, PYTHONPATH=str(ROOT))
@@ -217,7 +211,8 @@ def test_processes_with_different_configs(tmp_path):
 def test_processes_with_different_data(tmp_path):
     bad.images(tmp_path / "a")
     bad.images(tmp_path / "b", x=bad.picture())
-    change = f"pass\n    root = {str(tmp_path)!r} + ('/b' if os.environ['PADDLE_TRAINER_ID'] == '1' else '/a')\n"
+    change = "pass\n    part = '/b' if os.environ['PADDLE_TRAINER_ID'] == '1' else '/a'\n"
+    change += f"    root = {str(tmp_path)!r} + part\n"
     change += "    config.data.update(name='folder', root=root + '/images')"
     for said in _on_two(tmp_path, change, *_MODEL):
         assert "the processes have different data: the content of 11 images of train" in said
