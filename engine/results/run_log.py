@@ -24,7 +24,6 @@ from program.run_folder import METRICS, VISUALDL
 if TYPE_CHECKING:
     from engine.plan.run_plan import Plan
     from engine.results.evaluation import Result
-    from engine.watch.diagnosis import Finding
 
 _PICTURES = 32
 
@@ -57,8 +56,8 @@ class Log:
     def validation(self, steps_done: int, result: Result, name: str = RAW) -> None:
         """Records a validation of the weights (`raw`) or of an average of them."""
 
-    def findings(self, steps_done: int, found: Iterable[Finding]) -> None:
-        """Records and prints what the diagnosis has found."""
+    def findings(self, steps_done: int, found: Iterable[tuple[str, str]]) -> None:
+        """Records and prints what the diagnosis has found: kinds and texts."""
 
     def incident(self, incident: dict[str, Any]) -> None:
         """Records and prints that a step was left out."""
@@ -128,10 +127,10 @@ class RunLog(Log):
             average = "" if name == RAW else f" of the {name.upper()} weights"
             print(f"{when}: validation top-1{average} {100 * result.top1:.2f} %", flush=True)
 
-    def findings(self, steps_done: int, found: Iterable[Finding]) -> None:
-        for finding in found:
-            self._record(steps_done, "diagnosis", finding._asdict())
-            self._print(finding.text)
+    def findings(self, steps_done: int, found: Iterable[tuple[str, str]]) -> None:
+        for kind, text in found:
+            self._record(steps_done, "diagnosis", {"kind": kind, "text": text})
+            self._print(text)
 
     def incident(self, incident: dict[str, Any]) -> None:
         self._write(self._incident(incident))
