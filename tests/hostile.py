@@ -1,6 +1,4 @@
-"""Reading a stranger's file in a process of its own, whose memory is measured, and valid files to
-begin from.
-"""
+"""The readers of strangers' files by file name, and a small valid file for each, to start from."""
 
 from __future__ import annotations
 
@@ -9,16 +7,12 @@ import gzip
 import hashlib
 import io
 import json
-import os
 import pickle
-import re
-import resource
 import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -34,53 +28,8 @@ from engine.state.progress import Progress
 from models.weights.formats import array_files
 from program import command_line, config_fields, run_folder
 
+_ENDINGS = ("png", "jpg", "gif", "tif", "webp", "bmp", "ppm")  # of images
 _GOLDEN = Path(__file__).parent / "models" / "golden"  # what PyTorch has written
-_ROOM = 4 << 30  # bytes of addresses beside those that the tests have already
-
-
-class Outcome(NamedTuple):
-    """How a function ended: `returned`, the name of its exception, or `died`; what it said; how far
-    memory grew.
-    """
-
-    kind: str
-    text: str
-    megabytes: int
-
-
-def in_a_cage(function: Callable[[], object]) -> Outcome:
-    """Run a function in a process of its own, whose address space is limited."""
-    here, there = os.pipe()
-    child = os.fork()
-    if not child:
-        try:
-            os.close(here)
-            with open(there, "w", encoding="utf-8") as pipe:
-                json.dump(_run(function), pipe)
-        finally:
-            os._exit(0)
-    os.close(there)
-    with open(here, encoding="utf-8") as pipe:
-        said = pipe.read()
-    _, status = os.waitpid(child, 0)
-    return Outcome(*json.loads(said)) if said else Outcome("died", f"status {status}", 0)
-
-
-def _run(function: Callable[[], object]) -> tuple[str, str, int]:
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-    before = _status("VmRSS")
-    limit = (_status("VmSize") << 10) + _ROOM
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    try:
-        kind, text = "returned", str(function())
-    except BaseException as error:
-        kind, text = type(error).__name__, str(error)
-    return kind, text, (_status("VmHWM") - before) >> 10
-
-
-def _status(name: str) -> int:
-    """In KiB."""
-    return int(re.search(rf"{name}:\s+(\d+)", Path("/proc/self/status").read_text()).group(1))
 
 
 def _png(size: int = 64, colour: int = 100, form: str = "PNG", mode: str = "RGB") -> bytes:
@@ -102,7 +51,7 @@ def _cifar_batches() -> dict[str, bytes]:
 
 
 def tar_of(members: dict[str, bytes | tarfile.TarInfo]) -> bytes:
-    """An archive of contents, or of headers without any."""
+    """Returns an archive of contents, or of headers without any."""
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w") as tar:
         for name, content in members.items():
@@ -116,7 +65,7 @@ def tar_of(members: dict[str, bytes | tarfile.TarInfo]) -> bytes:
 
 
 def zip_of(members: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes:
-    """An archive of contents."""
+    """Returns an archive of contents."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", method) as archive:
         for name, content in members.items():
@@ -125,7 +74,7 @@ def zip_of(members: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes
 
 
 def tiny_members() -> dict[str, bytes]:
-    """What a very small Tiny ImageNet holds."""
+    """Returns the members of a very small Tiny ImageNet."""
     members = {
         "wnids.txt": b"n01\nn02\n",
         "val/val_annotations.txt": b"v_0.PNG\tn01\t0\nv_1.PNG\tn02\t0\n",
@@ -137,12 +86,12 @@ def tiny_members() -> dict[str, bytes]:
 
 
 def cifar_members() -> dict[str, bytes]:
-    """What a very small CIFAR-100 holds."""
+    """Returns the members of a very small CIFAR-100."""
     return {f"cifar-100-python/{name}": content for name, content in _cifar_batches().items()}
 
 
 def stored_config(**fields: object) -> ConfigDict:
-    """A resolved config of the smallest model for two classes."""
+    """Returns a resolved config of the smallest model for two classes."""
     small = {
         "model.name": "vit_n_2",
         "model.num_classes": 2,
@@ -153,7 +102,7 @@ def stored_config(**fields: object) -> ConfigDict:
 
 
 def write_state(folder: Path, step: int = 2) -> Path:
-    """A whole checkpoint."""
+    """Writes a whole checkpoint."""
     arrays = {"w": np.arange(3, dtype=np.float32)}
     return checkpoint.save(folder, checkpoint.State(arrays, arrays, Progress(step), arrays), 9)
 
@@ -176,7 +125,7 @@ def _whole_state() -> dict[str, bytes]:
 
 
 def _read_state(path: Path) -> object:
-    """A checkpoint of which one file is another, with the right checksum."""
+    """Reads a checkpoint in which one file is replaced, with the right checksum."""
     state = path.parent / "checkpoints" / "step_00000002"
     state.mkdir(parents=True)
     files = {**_whole_state(), path.name: path.read_bytes()}
@@ -200,7 +149,7 @@ def _read_own(path: Path) -> object:
     return run_weights.read(path), command_line.config_of_weights(["val.py", f"--weights={path}"])
 
 
-# Each reader by the name of the file that it is given, which decides what it is taken for.
+# Each reader by the name of its file, which decides how the file is read.
 READERS: dict[str, Callable[[Path], object]] = {
     **dict.fromkeys(
         ["w.pdparams", "w.npz", "zip.pth", "legacy.pth", "w.safetensors"], array_files.read_arrays
@@ -210,15 +159,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "cifar-100-python.tar.gz": _read_cifar,
     "tiny-imagenet-200.zip": _read_tiny,
     **dict.fromkeys(
-        [
-            "image.png",
-            "image.jpg",
-            "image.gif",
-            "image.tif",
-            "image.webp",
-            "image.bmp",
-            "image.ppm",
-        ],
+        [f"image.{ending}" for ending in _ENDINGS],
         lambda path: image_files.decode(path, str(path)),
     ),
     "config.json": lambda path: run_folder.read_config(path.parent),
@@ -231,7 +172,7 @@ READERS: dict[str, Callable[[Path], object]] = {
 
 
 def valid_files(folder: Path) -> dict[str, bytes]:
-    """A small valid file for each reader."""
+    """Returns a small valid file for each reader."""
     arrays = {"a": np.arange(24, dtype=np.float32).reshape(4, 6), "b": np.arange(3)}
     np.savez(folder / "w.npz", **arrays)
     save_file(arrays, str(folder / "w.safetensors"), {"format": "pt"})
@@ -266,7 +207,7 @@ def valid_files(folder: Path) -> dict[str, bytes]:
             f"image.{ending}": _png(
                 16, 1, forms.get(ending, ending.upper()), "P" if ending == "gif" else "RGB"
             )
-            for ending in ("png", "jpg", "gif", "tif", "webp", "bmp", "ppm")
+            for ending in _ENDINGS
         },
     }
     assert made.keys() == READERS.keys()
@@ -274,11 +215,11 @@ def valid_files(folder: Path) -> dict[str, bytes]:
 
 
 def read_in(folder: Path, name: str, content: bytes) -> object:
-    """Write a file into an empty folder and read it; gives what it holds, or the `UserError`.
+    """Writes a file into an empty folder and reads it; returns its content or the `UserError`.
 
     Raises:
-        AssertionError: also when anything but the reader's own cache was written, or the message is
-            no one line.
+        AssertionError: when anything but the reader's own cache was written, or the message is not
+            one printable line.
     """
     path = folder / name
     path.write_bytes(content)

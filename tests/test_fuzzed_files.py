@@ -1,5 +1,4 @@
-"""Every reader, given valid files that were damaged at random: it returns or raises `UserError`,
-and nothing else.
+"""Every reader returns or raises `UserError`, for valid files that were damaged at random.
 
 The slow suite reads 24,000 files in processes whose memory is measured.
 """
@@ -11,7 +10,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hostile import READERS, in_a_cage, read_in, valid_files
+from caged import in_a_cage
+from hostile import READERS, read_in, valid_files
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -37,9 +37,7 @@ _CHANGE = st.tuples(
 
 
 def changed(content: bytes, changes: list[tuple[str, int, int, bytes]]) -> bytes:
-    """A file with changes: single bytes, what is cut off, inserted, repeated, moved or written
-    over.
-    """
+    """Returns a file with changes: bytes are flipped, cut off, inserted, repeated, overwritten."""
     for kind, first, second, value in changes:
         size = max(1, len(content))
         place, other = first % size, second % size
@@ -57,7 +55,7 @@ def changed(content: bytes, changes: list[tuple[str, int, int, bytes]]) -> bytes
 
 
 def _fuzz(name: str, whole: bytes, count: int) -> tuple[int, int]:
-    """Read so many damaged files; gives how many were read, and how many of them were refused."""
+    """Reads damaged files; returns how many were read, and how many of them were refused."""
     counts = [0, 0]
 
     @settings(
@@ -84,7 +82,7 @@ def _fuzz(name: str, whole: bytes, count: int) -> tuple[int, int]:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> dict[str, bytes]:
-    """The valid files, each of which can be read."""
+    """Returns the valid files; each can be read."""
     files = valid_files(tmp_path_factory.mktemp("valid"))
     for name, content in files.items():
         found = read_in(tmp_path_factory.mktemp("read"), name, content)

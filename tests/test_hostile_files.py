@@ -1,6 +1,4 @@
-"""Files of a hostile author: no code runs, nothing is written elsewhere, and memory stays
-bounded.
-"""
+"""Files of a hostile author: no code runs, nothing is written elsewhere, memory stays bounded."""
 
 from __future__ import annotations
 
@@ -10,8 +8,9 @@ import re
 
 import numpy as np
 import pytest
+from caged import in_a_cage
 from crafted import FILES
-from hostile import READERS, in_a_cage, read_in, stored_config
+from hostile import READERS, read_in, stored_config
 
 from common import pickle_files
 from common.errors import UserError
@@ -26,9 +25,8 @@ _MEGABYTES = 300  # by which memory may grow; the largest of the files has 68
 
 @pytest.mark.parametrize("kind", FILES)
 def test_crafted_files(tmp_path, monkeypatch, kind):
-    monkeypatch.setattr(
-        cifar, "_LARGEST_ARCHIVE", 32 << 20
-    )  # what reaches the real limits takes long to make
+    # Files that reach the real limits take long to make.
+    monkeypatch.setattr(cifar, "_LARGEST_ARCHIVE", 32 << 20)
     monkeypatch.setattr(pickle_files, "_MOST_STEPS", 200_000)
     for number, (name, file, content, message) in enumerate(FILES[kind]()):
         place = tmp_path / str(number)
@@ -94,9 +92,7 @@ def test_a_stage_that_leads_out_of_the_folder(tmp_path):
 
 
 def test_weights_decide_neither_processes_nor_places(tmp_path):
-    """The config of somebody's weights names a million workers, a batch of all, and a folder to
-    write to.
-    """
+    """The config in a stranger's weights has a million workers, a huge batch, and a folder."""
     fields = {
         "data.workers": 10**6,
         "eval.batch_size": 10**9,
@@ -113,9 +109,7 @@ def test_weights_decide_neither_processes_nor_places(tmp_path):
 
 @pytest.mark.slow
 def test_large_files_are_read(tmp_path):
-    """As large as those of a base model: 400 MB in each format, with little more memory than they
-    have bytes.
-    """
+    """400 MB in each format, as a base model has, need little more memory than their bytes."""
     arrays = {f"w{number}": np.full(10_000_000, number, np.float32) for number in range(10)}
     for name in ("w.safetensors", "w.pdparams", "w.pth"):
         array_files.write_arrays(tmp_path / name, arrays, None)
