@@ -85,7 +85,7 @@ class _Pass:
 
     def __init__(self, model: MultiPass, watched: bool = False):
         self.model, self.watched = model, watched
-        self.layers = [layer for stage in model.stages() for layer in stage]
+        self.layers = [layer for stage in model.block_groups() for layer in stage]
         self.first: Tensor | None = (
             None  # what goes into the first of them: it holds what comes before
         )

@@ -18,7 +18,7 @@ def layer_numbers(model: MultiPass) -> dict[str, int]:
     Raises:
         UserError: for a model that is not made of blocks.
     """
-    stages = model.stages()
+    stages = model.block_groups()
     if len(stages) == 1:
         raise UserError(
             "optim.layer_decay needs a model that is made of blocks (ViT, DeiT, CaiT, Swin): set it to 1"

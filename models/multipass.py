@@ -1,4 +1,7 @@
-"""Several noisy passes of the same images for little more than they must cost."""
+"""The base of all models: several noisy passes of the same images for little more than they cost.
+
+The part before the first random layer runs once for all copies of an image.
+"""
 
 from __future__ import annotations
 
@@ -16,74 +19,71 @@ from models.layers.dropout import random_layers, silence
 from models.layers.dropout_masks import batch_copies, replay
 from models.layers.operators import compiled_operators, describe_operators, plain
 
-# Elements of the tokens of all copies up to which they go through Paddle's operators together on a
-# CPU. Beyond, one after the other is faster: what a layer leaves behind is still in the cache when
-# the next one reads it.
+# Up to this many elements in the tokens of all copies, Paddle's CPU operators take them together.
+# With more, one copy after the other is faster: the output of a layer is then still in the cache
+# when the next layer reads it.
 _CACHED = 1 << 18
 
 
 class MultiPass(nn.Layer):
-    """A classifier of which the part before the first random layer runs once for all copies of an
-    image.
+    """A classifier that shares work between several passes of the same images.
 
-    A family gives `embed`, `stages` and `classify`; and, where it differs, what its weights files
-    need: `heads`, `derived`, `timm_name`, `refit` and `check`. Shapes: B images, times the copies
-    once they are split up.
+    A family defines `embed`, `block_groups` and `classify`; and, where its weights files need them,
+    `heads`, `derived`, `timm_name`, `refit` and `check`. Shapes: B images, times the copies once
+    they are split up.
     """
 
     heads: tuple[str, ...] = ("head",)  # the layers that depend on the number of classes
-    derived: tuple[
-        str, ...
-    ] = ()  # endings of the names of buffers that follow from the shape: never read from a file
-    _precision = contextlib.nullcontext  # of the forward pass
-    _operators = contextlib.nullcontext  # likewise
+    # Endings of the names of buffers that follow from the shape, and are never read from a file.
+    derived: tuple[str, ...] = ()
+    # Contexts of the forward pass.
+    _precision = contextlib.nullcontext
+    _operators = contextlib.nullcontext
     recomputed = False  # whether blocks run once more in the backward pass
-    # whether all copies must go through together (batch norm takes its statistics over them)
+    # Whether all copies must go through together: batch norm takes its statistics over them.
     joined = False
 
     def embed(self, images: Tensor) -> Tensor:
-        """Images `(B, 3, S, S)` to tokens `(B, N, D)`; draws no random numbers."""
+        """Turns images `(B, 3, S, S)` into tokens `(B, N, D)`; draws no random numbers."""
         raise NotImplementedError
 
-    def stages(self) -> list[tuple[nn.Layer, ...]]:
-        """What tokens go through, in order: the embedding's dropout, then one entry for each
-        block.
+    def block_groups(self) -> list[tuple[nn.Layer, ...]]:
+        """Returns the layers that tokens go through, in order.
+
+        The first group is the embedding's dropout. Then one group follows for each block.
         """
         raise NotImplementedError
 
     def classify(self, tokens: Tensor) -> Tensor:
-        """Tokens `(B, N, D)` to logits `(B, C)`; draws no random numbers."""
+        """Turns tokens `(B, N, D)` into logits `(B, C)`; draws no random numbers."""
         raise NotImplementedError
 
     @staticmethod
     def timm_name(name: str) -> str:
-        """timm's name for what is called `name` here; what is timm's name already stays as it
-        is.
-        """
+        """Returns timm's name of a parameter with this name here; timm's own names stay."""
         return name
 
     def refit(self, name: str, array: np.ndarray) -> np.ndarray:
-        """Fit an array of a weights file to this input size; the array itself where there is
-        nothing to do.
+        """Fits an array of a weights file to this input size; the array itself if it fits already.
 
         Raises:
-            ValueError: when that can't be.
+            ValueError: when it can't be fitted.
         """
         return array
 
     def check(self, arrays: dict[str, np.ndarray]) -> None:
-        """Look at arrays, with the names here, that fit one by one.
+        """Checks arrays together that fit one by one; their names are those of this model.
 
         Raises:
             ValueError: when together they are those of another model.
         """
 
     def forward(self, images: Tensor, copies: int = 1) -> Tensor:
-        """Classify images.
+        """Classifies images.
 
         Args:
             images: normalised, `(B, 3, S, S)`.
-            copies: how many times each image passes, each with noise of its own.
+            copies: how many times each image passes, each time with other noise.
 
         Returns:
             Logits `(copies, B, C)`; `(B, C)` for `copies=1`.
@@ -93,26 +93,27 @@ class MultiPass(nn.Layer):
         return logits.astype("float32")
 
     def autocast(self, level: str, dtype: str) -> None:
-        """Compute in half precision: `level` is Paddle's O1 or O2, `dtype` float16 or bfloat16. The
-        weights stay.
+        """Has the model compute in half precision; the weights stay float32.
+
+        Args:
+            level: Paddle's O1 or O2.
+            dtype: float16 or bfloat16.
         """
         self._precision = functools.partial(
             paddle.amp.auto_cast, level=level, dtype=dtype, use_promote=False
         )
 
     def use_plain_operators(self) -> None:
-        """Compute with Paddle's own operators on a CPU, too, which define what the compiled ones
-        give.
-        """
+        """Has the model compute with Paddle's own operators on a CPU, too: the definition."""
         self._operators = plain
 
     def describe_operators(self) -> str:
-        """Which operators it computes with."""
+        """Returns which operators the model computes with, for people."""
         with self._operators():
             return describe_operators()
 
     def _logits(self, images: Tensor, copies: int) -> Tensor:
-        x, layers = self.embed(images), [layer for stage in self.stages() for layer in stage]
+        x, layers = self.embed(images), [*itertools.chain(*self.block_groups())]
         if copies == 1:
             return self._run(x, layers)
         noisy = [self.training and bool(random_layers(layer)) for layer in layers]
@@ -122,10 +123,11 @@ class MultiPass(nn.Layer):
         return logits.reshape([copies, -1, *logits.shape[1:]])
 
     def _passes(self, x: Tensor, layers: list[nn.Layer], copies: int) -> Tensor:
-        """Logits `(copies * B, C)` from what all copies share, `(B, N, D)`."""
+        """Computes logits `(copies * B, C)` from what all copies share, `(B, N, D)`."""
         if not layers:  # nothing is random: all copies are the same
             return paddle.concat([self.classify(x)] * copies)
-        if self.joined or not x.place.is_cpu_place() or compiled_operators(x) or x.size * copies <= _CACHED:
+        together = self.joined or not x.place.is_cpu_place() or compiled_operators(x)
+        if together or x.size * copies <= _CACHED:
             with batch_copies(range(copies)):
                 return self._run(paddle.concat([x] * copies), layers)
         passes, state = [], paddle.get_rng_state()
@@ -145,46 +147,47 @@ class MultiPass(nn.Layer):
         return x
 
     def _recomputed(self, layer: nn.Layer, x: Tensor) -> Tensor:
-        """`layer(x)`, which the backward pass computes again with the same masks and precision."""
-        contexts = itertools.chain(
-            [contextlib.nullcontext], itertools.repeat(replay())
-        )  # now, and in the backward pass
+        """Returns `layer(x)`; the backward pass runs it again with the same masks and precision."""
+        # The context of the forward pass, then that of the backward pass.
+        contexts = itertools.chain([contextlib.nullcontext], itertools.repeat(replay()))
 
         def run(x: Tensor) -> Tensor:
             with next(contexts)(), self._operators(), self._precision():
                 return layer(x)
 
-        # The other way breaks several cards; its own care for random numbers lacks CPUs in Paddle
-        # 2.6.
+        # `use_reentrant=True` breaks training on several cards. `preserve_rng_state=True` needs
+        # what Paddle 2.6 lacks on a CPU.
         return recompute(run, x, use_reentrant=False, preserve_rng_state=False)
 
     def recompute(self) -> None:
-        """Keep only what goes into each block for the gradient, and run the block once more in the
-        backward pass.
+        """Has the backward pass run each block once more, so that only its input is kept.
 
         Loss and gradients stay the same (Chen et al., arXiv:1604.06174).
 
         Raises:
             UserError: for a model that is not made of blocks.
         """
-        if len(self.stages()) == 1:
+        if len(self.block_groups()) == 1:
             raise UserError(
                 "train.recompute needs a model that is made of blocks (ViT, DeiT, CaiT, Swin)"
             )
         self.recomputed = True
 
-    def share(self, blocks: int) -> None:
-        """Switch the noise of the embedding and of the first blocks off: they then run once for all
-        copies.
+    def share_blocks(self, count: int) -> None:
+        """Switches the noise of the embedding and of the first blocks off.
+
+        They then run once for all copies.
+
+        Args:
+            count: of the blocks; 0 leaves the embedding's noise on, too.
 
         Raises:
             ValueError: when there are fewer blocks.
         """
-        stages = self.stages()
-        if not 0 <= blocks < len(stages):
+        groups = self.block_groups()
+        if not 0 <= count < len(groups):
             raise ValueError(
-                f"shared_blocks is {blocks}, expected 0 to {len(stages) - 1}, the number of blocks"
+                f"shared_blocks is {count}, expected 0 to {len(groups) - 1}, the number of blocks"
             )
-        for layer in (layer for stage in stages[: blocks + 1] for layer in stage):
-            if blocks:
-                silence(layer)
+        for layer in itertools.chain(*groups[: count + 1 if count else 0]):
+            silence(layer)

@@ -1,25 +1,36 @@
-"""The models by name: a new size gets its line here."""
-
-from __future__ import annotations
+"""The models by name: `MODELS`. A new size of a family is a new line in one of the tables here."""
 
 from functools import partial
 
+from models.families.cait import CaiT
 from models.families.cnn_levit_t2t import make_cnn, make_levit, make_t2t
+from models.families.swin import Swin
+from models.families.vit import DistilledVisionTransformer, VisionTransformer
 from models.input_images import IMAGENET_MEAN, IMAGENET_STD, InputStats
-from models.specs import CaiTSpec, NetSpec, SwinSpec, ViTSpec
+from models.specs import ImageSize, Spec
 
-# name: (width, depth, heads, MLP ratio). `n` (nano) is this project's own, for images of a few
-# pixels.
-_SIZES = {
-    "n": (48, 4, 3, 2.0),
-    "ti": (192, 12, 3, 4.0),
-    "s": (384, 12, 6, 4.0),
-    "b": (768, 12, 12, 4.0),
-    "l": (1024, 24, 16, 4.0),
-    "h": (1280, 32, 16, 4.0),
+
+def _imagenet(size: ImageSize, resized: int, interpolation: str = "bicubic") -> InputStats:
+    """Returns the input of weights from ImageNet-1k.
+
+    For a crop of 224 pixels, evaluation resizes to `resized` pixels: 256 for Swin and convolutional
+    networks in PPIM, 248 for its other models. For larger crops, it resizes to the crop.
+    """
+    crop = 224 / resized if size == 224 else 1.0
+    return InputStats(IMAGENET_MEAN, IMAGENET_STD, crop, interpolation)
+
+
+# ViT and DeiT. `n` (nano) is this project's own, for images of a few pixels.
+_VIT_SIZES = {
+    "n": {"width": 48, "depth": 4, "heads": 3, "mlp_ratio": 2.0},
+    "ti": {"width": 192, "depth": 12, "heads": 3, "mlp_ratio": 4.0},
+    "s": {"width": 384, "depth": 12, "heads": 6, "mlp_ratio": 4.0},
+    "b": {"width": 768, "depth": 12, "heads": 12, "mlp_ratio": 4.0},
+    "l": {"width": 1024, "depth": 24, "heads": 16, "mlp_ratio": 4.0},
+    "h": {"width": 1280, "depth": 32, "heads": 16, "mlp_ratio": 4.0},
 }
-# Which patches a size comes with, and the native resolution of each patch: small patches are for
-# small images.
+# The patches of each size, and the native image size of each patch: small patches are for small
+# images.
 _PATCHES = {
     "n": (2, 4, 8),
     "ti": (2, 4, 8, 14, 16, 32),
@@ -31,131 +42,119 @@ _PATCHES = {
 _NATIVE = {2: 8, 4: 32, 8: 64}
 
 
-def _vit_specs() -> dict[str, ViTSpec]:
+def _vits() -> dict[str, Spec]:
     specs = {}
     for size, patches in _PATCHES.items():
         for patch in patches:
+            shape = {**_VIT_SIZES[size], "patch": patch}
             native = 224 if size == "b" else _NATIVE.get(patch, 224)
-            crop = 0.9 if native == 224 else 1.0  # timm's
-            spec = ViTSpec(*_SIZES[size], patch, native, stats=InputStats(crop_fraction=crop))
-            specs[f"vit_{size}_{patch}"] = spec
+            stats = InputStats(crop_fraction=0.9 if native == 224 else 1.0)  # timm's
+            make = partial(VisionTransformer, **shape)
+            specs[f"vit_{size}_{patch}"] = Spec(make, native, stats)
             if size == "n":
-                specs[f"vit_n_{patch}_distilled"] = spec._replace(distilled=True)
-            if spec.image_size == 224 and 384 % patch == 0:
-                specs[f"vit_{size}_{patch}_384"] = spec._replace(image_size=384, stats=InputStats())
+                distilled = partial(DistilledVisionTransformer, **shape)
+                specs[f"vit_n_{patch}_distilled"] = Spec(distilled, native, stats, distilled=True)
+            if native == 224 and 384 % patch == 0:
+                specs[f"vit_{size}_{patch}_384"] = Spec(make, 384, InputStats())
     return specs
 
 
-def _deit_specs() -> dict[str, ViTSpec]:
-    stats = {
-        224: InputStats(IMAGENET_MEAN, IMAGENET_STD, 224 / 248),
-        384: InputStats(IMAGENET_MEAN, IMAGENET_STD),
+def _deit(size: str, pixels: int, distilled: bool = False) -> Spec:
+    kind = DistilledVisionTransformer if distilled else VisionTransformer
+    make = partial(kind, patch=16, **_VIT_SIZES[size])
+    return Spec(make, pixels, _imagenet(pixels, 248), distilled)
+
+
+def _cait(width: int, depth: int, heads: int, pixels: int, init_scale: float = 1e-5) -> Spec:
+    shape = {"embed_dim": width, "depth": depth, "num_heads": heads, "init_scale": init_scale}
+    return Spec(partial(CaiT, **shape), pixels, _imagenet(pixels, 248))
+
+
+def _swin(width: int, third_depth: int, heads: int, window: int, pixels: int) -> Spec:
+    """Describes a Swin by the width and heads of its first stage and the depth of its third."""
+    shape = {"depths": (2, 2, third_depth, 2), "num_heads": tuple(heads * 2**i for i in range(4))}
+    make = partial(Swin, embed_dim=width, window_size=window, **shape)
+    return Spec(make, pixels, _imagenet(pixels, 256))
+
+
+def _cnns(
+    names: str, classifier: str, unit: int, interpolation: str = "bilinear"
+) -> dict[str, Spec]:
+    """Describes convolutional networks for images of a multiple of `unit` pixels."""
+    stats = _imagenet(224, 256, interpolation)
+    return {
+        name: Spec(partial(make_cnn, name, classifier, unit), 224, stats) for name in names.split()
     }
-    specs = {}
-    for size, resolution in (("ti", 224), ("s", 224), ("b", 224), ("b", 384)):
-        for distilled in (False, True):
-            name = (
-                f"deit_{size}"
-                + ("_distilled" if distilled else "")
-                + ("_384" if resolution == 384 else "")
-            )
-            specs[name] = ViTSpec(*_SIZES[size], 16, resolution, distilled, stats[resolution])
-    return specs
 
 
-# name: (width, depth, heads, first value of LayerScale, image size), PPIM's
-_CAIT = {
-    "cait_xxs_24": (192, 24, 4, 1e-5, 224),
-    "cait_xxs_36": (192, 36, 4, 1e-5, 224),
-    "cait_s_24": (384, 24, 8, 1e-5, 224),
-    "cait_xxs_24_384": (192, 24, 4, 1e-5, 384),
-    "cait_xxs_36_384": (192, 36, 4, 1e-5, 384),
-    "cait_xs_24_384": (288, 24, 6, 1e-5, 384),
-    "cait_s_24_384": (384, 24, 8, 1e-5, 384),
-    "cait_s_36_384": (384, 36, 8, 1e-6, 384),
-    "cait_m_36_384": (768, 36, 16, 1e-6, 384),
-    "cait_m_48_448": (768, 48, 16, 1e-6, 448),
+def _levit(widths: tuple[int, ...], heads: tuple[int, ...], key: int, *depths: int) -> Spec:
+    make = partial(make_levit, widths=widths, heads=heads, key=key, depths=depths)
+    return Spec(make, 224, _imagenet(224, 248))
+
+
+def _t2t(tokens: str, width: int, depth: int, heads: int, ratio: float, pixels: int = 224) -> Spec:
+    shape = {"embed_dim": width, "depth": depth, "num_heads": heads, "mlp_ratio": ratio}
+    return Spec(partial(make_t2t, tokens_type=tokens, **shape), pixels, _imagenet(pixels, 248))
+
+
+MODELS = {
+    **_vits(),
+    "deit_ti": _deit("ti", 224),
+    "deit_ti_distilled": _deit("ti", 224, distilled=True),
+    "deit_s": _deit("s", 224),
+    "deit_s_distilled": _deit("s", 224, distilled=True),
+    "deit_b": _deit("b", 224),
+    "deit_b_distilled": _deit("b", 224, distilled=True),
+    "deit_b_384": _deit("b", 384),
+    "deit_b_distilled_384": _deit("b", 384, distilled=True),
+    # PPIM's CaiT: width, depth, heads, image size
+    "cait_xxs_24": _cait(192, 24, 4, 224),
+    "cait_xxs_36": _cait(192, 36, 4, 224),
+    "cait_s_24": _cait(384, 24, 8, 224),
+    "cait_xxs_24_384": _cait(192, 24, 4, 384),
+    "cait_xxs_36_384": _cait(192, 36, 4, 384),
+    "cait_xs_24_384": _cait(288, 24, 6, 384),
+    "cait_s_24_384": _cait(384, 24, 8, 384),
+    "cait_s_36_384": _cait(384, 36, 8, 384, init_scale=1e-6),
+    "cait_m_36_384": _cait(768, 36, 16, 384, init_scale=1e-6),
+    "cait_m_48_448": _cait(768, 48, 16, 448, init_scale=1e-6),
+    # PPIM's Swin and Swin-L: width, depth of the third stage, heads, window, image size
+    "swin_ti": _swin(96, 6, 3, 7, 224),
+    "swin_ti_384": _swin(96, 6, 3, 12, 384),
+    "swin_s": _swin(96, 18, 3, 7, 224),
+    "swin_s_384": _swin(96, 18, 3, 12, 384),
+    "swin_b": _swin(128, 18, 4, 7, 224),
+    "swin_b_384": _swin(128, 18, 4, 12, 384),
+    "swin_l": _swin(192, 18, 6, 7, 224),
+    "swin_l_384": _swin(192, 18, 6, 12, 384),
+    # PPIM's convolutional networks, and the ResNets of paddle.vision: names, classifier, unit
+    **_cnns("resnet_18 resnet_34 resnet_50 resnet_101 resnet_152", "fc", 1),
+    **_cnns("dla_34 dla_46_c dla_46x_c dla_60 dla_60x dla_60x_c", "fc", 32),
+    **_cnns("dla_102 dla_102x dla_102x2 dla_169", "fc", 32),
+    **_cnns("cdnv2_a cdnv2_b cdnv2_c", "classifier", 32),
+    **_cnns("rexnet_1_0 rexnet_1_3 rexnet_1_5 rexnet_2_0 rexnet_3_0", "output.1", 1, "bicubic"),
+    **_cnns("repvgg_a0 repvgg_a1 repvgg_a2 repvgg_b0 repvgg_b1 repvgg_b2", "linear", 1),
+    **_cnns("repvgg_b3 repvgg_b1g2 repvgg_b1g4 repvgg_b2g4 repvgg_b3g4", "linear", 1),
+    **_cnns("hardnet_39_ds", "base.14.3", 32),
+    **_cnns("hardnet_68 hardnet_68_ds", "base.16.3", 32),
+    **_cnns("hardnet_85", "base.19.3", 32),
+    **_cnns("rednet_26 rednet_38 rednet_50 rednet_101 rednet_152", "fc", 32),
+    # PPIM's LeViT: widths, heads, width of a key, depths
+    "levit_128s": _levit((128, 256, 384), (4, 6, 8), 16, 2, 3, 4),
+    "levit_128": _levit((128, 256, 384), (4, 8, 12), 16, 4, 4, 4),
+    "levit_192": _levit((192, 288, 384), (3, 5, 6), 32, 4, 4, 4),
+    "levit_256": _levit((256, 384, 512), (4, 6, 8), 32, 4, 4, 4),
+    "levit_384": _levit((384, 512, 768), (6, 9, 12), 32, 4, 4, 4),
+    # PPIM's T2T-ViT: tokens, width, depth, heads, MLP ratio, image size
+    "t2t_vit_7": _t2t("performer", 256, 7, 4, 2.0),
+    "t2t_vit_10": _t2t("performer", 256, 10, 4, 2.0),
+    "t2t_vit_12": _t2t("performer", 256, 12, 4, 2.0),
+    "t2t_vit_14": _t2t("performer", 384, 14, 6, 3.0),
+    "t2t_vit_19": _t2t("performer", 448, 19, 7, 3.0),
+    "t2t_vit_24": _t2t("performer", 512, 24, 8, 3.0),
+    "t2t_vit_14_384": _t2t("performer", 384, 14, 6, 3.0, 384),
+    "t2t_vit_24_token_labeling": _t2t("performer", 512, 24, 8, 3.0, 384),
+    "t2t_vit_t_14": _t2t("transformer", 384, 14, 6, 3.0),
+    "t2t_vit_t_19": _t2t("transformer", 448, 19, 7, 3.0),
+    "t2t_vit_t_24": _t2t("transformer", 512, 24, 8, 3.0),
 }
-# name: (width, depths, heads, window, image size), PPIM's and Swin-L
-_SWIN = {
-    "swin_ti": (96, (2, 2, 6, 2), (3, 6, 12, 24), 7, 224),
-    "swin_ti_384": (96, (2, 2, 6, 2), (3, 6, 12, 24), 12, 384),
-    "swin_s": (96, (2, 2, 18, 2), (3, 6, 12, 24), 7, 224),
-    "swin_s_384": (96, (2, 2, 18, 2), (3, 6, 12, 24), 12, 384),
-    "swin_b": (128, (2, 2, 18, 2), (4, 8, 16, 32), 7, 224),
-    "swin_b_384": (128, (2, 2, 18, 2), (4, 8, 16, 32), 12, 384),
-    "swin_l": (192, (2, 2, 18, 2), (6, 12, 24, 48), 7, 224),
-    "swin_l_384": (192, (2, 2, 18, 2), (6, 12, 24, 48), 12, 384),
-}
-# (names, classifier, images are a multiple of, interpolation), PPIM's; `resnet_*` are those of
-# paddle.vision
-_CNN = (
-    ("resnet_18 resnet_34 resnet_50 resnet_101 resnet_152", "fc", 1, "bilinear"),
-    ("dla_34 dla_46_c dla_46x_c dla_60 dla_60x dla_60x_c", "fc", 32, "bilinear"),
-    ("dla_102 dla_102x dla_102x2 dla_169", "fc", 32, "bilinear"),
-    ("cdnv2_a cdnv2_b cdnv2_c", "classifier", 32, "bilinear"),
-    ("rexnet_1_0 rexnet_1_3 rexnet_1_5 rexnet_2_0 rexnet_3_0", "output.1", 1, "bicubic"),
-    (
-        "repvgg_a0 repvgg_a1 repvgg_a2 repvgg_b0 repvgg_b1 repvgg_b2 repvgg_b3",
-        "linear",
-        1,
-        "bilinear",
-    ),
-    ("repvgg_b1g2 repvgg_b1g4 repvgg_b2g4 repvgg_b3g4", "linear", 1, "bilinear"),
-    ("hardnet_39_ds", "base.14.3", 32, "bilinear"),
-    ("hardnet_68 hardnet_68_ds", "base.16.3", 32, "bilinear"),
-    ("hardnet_85", "base.19.3", 32, "bilinear"),
-    ("rednet_26 rednet_38 rednet_50 rednet_101 rednet_152", "fc", 32, "bilinear"),
-)
-# name: (widths, heads, width of a key, depths)
-_LEVIT = {
-    "levit_128s": ((128, 256, 384), (4, 6, 8), 16, (2, 3, 4)),
-    "levit_128": ((128, 256, 384), (4, 8, 12), 16, (4, 4, 4)),
-    "levit_192": ((192, 288, 384), (3, 5, 6), 32, (4, 4, 4)),
-    "levit_256": ((256, 384, 512), (4, 6, 8), 32, (4, 4, 4)),
-    "levit_384": ((384, 512, 768), (6, 9, 12), 32, (4, 4, 4)),
-}
-# name: (tokens, width, depth, heads, MLP ratio, image size)
-_T2T = {
-    "t2t_vit_7": ("performer", 256, 7, 4, 2.0, 224),
-    "t2t_vit_10": ("performer", 256, 10, 4, 2.0, 224),
-    "t2t_vit_12": ("performer", 256, 12, 4, 2.0, 224),
-    "t2t_vit_14": ("performer", 384, 14, 6, 3.0, 224),
-    "t2t_vit_19": ("performer", 448, 19, 7, 3.0, 224),
-    "t2t_vit_24": ("performer", 512, 24, 8, 3.0, 224),
-    "t2t_vit_14_384": ("performer", 384, 14, 6, 3.0, 384),
-    "t2t_vit_24_token_labeling": ("performer", 512, 24, 8, 3.0, 384),
-    "t2t_vit_t_14": ("transformer", 384, 14, 6, 3.0, 224),
-    "t2t_vit_t_19": ("transformer", 448, 19, 7, 3.0, 224),
-    "t2t_vit_t_24": ("transformer", 512, 24, 8, 3.0, 224),
-}
-
-
-def _whole_specs() -> dict[str, NetSpec]:
-    """At 224 pixels PPIM resizes to 256 for the convolutional ones and to 248 for the others."""
-    specs = {}
-    for names, head, unit, interpolation in _CNN:
-        for name in names.split():
-            stats = InputStats(IMAGENET_MEAN, IMAGENET_STD, 224 / 256, interpolation)
-            specs[name] = NetSpec(partial(make_cnn, name, head), unit, 224, stats)
-    for name, shape in _LEVIT.items():
-        specs[name] = NetSpec(
-            partial(make_levit, *shape), 16, 224, InputStats(IMAGENET_MEAN, IMAGENET_STD, 224 / 248)
-        )
-    for name, (*shape, size) in _T2T.items():
-        stats = InputStats(IMAGENET_MEAN, IMAGENET_STD, 224 / 248 if size == 224 else 1.0)
-        specs[name] = NetSpec(partial(make_t2t, *shape), 16, size, stats)
-    return specs
-
-
-def _ppim_specs() -> dict[str, CaiTSpec | SwinSpec]:
-    """At 224 pixels PPIM resizes to 248 for CaiT and to 256 for Swin before the central crop."""
-    specs = {}
-    for family, sizes, resized in ((CaiTSpec, _CAIT, 248), (SwinSpec, _SWIN, 256)):
-        for name, size in sizes.items():
-            crop = 224 / resized if size[-1] == 224 else 1.0
-            specs[name] = family(*size, InputStats(IMAGENET_MEAN, IMAGENET_STD, crop))
-    return specs
-
-
-MODELS = {**_vit_specs(), **_deit_specs(), **_ppim_specs(), **_whole_specs()}

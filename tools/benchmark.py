@@ -114,7 +114,7 @@ def _growth(arguments: argparse.Namespace) -> list[dict]:
     from tools.measure.timed_steps import Training
 
     config = _config(arguments, arguments.copies, 0)
-    depth = len(Training(config).model.stages()) - 1
+    depth = len(Training(config).model.block_groups()) - 1
     base = scaling_exponents.Setting(
         arguments.batch, config.model.image_size, depth, arguments.copies
     )

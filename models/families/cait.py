@@ -1,11 +1,9 @@
-"""CaiT: PPIM's class, which runs several passes of the same images as one batch.
+"""CaiT: PPIM's class, changed to run several passes of the same images as one batch.
 
-Paper: Touvron et al., "Going deeper with Image Transformers", arXiv:2103.17239. PPIM's
-class-attention blocks, the last two, have no dropout; its drop path is the same in every block, as
+Paper: Touvron et al., "Going deeper with Image Transformers", arXiv:2103.17239. PPIM's class
+attention blocks, the last two, have no dropout. Its drop path has the same rate in each block, as
 in the paper.
 """
-
-from __future__ import annotations
 
 import math
 
@@ -18,55 +16,56 @@ from models.families.grid_resizing import resize_positions
 from models.families.vit import PatchEmbed, patch_grid
 from models.layers import basic_layers
 from models.layers.dropout import Dropout, DropRates, replace_dropout
-from models.layers.operators import mlp_branch, compiled_branches, replaceable
+from models.layers.operators import compiled_branches, mlp_branch, replaceable
 from models.multipass import MultiPass
+from models.specs import Head, ImageSize
 
 replaceable(cait.Attention_talking_head)
 
 
 class _Block(cait.LayerScale_Block):
-    """PPIM's, in which compiled branches may stand in for the layers."""
+    """PPIM's block, of which compiled branches may replace the layers."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if compiled := compiled_branches(x, self.norm1, self.attn, self.norm2, self.mlp, self.drop_path):
+        layers = self.norm1, self.attn, self.norm2, self.mlp, self.drop_path
+        if compiled := compiled_branches(x, *layers):
             x = compiled.talking_branch(x, self.norm1, self.attn, self.drop_path, self.gamma_1)
             return mlp_branch(x, self.norm2, self.mlp, self.drop_path, self.gamma_2)
         return super().forward(x)
 
 
 class _Patches(PatchEmbed):
-    """Ours in the place of PPIM's, which takes square images only."""
+    """ViT's patches instead of PPIM's, which takes square images only."""
 
-    def __init__(self, img_size, patch_size: int, in_chans: int, embed_dim: int):
+    def __init__(self, img_size: ImageSize, patch_size: int, in_chans: int, embed_dim: int):
         super().__init__(patch_size, embed_dim)
         self.grid = patch_grid(img_size, patch_size)
         self.num_patches = math.prod(self.grid)
 
 
 class CaiT(MultiPass, cait.CaiT):
-    """PPIM's CaiT with its names of parameters; the other arguments are PPIM's."""
+    """PPIM's CaiT with its names of parameters; `shape` has further arguments of PPIM's."""
 
-    def __init__(self, rates: DropRates, **fields):
-        super().__init__(drop_path_rate=rates.path, Patch_layer=_Patches, **fields)
+    def __init__(self, image_size: ImageSize, rates: DropRates, head: Head, **shape):
+        sizes = {"img_size": image_size, "class_dim": head.num_classes, **shape}
+        super().__init__(drop_path_rate=rates.path, Patch_layer=_Patches, **sizes)
         self.pos_drop = Dropout(rates.embedding)
         replace_dropout(self.blocks, rates)
         basic_layers.replace_layers(self, {cait.LayerScale_Block: _Block})
 
     def refit(self, name: str, array: np.ndarray) -> np.ndarray:
-        return (
-            resize_positions(array, self.patch_embed.grid, special=0)
-            if name == "pos_embed"
-            else array
-        )
+        if name != "pos_embed":
+            return array
+        return resize_positions(array, self.patch_embed.grid, special=0)
 
     def embed(self, images: Tensor) -> Tensor:
         return self.patch_embed(images) + self.pos_embed
 
-    def stages(self) -> list[tuple[nn.Layer, ...]]:
+    def block_groups(self) -> list[tuple[nn.Layer, ...]]:
         return [(self.pos_drop,), *((block,) for block in self.blocks)]
 
     def classify(self, tokens: Tensor) -> Tensor:
-        """Logits `(B, C)`; the class token meets the patches only here."""
+        """Computes logits `(B, C)`; the class token meets the patches only here."""
         class_token = self.cls_token.expand([tokens.shape[0], -1, -1])  # (B, 1, D)
         for block in self.blocks_token_only:
             class_token = block(tokens, class_token)

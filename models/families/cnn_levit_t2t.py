@@ -1,13 +1,9 @@
-"""Whole networks of PPIM and `paddle.vision`: convolutional ones, LeViT and T2T-ViT, kept as they
-are.
+"""Whole networks of PPIM and `paddle.vision`: convolutional ones, LeViT and T2T-ViT, as they are.
 
 Their only noise is dropout in front of the classifier (T2T-ViT: its own dropout and stochastic
-depth), so everything before it runs once for all copies of an image. Dropout that a network brings
-along is switched off: the rates decide. What does not run in PPIM 1.1.0 is mended here, from
-outside.
+depth). So everything before it runs once for all copies of an image. Dropout that a network brings
+along is switched off: the rates decide. Parts that do not run in PPIM 1.1.0 are repaired here.
 """
-
-from __future__ import annotations
 
 import functools
 
@@ -18,28 +14,30 @@ from paddle import Tensor, nn
 from ppim.models import cdnv2, levit, repvgg, t2t
 
 from models.layers import basic_layers
-from models.layers.dropout import Dropout, DropRates, replace_dropout, random_layers
+from models.layers.dropout import Dropout, DropRates, random_layers, replace_dropout
 from models.layers.dropout_masks import batch_copies
+from models.layers.temporary_changes import changed
 from models.multipass import MultiPass
+from models.specs import Head, ImageSize
 
 
 class Whole(MultiPass):
-    """A network from images to logits, under its own names of parameters.
+    """A network from images to logits, with its own names of parameters.
 
     Args:
-        net: gives logits `(B, C)`.
+        net: returns logits `(B, C)`.
         heads: the names of its classifiers.
-        rates: that of the MLP is the dropout in front of the classifiers.
+        rates: the rate of the MLP is that of the dropout in front of the classifiers.
     """
 
     joined = True
     derived = ("attention_bias_idxs",)
+    spread = 1  # how many copies the classifiers make of their input
 
     def __init__(self, net: nn.Layer, heads: tuple[str, ...], rates: DropRates):
         super().__init__()
         self.net = net
         self.heads = heads
-        self.spread = 1  # copies that the classifiers make of what they are given
         for name in heads:
             head = functools.reduce(getattr, name.split("."), net)
             head.add_sublayer("input_drop", Dropout(rates.mlp))
@@ -54,79 +52,81 @@ class Whole(MultiPass):
     def embed(self, images: Tensor) -> Tensor:
         return images
 
-    def stages(self) -> list[tuple[nn.Layer, ...]]:
+    def block_groups(self) -> list[tuple[nn.Layer, ...]]:
         return [(self.net,)]
 
     def classify(self, tokens: Tensor) -> Tensor:
-        """Logits `(B, C)` as they are; ReXNet's have lost the axis of a batch of one."""
+        """Returns the logits `(B, C)`; ReXNet's have lost the axis of a batch of one."""
         return tokens.reshape([-1, self.num_classes])
 
     def state_dict(self, *args, **kwargs):
-        """Of the network, under its own names."""
+        """Returns the state of the network, with its own names."""
         return self.net.state_dict(*args, **kwargs)
 
     def set_state_dict(self, *args, **kwargs):
-        """Of the network, under its own names."""
+        """Sets the state of the network, with its own names."""
         return self.net.set_state_dict(*args, **kwargs)
 
     def _passes(self, x: Tensor, layers: list[nn.Layer], copies: int) -> Tensor:
         if not layers or not self.noise_in_heads_only:
             return super()._passes(x, layers, copies)
-        self.spread = copies
-        try:
-            with batch_copies(range(copies)):
-                return self._run(x, layers)
-        finally:
-            self.spread = 1
+        with changed([self], spread=copies), batch_copies(range(copies)):
+            return self._run(x, layers)
 
     def _before_head(self, head: nn.Layer, inputs: tuple[Tensor, ...]) -> Tensor:
         x = inputs[0] if self.spread == 1 else paddle.concat([inputs[0]] * self.spread)
         return head.input_drop(x)
 
 
-def make_cnn(name: str, head: str, image_size: int, rates: DropRates, num_classes: int) -> Whole:
-    """One of PPIM's by its name, or a `resnet_<depth>` of `paddle.vision`; for images of any
-    size.
+def make_cnn(
+    name: str, classifier: str, unit: int, image_size: ImageSize, rates: DropRates, head: Head
+) -> Whole:
+    """Makes one of PPIM's networks by its name, or a `resnet_<depth>` of `paddle.vision`.
+
+    It runs for images of any multiple of `unit` pixels.
     """
+    _check(image_size, unit)
     _refuse_inner_noise(rates)
     if name.startswith("resnet_"):
-        net = getattr(paddle.vision.models, name.replace("_", ""))(num_classes=num_classes)
+        make = getattr(paddle.vision.models, name.replace("_", ""))
+        net = make(num_classes=head.num_classes)
     else:
-        net = getattr(ppim.models, name)(class_dim=num_classes)
+        net = getattr(ppim.models, name)(class_dim=head.num_classes)
     if isinstance(net, cdnv2.CondenseNetV2):
         net.features.pool_last = nn.AdaptiveAvgPool2D(1)  # the mean of 7 x 7, at other sizes too
     for layer in net.sublayers():
-        _mend(layer)
-    return Whole(net, (head,), rates)
+        _repair(layer)
+    return Whole(net, (classifier,), rates)
 
 
-def _mend(layer: nn.Layer) -> None:
+def _repair(layer: nn.Layer) -> None:
     if isinstance(layer, nn.Dropout):
         layer.p = 0.0
-    elif isinstance(
-        layer, repvgg.RepVGGBlock
-    ):  # in evaluation it wants a fused convolution that nobody has made
+    elif isinstance(layer, repvgg.RepVGGBlock):
+        # In evaluation it would need a fused convolution that nobody has made.
         layer.register_forward_pre_hook(lambda block, inputs: setattr(block, "training", True))
-    elif isinstance(
-        layer, cdnv2.CondenseLGC
-    ):  # all channels in their order; without weights it is channel 0 alone
+    elif isinstance(layer, cdnv2.CondenseLGC):
+        # All channels in their order; before weights are loaded it is channel 0 for all.
         layer.index.set_value(paddle.arange(layer.in_channels))
     elif isinstance(layer, cdnv2.CondenseSFR):
         layer.index.set_value(paddle.eye(layer.out_channels))
 
 
 def make_levit(
+    image_size: ImageSize,
+    rates: DropRates,
+    head: Head,
+    *,
     widths: tuple[int, ...],
     heads: tuple[int, ...],
     key: int,
     depths: tuple[int, ...],
-    image_size: int,
-    rates: DropRates,
-    num_classes: int,
 ) -> Whole:
-    """LeViT by its sizes. Its own stochastic depth draws from numpy's global generator, so there is
-    none.
+    """Makes a LeViT from its sizes.
+
+    It has no stochastic depth: its own draws from numpy's global generator.
     """
+    _check(image_size, 16)
     _refuse_inner_noise(rates)
     levit.TruncatedNormal = nn.initializer.TruncatedNormal  # PPIM does not import it
     net = levit.LeViT(
@@ -137,53 +137,40 @@ def make_levit(
         num_heads=list(heads),
         down_ops=[["Subsample", key, width // key, 4, 2, 2] for width in widths[:2]],
         hybrid_backbone=levit.b16(widths[0]),
-        class_dim=num_classes,
+        class_dim=head.num_classes,
     )
     return Whole(net, ("head.l", "head_dist.l"), rates)
 
 
-def make_t2t(
-    tokens: str,
-    width: int,
-    depth: int,
-    heads: int,
-    mlp_ratio: float,
-    image_size: int,
-    rates: DropRates,
-    num_classes: int,
-) -> Whole:
-    """T2T-ViT by its sizes; `tokens` is `performer` or `transformer`."""
+def make_t2t(image_size: ImageSize, rates: DropRates, head: Head, **shape) -> Whole:
+    """Makes a T2T-ViT; `shape` has further arguments of PPIM's class."""
+    _check(image_size, 16)
     t2t.orthogonal_ = _orthogonal
-    net = t2t.T2T_ViT(
-        img_size=image_size,
-        tokens_type=tokens,
-        embed_dim=width,
-        depth=depth,
-        num_heads=heads,
-        mlp_ratio=mlp_ratio,
-        drop_path_rate=rates.path,
-        class_dim=num_classes,
-    )
+    sizes = {"img_size": image_size, "class_dim": head.num_classes, **shape}
+    net = t2t.T2T_ViT(drop_path_rate=rates.path, **sizes)
     replace_dropout(net, rates)
     basic_layers.replace_layers(net)
     for name, parameter in net.named_parameters():
-        if name == "pos_embed" or name.endswith(
-            ".w"
-        ):  # sinusoids and random features stay, as in the authors' code
+        # Sinusoids and random features stay, as in the authors' code.
+        if name == "pos_embed" or name.endswith(".w"):
             parameter.stop_gradient = True
     return Whole(net, ("head",), DropRates())
 
 
 def _orthogonal(tensor: Tensor) -> Tensor:
-    """Orthonormal rows from random ones `(m, n)`, m <= n; PPIM's own needs `paddle.fluid`, which is
-    gone.
-    """
+    """Makes random rows `(m, n)`, m <= n, orthonormal; PPIM's way needs `paddle.fluid`, now gone."""
     q, r = np.linalg.qr(tensor.numpy().T)  # (n, m), (m, m)
     return paddle.to_tensor(np.ascontiguousarray((q * np.sign(np.diag(r))).T))
+
+
+def _check(image_size: ImageSize, unit: int) -> None:
+    if not isinstance(image_size, int) or image_size % unit or image_size < 1:
+        raise ValueError(f"image_size is {image_size}, expected one side, a multiple of {unit}")
 
 
 def _refuse_inner_noise(rates: DropRates) -> None:
     if rates.attention or rates.path:
         raise ValueError(
-            "attn_drop_rate and drop_path_rate must be 0: it has dropout in front of its classifier only"
+            "attn_drop_rate and drop_path_rate must be 0: "
+            "it has dropout in front of its classifier only"
         )

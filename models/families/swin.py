@@ -1,10 +1,8 @@
-"""Swin: PPIM's class, which runs several passes of the same images as one batch.
+"""Swin: PPIM's class, changed to run several passes of the same images as one batch.
 
 Paper: Liu et al., "Swin Transformer: Hierarchical Vision Transformer using Shifted Windows",
 arXiv:2103.14030.
 """
-
-from __future__ import annotations
 
 import math
 import re
@@ -17,43 +15,39 @@ from ppim.models import swin
 from models.families.grid_resizing import resize_bias_table
 from models.layers import basic_layers
 from models.layers.dropout import Dropout, DropRates, replace_dropout
-from models.layers.operators import mlp_branch, compiled_branches, replaceable
+from models.layers.operators import compiled_branches, mlp_branch, replaceable
 from models.multipass import MultiPass
+from models.specs import Head, ImageSize
 
 _TABLE = ".attn.relative_position_bias_table"
 replaceable(swin.WindowAttention)
 
 
 class _Block(swin.SwinTransformerBlock):
-    """PPIM's, in which compiled branches may stand in for the layers."""
+    """PPIM's block, of which compiled branches may replace the layers."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if compiled := compiled_branches(x, self.norm1, self.attn, self.norm2, self.mlp, self.drop_path):
-            x = compiled.window_branch(
-                x, self.norm1, self.attn, self.drop_path, self._bias(), self._windows()
-            )
+        layers = self.norm1, self.attn, self.norm2, self.mlp, self.drop_path
+        if compiled := compiled_branches(x, *layers):
+            at = self._bias(), self._windows()
+            x = compiled.window_branch(x, self.norm1, self.attn, self.drop_path, *at)
             return mlp_branch(x, self.norm2, self.mlp, self.drop_path)
         return super().forward(x)
 
     def _windows(self) -> tuple[np.ndarray, np.ndarray]:
-        """Where each token of the windows is among all, and what is added to the scores in each
-        window.
-        """
+        """Returns where each token of the windows is among all, and the mask of the scores."""
         if not hasattr(self, "_order"):
             places = np.arange(np.prod(self.input_resolution)).reshape(self.input_resolution)
             side, (height, width) = self.window_size, self.input_resolution
             places = np.roll(places, (-self.shift_size, -self.shift_size), (0, 1))
             places = places.reshape(height // side, side, width // side, side)
-            mask = (
-                np.empty((0, side**2, side**2), np.float32)
-                if self.attn_mask is None
-                else self.attn_mask.numpy()
-            )
+            nothing = np.empty((0, side**2, side**2), np.float32)
+            mask = nothing if self.attn_mask is None else self.attn_mask.numpy()
             self._order = np.ascontiguousarray(places.transpose(0, 2, 1, 3)).reshape(-1), mask
         return self._order
 
     def _bias(self) -> Tensor:
-        """Of the scores, `(H, L, L)`."""
+        """Returns the bias of the scores, `(H, L, L)`."""
         length = self.window_size**2
         rows = paddle.index_select(
             self.attn.relative_position_bias_table, self.attn.relative_position_index.flatten()
@@ -62,29 +56,35 @@ class _Block(swin.SwinTransformerBlock):
 
 
 class Swin(MultiPass, swin.SwinTransformer):
-    """PPIM's Swin with its names of parameters; the other arguments are PPIM's."""
+    """PPIM's Swin with its names of parameters; `shape` has further arguments of PPIM's.
+
+    Raises:
+        ValueError: when the windows do not divide the image in each stage.
+    """
 
     derived = (".relative_position_index", ".attn_mask")
 
-    def __init__(self, rates: DropRates, **fields):
-        super().__init__(drop_path_rate=rates.path, **fields)
+    def __init__(self, image_size: ImageSize, rates: DropRates, head: Head, **shape):
+        window, patch = shape["window_size"], shape.get("patch_size", 4)
+        unit = patch * 2 ** (len(shape["depths"]) - 1) * window
+        if not isinstance(image_size, int) or image_size % unit:
+            wanted = f"one side, a multiple of {unit} for windows of {window}"
+            raise ValueError(f"image_size is {image_size}, expected {wanted}")
+        sizes = {"img_size": image_size, "class_dim": head.num_classes, **shape}
+        super().__init__(drop_path_rate=rates.path, **sizes)
         self.pos_drop = Dropout(rates.embedding)
         replace_dropout(self.layers, rates)
         basic_layers.replace_layers(self, {swin.SwinTransformerBlock: _Block})
         for layer in self.layers.sublayers():
             for name, buffer in layer.named_buffers(include_sublayers=False):
-                layer.register_buffer(
-                    name, buffer, persistable=False
-                )  # they follow from the shape: not in any file
+                # It follows from the shape, and is not in any file.
+                layer.register_buffer(name, buffer, persistable=False)
 
     @staticmethod
     def timm_name(name: str) -> str:
         """timm merges patches at the beginning of a stage, not at the end of the one before."""
-        name = re.sub(
-            r"layers\.(\d)\.downsample",
-            lambda found: f"layers.{int(found[1]) + 1}.downsample",
-            name,
-        )
+        later = lambda found: f"layers.{int(found[1]) + 1}.downsample"  # noqa: E731
+        name = re.sub(r"layers\.(\d)\.downsample", later, name)
         return name.replace("head.", "head.fc.")
 
     def refit(self, name: str, array: np.ndarray) -> np.ndarray:
@@ -94,8 +94,10 @@ class Swin(MultiPass, swin.SwinTransformer):
         return resize_bias_table(array, self.layers[int(stage)].blocks[int(block)].window_size)
 
     def check(self, arrays: dict[str, np.ndarray]) -> None:
-        """Windows may be smaller in the last stages, where the image has no more; larger ones are
-        another model's.
+        """Checks that no window is larger than in the stage before.
+
+        Windows may be smaller in the last stages, where the image has no more tokens. Larger ones
+        are another model's.
         """
         tables = [arrays[f"layers.{stage}.blocks.0{_TABLE}"] for stage in range(len(self.layers))]
         windows = [(math.isqrt(len(table)) + 1) // 2 for table in tables]
@@ -107,15 +109,15 @@ class Swin(MultiPass, swin.SwinTransformer):
     def embed(self, images: Tensor) -> Tensor:
         return self.patch_embed(images)
 
-    def stages(self) -> list[tuple[nn.Layer, ...]]:
-        """One entry for each block; the merging of patches goes with the last block before it."""
-        stages = [(self.pos_drop,)]
+    def block_groups(self) -> list[tuple[nn.Layer, ...]]:
+        """Returns a group for each block; merging patches belongs to the last block before it."""
+        groups = [(self.pos_drop,)]
         for layer in self.layers:
-            stages += [(block,) for block in layer.blocks]
+            groups += [(block,) for block in layer.blocks]
             if layer.downsample is not None:
-                stages[-1] += (layer.downsample,)
-        return stages
+                groups[-1] += (layer.downsample,)
+        return groups
 
     def classify(self, tokens: Tensor) -> Tensor:
-        """Logits `(B, C)` from the mean over all tokens."""
+        """Computes logits `(B, C)` from the mean over all tokens."""
         return self.head(self.norm(tokens).mean(axis=1))

@@ -1,13 +1,11 @@
 """Vision transformers: ViT and DeiT, plain and distilled.
 
 Papers: Dosovitskiy et al., arXiv:2010.11929 (ViT); Touvron et al., arXiv:2012.12877 (DeiT). The
-names of the parameters are timm's and PPIM's, so their weights load by name. Changed from them:
-several passes of the same images go through as one batch (`models/multipass.py`).
+names of the parameters are those of timm and PPIM, so their weights load by name. Changed from
+them: several passes of the same images run as one batch (`models/multipass.py`).
 
 Shapes: B images (times the copies, once they are split up), N tokens, D width, H heads, C classes.
 """
-
-from __future__ import annotations
 
 import numpy as np
 import paddle
@@ -20,15 +18,18 @@ from models.layers.basic_layers import LayerNorm, Linear
 from models.layers.dropout import Dropout, DropPath, DropRates
 from models.layers.operators import attention_branch, fuses_attention, mlp_branch, replaceable
 from models.multipass import MultiPass
+from models.specs import Head, ImageSize
 
-EPSILON = (
-    1e-6  # of every LayerNorm, as in the published weights; Paddle's default of 1e-5 loses accuracy
-)
+EPSILON = 1e-6  # of each LayerNorm, as in the published weights; Paddle's 1e-5 loses accuracy
 
 
-def _linear(inputs: int, outputs: int, std: float = 0.02) -> Linear:
-    initializer = nn.initializer.TruncatedNormal(std=std) if std else nn.initializer.Constant(0.0)
-    return Linear(inputs, outputs, weight_attr=paddle.ParamAttr(initializer=initializer))
+def _normal(std: float = 0.02) -> paddle.ParamAttr:
+    return paddle.ParamAttr(initializer=nn.initializer.TruncatedNormal(std=std))
+
+
+def _linear(inputs: int, outputs: int, zero: bool = False) -> Linear:
+    zeros = paddle.ParamAttr(initializer=nn.initializer.Constant(0.0))
+    return Linear(inputs, outputs, weight_attr=zeros if zero else _normal())
 
 
 @replaceable
@@ -46,27 +47,21 @@ class Attention(nn.Layer):
 
     def forward(self, x: Tensor, queries: int) -> Tensor:
         x = self.qkv(x)
-        mixed = (
-            self._fused(x, queries)
-            if fuses_attention(x, self.attn_drop)
-            else self._mixed(x, queries)
-        )
-        return self.proj_drop(self.proj(mixed))
+        attend = self._fused if fuses_attention(x, self.attn_drop) else self._mixed
+        return self.proj_drop(self.proj(attend(x, queries)))
 
     def _mixed(self, x: Tensor, queries: int) -> Tensor:
         sliced = _slices_heads(x)
         q, k, v = self._sliced(x) if sliced else self._transposed(x)  # (H, B, N, D/H)
-        q = q[:, :, :queries]
-        attention = F.softmax(
-            paddle.matmul(q * self.scale, k, transpose_y=True), axis=-1
-        )  # (H, B, queries, N)
-        mixed = paddle.matmul(self.attn_drop(attention), v)  # (H, B, queries, D/H)
+        scores = paddle.matmul(q[:, :, :queries] * self.scale, k, transpose_y=True)
+        weights = F.softmax(scores, axis=-1)  # (H, B, queries, N)
+        mixed = paddle.matmul(self.attn_drop(weights), v)  # (H, B, queries, D/H)
         if sliced:
             return paddle.concat(paddle.unbind(mixed), axis=-1)  # (B, queries, D)
         return mixed.transpose([1, 2, 0, 3]).flatten(2)
 
     def _sliced(self, x: Tensor) -> list[Tensor]:
-        """Queries, keys and values of the heads, for Paddle's operators on a CPU.
+        """Returns queries, keys and values of the heads, for Paddle's operators on a CPU.
 
         Those take several times as long for the usual form, most of all for its gradient.
         """
@@ -74,29 +69,29 @@ class Attention(nn.Layer):
         return [paddle.stack(heads[i * self.heads : (i + 1) * self.heads]) for i in range(3)]
 
     def _transposed(self, x: Tensor) -> list[Tensor]:
-        """The same in the usual form, for GPUs and programs."""
+        """Returns the same in the usual form, for GPUs and compiled programs."""
         parts = x.reshape([-1, x.shape[1], 3, self.heads, x.shape[2] // (3 * self.heads)])
         parts = parts.transpose([2, 3, 0, 1, 4])  # (3, H, B, N, D/H)
-        return [parts[i] for i in range(3)]  # programs take half as long again for `unbind`
+        return [parts[i] for i in range(3)]  # with `unbind`, programs take half as long again
 
     def _fused(self, x: Tensor, queries: int) -> Tensor:
-        """The same by one kernel, which never writes the attention's weights (Dao et al.,
-        arXiv:2205.14135).
+        """Attends by one kernel, which never writes the attention weights.
+
+        Source: Dao et al., arXiv:2205.14135.
         """
         q, k, v = x.reshape([*x.shape[:2], 3, self.heads, -1]).unbind(2)  # (B, N, H, D/H)
-        return flash_attention(q[:, :queries].contiguous(), k.contiguous(), v.contiguous())[
-            0
-        ].flatten(2)
+        mixed, _ = flash_attention(q[:, :queries].contiguous(), k.contiguous(), v.contiguous())
+        return mixed.flatten(2)
 
 
 def _slices_heads(x: Tensor) -> bool:
-    """Whether Paddle's operators on a CPU take it as it comes, not as part of a program."""
+    """Returns whether Paddle's CPU operators take `x` at once, not as part of a program."""
     return paddle.in_dynamic_mode() and x.place.is_cpu_place()
 
 
 @replaceable
 class Mlp(nn.Layer):
-    """Two linear layers with GELU between, dropout behind each."""
+    """Two linear layers with GELU between them, and dropout behind each."""
 
     def __init__(self, width: int, hidden: int, rates: DropRates):
         super().__init__()
@@ -111,8 +106,8 @@ class Mlp(nn.Layer):
 class Block(nn.Layer):
     """A pre-norm transformer block, `(B, N, D)` to `(B, N, D)`.
 
-    With `queries`, it gives only so many tokens, `(B, queries, D)`, which is all that is read of
-    the last block.
+    With `queries`, it returns only the first tokens, `(B, queries, D)`. More are not needed of the
+    last block.
     """
 
     queries = 0
@@ -131,14 +126,12 @@ class Block(nn.Layer):
 
 
 class PatchEmbed(nn.Layer):
-    """Cut images into patches and project each: `(B, 3, S, S)` to `(B, (S / patch)^2, D)`."""
+    """Cuts images into patches and projects each: `(B, 3, S, S)` to `(B, (S / patch)^2, D)`."""
 
     def __init__(self, patch: int, width: int):
         super().__init__()
-        std = (3 * patch * patch) ** -0.5
-        initializer = nn.initializer.TruncatedNormal(std=std)
-        attributes = {"weight_attr": paddle.ParamAttr(initializer=initializer), "bias_attr": True}
-        self.proj = nn.Conv2D(3, width, patch, stride=patch, **attributes)
+        weight = _normal((3 * patch * patch) ** -0.5)
+        self.proj = nn.Conv2D(3, width, patch, stride=patch, weight_attr=weight, bias_attr=True)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.proj(images).flatten(2).transpose([0, 2, 1])
@@ -148,16 +141,15 @@ class VisionTransformer(MultiPass):
     """ViT and plain DeiT.
 
     Args:
-        image_size: of the input, in pixels: its side, or its height and width; multiples of
-            `patch`.
-        patch: side of a patch, in pixels.
+        image_size: of the input, in pixels; multiples of `patch`.
+        rates: drop probabilities.
+        head: its classes, and `normal` (truncated, 0.02) or `zero` weights, as the ViT paper has
+            them for fine-tuning.
         width: of the tokens.
         depth: number of blocks.
         heads: of the attention; they divide the width.
         mlp_ratio: hidden width of the MLP over the width.
-        num_classes: of the head.
-        rates: drop probabilities.
-        head_init: `normal` (truncated, 0.02) or `zero`, as the ViT paper does for fine-tuning.
+        patch: side of a patch, in pixels.
 
     Raises:
         ValueError: when the image size is not a multiple of the patch.
@@ -167,68 +159,55 @@ class VisionTransformer(MultiPass):
 
     def __init__(
         self,
-        image_size: int | tuple[int, int],
-        patch: int,
+        image_size: ImageSize,
+        rates: DropRates,
+        head: Head,
+        *,
         width: int,
         depth: int,
         heads: int,
         mlp_ratio: float,
-        num_classes: int,
-        rates: DropRates,
-        head_init: str = "normal",
+        patch: int,
     ):
         super().__init__()
         self.grid = patch_grid(image_size, patch)
         tokens = self.grid[0] * self.grid[1] + len(self.special_tokens)
         self.patch_embed = PatchEmbed(patch, width)
         for name in self.special_tokens:
-            setattr(self, name, self._token(1, width))
-        self.pos_embed = self._token(tokens, width)
+            setattr(self, name, self.create_parameter([1, 1, width], attr=_normal()))
+        self.pos_embed = self.create_parameter([1, tokens, width], attr=_normal())
         self.pos_drop = Dropout(rates.embedding)
-        path_rates = [rates.path * i / max(depth - 1, 1) for i in range(depth)]
+        paths = [rates.path * i / max(depth - 1, 1) for i in range(depth)]
+        hidden = int(width * mlp_ratio)
         self.blocks = nn.LayerList(
-            [
-                Block(width, heads, int(width * mlp_ratio), rates._replace(path=rate))
-                for rate in path_rates
-            ]
+            [Block(width, heads, hidden, rates._replace(path=path)) for path in paths]
         )
         self.blocks[-1].queries = len(self.special_tokens)
         self.norm = LayerNorm(width, epsilon=EPSILON)
-        self.head = self._head(width, num_classes, head_init)
-
-    def _token(self, count: int, width: int) -> Tensor:
-        attributes = paddle.ParamAttr(initializer=nn.initializer.TruncatedNormal(std=0.02))
-        return self.create_parameter([1, count, width], attr=attributes)
-
-    @staticmethod
-    def _head(width: int, num_classes: int, init: str) -> nn.Linear:
-        return _linear(width, num_classes, std=0.0 if init == "zero" else 0.02)
+        self.head = _linear(width, head.num_classes, zero=head.init == "zero")
 
     def refit(self, name: str, array: np.ndarray) -> np.ndarray:
-        return (
-            resize_positions(array, self.grid, len(self.special_tokens))
-            if name == "pos_embed"
-            else array
-        )
+        if name != "pos_embed":
+            return array
+        return resize_positions(array, self.grid, len(self.special_tokens))
 
     def embed(self, images: Tensor) -> Tensor:
-        """Patches with the special tokens before them and their positions added: `(B, N, D)`."""
+        """Puts the special tokens before the patches and adds the positions: `(B, N, D)`."""
         patches = self.patch_embed(images)
-        tokens = [
-            getattr(self, name).expand([patches.shape[0], -1, -1]) for name in self.special_tokens
-        ]
+        shape = [patches.shape[0], -1, -1]
+        tokens = [getattr(self, name).expand(shape) for name in self.special_tokens]
         return paddle.concat([*tokens, patches], axis=1) + self.pos_embed
 
-    def stages(self) -> list[tuple[nn.Layer, ...]]:
+    def block_groups(self) -> list[tuple[nn.Layer, ...]]:
         return [(self.pos_drop,), *((block,) for block in self.blocks)]
 
     def classify(self, tokens: Tensor) -> Tensor:
-        """Logits `(B, C)` from the class token."""
+        """Computes logits `(B, C)` from the class token."""
         return self.head(self.norm(tokens)[:, 0])
 
 
-def patch_grid(image_size: int | tuple[int, int], patch: int) -> tuple[int, int]:
-    """Height and width of an image in patches.
+def patch_grid(image_size: ImageSize, patch: int) -> tuple[int, int]:
+    """Returns height and width of an image in patches.
 
     Raises:
         ValueError: when the patches do not divide it.
@@ -244,43 +223,34 @@ def patch_grid(image_size: int | tuple[int, int], patch: int) -> tuple[int, int]
 class DistilledVisionTransformer(VisionTransformer):
     """Distilled DeiT: a second special token with a head of its own.
 
-    Args:
-        train_head: which logits training is given: `average` of the two heads, as in PPIM, `(B,
-            C)`; `each`, `(B, 2, C)`, for a loss on each; `class` or `distillation`, that head
-            alone, `(B, C)`, the other one frozen.
-        eval_head: which logits evaluation is given, `average`, `class` or `distillation`; empty:
-            the one head that is trained, else the average. A head that was never trained is noise
-            in an average.
+    `head.train` and `head.evaluate` choose the logits of training and evaluation:
+
+    - `average` of the two heads, `(B, C)`, as in PPIM;
+    - `each`, `(B, 2, C)`, for a loss on each head; in training only;
+    - `class` or `distillation`, one head alone, `(B, C)`. In training the other head is frozen.
+
+    An empty `head.evaluate` is the head that is trained, or the average if both are. A head that
+    was never trained is noise in an average.
     """
 
     special_tokens = ("cls_token", "dist_token")
     heads = ("head", "head_dist")
 
-    def __init__(
-        self,
-        width: int,
-        num_classes: int,
-        head_init: str = "normal",
-        train_head: str = "average",
-        eval_head: str = "",
-        **fields,
-    ):
-        super().__init__(width=width, num_classes=num_classes, head_init=head_init, **fields)
-        self.head_dist = self._head(width, num_classes, head_init)
-        self.train_head = train_head
-        self.eval_head = eval_head or ("average" if train_head == "each" else train_head)
-        unused = {"class": self.head_dist, "distillation": self.head}.get(train_head)
+    def __init__(self, image_size: ImageSize, rates: DropRates, head: Head, **shape):
+        super().__init__(image_size, rates, head, **shape)
+        self.head_dist = _linear(shape["width"], head.num_classes, zero=head.init == "zero")
+        self.train_head = head.train
+        self.eval_head = head.evaluate or ("average" if head.train == "each" else head.train)
+        unused = {"class": self.head_dist, "distillation": self.head}.get(head.train)
         for parameter in unused.parameters() if unused else ():
             parameter.stop_gradient = True  # else several cards would wait for its gradient
 
     def classify(self, tokens: Tensor) -> Tensor:
-        """Logits `(B, C)`, or `(B, 2, C)` in training with `train_head="each"`."""
+        """Computes logits `(B, C)`, or `(B, 2, C)` in training with `each`."""
         choice, normed = self.train_head if self.training else self.eval_head, self.norm(tokens)
         if choice == "class":
             return self.head(normed[:, 0])
         if choice == "distillation":
             return self.head_dist(normed[:, 1])
-        both = paddle.stack(
-            [self.head(normed[:, 0]), self.head_dist(normed[:, 1])], axis=1
-        )  # (B, 2, C)
+        both = paddle.stack([self.head(normed[:, 0]), self.head_dist(normed[:, 1])], axis=1)
         return both if choice == "each" else both.mean(axis=1)

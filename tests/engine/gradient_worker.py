@@ -36,6 +36,7 @@ from models import multipass
 from models.families.cait import CaiT
 from models.families.swin import Swin
 from models.layers.dropout import DropRates
+from models.specs import Head
 
 _RATES = DropRates(embedding=0.1, attention=0.1, projection=0.1, mlp=0.1, path=0.2)
 
@@ -57,21 +58,12 @@ def make_model(config, family: str):
     if family == "distilled":
         return build_model(config)
     paddle.seed(config.seed)
-    sizes = {"img_size": 8, "class_dim": 10}
     if family == "cait":
-        model = CaiT(
-            _RATES, patch_size=2, embed_dim=24, depth=4, num_heads=3, init_scale=0.5, **sizes
-        )
+        shape = {"patch_size": 2, "embed_dim": 24, "depth": 4, "num_heads": 3, "init_scale": 0.5}
+        model = CaiT(8, _RATES, Head(10), **shape)
     else:
-        model = Swin(
-            _RATES,
-            patch_size=1,
-            embed_dim=12,
-            depths=(2, 2),
-            num_heads=(2, 4),
-            window_size=4,
-            **sizes,
-        )
+        shape = {"patch_size": 1, "embed_dim": 12, "depths": (2, 2), "num_heads": (2, 4)}
+        model = Swin(8, _RATES, Head(10), window_size=4, **shape)
     rng = np.random.default_rng(0)
     for (
         parameter
@@ -79,7 +71,7 @@ def make_model(config, family: str):
         parameter.set_value(
             (parameter.numpy() + rng.normal(0, 0.1, parameter.shape)).astype("float32")
         )
-    model.share(config.rdrop.shared_blocks)
+    model.share_blocks(config.rdrop.shared_blocks)
     return model
 
 

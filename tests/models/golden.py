@@ -10,63 +10,72 @@ loader loses shows. With torch and timm installed (see docs/models.md) the files
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from models.layers.dropout import DropRates
+from models.specs import Head
+
 FOLDER = Path(__file__).parent / "golden"
 CLASSES, IMAGES = 5, 2
 
 
 class Family(NamedTuple):
-    """One small model: timm's class and arguments, our spec and its fields, its input size and
-    others, in pixels.
+    """One small model: timm's class and ours with their arguments, and its input sizes in pixels.
 
-    Swin has another window at the larger size, and no smaller one.
+    Swin has another window at the larger size, and no smaller size.
     """
 
     timm: str
     fields: dict
-    spec: str
-    ours: dict
-    size: int
-    larger: int
-    smaller: int = 0
+    ours: str
+    our_fields: dict
+    size: int = 32
+    larger: int = 48
+    smaller: int = 16
     larger_fields: dict = {}  # noqa: RUF012 (never changed)
-    larger_ours: dict = {}  # noqa: RUF012
 
 
 _VIT = {"patch_size": 8, "embed_dim": 12, "depth": 2, "num_heads": 3, "mlp_ratio": 2.0}
-_OUR_VIT = {"width": 12, "depth": 2, "heads": 3, "mlp_ratio": 2.0, "patch": 8, "image_size": 32}
-_CAIT = {"patch_size": 16, "embed_dim": 8, "depth": 2, "num_heads": 2, "init_values": 0.1}
-_OUR_CAIT = {"width": 8, "depth": 2, "heads": 2, "init_scale": 0.1, "image_size": 64}
-_SWIN = {"patch_size": 4, "embed_dim": 8, "depths": (2, 2), "num_heads": (2, 4), "window_size": 2}
-_OUR_SWIN = {"width": 8, "depths": (2, 2), "heads": (2, 4), "window": 2, "image_size": 32}
+_OUR_VIT = {"width": 12, "depth": 2, "heads": 3, "mlp_ratio": 2.0, "patch": 8}
+_CAIT = {"patch_size": 16, "embed_dim": 8, "depth": 2, "num_heads": 2}
+_SWIN = {"embed_dim": 8, "depths": (2, 2), "num_heads": (2, 4), "window_size": 2}
 FAMILIES = {
-    "vit": Family("vision_transformer.VisionTransformer", _VIT, "ViTSpec", _OUR_VIT, 32, 48, 16),
+    "vit": Family("vision_transformer.VisionTransformer", _VIT, "vit.VisionTransformer", _OUR_VIT),
     "deit_distilled": Family(
-        "deit.VisionTransformerDistilled",
-        _VIT,
-        "ViTSpec",
-        {**_OUR_VIT, "distilled": True},
-        32,
-        48,
-        16,
+        "deit.VisionTransformerDistilled", _VIT, "vit.DistilledVisionTransformer", _OUR_VIT
     ),
-    "cait": Family("cait.Cait", _CAIT, "CaiTSpec", _OUR_CAIT, 64, 80, 32),
+    "cait": Family(
+        "cait.Cait",
+        {**_CAIT, "init_values": 0.1},
+        "cait.CaiT",
+        {**_CAIT, "init_scale": 0.1},
+        size=64,
+        larger=80,
+        smaller=32,
+    ),
     "swin": Family(
         "swin_transformer.SwinTransformer",
+        {**_SWIN, "patch_size": 4},
+        "swin.Swin",
         _SWIN,
-        "SwinSpec",
-        _OUR_SWIN,
-        32,
-        96,
+        larger=96,
+        smaller=0,
         larger_fields={"window_size": 3},
-        larger_ours={"window": 3},
     ),
 }
+
+
+def ours(name: str, size: int = 0, **fields):
+    """Makes our model of a family without noise."""
+    family = FAMILIES[name]
+    module, _, kind = family.ours.partition(".")
+    make = getattr(importlib.import_module(f"models.families.{module}"), kind)
+    return make(size or family.size, DropRates(), Head(CLASSES), **{**family.our_fields, **fields})
 
 
 def draw(shapes: dict[str, list[int]]) -> dict[str, np.ndarray]:
@@ -102,8 +111,6 @@ def read(family: str) -> tuple[dict[str, list[int]], dict[str, np.ndarray]]:
 
 
 def _make(name: str, family: Family) -> None:
-    import importlib
-
     import torch
     from timm.layers import resample_abs_pos_embed
     from timm.layers.pos_embed_rel import resize_rel_pos_bias_table_simple

@@ -12,8 +12,6 @@ import pytest
 from ppim.models import cait, deit, swin, vit
 
 import models
-from models import input_images, registry, specs
-from models.layers.dropout import DropRates
 
 _VIT = {
     "patch_size": 8,
@@ -39,8 +37,7 @@ def test_logits_and_gradients(name, form, tolerance):
     kind, fields = _FAMILIES[name]
     family = golden.FAMILIES[name]
     theirs = kind(img_size=family.size, class_dim=golden.CLASSES, **fields)
-    spec = getattr(registry, family.spec)(**{"stats": input_images.InputStats(), **family.ours})
-    ours = spec.build(family.size, DropRates(), specs.Head(golden.CLASSES))
+    ours = golden.ours(name)
     shapes = {name: list(value.shape) for name, value in theirs.named_parameters()}
     theirs.set_state_dict(golden.draw(shapes))
     if form == "plain":

@@ -11,17 +11,9 @@ import pytest
 from conftest import import_timm
 
 import models
-from models import flops, input_images, registry, specs
-from models.layers.dropout import DropRates
+from models import flops
 from models.weights import published
 from models.weights.names import layouts
-
-
-def _ours(family: golden.Family, size: int = 0, **fields):
-    spec = getattr(registry, family.spec)(
-        **{"stats": input_images.InputStats(), **family.ours, **fields}
-    )
-    return spec.build(size or family.size, DropRates(), specs.Head(golden.CLASSES))
 
 
 def _logits(model, images: np.ndarray) -> paddle.Tensor:
@@ -58,7 +50,7 @@ def _assert_gradients(
 @pytest.mark.parametrize("name", golden.FAMILIES)
 def test_golden_logits_and_gradients(name):
     family, (shapes, results) = golden.FAMILIES[name], golden.read(name)
-    model = _ours(family)
+    model = golden.ours(name)
     report = models.assign(model, golden.draw(shapes), name)
     assert len(report.loaded) == len(shapes)
     logits = _logits(model, golden.images(family.size))
@@ -86,7 +78,7 @@ def test_golden_logits_at_another_size(name, size):
     """
     family, (shapes, results) = golden.FAMILIES[name], golden.read(name)
     pixels = getattr(family, size)
-    model = _ours(family, pixels, **family.larger_ours)
+    model = golden.ours(name, pixels, **(family.larger_fields if size == "larger" else {}))
     report = models.assign(model, golden.draw(shapes), name)
     assert report.resized == [
         n for n in model.state_dict() if n == "pos_embed" or n.endswith("bias_table")
@@ -98,7 +90,7 @@ def test_golden_logits_at_another_size(name, size):
 def test_every_array_matters(name):
     """The comparisons above see every array: it changes the logits by more than they admit."""
     family, (shapes, results) = golden.FAMILIES[name], golden.read(name)
-    arrays, model = golden.draw(shapes), _ours(family)
+    arrays, model = golden.draw(shapes), golden.ours(name)
     without_effect = (
         "attn.proj_l.bias",
         "attn.k.bias",

@@ -14,48 +14,24 @@ from losses import RDropLoss
 from models import multipass
 from models.families.cait import CaiT
 from models.families.swin import Swin
+from models.families.vit import DistilledVisionTransformer, VisionTransformer
 from models.layers import dropout
 from models.layers.dropout import DropRates
-from models.specs import Head, ViTSpec
+from models.specs import Head
 
 _SIZE = 16
 _RATES = DropRates(embedding=0.1, attention=0.1, projection=0.2, mlp=0.2, path=0.3)
 
 
-def _vit(train_head: str = "", rates: DropRates = _RATES):
-    spec = ViTSpec(24, 4, 3, 2.0, 4, _SIZE, distilled=bool(train_head))
-    return spec.build(_SIZE, rates, Head(7, train=train_head))
-
-
-def _cait(rates: DropRates = _RATES):
-    fields = {
-        "img_size": _SIZE,
-        "patch_size": 4,
-        "embed_dim": 24,
-        "depth": 4,
-        "num_heads": 3,
-        "init_scale": 0.5,
-    }
-    return CaiT(rates, class_dim=7, **fields)
-
-
-def _swin(rates: DropRates = _RATES):
-    fields = {
-        "img_size": _SIZE,
-        "patch_size": 2,
-        "embed_dim": 12,
-        "depths": (2, 2),
-        "num_heads": (2, 4),
-    }
-    return Swin(rates, window_size=4, class_dim=7, **fields)
-
-
+_VIT = {"width": 24, "depth": 4, "heads": 3, "mlp_ratio": 2.0, "patch": 4}
+_CAIT = {"patch_size": 4, "embed_dim": 24, "depth": 4, "num_heads": 3, "init_scale": 0.5}
+_SWIN = {"patch_size": 2, "embed_dim": 12, "depths": (2, 2), "num_heads": (2, 4), "window_size": 4}
 FAMILIES = {
-    "vit": lambda rates=_RATES: _vit("", rates),
-    "deit distilled, average": lambda rates=_RATES: _vit("average", rates),
-    "deit distilled, each head": lambda rates=_RATES: _vit("each", rates),
-    "cait": _cait,
-    "swin": _swin,
+    "vit": (VisionTransformer, Head(7), _VIT),
+    "deit distilled, average": (DistilledVisionTransformer, Head(7), _VIT),
+    "deit distilled, each head": (DistilledVisionTransformer, Head(7, train="each"), _VIT),
+    "cait": (CaiT, Head(7), _CAIT),
+    "swin": (Swin, Head(7), _SWIN),
 }
 
 
@@ -67,7 +43,8 @@ def family(request):
 
     def make(rates: DropRates = _RATES):
         paddle.seed(0)
-        model = FAMILIES[request.param](rates)
+        kind, head, shape = FAMILIES[request.param]
+        model = kind(_SIZE, rates, head, **shape)
         rng = np.random.default_rng(0)
         for parameter in model.parameters():
             parameter.set_value(
@@ -85,7 +62,7 @@ def _gradients(model) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize(("copies", "shared"), [(2, 0), (3, 0), (2, 2), (3, 3)])
 def test_loss_and_gradients_are_those_of_full_passes(family, monkeypatch, copies, shared):
     model, loss = family(), RDropLoss(alpha=3.0)
-    model.share(shared)
+    model.share_blocks(shared)
     images, labels = paddle.randn([5, 3, _SIZE, _SIZE]), paddle.to_tensor([0, 1, 2, 3, 6])
     original, drawn = dropout.keep_mask, []
 
@@ -126,7 +103,7 @@ def test_copies_one_by_one_are_those_of_the_joined_batch(family, monkeypatch, sh
     for limit in (1 << 40, 0):
         monkeypatch.setattr(multipass, "_CACHED", limit)
         model = family()
-        model.share(shared)
+        model.share_blocks(shared)
         images = paddle.randn([5, 3, _SIZE, _SIZE])
         paddle.seed(9)
         logits = model(images, copies=3)
@@ -142,9 +119,9 @@ def test_copies_one_by_one_are_those_of_the_joined_batch(family, monkeypatch, sh
 
 def test_shared_blocks_see_each_image_once_and_the_others_every_copy(family):
     model, seen = family(), []
-    model.share(2)
-    for stage in model.stages():
-        stage[0].register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0].shape[0]))
+    model.share_blocks(2)
+    for group in model.block_groups():
+        group[0].register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0].shape[0]))
     model(paddle.randn([4, 3, _SIZE, _SIZE]), copies=3)
     assert seen == [4, 4, 4, 12, 12]  # the embedding's dropout, then the blocks
 
@@ -152,8 +129,10 @@ def test_shared_blocks_see_each_image_once_and_the_others_every_copy(family):
 def test_only_the_shared_blocks_lose_their_noise(family):
     model = family()
     before = models.random_layers(model)
-    model.share(3)
-    quiet = sum(len(models.random_layers(layer)) for stage in model.stages()[:4] for layer in stage)
+    model.share_blocks(3)
+    quiet = sum(
+        len(models.random_layers(layer)) for group in model.block_groups()[:4] for layer in group
+    )
     assert quiet == 0
     assert models.random_layers(model) == before[-len(models.random_layers(model)) :] != []
 
@@ -201,7 +180,7 @@ def _step(
     block ran.
     """
     runs = []
-    model.stages()[-1][0].register_forward_pre_hook(lambda *_: runs.append(1))
+    model.block_groups()[-1][0].register_forward_pre_hook(lambda *_: runs.append(1))
     if recompute:
         model.recompute()
     images, labels = paddle.randn([6, 3, _SIZE, _SIZE]), paddle.to_tensor([0, 1, 2, 3, 6, 5])
@@ -226,7 +205,7 @@ def test_recomputed_blocks_have_the_same_masks(family, monkeypatch, copies, shar
     found = []
     for recompute in (False, True):
         model = family()
-        model.share(shared)
+        model.share_blocks(shared)
         paddle.seed(5)
         found.append(_step(model, copies, recompute))
     (total, gradients, drawn, once), (again, others, drawn_again, twice) = found

@@ -17,9 +17,9 @@ from losses import RDropLoss
 from models import flops
 from models.families.cnn_levit_t2t import Whole
 from models.layers import dropout
-from models.specs import NetSpec
 
-_ALL = [name for name, spec in models.MODELS.items() if isinstance(spec, NetSpec)]
+_TRANSFORMERS = ("vit_", "deit_", "cait_", "swin_")
+_ALL = [name for name in models.MODELS if not name.startswith(_TRANSFORMERS)]
 _ONE_OF_EACH = [
     "resnet_18",
     "dla_46_c",

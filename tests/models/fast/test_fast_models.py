@@ -111,7 +111,7 @@ def test_the_compiled_branches_are_taken(name, monkeypatch):
     model.eval()
     with paddle.no_grad():
         model(_images(name, 1))
-        blocks = len(model.stages()) - 1
+        blocks = len(model.block_groups()) - 1
         assert len(calls) == 2 * blocks
         with operators.plain():
             model(_images(name, 1))

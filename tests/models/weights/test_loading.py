@@ -16,9 +16,9 @@ import models
 from common.errors import UserError
 from common.files import sha256
 from engine.state import run_weights as own_weights
-from models.input_images import InputStats
+from models.families.swin import Swin
 from models.layers.dropout import DropRates
-from models.specs import Head, SwinSpec
+from models.specs import Head
 from models.weights import sources
 from models.weights.names import layouts
 
@@ -26,6 +26,11 @@ from models.weights.names import layouts
 @pytest.fixture
 def model():
     return models.create("vit_n_2", num_classes=10)
+
+
+def _swin(size: int, depths: tuple[int, ...]) -> Swin:
+    shape = {"embed_dim": 8, "num_heads": (2, 4, 8)[: len(depths)], "window_size": 2}
+    return Swin(size, DropRates(), Head(3), depths=depths, **shape)
 
 
 def _arrays(model):
@@ -197,7 +202,7 @@ def test_what_is_dropped_is_looked_at_too(model):
 
 
 def test_an_array_under_two_names_is_an_error():
-    source = SwinSpec(8, (1, 1), (2, 4), 2, 16, InputStats()).build(16, DropRates(), Head(3))
+    source = _swin(16, (1, 1))
     timm = layouts.to_timm(source, own_weights.arrays_of(source))
     for name, array in (
         ("head.weight", np.zeros((3, 16))),
@@ -274,7 +279,7 @@ def test_tiny_imagenets_classes_are_imagenets():
 
 
 def test_a_table_of_another_arrangement_is_refused():
-    model = SwinSpec(8, (2, 2), (2, 4), 2, 32, InputStats()).build(32, DropRates(), Head(3))
+    model = _swin(32, (2, 2))
     arrays = own_weights.arrays_of(model)
     assert not any(name.endswith(model.derived) for name in arrays)  # they follow from the shape
     name = "layers.0.blocks.0.attn.relative_position_index"
@@ -291,7 +296,7 @@ def test_windows_of_another_arrangement_are_refused():
     """Swin-S3 has the same names and depths as Swin, but larger windows in the third stage than
     before.
     """
-    model = SwinSpec(8, (1, 1, 1), (2, 4, 8), 2, 32, InputStats()).build(32, DropRates(), Head(3))
+    model = _swin(32, (1, 1, 1))
     arrays = own_weights.arrays_of(model)
     larger = "layers.1.blocks.0.attn.relative_position_bias_table"
     with pytest.raises(UserError, match=r"windows of \[2, 3, 2\], which is not Swin's"):
@@ -302,8 +307,7 @@ def test_the_original_names_of_swin():
     """Microsoft's files merge patches at the end of a stage, timm's at the beginning of the next:
     both are read.
     """
-    spec = SwinSpec(8, (2, 2, 2), (2, 4, 8), 2, 32, InputStats())
-    source = spec.build(32, DropRates(), Head(3))
+    source = _swin(32, (2, 2, 2))
     arrays = own_weights.arrays_of(source)
     transposed = {
         name: a.T if name in layouts._matrices(source) else a for name, a in arrays.items()
@@ -311,7 +315,7 @@ def test_the_original_names_of_swin():
     timm = layouts.to_timm(source, arrays)
     assert "layers.2.downsample.norm.weight" in timm
     for found in (transposed, timm):
-        target = spec.build(32, DropRates(), Head(3))
+        target = _swin(32, (2, 2, 2))
         assert len(models.assign(target, found, "file").loaded) == len(arrays)
         assert all(
             (value == arrays[name]).all() for name, value in own_weights.arrays_of(target).items()

@@ -8,8 +8,7 @@ import pytest
 
 import models
 from common.errors import UserError
-from models.input_images import IMAGENET_MEAN
-from models.registry import IMAGENET_STD
+from models.input_images import IMAGENET_MEAN, IMAGENET_STD
 from models.weights import published, sources, stated_input
 
 _STATED = {
