@@ -48,7 +48,7 @@ def _free_of_groups() -> float:
 
     Infinite where there is no limit.
     """
-    free = [_free_of_group(folder) for folder in _groups()]
+    free = map(_free_of_group, _groups())
     return min((size for size in free if size is not None), default=float("inf"))
 
 

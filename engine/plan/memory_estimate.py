@@ -59,8 +59,8 @@ def estimate(model: nn.Layer, config: ConfigDict, on_gpu: bool = False) -> Estim
 def largest_part(batch: int, most: int) -> int:
     """Returns the largest divisor of a batch that is at most `most`; 0 for none."""
     small = [part for part in range(1, math.isqrt(batch) + 1) if batch % part == 0]
-    parts = (*small, *(batch // part for part in small))
-    return max((part for part in parts if part <= most), default=0)
+    large = [batch // part for part in small]
+    return max((part for part in small + large if part <= most), default=0)
 
 
 def describe(needed: Estimate, config: ConfigDict) -> str:
@@ -69,8 +69,10 @@ def describe(needed: Estimate, config: ConfigDict) -> str:
     kind = config.train.amp_dtype if mixed_precision.active(config.train) else "float32"
     unit = "process" if paddle.get_device() == "cpu" else "card"
     activations = gigabytes(kept) if kept else "none are kept; those of a forward pass come to it"
-    size = gigabytes(needed.constant + kept)
-    return f"memory a {unit} (estimate, {kind}): {size}, of which activations {activations}"
+    return (
+        f"memory a {unit} (estimate, {kind}): {gigabytes(needed.constant + kept)}, of which "
+        f"activations {activations}"
+    )
 
 
 def table(model: nn.Layer, config: ConfigDict) -> list[str]:

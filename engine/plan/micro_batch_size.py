@@ -51,12 +51,13 @@ def resolve(
     part, reason = int(distributed.from_main(before)), "as the run began"
     if not part or batch % part:
         part, reason = _largest(config, make_model, batch)
-    split = {"train.batch_size": part, "train.accumulation_steps": batch // part}
     distributed.say(
         f"train.micro_batch=auto: {part} images x {batch // part} accumulation for the {batch} of "
         f"a card and step, {reason}"
     )
-    return config_fields.changed(config, split)
+    return config_fields.changed(
+        config, {"train.batch_size": part, "train.accumulation_steps": batch // part}
+    )
 
 
 def _before(folder: Path) -> int:

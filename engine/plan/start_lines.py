@@ -5,15 +5,12 @@ from paddle import nn
 
 import models
 from engine import distributed
-from engine.plan import memory_estimate
-from engine.plan.resolve_config import with_rate
-from engine.plan.run_plan import Plan
-from engine.step import mixed_precision
-from engine.step.objective import rdrop_loss
+from engine.plan import memory_estimate, resolve_config, run_plan
+from engine.step import mixed_precision, objective
 from models import flops
 
 
-def describe(config: ConfigDict, plan: Plan) -> list[str]:
+def describe(config: ConfigDict, plan: run_plan.Plan) -> list[str]:
     """Returns the lines about batch, length, objective, precision and learning rate."""
     train, ranks = config.train, distributed.world_size()
     cards = f"{ranks} card" + ("s" if ranks > 1 else "")
@@ -35,7 +32,7 @@ def _objective(config: ConfigDict) -> str:
         kind = "cross-entropy" if form == "softmax" else "binary cross-entropy"
         blocks = f", no noise in the first {rdrop.shared_blocks} blocks"
         return kind + (blocks if rdrop.shared_blocks else "")
-    alpha = rdrop_loss(config).per_sample_alpha(micro_batch)
+    alpha = objective.rdrop_loss(config).per_sample_alpha(micro_batch)
     official = f"the official code's {alpha / micro_batch:g} at a micro-batch of {micro_batch}"
     unlabelled = f"{rdrop.unlabelled_batch_size} unlabelled images a card"
     other_loss = {  # texts, and whether they apply
@@ -70,9 +67,11 @@ def _rate(config: ConfigDict, global_batch: int) -> list[str]:
     """Returns a line with the learning rate for this batch, if it is scaled."""
     if not config.optim.scale_lr:
         return []
-    batches = f"{global_batch} / {config.train.reference_batch_size} images"
-    scaled = with_rate(config, global_batch).optim.lr
-    return [f"learning rate: {config.optim.lr:g} x {batches} = {scaled:g}"]
+    scaled = resolve_config.with_rate(config, global_batch).optim.lr
+    return [
+        f"learning rate: {config.optim.lr:g} x {global_batch} / "
+        f"{config.train.reference_batch_size} images = {scaled:g}"
+    ]
 
 
 def head_warning(config: ConfigDict) -> list[str]:

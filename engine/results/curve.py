@@ -23,8 +23,11 @@ def draw_curve(folder: Path) -> Path:
         (accuracy, "val_ema", "top1", "validation, EMA weights"),
         (accuracy, "val_swa", "top1", "validation, SWA weights"),
     ):
-        ours = [record for record in records if record["split"] == split]
-        values = [(record["step"], numbers(record).get(name)) for record in ours]
+        values = (
+            (record["step"], numbers(record).get(name))
+            for record in records
+            if record["split"] == split
+        )
         points = [(step, value) for step, value in values if value is not None]
         if points:
             axes.plot(*zip(*points), label=label)

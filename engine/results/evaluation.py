@@ -63,8 +63,8 @@ class Counter:
         self.sums += [images, (~valid).sum(), (place == 0).sum(), (place < 5).sum(), loss]
         confidence = np.nan_to_num(np.exp(log_probs.max(axis=1)))
         index = np.clip(np.ceil(confidence * ECE_BINS).astype(int) - 1, 0, ECE_BINS - 1)
-        for row, weights in enumerate((np.ones(images), place == 0, confidence)):
-            self.bins[row] += np.bincount(index, weights, ECE_BINS)
+        rows = (np.ones(images), place == 0, confidence)
+        self.bins += [np.bincount(index, weights, ECE_BINS) for weights in rows]
 
     def result(self, seconds: float) -> Result:
         """Returns the result over all ranks, the same on each of them."""
@@ -72,11 +72,9 @@ class Counter:
         seen, skipped, *sums = total[: len(self.sums)].tolist()
         _, hits, confidences = total[len(self.sums) :].reshape(3, ECE_BINS)
         share = max(seen, 1)
-        top1, top5, loss, ece = (
-            float(value / share) for value in (*sums, np.abs(hits - confidences).sum())
-        )
-        speed = seen / max(seconds, 1e-9)
-        return Result(top1, top5, loss, ece, int(seen), int(skipped), seconds, speed)
+        means = [float(value / share) for value in (*sums, np.abs(hits - confidences).sum())]
+        counts = int(seen), int(skipped)
+        return Result(*means, *counts, seconds, images_per_second=seen / max(seconds, 1e-9))
 
 
 @paddle.no_grad()

@@ -101,8 +101,9 @@ class Averages:
             )
         self._shares: dict[str, Callable[[int], float]] = {}  # of the newest weights, by average
         if average.ema_decay:
-            options = {"decay": average.ema_decay, "warmup": average.ema_warmup}
-            self._shares[EMA] = functools.partial(ema_share, **options)
+            self._shares[EMA] = functools.partial(
+                ema_share, decay=average.ema_decay, warmup=average.ema_warmup
+            )
         if self.swa:
             self._shares[SWA] = self.swa.share
         running = {id(value) for norm in norms for value in (norm._mean, norm._variance)}
@@ -158,7 +159,6 @@ class Averages:
             self._sources[key].set_value(value)
 
     def _named(self) -> dict[str, Tensor]:
-        """Returns the averages, named `<average>/<name in the model>`."""
         return {
             f"{name}/{key}": value
             for name, values in self._values.items()

@@ -15,13 +15,13 @@ def average_statistics(model: nn.Layer) -> None:
 
     Those of frozen batch norms do not change.
     """
-    norms = models.batch_norms(model)
-    if distributed.world_size() == 1 or not norms:
+    buffers = [
+        value for norm in models.batch_norms(model) for value in (norm._mean, norm._variance)
+    ]
+    if distributed.world_size() == 1 or not buffers:
         return
-    buffers = [buffer for norm in norms for buffer in (norm._mean, norm._variance)]
     joined = paddle.concat([buffer.flatten() for buffer in buffers])
     dist.all_reduce(joined)
-    mean = joined / distributed.world_size()
-    parts = mean.split([math.prod(buffer.shape) for buffer in buffers])
+    parts = (joined / distributed.world_size()).split([math.prod(one.shape) for one in buffers])
     for buffer, part in zip(buffers, parts):
         buffer.set_value(part.reshape(buffer.shape))

@@ -56,10 +56,8 @@ class LossScaler:
     """
 
     def __init__(self, scale: float):
-        self.scale = scale
-        self.good_steps = 0  # since the last change
-        self.skipped_steps = 0  # of the run
-        self.skipped_in_row = 0
+        # Good steps since the scale changed; skipped steps of the run.
+        self.scale, self.good_steps, self.skipped_steps, self.skipped_in_row = scale, 0, 0, 0
 
     def update(self, finite: bool) -> bool:
         """Adapts the scale to the gradient of a step.
@@ -74,8 +72,7 @@ class LossScaler:
             UserError: when too many steps in a row had a gradient that is not finite.
         """
         if finite:
-            self.skipped_in_row = 0
-            self.good_steps += 1
+            self.good_steps, self.skipped_in_row = self.good_steps + 1, 0
             if self.good_steps == _GOOD_STEPS:
                 self.scale, self.good_steps = self.scale * 2, 0
             return True
@@ -91,8 +88,9 @@ class LossScaler:
 
     def state(self) -> np.ndarray:
         """Returns everything that changes, as float64 `(4,)`."""
-        counts = self.good_steps, self.skipped_steps, self.skipped_in_row
-        return np.array([self.scale, *counts], np.float64)
+        return np.array(
+            [self.scale, self.good_steps, self.skipped_steps, self.skipped_in_row], np.float64
+        )
 
     def load_state(self, state: np.ndarray) -> None:
         """Continues from what `state` returned."""

@@ -104,8 +104,8 @@ def load_teacher(config: ConfigDict, classes: tuple[str, ...]) -> Teacher | None
             "one for ImageNet's 1000 classes)"
         )
     unnamed = "; they do not name their classes, which must be those of the data in its order"
-    text = report.summary() + ("" if stored.classes else unnamed)
-    distributed.say(f"teacher's weights: {distill.weights}: {text}")
+    known = report.summary() + ("" if stored.classes else unnamed)
+    distributed.say(f"teacher's weights: {distill.weights}: {known}")
     stats = models.input_stats(distill.teacher, distill.weights)
     provenance = {"model": distill.teacher, "source": distill.weights, "sha256": sha256(path)}
     return Teacher(model, image_size, stats, config.model, provenance)

@@ -10,14 +10,13 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import data
-from data import ImageDataset, TrainSampler
 
 
 class TrainingSets(NamedTuple):
     """The images with labels, and those without labels (None: there are none)."""
 
-    labelled: ImageDataset
-    unlabelled: ImageDataset | None
+    labelled: data.ImageDataset
+    unlabelled: data.ImageDataset | None
 
 
 def micro_batches(
@@ -48,12 +47,11 @@ def image_names(config, sets: TrainingSets, step: int) -> list[list[str]]:
 
 def _samplers(
     config, sets: TrainingSets, first: int, end: int
-) -> Iterator[tuple[ImageDataset, TrainSampler]]:
+) -> Iterator[tuple[data.ImageDataset, data.TrainSampler]]:
     """Yields each training set with the sampler of its part of the micro-batches."""
-    train, seed = config.train, config.seed
-    parts = [(sets.labelled, train.batch_size, config.data.repeats)]
+    accumulation, seed = config.train.accumulation_steps, config.seed
+    parts = [(sets.labelled, config.train.batch_size, config.data.repeats)]
     if sets.unlabelled is not None:
         parts.append((sets.unlabelled, config.rdrop.unlabelled_batch_size, 1))
     for dataset, size, repeats in parts:
-        sampler = TrainSampler(dataset, size, train.accumulation_steps, end, seed, first, repeats)
-        yield dataset, sampler
+        yield dataset, data.TrainSampler(dataset, size, accumulation, end, seed, first, repeats)

@@ -97,8 +97,8 @@ class History:
         settled = self.config.optim.warmup_steps + _SETTLED_STEPS
         records = [record for record in self.records if record.steps_done > settled]
         images = sum(record.images for record in records)
-        few = len(records) < HALF or images < _CHANCE_HITS * self.classes
-        if few or self.level() < 0.95 * self.uniform:
+        enough = len(records) >= HALF and images >= _CHANCE_HITS * self.classes
+        if not enough or self.level() < 0.95 * self.uniform:
             return None
         accuracy = sum(record.accuracy * record.images for record in records) / images
         return accuracy if accuracy <= self.chance_bound(images) else None

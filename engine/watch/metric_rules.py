@@ -116,7 +116,6 @@ def clipped(history: History) -> Iterator[str]:
 
 
 def labels_differ(history: History, found: Validation, part: str) -> Iterator[str]:
-    """Compares the accuracy on a part of the data with that on the training images."""
     bound, trained = history.chance_bound(found.seen), found.train_accuracy
     if not (found.top1 > min(bound, 0.5 * trained) or trained < bound + 0.1):
         yield (

@@ -18,7 +18,7 @@ _USUAL_BATCH = 512
 
 
 def _other_batch(config, plan) -> Iterator[str]:
-    """Linear scaling: Goyal et al., arXiv:1706.02677."""
+    # Linear scaling: Goyal et al., arXiv:1706.02677.
     lr, reference = config.optim.lr, config.train.reference_batch_size
     if reference not in (0, plan.global_batch) and not config.optim.scale_lr:
         yield (
@@ -36,17 +36,14 @@ def _usual_rate(config, plan) -> tuple[float, str] | None:
     of the batch (Malladi et al., arXiv:2205.10287).
     """
     share, optim = plan.global_batch / _USUAL_BATCH, config.optim
+    momentum = optim.momentum if optim.name == "momentum" else 0.0
+    adam = "1e-5 to 1e-4 for 512 images; DeiT's code has 5e-6 at 384 pixels"
+    sgd = "0.003 to 0.06 for 512 images at momentum 0.9; ViT, arXiv:2010.11929"
+    usual = {"adamw": (1e-4 * math.sqrt(share), adam)}
+    usual["momentum"] = usual["sgd"] = 0.6 * (1 - momentum) * share, sgd
     # New weights, a new head on a frozen body, and falling rates bear more.
-    if not config.model.pretrained or config.model.trainable != "all" or optim.layer_decay < 1:
-        return None
-    if optim.name == "adamw":
-        origin = "1e-5 to 1e-4 for 512 images; DeiT's code has 5e-6 at 384 pixels"
-        return 1e-4 * math.sqrt(share), origin
-    if optim.name in ("momentum", "sgd"):
-        momentum = optim.momentum if optim.name == "momentum" else 0.0
-        origin = "0.003 to 0.06 for 512 images at momentum 0.9; ViT, arXiv:2010.11929"
-        return 0.6 * (1 - momentum) * share, origin
-    return None
+    whole = config.model.pretrained and config.model.trainable == "all"
+    return usual.get(optim.name) if whole and optim.layer_decay >= 1 else None
 
 
 def _high_rate(config, plan) -> Iterator[str]:
@@ -63,7 +60,8 @@ def _high_rate(config, plan) -> Iterator[str]:
 
 
 def _unclipped(config, plan) -> Iterator[str]:
-    """The ViT paper clips at norm 1 in fine-tuning: outliers among gradients make large steps."""
+    # The ViT paper clips at norm 1 in fine-tuning. Without clipping, an outlier among the gradients
+    # makes a step of its size.
     optim, usual = config.optim, _usual_rate(config, plan)
     clips = optim.clip_norm or optim.name == "adamw"
     if usual and not clips and usual[0] < optim.lr <= _FAR * usual[0]:
@@ -75,10 +73,8 @@ def _unclipped(config, plan) -> Iterator[str]:
 
 
 def _strong_decay(config, plan) -> Iterator[str]:
-    """Decay that is added to the gradient goes through the momentum.
-
-    SGD's 5e-4 at a rate of 0.1 takes 0.05 % of the weights away.
-    """
+    # Decay that is added to the gradient goes through the momentum: SGD's 5e-4 at a rate of 0.1
+    # takes 0.05 % of the weights away.
     optim = config.optim
     taken = optim.lr * optim.weight_decay / (1 - optim.momentum if optim.name == "momentum" else 1)
     if optim.name != "lars" and taken > _STRONG_DECAY:
@@ -91,10 +87,8 @@ def _strong_decay(config, plan) -> Iterator[str]:
 
 
 def _no_warmup(config, plan) -> Iterator[str]:
-    """Adam's second moments are of too few gradients at first.
-
-    Ma and Yarats, arXiv:1910.04209, have 2 / (1 - beta2) steps.
-    """
+    # At first Adam's second moments are of too few gradients. Ma and Yarats, arXiv:1910.04209, warm
+    # up for 2 / (1 - beta2) steps.
     optim = config.optim
     if optim.name == "adamw" and not optim.warmup_steps and not config.model.pretrained:
         steps = max(1, min(round(2 / (1 - optim.beta2)), plan.steps // 10))

@@ -15,7 +15,7 @@ from engine.commands import single_run
 from engine.plan.run_plan import Plan
 from engine.results import metrics_file, run_log
 from engine.state.progress import Progress
-from models.layers import dropout_masks
+from models.layers import dropout
 from program import config_files, run_folder
 
 
@@ -90,9 +90,9 @@ def test_nothing_random(painted_config, tmp_path, monkeypatch, capsys, cause):
     if cause == "rate":
         painted_config.model.update(drop_rate=0.0, drop_path_rate=1e-5)
     else:
-        drawn = dropout_masks.keep_mask
+        drawn = dropout.keep_mask
         first = lambda shape, *rest: paddle.concat(2 * [drawn(shape, *rest).chunk(2)[0]])  # noqa: E731
-        monkeypatch.setattr(dropout_masks, "keep_mask", first)
+        monkeypatch.setattr(dropout, "keep_mask", first)
     painted_config.train.steps = 30
     single_run.train(painted_config, tmp_path / "run")
     assert _found(tmp_path / "run") == ["no_kl"]
