@@ -28,9 +28,7 @@ class _Answer(io.BytesIO):
 
 @pytest.fixture
 def server(monkeypatch):
-    """What the server answers with, in order: answers or errors; and the headers that it was asked
-    with.
-    """
+    """The answers or errors of the server, in order, and the headers of the requests."""
     answers, asked = [], []
 
     def urlopen(request, timeout):
@@ -68,9 +66,8 @@ def test_a_good_download_and_its_cache(server, tmp_path):
 def test_failures_are_tried_again(server, tmp_path):
     server[0].extend([urllib.error.URLError("refused"), _half(), _whole()])
     assert download.fetch(_URL, tmp_path / "file").read_bytes() == _CONTENT
-    assert [dict(headers) for headers in server[1]] == [
-        {}
-    ] * 3  # without an ETag nothing tells that it is the same file
+    # Without an ETag nothing tells that it is the same file.
+    assert [dict(headers) for headers in server[1]] == [{}] * 3
 
 
 def test_it_goes_on_where_it_was_cut_off(server, tmp_path):
@@ -89,9 +86,8 @@ def test_it_goes_on_where_it_was_cut_off(server, tmp_path):
 
 
 def test_it_begins_anew_where_the_file_has_changed(server, tmp_path):
-    server[0].extend(
-        [_half(ETag='"v1"'), _whole(ETag='"v2"')]
-    )  # 200, not 206: the whole of another version
+    # The second answer is 200, not 206: the whole of another version.
+    server[0].extend([_half(ETag='"v1"'), _whole(ETag='"v2"')])
     assert download.fetch(_URL, tmp_path / "file").read_bytes() == _CONTENT
 
 
@@ -188,7 +184,7 @@ def test_answers_that_lie(server, tmp_path, status, headers, message):
     "target", ["file:///etc/passwd", "http://169.254.169.254/", "ftp://example.org/x", "data:,x"]
 )
 def test_no_way_leads_away_from_https(monkeypatch, tmp_path, target):
-    """By the real opener: the server's word is not followed, so that nothing is asked for there."""
+    """With the real opener: a redirect is not followed, so no other address is requested."""
     asked = []
 
     def answer(handler, request):

@@ -1,6 +1,4 @@
-"""Augmentation is a function of (seed, epoch, index), with any number of workers; damaged images
-are counted.
-"""
+"""(seed, epoch, index) alone decide the augmentation; damaged images are counted."""
 
 from __future__ import annotations
 

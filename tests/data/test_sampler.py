@@ -1,6 +1,4 @@
-"""Sampler arithmetic: the same global batches for every split, and every image exactly once in
-evaluation.
-"""
+"""The same global batches for every split, and every image exactly once in evaluation."""
 
 from __future__ import annotations
 
@@ -13,9 +11,7 @@ from data.sampler import permutation
 
 
 def _global_batches(size, ranks, accumulation, batch, steps, seed=0, start=0, repeats=1):
-    """The keys of each optimiser step, over all ranks and micro-batches, in the order of the
-    stream.
-    """
+    """Returns the keys of each optimiser step, over all ranks, in the order of the stream."""
     samplers = [
         TrainSampler(
             range(size), batch, accumulation, steps, seed, start, repeats, rank=rank, ranks=ranks
@@ -56,9 +52,8 @@ def test_repeats_are_in_the_same_global_batch(repeats):
     steps = _global_batches(50, 2, 2, 3, 60, repeats=repeats)
     for batch in steps:
         seen = collections.Counter(index for _, index, _ in batch)
-        assert (
-            len({key[:2] for key in batch}) == 12 // repeats
-        )  # an epoch may end here, and an image come again
+        # An image may come again in the next epoch, so images are told apart with their epoch.
+        assert len({key[:2] for key in batch}) == 12 // repeats
         assert all(count % repeats == 0 for count in seen.values())
         assert len(set(batch)) == 12  # each with an augmentation of its own
         assert {key[2] for key in batch} == set(range(repeats))
@@ -69,8 +64,9 @@ def test_repeats_are_in_the_same_global_batch(repeats):
 
 
 def test_a_batch_that_is_no_multiple_of_the_repeats():
-    """As DeiT's 1024 images of three repeats: the last samples come once less, and the next batch
-    has others.
+    """As DeiT's 1024 images of three repeats: the last samples come once less.
+
+    The next batch has other samples.
     """
     first, second = _global_batches(50, 1, 1, 10, 2, repeats=3)
     assert collections.Counter(key[:2] for key in first) == {
@@ -82,9 +78,8 @@ def test_a_batch_that_is_no_multiple_of_the_repeats():
 
 def test_an_epoch_of_repeats_shows_a_part_and_in_the_long_run_all_alike():
     steps = _global_batches(48, 1, 1, 12, 12, repeats=3)
-    assert (
-        len({key[:2] for batch in steps[:4] for key in batch}) == 16
-    )  # 48 images seen, a third of them different
+    # 48 images are seen, a third of them different.
+    assert len({key[:2] for batch in steps[:4] for key in batch}) == 16
     counts = collections.Counter(index for batch in steps for _, index, _ in batch)
     assert counts == dict.fromkeys(range(48), 3)
 

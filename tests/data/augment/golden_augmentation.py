@@ -1,8 +1,8 @@
-"""What timm and torchvision make of a small image: every operation at fixed levels, every pair of
-the two policies.
+"""What timm and torchvision make of a small image: each operation and each pair of the policies.
 
-The random decisions are made the same in theirs and in ours: a generator is put in place of theirs.
-With torch, timm and torchvision installed (see docs/models.md) the file is made again by
+The operations have fixed levels. Random decisions are the same in theirs and in ours: a generator
+replaces theirs. With torch, timm and torchvision installed (see docs/models.md) the file is made
+again by
 
     PYTHONPATH=.:tests python tests/data/augment/golden_augmentation.py
 """
@@ -55,7 +55,7 @@ def picture(height: int = 12, width: int = 10) -> Image.Image:
 
 
 class Fixed:
-    """In place of a generator: every share is `share`, and every choice `choice`."""
+    """Replaces a generator: every share is `share`, and every choice `choice`."""
 
     def __init__(self, share: float, choice: int = 0):
         self.share, self.choice = share, choice
@@ -115,8 +115,9 @@ def timm_imagenet(image: Image.Image, rng) -> Image.Image:
 
 
 def torchvision_cifar10(image: Image.Image, share: float, choice: int) -> Image.Image:
-    """With all its shares the same. Its translation by a positive value is ours by a negative
-    one.
+    """Applies a pair with a fixed share.
+
+    torchvision's translation by a positive value is ours by a negative one.
     """
     import torch
     from torchvision import transforms

@@ -1,6 +1,4 @@
-"""RandAugment, AutoAugment and ThreeAugment: operations and policies as their references', and how
-often each comes.
-"""
+"""RandAugment, AutoAugment and ThreeAugment: the references' operations, drawn as often."""
 
 from __future__ import annotations
 
@@ -45,12 +43,8 @@ def test_policies_are_those_of_timm_and_torchvision(choice):
 
 def test_operations_of_cifar10_worked_out_by_hand():
     """Levels are ninths; the strongest translation is 150 / 331 of the side, in whole pixels."""
-    assert [OPERATIONS["posterize_cifar"].value(level / 9) for level in (0, 6, 7, 9)] == [
-        8,
-        5,
-        5,
-        4,
-    ]
+    bits = [OPERATIONS["posterize_cifar"].value(level / 9) for level in (0, 6, 7, 9)]
+    assert bits == [8, 5, 5, 4]
     assert [OPERATIONS["solarize_cifar"].value(level / 9) for level in (0, 9)] == [255, 0]
     image = golden.picture(20, 20)
     moved = np.asarray(operate(image, "translate_x_cifar", 1.0, golden.EDGES, golden.Fixed(0.0)))
@@ -60,11 +54,8 @@ def test_operations_of_cifar10_worked_out_by_hand():
 
 def test_severity_grows_with_the_magnitude():
     """Also where a smaller value is the stronger one: posterize and solarize."""
-    assert [OPERATIONS[name].value(1.0) for name in ("rotate", "shear_x", "translate_y")] == [
-        30,
-        0.3,
-        0.45,
-    ]
+    strongest = [OPERATIONS[name].value(1.0) for name in ("rotate", "shear_x", "translate_y")]
+    assert strongest == [30, 0.3, 0.45]
     image = golden.picture(32, 32)
     for name in RANDAUGMENT[4:11]:
         changes = [
@@ -79,9 +70,7 @@ def test_severity_grows_with_the_magnitude():
 
 
 def test_randaugment_draws_evenly(monkeypatch):
-    """15 operations as often each, half of them done, of a magnitude of 9 with noise that is cut at
-    10.
-    """
+    """15 operations are equally frequent, half are done; the noisy magnitude 9 is cut at 10."""
     done, levels = collections.Counter(), []
     monkeypatch.setattr(
         auto_augment,

@@ -17,9 +17,7 @@ _GOLDEN = golden.read()
 
 
 class _Scripted:
-    """In place of a generator: the order as it is given, and the next of these factors each
-    time.
-    """
+    """Replaces a generator: a fixed order, and the next of some factors at each call."""
 
     def __init__(self, order, factors):
         self.order, self.factors, self.ranges = order, list(factors), []

@@ -30,9 +30,7 @@ def test_frequency():
 
 
 def _expected_area(side: int) -> float:
-    """Mean share of a box on a fine grid of area and aspect, of those that are smaller than the
-    image.
-    """
+    """Returns the mean share of a box that fits, on a fine grid of area and aspect."""
     area, aspect = np.meshgrid(
         np.linspace(0.02, 1 / 3, 400), np.exp(np.linspace(math.log(0.3), -math.log(0.3), 400))
     )
@@ -85,22 +83,19 @@ def test_modes():
     assert (boxes_of[0] == boxes_of[1]).all()  # the boxes do not depend on what fills them
     assert (boxes_of[0] == boxes_of[2]).all()
     assert set(np.unique(const)) == {0, 9}
-    colours = np.array(
-        [[np.unique(channel[channel != 9]) for channel in image] for image in rand]
-    )  # one each
-    assert colours.shape == (400, 3, 1)
+    colours = np.array([[np.unique(channel[channel != 9]) for channel in image] for image in rand])
+    assert colours.shape == (400, 3, 1)  # one for each box and channel
     for values in (colours, pixel[boxes_of[2]]):
         assert values.mean() == pytest.approx(0, abs=0.1)
         assert values.var() == pytest.approx(1, abs=0.13)
     first = pixel[0][boxes_of[2][0]].reshape(3, -1)
     assert len(np.unique(first)) == first.size
-    assert (
-        np.abs(np.corrcoef(colours[..., 0].T) - np.eye(3)).max() < 0.2
-    )  # channels are independent
+    # Channels are independent.
+    assert np.abs(np.corrcoef(colours[..., 0].T) - np.eye(3)).max() < 0.2
 
 
 def test_only_the_key_decides():
-    """However the batch is cut, in whatever order, beside whatever other images."""
+    """In any order, in any batch, with any other images."""
     images = paddle.to_tensor(
         np.random.default_rng(0).normal(size=(12, 3, 16, 16)).astype("float32")
     )

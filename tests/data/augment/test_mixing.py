@@ -1,6 +1,4 @@
-"""Mixup and CutMix: pixels and labels are mixed by the same share, as often as the config says, as
-timm's.
-"""
+"""Mixup and CutMix mix pixels and labels by the same share, as often as the config says."""
 
 from __future__ import annotations
 
@@ -73,9 +71,8 @@ def test_cutmix_pastes_one_box_and_mixup_none():
 def test_shares_are_drawn_from_beta():
     shares = [_mixed(0.4, 0.0, seed)[1][0, 0] for seed in range(600)]
     assert np.mean(shares) == pytest.approx(0.5, abs=0.06)
-    assert np.var(shares) == pytest.approx(
-        1 / (4 * 1.8), rel=0.15
-    )  # of Beta(a, a): 1 / (4 (2 a + 1))
+    # The variance of Beta(a, a) is 1 / (4 (2 a + 1)).
+    assert np.var(shares) == pytest.approx(1 / (4 * 1.8), rel=0.15)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -103,8 +100,9 @@ def test_switching_has_no_say_where_one_is_alone():
 
 @pytest.mark.parametrize(("mixup", "cutmix"), [(0.8, 0.0), (0.0, 1.0), (0.8, 1.0)])
 def test_the_defaults_draw_and_compute_what_they_always_did(mixup, cutmix):
-    """Bit for bit: a choice of two where there are two, a share, and a box's centre; then the
-    published formulas.
+    """Bit for bit: a choice of two if both are on, a share, and the centre of a box.
+
+    Then come the published formulas.
     """
     images = paddle.to_tensor(
         np.random.default_rng(9).normal(size=(6, 3, 16, 16)).astype("float32")
@@ -136,9 +134,7 @@ def test_the_defaults_draw_and_compute_what_they_always_did(mixup, cutmix):
 
 
 def test_smoothing_comes_before_the_mix_as_in_timm():
-    """Worked out by hand for 4 classes and a smoothing of 0.2: 0.85 for the label and 0.05 for each
-    other.
-    """
+    """By hand for 4 classes and a smoothing of 0.2: 0.85 for the label, 0.05 for each other."""
     images, labels = paddle.zeros([2, 3, 4, 4]), paddle.to_tensor([1, 3])
     mixed = Mixing(0.8, 0.0)(images, smooth(labels, 4, 0.2), 4, np.random.default_rng(0))[1].numpy()
     share = float(np.random.default_rng(0).beta(0.8, 0.8))

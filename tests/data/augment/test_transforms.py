@@ -24,9 +24,7 @@ from program import validation
 
 
 def test_crop_box_statistics():
-    """Area uniform in its range, logarithm of the aspect uniform; fallback boxes are rare for a
-    wide image.
-    """
+    """Area and logarithm of the aspect are uniform; a wide image rarely needs the fallback."""
     rng = np.random.default_rng(0)
     boxes = np.array([crop_box(300, 400, (0.05, 0.5), (3 / 4, 4 / 3), rng) for _ in range(4000)])
     top, left, height, width = boxes.T
@@ -42,12 +40,8 @@ def test_crop_box_statistics():
 
 def test_crop_box_falls_back_to_the_centre():
     """A strip that no box of the wanted area fits into."""
-    assert crop_box(10, 200, (1.0, 1.0), (3 / 4, 4 / 3), np.random.default_rng(0)) == (
-        0,
-        93,
-        10,
-        13,
-    )
+    box = crop_box(10, 200, (1.0, 1.0), (3 / 4, 4 / 3), np.random.default_rng(0))
+    assert box == (0, 93, 10, 13)
 
 
 def test_random_resized_crop_is_crop_then_resize():
@@ -161,9 +155,8 @@ def test_vertical_flip_rate_and_both_flips():
 
 def test_simple_crop_is_a_window_of_the_reflected_image():
     image = _image(16, 16)
-    places = [
-        abs(place) if place < 16 else 30 - place for place in range(-4, 20)
-    ]  # 4 3 2 1 0 1 ... 15 14 13 12 11
+    # 4 3 2 1 0 1 ... 15 14 13 12 11
+    places = [abs(place) if place < 16 else 30 - place for place in range(-4, 20)]
     reflected = image[np.ix_(places, places)]
     windows = {
         reflected[top : top + 16, left : left + 16].tobytes()
@@ -223,9 +216,8 @@ def test_the_order_is_crop_flips_automatic_augmentation_colour_jitter(monkeypatc
     found = TrainTransform(_config(**fields), 16)(_image(40, 61), np.random.default_rng(0))
     assert calls[0] == "auto"
     assert (found == EvalTransform(16, 0.875, "")(_image(40, 61), None)[:, ::-1]).all()
-    assert (
-        np.asarray(calls[1][1]) == found
-    ).all()  # the jitter comes last, on the cropped and flipped image
+    # The jitter comes last, on the cropped and flipped image.
+    assert (np.asarray(calls[1][1]) == found).all()
 
 
 def test_what_is_moved_in_has_the_mean_colour():
