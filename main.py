@@ -1,8 +1,8 @@
-"""Train: `python main.py [--config=configs/NAME.py] [--config.group.field=value ...]
-    [--workdir=FOLDER]`.
+"""Trains a vision transformer with R-Drop.
 
-Without a flag it trains a small vision transformer with R-Drop on handwritten digits, in about a
-minute on a CPU.
+    python main.py [--config=configs/NAME.py] [--config.group.field=value ...] [--workdir=FOLDER]
+
+Without a flag it trains a small one on handwritten digits, in about a minute on a CPU.
 """
 
 from __future__ import annotations

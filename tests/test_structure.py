@@ -147,7 +147,7 @@ def test_importing_does_nothing(tmp_path):
         for path in structure.files()
         if path.stem != "__init__" and path.parent != ROOT
     ]
-    code = "from program import paddle_setup\n"
+    code = "from program import command_line, exits, paddle_setup\n"  # with absl's own flags
     code += "paddle_setup.load_paddle()\nimport paddle, numpy, random; from absl import flags\n"
     code += "def state(): return paddle.get_rng_state()[0].current_seed(), "
     code += "numpy.random.get_state()[1].tolist(), random.getstate(), sorted(flags.FLAGS)\n"
