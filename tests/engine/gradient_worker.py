@@ -3,10 +3,10 @@
 gradient_worker.py OUTPUT BATCH ACCUMULATION SHARED_BLOCKS FAMILY [one_by_one] [recompute]
 [attention]
 
-With dropout, stochastic depth and images without labels, half as many as others. FAMILY is
-distilled (DeiT), cait or swin, each small. `one_by_one` runs the copies one after the other, as
-large models do; `recompute` runs blocks again in the backward pass; `attention` trains no more than
-that.
+The step has dropout, stochastic depth, and half as many images without labels as with labels.
+FAMILY is distilled (DeiT), cait or swin, each small. `one_by_one` runs the copies one after the
+other, as large models do; `recompute` runs blocks again in the backward pass; `attention` trains
+only the attention layers.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Several processes give what one gives: gradients, counts, and a run from start to end."""
+"""Several processes do the same as one: gradients, counts, and a run from start to end."""
 
 from __future__ import annotations
 
@@ -16,9 +16,7 @@ _WORKER = Path(__file__).with_name("gradient_worker.py")
 
 
 def _step(folder: Path, processes: int, *arguments: object) -> dict[str, np.ndarray]:
-    """Loss and gradients of a step: batch, accumulation, shared blocks, family, and how the copies
-    run.
-    """
+    """Loss and gradients of a step: batch, accumulation, shared blocks, family, order of copies."""
     path = folder / "gradients.npz"
     words = (_WORKER, path, *arguments)
     done = run_program(*words) if processes == 1 else launch(processes, folder / "log", *words)
@@ -40,7 +38,7 @@ def _compare(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> N
 
 @pytest.fixture(scope="module")
 def joint(tmp_path_factory) -> dict[int, dict[str, np.ndarray]]:
-    """What one process gives on the joint batch, by the number of shared blocks."""
+    """Loss and gradients of one process on the joint batch, by the number of shared blocks."""
     return {
         shared: _step(tmp_path_factory.mktemp("joint"), 1, 24, 1, shared, "distilled")
         for shared in (0, 2)
@@ -63,9 +61,7 @@ def test_loss_and_gradients_of_any_split(joint, tmp_path, processes, batch, accu
 @pytest.mark.parametrize("how", ["joined", "one_by_one"])
 @pytest.mark.parametrize("family", ["cait", "swin"])
 def test_other_families_on_two_processes(tmp_path, family, how):
-    """With half of the blocks shared and accumulation; Swin's two shared blocks are its first
-    stage.
-    """
+    """Half of the blocks are shared, with accumulation. In Swin they are the first stage."""
     (tmp_path / "joint").mkdir()
     _compare(
         _step(tmp_path, 2, 6, 2, 2, family, how), _step(tmp_path / "joint", 1, 24, 1, 2, family)
@@ -76,9 +72,7 @@ def test_other_families_on_two_processes(tmp_path, family, how):
 @pytest.mark.parametrize("how", ["joined", "one_by_one"])
 @pytest.mark.parametrize("family", ["distilled", "cait", "swin"])
 def test_recomputed_blocks_on_two_processes(tmp_path, family, how):
-    """With accumulation, shared blocks and dropout: the gradients are those of one process that
-    keeps everything.
-    """
+    """The gradients are those of one process that keeps everything, also with dropout."""
     (tmp_path / "joint").mkdir()
     recomputed = _step(tmp_path, 2, 6, 2, 2, family, how, "recompute")
     _compare(recomputed, _step(tmp_path / "joint", 1, 24, 1, 2, family))
@@ -87,9 +81,7 @@ def test_recomputed_blocks_on_two_processes(tmp_path, family, how):
 @pytest.mark.slow
 @pytest.mark.parametrize("family", ["distilled", "swin"])
 def test_a_frozen_part_on_two_processes(tmp_path, family):
-    """What is frozen has no gradient that the others would wait for; what is trained has the one it
-    always has.
-    """
+    """Nobody waits for the gradients of frozen weights; those of the others are as always."""
     (tmp_path / "joint").mkdir()
     found = _step(tmp_path, 2, 6, 2, 0, family, "attention")
     whole = _step(tmp_path / "joint", 1, 24, 1, 0, family)
@@ -129,9 +121,7 @@ def test_a_run_on_two_processes_and_its_evaluation_on_three(tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_stop_and_go_on_with_the_same_bits(tmp_path):
-    """A signal to the launcher reaches the ranks one after the other; they stop at the same
-    step.
-    """
+    """A signal reaches the ranks one after the other; they stop at the same step."""
     overrides = [
         "--config.train.steps=40",
         "--config.train.batch_size=16",

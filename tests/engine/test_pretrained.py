@@ -1,6 +1,4 @@
-"""Pretrained weights in a run: their head, what they expect of images, and the report in the run's
-folder.
-"""
+"""Pretrained weights in a run: head, statistics of images, and the report in the run's folder."""
 
 from __future__ import annotations
 
@@ -82,9 +80,7 @@ def test_a_run(wnid_folder, imagenet_weights, tmp_path):
 
 
 def test_the_head_by_config(wnid_folder, imagenet_weights):
-    """The part of the head for the data's classes, or a new one; and by itself a new one for
-    another number.
-    """
+    """The rows of the head for the data's classes, or a new head; auto: new for another number."""
     whole, _ = models.read_arrays(imagenet_weights)
     heads = {}
     for choice in ("imagenet", "new", "auto"):
@@ -135,9 +131,7 @@ def test_the_statistics_reach_the_model(wnid_folder, imagenet_weights, tmp_path)
 
 
 def test_a_foreign_file_in_the_accuracy_check(wnid_folder, imagenet_weights, tmp_path):
-    """timm's names and layout, without a config of ours; and one whose head is for other
-    classes.
-    """
+    """timm's names and layout, without a config of ours; and a head for other classes."""
     model = models.create("vit_n_8", image_size=32, num_classes=3)
     models.write_arrays(tmp_path / "timm.pth", layouts.to_timm(model, arrays_of(model)), None)
     (tmp_path / "config.py").write_text(

@@ -25,7 +25,7 @@ def _curve(shape) -> Curve:
 
 
 def _valley(x: float) -> float:
-    """Falls fastest at 10^-3, is lowest at 10^-1, and rises behind it."""
+    """Falls fastest at 10^-3, is lowest at 10^-1, and rises after it."""
     return 2 - math.tanh(2 * (x + 3)) + 30 * max(x + 1, 0) ** 2
 
 
@@ -79,16 +79,9 @@ def test_steepest_and_lowest_are_exact():
         (lambda x: 2 - 0.2 * x, "never got away", True),
         (lambda x: _valley(x) if x < -1 else _valley(-1) + 0.9, "never got away", True),
         (lambda x: 2 + 0.1 * x, "lowest at the start", False),
-        (
-            lambda x: 2 + 0.3 * math.sin(900 * x) + 0.01 * (x + 1) ** 2,
-            "no more than its noise",
-            False,
-        ),
-        (
-            lambda x: 2.0 if x < -5.9 else 3 - 0.1 * x,
-            "lowest at the start",
-            False,
-        ),  # too high from its first step
+        (lambda x: 2 + 0.3 * math.sin(900 * x) + 0.01 * (x + 1) ** 2, "no more than its", False),
+        # The next one is too high from its first step.
+        (lambda x: 2.0 if x < -5.9 else 3 - 0.1 * x, "lowest at the start", False),
     ],
 )
 def test_a_curve_without_an_answer(shape, caution, answers):
@@ -106,7 +99,7 @@ def test_a_loss_that_comes_back_has_got_away():
     assert lr_curve.suggest(curve, stopped_early=False).cautions == []
 
 
-def test_a_fall_behind_the_minimum_is_not_the_steepest():
+def test_a_fall_after_the_minimum_is_not_the_steepest():
     found = lr_curve.suggest(
         _curve(lambda x: _valley(x) + (30 if -0.6 < x < -0.3 else 0)), stopped_early=True
     )

@@ -1,6 +1,4 @@
-"""`train.micro_batch=auto`: the largest part of the batch that fits, the same after a resume, on
-all processes.
-"""
+"""`train.micro_batch=auto`: the largest part that fits, the same after a resume and everywhere."""
 
 from __future__ import annotations
 
@@ -39,9 +37,8 @@ def config(painted):
 @pytest.fixture
 def room(monkeypatch):
     """Sets how many images fit."""
-    monkeypatch.setattr(
-        memory_estimate, "estimate", lambda *_, **__: Estimate(_GB * 2 // 3 + 1, _GB)
-    )  # in pieces 1 GB
+    needed = Estimate(_GB * 2 // 3 + 1, _GB)  # an image takes 1 GB in pieces
+    monkeypatch.setattr(memory_estimate, "estimate", lambda *_, **__: needed)
 
     def let(images: int) -> None:
         size = (images + 2.01) * _GB / (1 - memory_estimate.RESERVE_SHARE)
@@ -69,8 +66,8 @@ def _run(config, folder, **fields):
 def test_the_largest_that_fits_gives_the_same_run(config, room, tmp_path, capsys, images, split):
     room(images)
     found, weights, losses = _run(config, tmp_path / "auto")
-    line = f"train.micro_batch=auto: {split[0]} images x {split[1]} accumulation for the 12 of a card and step, "
-    assert capsys.readouterr().out.count(line) == 1
+    line = f"train.micro_batch=auto: {split[0]} images x {split[1]} accumulation for the 12 of a "
+    assert capsys.readouterr().out.count(f"{line}card and step, ") == 1
     assert found == split
     _, expected, expected_losses = _run(config, tmp_path / "plain", **{"train.micro_batch": ""})
     np.testing.assert_allclose(losses, expected_losses, rtol=1e-4)
@@ -216,9 +213,7 @@ def _group(folder, **files):
 
 
 def test_the_lowest_limit_of_the_groups_above(tmp_path, monkeypatch):
-    """Of both kinds of control groups; files that are only kept in memory for speed do not count as
-    used.
-    """
+    """Of both kinds of control groups. Files that memory only caches do not count as used."""
     monkeypatch.setattr(free_memory, "_CGROUPS", tmp_path / "sys")
     monkeypatch.setattr(free_memory, "_OF_GROUP", tmp_path / "of")
     assert free_memory._free_of_groups() == float("inf")

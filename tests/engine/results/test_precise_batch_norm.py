@@ -42,9 +42,7 @@ def _batches(count=5):
 
 
 def _expected(net, batches):
-    """Mean and variance of what each batch norm is given, by numpy; each batch is normalised by its
-    own numbers.
-    """
+    """Mean and variance of each batch norm's input by numpy; each batch has its own statistics."""
     first = [net.conv(images).numpy().astype(np.float64) for images in batches]
     second = []
     for x in first:
@@ -74,7 +72,7 @@ def test_exact(training):
 
 
 def test_statistics_before_do_not_matter():
-    """A second estimate gives the same, and the hooks are gone."""
+    """A second estimate is the same, and the hooks are gone."""
     net, batches = _Net(), _batches()
     estimate(net, batches)
     first = _found(net)
@@ -124,9 +122,7 @@ def config(painted):
 
 
 def test_a_run_evaluates_and_saves_exact_statistics(config, tmp_path):
-    """A network with batch norm: the weights of SWA have statistics of their own, and so have the
-    raw ones.
-    """
+    """The weights of SWA have statistics of their own, and so have the raw weights."""
     single_run.train(config, tmp_path)
     full = resolve_config.with_classes(resolve_config.with_input(config), 3)
     dataset = data.build(full, "train")

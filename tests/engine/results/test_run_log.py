@@ -33,9 +33,7 @@ def test_resumed_steps_are_logged_once(tmp_path):
 
 
 def test_incidents_are_those_of_the_run_that_goes_on(tmp_path):
-    """One that the checkpoint does not know will come again; one that it knows stays, where the run
-    went back to.
-    """
+    """An incident that the checkpoint does not know comes again; one that it knows stays."""
     skipped = {"step": 4, "action": "skip", "text": "a", "seconds": 0.0}
     back = {"step": 9, "action": "rollback", "text": "b", "seconds": 0.0, "back_to": 5}
     with run_log.RunLog(tmp_path, _PLAN, Progress()) as log:

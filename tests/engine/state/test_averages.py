@@ -1,6 +1,4 @@
-"""EMA, SWA and its rate against numbers worked out in float64; what is evaluated, saved and
-resumed.
-"""
+"""EMA, SWA and its rate against numbers in float64; what is evaluated, saved and resumed."""
 
 from __future__ import annotations
 
@@ -32,7 +30,7 @@ def _averages(steps=10, images=4, model=None, **fields):
 
 
 def _walk(averages, steps):
-    """Give the weights new random values after each step; gives them all."""
+    """Sets the weights to new random values after each step; returns all of them."""
     rng, history = np.random.default_rng(0), []
     for step in range(1, steps + 1):
         values = rng.normal(size=averages.model.weight.shape).astype("float32")
@@ -68,9 +66,7 @@ def test_swa_is_the_mean_of_what_it_takes():
 
 
 def test_rates_of_swa():
-    """Equation 1 of arXiv:1803.05407: the cycle ends at the lowest rate, where weights are
-    taken.
-    """
+    """Equation 1 of arXiv:1803.05407: weights are taken at the lowest rate, the end of a cycle."""
     fields = {"swa_start": 0.4, "swa_every_steps": 3, "swa_lr": 0.5}
     assert [_averages(**fields).rate(step) for step in (3, 4, 9)] == [None, 0.5, 0.5]
     cyclic = [_averages(**fields, swa_lowest_lr=0.2).rate(step) for step in range(4, 10)]
@@ -170,16 +166,12 @@ def test_a_stopped_run_has_the_same_averages(config, tmp_path, monkeypatch):
     ]
     for name in ("weights_of", "beside", "top1", "weights_sha256"):
         assert results[0][name] == results[1][name], name
-    rates = [r["lr"] for r in metrics_file.read_metrics(tmp_path / "cut") if r["split"] == "train"][
-        8:
-    ]
-    np.testing.assert_allclose(rates, [5.5e-4, 1e-4] * 4)
+    records = [r for r in metrics_file.read_metrics(tmp_path / "cut") if r["split"] == "train"]
+    np.testing.assert_allclose([record["lr"] for record in records[8:]], [5.5e-4, 1e-4] * 4)
 
 
 def test_the_result_says_what_it_is_of(config, tmp_path, capsys):
-    """Without held-out images it is the last average; every file holds what its accuracy was
-    measured on.
-    """
+    """Without held-out images it is the last average. Each accuracy is that of its file."""
     config.data.holdout = 0.0
     single_run.train(config, tmp_path)
     outcome = json.loads((tmp_path / "result.json").read_text())
@@ -205,17 +197,14 @@ def test_the_best_of_all_is_chosen(config, tmp_path):
 
 
 def test_an_average_of_an_earlier_step_may_be_the_best(config, tmp_path, monkeypatch):
-    """The validations say that EMA was best at the second of four: the result is that average, as
-    it was then.
-    """
+    """EMA was best at the second of four validations: the result is that average as it was then."""
     evaluate, calls = trainer.evaluate, []
 
     def told(model, dataset, config, **named):
         calls.append(1)
         result = evaluate(model, dataset, config, **named)
-        return result._replace(
-            top1=0.99 if len(calls) == 4 else 0.1
-        )  # raw and EMA at step 4, raw and EMA at step 8
+        best = len(calls) == 4  # raw and EMA at step 4, raw and EMA at step 8
+        return result._replace(top1=0.99 if best else 0.1)
 
     monkeypatch.setattr(trainer, "evaluate", told)
     single_run.train(config, tmp_path)

@@ -49,12 +49,8 @@ def test_the_scale_halves_and_doubles(monkeypatch):
         scaler.update(finite) for finite in (True, True, False, True, True, True, False, False)
     ]
     assert taken == [True, True, False, True, True, True, False, False]
-    assert scaler.state().tolist() == [
-        2.0,
-        0.0,
-        3.0,
-        2.0,
-    ]  # 8, halved to 4, doubled to 8 after three, halved twice
+    # 8, halved to 4, doubled to 8 after three, halved twice
+    assert scaler.state().tolist() == [2.0, 0.0, 3.0, 2.0]
 
 
 def test_the_scale_doubles_after_2000_steps():
@@ -80,9 +76,7 @@ def test_twenty_skipped_steps_in_a_row_are_too_many():
 
 @pytest.mark.parametrize("name", ["adamw", "momentum", "lamb"])
 def test_a_scale_changes_nothing(name):
-    """The same bits with a power of two: clipping, accumulation and the norm see the gradient
-    without it.
-    """
+    """With a power of two the bits are the same: clipping and the norm see unscaled gradients."""
     found = []
     for scaler in (None, LossScaler(65536.0)):
         layer = _layer()
@@ -143,7 +137,7 @@ def test_the_state_goes_through_a_resume():
 
 
 def _gpu(monkeypatch) -> list[dict]:
-    """As if there were a GPU; gives what autocast is asked for."""
+    """As if there were a GPU; returns the list of what autocast is asked for."""
     asked = []
 
     @contextlib.contextmanager
@@ -181,9 +175,8 @@ def test_blocks_are_recomputed_in_the_same_precision(monkeypatch):
     model.recompute()
     model(paddle.zeros([2, 3, 8, 8])).sum().backward()
     again = [fields for fields in asked if fields.get("use_promote") is False]
-    assert len(again) == 1 + 2 * (
-        len(model.block_groups())
-    )  # the pass, and its embedding's dropout and blocks twice
+    # The pass, and twice its embedding's dropout and its blocks.
+    assert len(again) == 1 + 2 * len(model.block_groups())
 
 
 def test_a_cpu_says_that_it_runs_in_float32():
@@ -214,9 +207,7 @@ def config(painted):
 
 @pytest.fixture
 def overflow(monkeypatch):
-    """Half precision without a GPU; steps of which the gradient is made infinite are put into the
-    set.
-    """
+    """Half precision without a GPU. Returns the set of the steps whose gradient is infinite."""
     _gpu(monkeypatch)
     bad, accumulate = {2}, Optimizer.accumulate
 
@@ -231,9 +222,8 @@ def test_a_run_goes_on_over_a_skipped_step_and_resumes_with_the_same_bits(
     config, overflow, tmp_path, monkeypatch
 ):
     assert single_run.train(config, tmp_path / "whole") == exits.DONE
-    steps = iter(
-        [False, False, True, *[False] * 9]
-    )  # stopped right after the step that was skipped
+    # Stopped right after the step that was skipped.
+    steps = iter([False, False, True, *[False] * 9])
     monkeypatch.setattr(StopRequest, "agreed", lambda self: next(steps))
     monkeypatch.setattr(StopRequest, "check", lambda self: None)
     assert single_run.train(config, tmp_path / "cut") == exits.STOPPED

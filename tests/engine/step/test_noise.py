@@ -1,6 +1,4 @@
-"""The noise of a step: repeated from its seed, another one for each step, and the same however a
-batch is split.
-"""
+"""The noise of a step: a function of seed and step, the same however a batch is split."""
 
 from __future__ import annotations
 

@@ -72,9 +72,7 @@ def test_rates_fall_towards_the_input():
     ("optimizer", "field"), [("sgd", {}), ("adamw", {"weight_decay": 0.5}), ("momentum", {})]
 )
 def test_a_step_has_the_rate_of_its_layer(optimizer, field):
-    """Gradient 1 everywhere: weights move by the rate (SGD), and their decoupled decay follows
-    it.
-    """
+    """With gradient 1 weights move by the rate (SGD); decoupled decay is in proportion to it."""
     paddle.seed(0)
     model = models.create("vit_n_2", num_classes=3)
     config = default.get_config().optim
@@ -110,9 +108,7 @@ def test_a_network_without_blocks_has_no_layers():
     ],
 )
 def test_decay_and_scales_are_timms(ours, theirs):
-    """Of CaiT timm counts the first of two class-attention blocks as a block before the last; here
-    both are last.
-    """
+    """Except in CaiT: timm counts the first of two class-attention blocks as an earlier layer."""
     timm = import_timm()
     from timm.optim import _param_groups
 

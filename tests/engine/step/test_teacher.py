@@ -1,6 +1,4 @@
-"""The teacher: its own view of the student's images, its weights and classes, and that nothing
-changes it.
-"""
+"""The teacher: its view of the student's images, its weights and classes; nothing changes it."""
 
 from __future__ import annotations
 
@@ -22,9 +20,7 @@ _SIZE = {"vit_n_8": 16, "resnet_18": 32}
 
 
 def _write(path, name: str, classes: tuple[str, ...] = _CLASSES, stated: bool = True, **fields):
-    """Weights of a model, with drop rates, that look nothing like fresh ones; gives the model and
-    its config.
-    """
+    """Writes weights far from fresh ones; returns the model, with drop rates, and its config."""
     config = default.get_config()
     config.model.update(
         name=name, image_size=_SIZE.get(name, 16), num_classes=len(classes), drop_rate=0.3, **fields
@@ -89,15 +85,13 @@ def test_nothing_changes_it(tmp_path, name):
         (before[name] == value).all()
         for name, value in run_weights.arrays_of(teacher.model).items()
     )
-    # No statistics of the batch. Sums of float32 in another order differ by some 1e-6 of the largest.
+    # No statistics of the batch. Sums of float32 in another order differ by some 1e-6 of them.
     tolerance = 1e-5 * np.abs(first.numpy()).max()
     np.testing.assert_allclose(teacher(images[:2]).numpy(), first[:2].numpy(), atol=tolerance)
 
 
 def _cubic(size: int, new: int) -> np.ndarray:
-    """The weights `(new, size)` of Keys' kernel with a = -0.75 at the centres of the pixels; edges
-    go on outside.
-    """
+    """Weights `(new, size)` of Keys' kernel with a = -0.75 at pixel centres; edges are repeated."""
     taps = np.zeros((new, size))
     for row in range(new):
         centre = (row + 0.5) * size / new - 0.5
@@ -112,9 +106,7 @@ def _cubic(size: int, new: int) -> np.ndarray:
     ("student", "image_size", "sees"), [(8, 0, 16), (24, 0, 16), (16, 32, 32), (16, 0, 16)]
 )
 def test_it_sees_images_at_its_own_size(tmp_path, student, image_size, sees):
-    """By default that of its weights, not the model's; another size is bicubic, corner on
-    corner.
-    """
+    """The size of its weights, not of the model. Another size is bicubic, with aligned corners."""
     _write(tmp_path / "weights.safetensors", "vit_n_8")
     config = _student(
         "vit_n_8", tmp_path / "weights.safetensors", size=student, image_size=image_size
@@ -186,9 +178,7 @@ def test_the_part_of_an_imagenet_head(tmp_path):
 
 
 def test_what_is_no_teacher(tmp_path):
-    """A head at its initialisation, other classes, another model, or no weights at all would teach
-    nonsense.
-    """
+    """A fresh head, other classes, another model, or no weights: each would teach nonsense."""
     _write(tmp_path / "weights.safetensors", "vit_n_8")
     config = _student("vit_n_8", tmp_path / "weights.safetensors")
     with pytest.raises(

@@ -1,10 +1,10 @@
 """A run on several processes in which rank 1 has trouble: faulty_worker.py FOLDER WHAT...
 
 Each WHAT is KIND:STEP with the step counted from 0. `layer` and `gradient` put NaN into the second
-micro-batch of that rank there, at the full rate; `weight` flips the lowest bit of one of its
-weights behind it. `stop` sends it SIGTERM at the so many-th time that it asks whether an evaluation
-is to go on. The environment's POLICY is train.nonfinite, HOLDOUT the share of images for
-validation. `unreadable:RANK` keeps a rank, of whatever number, from reading the checkpoints.
+micro-batch of that step on rank 1, at the full rate. `weight` flips the lowest bit of one of its
+weights after the step. `stop:N` sends it SIGTERM when it asks for the N-th time whether an
+evaluation is to go on. `unreadable:RANK` keeps any rank from reading the checkpoints. The
+environment's POLICY is train.nonfinite, HOLDOUT the share of images for validation.
 """
 
 from __future__ import annotations

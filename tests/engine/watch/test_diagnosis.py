@@ -16,9 +16,7 @@ _LN10 = math.log(10)
 
 
 def _config(**fields):
-    """Ten classes, warm-up, clipping, dropout: nothing to remark; `fields` with dots written as two
-    underscores.
-    """
+    """Ten classes, warm-up, clipping, dropout: nothing to remark. `__` in a name is a dot."""
     config = default.get_config()
     config.model.update(num_classes=10, drop_rate=0.1)
     config.optim.update(warmup_steps=100, clip_norm=1.0)
@@ -38,7 +36,7 @@ def _diagnosis(steps=1000, **fields):
 
 
 def _train(diagnosis, ces, kls=None, accuracy=0.5, grad_norm=1.0, first=0):
-    """Feed records and give `(kind, number of the record)` of what is found."""
+    """Adds records; returns kind, number of the record and text of what is found."""
     found, every = [], diagnosis.config.train.log_every_steps
     for place, ce in enumerate(ces):
         values = {"loss": ce, "ce": ce, "accuracy": accuracy, "grad_norm": grad_norm}
@@ -196,11 +194,8 @@ def test_start(fields, text):
         {"model__drop_rate": 0.0, "rdrop__alpha": 0.0},  # without noise on purpose
         {"rdrop__alpha": 50.0},
         {"optim__name": "momentum", "optim__lr": 0.1, "optim__weight_decay": 5e-4},
-        {
-            "optim__name": "momentum",
-            "optim__lr": 0.0099,
-            "optim__weight_decay": 0.05,
-        },  # below 0.5 %
+        # Decay takes just below 0.5 % away.
+        {"optim__name": "momentum", "optim__lr": 0.0099, "optim__weight_decay": 0.05},
         {"optim__name": "lars", "optim__lr": 5.0, "optim__weight_decay": 0.05},
         {"optim__lr": 1e-3, "optim__weight_decay": 0.3},
         {"rdrop__alpha": 0.7, "rdrop__preset": "official_code"},
@@ -243,9 +238,7 @@ def test_small_records_and_mixed_images_spread():
 
 
 def test_a_slow_start():
-    """At chance until behind the warm-up, with logits of exactly 0 from a new head: too early to
-    say anything.
-    """
+    """At chance until after the warm-up, with logits of 0 from a new head: too early to warn."""
     ces = [_LN10] * 8 + _healthy(20)
     assert _train(_diagnosis(), ces, [0.0] * 8 + [0.05] * 20, accuracy=0.1)[:1] == []
 
@@ -276,7 +269,7 @@ def test_a_rise_that_is_over_or_small_is_none():
 def test_bouncing():
     swings = [2.0, 1.6, 2.1, 1.5, 2.2, 1.6, 2.0, 1.7, 2.1, 1.6] * 2
     found = _train(_diagnosis(), swings)
-    assert [one[:2] for one in found] == [("bouncing", 14)]  # ten records behind the warm-up
+    assert [one[:2] for one in found] == [("bouncing", 14)]  # ten records after the warm-up
     assert "swings by 22 %" in found[0][2]
     assert "too high for 64 images a step; use --config.optim.lr=0.0001 (" in found[0][2]
     calm = [1.8 + 0.3 * (value - 1.8) for value in swings]
@@ -289,27 +282,22 @@ def test_bouncing():
 def test_at_chance():
     ces = [_LN10 * 1.05] * 20
     found = _train(_diagnosis(), ces, accuracy=0.101)
-    assert [one[:2] for one in found] == [
-        ("chance", 14)
-    ]  # five records 100 steps behind the warm-up
+    # Five records 100 steps after the warm-up.
+    assert [one[:2] for one in found] == [("chance", 14)]
     assert "training accuracy is 10.10 % after 300 steps, by chance it is 10.00 %" in found[0][2]
-    assert (
-        _train(_diagnosis(), ces, accuracy=0.115) == []
-    )  # beyond three standard deviations for 6,400 images
-    assert (
-        _train(_diagnosis(), [2.1] * 20, accuracy=0.1) == []
-    )  # one class more frequent: it learns
-    assert (
-        _train(_diagnosis(model__num_classes=1000), [7.2] * 20, accuracy=0.001) == []
-    )  # 12,800 images are too few
-    assert _kinds(_train(_diagnosis(model__num_classes=500), [6.5] * 20, accuracy=0.002)) == [
-        "chance"
-    ]
+    # Beyond three standard deviations for 6,400 images.
+    assert _train(_diagnosis(), ces, accuracy=0.115) == []
+    # One class more frequent: it learns.
+    assert _train(_diagnosis(), [2.1] * 20, accuracy=0.1) == []
+    # 12,800 images are too few for 1000 classes.
+    assert _train(_diagnosis(model__num_classes=1000), [7.2] * 20, accuracy=0.001) == []
+    found = _train(_diagnosis(model__num_classes=500), [6.5] * 20, accuracy=0.002)
+    assert _kinds(found) == ["chance"]
 
 
 def test_collapse():
     found = _train(_diagnosis(rdrop__alpha=20.0), [_LN10] * 20, [1e-6] * 20, accuracy=0.1)
-    assert [one[:2] for one in found] == [("collapse", 14)]  # and not chance beside it
+    assert [one[:2] for one in found] == [("collapse", 14)]  # and not also chance
     assert "KL outweighs the labels; use --config.rdrop.alpha=2 " in found[0][2]
     found = _train(_diagnosis(), [_LN10] * 20, [1e-6] * 20, accuracy=0.1)
     assert "the rate is too high; use --config.optim.lr=0.0001 (" in found[0][2]
@@ -332,16 +320,14 @@ def test_collapse_of_the_sigmoid_form():
 def test_no_kl():
     ces = _healthy(20)
     found = _train(_diagnosis(), ces, [1e-9] * 20)
-    assert [one[:2] for one in found] == [
-        ("no_kl", 3)
-    ]  # the first record is as at the start of a new head
+    # The first record is as at the start of a new head.
+    assert [one[:2] for one in found] == [("no_kl", 3)]
     assert "--config.model.drop_rate=0.1" in found[0][2]
     assert _train(_diagnosis(), ces, [1e-9, 1e-9, 1e-3] * 7) == []
     assert _train(_diagnosis(), ces, [1e-6] * 20) == []
     assert _train(_diagnosis(), [_LN10] * 8, [0.0] * 8, accuracy=0.1) == []
-    assert _kinds(_train(_diagnosis(), [1e4] * 8, [0.0] * 8, accuracy=0.1)) == [
-        "rising"
-    ]  # and KL is not to blame
+    found = _train(_diagnosis(), [1e4] * 8, [0.0] * 8, accuracy=0.1)
+    assert _kinds(found) == ["rising"]  # and KL is not to blame
 
 
 def test_records_without_a_step_of_rdrop():
@@ -387,22 +373,16 @@ def test_labels_in_another_order():
     diagnosis = _diagnosis()
     _train(diagnosis, [0.3], accuracy=0.9)
     found = _validate(diagnosis, [0.11, 0.09, 0.1, 0.1, 0.1, 0.1])
-    assert [one[:2] for one in found] == [
-        ("labels", 1)
-    ]  # at the second time; and no overfitting beside it
-    assert (
-        "training accuracy is 90.0 %, but validation is at chance (9.0 %, by chance 10.0 %)"
-        in found[0][2]
-    )
+    # At the second time, and without a warning of overfitting.
+    assert [one[:2] for one in found] == [("labels", 1)]
+    text = "training accuracy is 90.0 %, but validation is at chance (9.0 %, by chance 10.0 %)"
+    assert text in found[0][2]
     for accuracy, top1s, seen in (
         (0.9, [0.1, 0.3], 1000),
         (0.2, [0.1, 0.1], 1000),
         (0.9, [0.6, 0.6], 7),
-        (
-            0.5,
-            [0.3, 0.3],
-            15,
-        ),  # chance may give 33 % of 15 images, and training has no more than twice this
+        # By chance 33 % of 15 images may be right, and training has at most twice this.
+        (0.5, [0.3, 0.3], 15),
     ):
         diagnosis = _diagnosis()
         _train(diagnosis, [0.3], accuracy=accuracy)
@@ -411,9 +391,8 @@ def test_labels_in_another_order():
 
 def test_labels_of_the_test_images():
     diagnosis = _diagnosis()
-    assert (
-        diagnosis.test(SimpleNamespace(top1=0.1, seen=1000)) == []
-    )  # nothing was trained since a resume
+    # Nothing was trained since a resume.
+    assert diagnosis.test(SimpleNamespace(top1=0.1, seen=1000)) == []
     _train(diagnosis, [0.3], accuracy=0.9)
     assert diagnosis.test(SimpleNamespace(top1=0.6, seen=1000)) == []
     (text,) = diagnosis.test(SimpleNamespace(top1=0.1, seen=1000))

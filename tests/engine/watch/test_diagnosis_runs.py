@@ -1,6 +1,4 @@
-"""The diagnosis in real runs: silent where they work, and each failure provoked once on small
-data.
-"""
+"""The diagnosis in real runs: silent where they work; each failure is provoked once."""
 
 from __future__ import annotations
 

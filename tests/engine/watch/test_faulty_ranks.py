@@ -27,9 +27,7 @@ def _errors(folder: Path) -> list[str]:
 
 
 def test_a_layer_a_gradient_and_a_weight_of_one_rank(tmp_path):
-    """Two steps are left out, everywhere; one bit of a weight shows at the next comparison, at
-    once.
-    """
+    """All ranks leave out two steps; one bit of a weight shows at the next comparison."""
     from faulty_worker import faulty_config
 
     done = launch(
@@ -107,9 +105,7 @@ def test_all_ranks_go_back_for_the_trouble_of_one(tmp_path):
 
 
 def test_what_is_compared_and_when(tmp_path, monkeypatch):
-    """Weights and moments: behind every third step, and before each checkpoint (of the fourth and
-    the last).
-    """
+    """Weights and moments: after every third step, and before each checkpoint (4 and the last)."""
     from faulty_worker import faulty_config
 
     seen = []
