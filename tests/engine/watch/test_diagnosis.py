@@ -303,6 +303,9 @@ def test_collapse():
     assert "the rate is too high; use --config.optim.lr=0.0001 (" in found[0][2]
     assert _kinds(_train(_diagnosis(), [_LN10] * 20, [0.01] * 20, accuracy=0.1)) == ["chance"]
     assert _kinds(_train(_diagnosis(rdrop__copies=1), [_LN10] * 20, accuracy=0.1)) == ["chance"]
+    # After chance was told, a later collapse is no news.
+    found = _train(_diagnosis(), [_LN10] * 40, [0.01] * 20 + [1e-6] * 20, accuracy=0.1)
+    assert _kinds(found) == ["chance"]
 
 
 def test_collapse_of_the_sigmoid_form():
