@@ -1,12 +1,10 @@
-"""What waits for the gradient: the memory that a forward pass leaves behind, as Paddle counts it in
-a real one.
-"""
+"""Measures the memory of activations: what a real forward pass keeps for the gradient."""
 
 from __future__ import annotations
 
-import contextlib
+import collections
 import gc
-from collections.abc import Iterator
+import itertools
 from typing import NamedTuple
 
 import paddle
@@ -17,163 +15,158 @@ from models.families.vit import Attention
 from models.flops import ATTENTION
 from models.layers import dropout
 from models.layers.batch_norms import BATCH_NORMS
+from models.layers.dropout_masks import replay
 from models.layers.operators import plain
+from models.layers.temporary_changes import changed, watched
 from models.multipass import MultiPass
 
 _FLOAT, _HALF = 4, 2  # bytes
 
 
 class Kept(NamedTuple):
-    """Bytes of an image with all its copies, between its forward and its backward pass."""
+    """Bytes of one image with all its copies, between its forward and its backward pass."""
 
     whole: int
-    outside: int  # of these, what is not in any block
-    boundaries: int  # what goes into the blocks through which a gradient comes back
-    block: int  # the most that one of them keeps
+    outside: int  # part of `whole` that is not in any block
+    boundaries: int  # inputs of the blocks through which a gradient comes back
+    block: int  # the most that one of these blocks keeps
 
     @property
     def recomputed(self) -> int:
-        """What is kept at most where blocks run again in the backward pass, one after the other."""
+        """The most that is kept where blocks run again, one by one, in the backward pass."""
         return self.outside + self.boundaries + self.block
 
 
 def kept(model: MultiPass, image_size: int, copies: int) -> Kept:
-    """Measure it for the device and the operators that the model has, in float32 or what it
-    computes in.
+    """Measures what the model keeps on its device, with its operators and its precision.
 
-    The model stays as it is, and random numbers come as without this.
+    The model and later random numbers stay as they are.
+
+    Args:
+        model: to measure.
+        image_size: in pixels.
+        copies: of each image.
     """
-    one = _Pass(model).run(image_size, 1, copies)
+    one = _Pass(model, image_size, 1, copies).kept()
     if paddle.get_device() == "cpu":
-        return one.kept()
-    two = _Pass(model).run(
-        image_size, 2, copies
-    )  # copies of the weights in half precision do not grow with the images
-    return Kept(*(second - first for first, second in zip(one.kept(), two.kept())))
+        return one
+    # Copies of the weights in half precision do not grow with the images.
+    two = _Pass(model, image_size, 2, copies).kept()
+    return Kept(*(second - first for first, second in zip(one, two)))
 
 
 def kept_on_gpu(model: MultiPass, image_size: int, copies: int, half: str = "") -> Kept:
-    """What a GPU keeps, worked out on a CPU.
+    """Works out on a CPU what a GPU keeps; the model stays as it is.
 
     Args:
-        model: of any operators and precision; it stays as it is.
+        model: with any operators and precision.
         image_size: in pixels.
         copies: of each image.
-        half: Paddle's level of mixed precision, O1 or O2; empty: none. Tensors are then half as
-            large but for masks and, in O1, what goes into layer norms (which take float32) and
-            attention weights (whose softmax does, and of which products take a copy). ViT's are not
-            kept at all, since attention is fused.
+        half: level of mixed precision, Paddle's O1 or O2; empty: none. Tensors are then half as
+            large, except for masks. In O1, the inputs of layer norms stay float32, and attention
+            weights are kept in float32 for the softmax and in half precision for the products.
+            ViT's attention weights are not kept at all, since attention is fused.
     """
-    before = model.joined, model._operators
-    model.joined, model._operators = True, plain
-    try:
-        with dropout.as_on_gpu():
-            found = _Pass(model, watched=True).run(image_size, 1, copies)
-    finally:
-        model.joined, model._operators = before
+    with changed([model], joined=True, _operators=plain), dropout.as_on_gpu():
+        found = _Pass(model, image_size, 1, copies, counts_values=True)
     return found.in_half(half) if half else found.kept()
 
 
 class _Pass:
-    """One forward pass in training mode, of which no more than one block is kept at a time.
+    """A forward pass of blank images in training mode, and the bytes that it keeps.
+
+    It drops what a block keeps as soon as the block is measured, so it needs little memory itself.
 
     Args:
-        model: whose blocks, as `stages` gives them, are told apart.
-        watched: whether to add up what half precision leaves as it is; the compiled operators then
-            can't be taken.
+        model: whose blocks are measured one by one.
+        image_size: in pixels.
+        images: in the batch.
+        copies: of each image.
+        counts_values: whether to count the values that `in_half` needs; compiled branches can't run
+            then.
     """
 
-    def __init__(self, model: MultiPass, watched: bool = False):
-        self.model, self.watched = model, watched
-        self.layers = [layer for stage in model.block_groups() for layer in stage]
-        self.first: Tensor | None = (
-            None  # what goes into the first of them: it holds what comes before
-        )
-        self.left, self.boundaries, self.ends = 0, 0, 0
-        self.blocks: list[int] = []
-        self.masks, self.normed, self.weights, self.dropped, self.fused = 0, 0, 0, 0, 0  # values
-
-    def run(self, image_size: int, images: int, copies: int) -> _Pass:
-        """Take made-up images through the model."""
+    def __init__(
+        self,
+        model: MultiPass,
+        image_size: int,
+        images: int,
+        copies: int,
+        counts_values: bool = False,
+    ):
+        self.in_order = [*itertools.chain(*model.block_groups())]
+        self.first: Tensor | None = None  # the first block's input: keeps what comes before alive
+        self.blocks: list[int] = []  # bytes of each block
+        self.boundaries = 0  # bytes of the blocks' inputs
+        self.ends = 0  # bytes of the first block's input and the last one's output
+        self.values = collections.Counter()  # that half precision treats in a special way, by kind
         gc.collect()
-        hooks = self._hooks()
-        try:
-            with _undisturbed(self.model):
-                before = _allocated()
-                logits = self.model(
-                    paddle.zeros([images, 3, image_size, image_size]), copies=copies
-                )
-                self.left = _allocated() - before
-                del logits
-        finally:
-            for hook in hooks:
-                hook.remove()
-            self.first = None
-        return self
+        layers = model.sublayers(include_self=True)
+        norms = [layer for layer in layers if isinstance(layer, BATCH_NORMS)]
+        with (
+            changed(layers, training=True),
+            changed(norms, training=False),
+            changed([model], recomputed=False),
+            replay()(),  # later random numbers come as without this pass
+            watched(self.in_order, self._enter, self._leave),
+            watched(layers[1:] if counts_values else (), after=self._count),
+        ):
+            before = _allocated()
+            logits = model(paddle.zeros([images, 3, image_size, image_size]), copies=copies)
+            self.left = _allocated() - before  # bytes that are still there, without the blocks
+            del logits
+        self.first = None
 
     def kept(self) -> Kept:
+        """Returns what was kept."""
         outside = max(0, self.left - self.ends)
-        return Kept(
-            outside + sum(self.blocks), outside, self.boundaries, max(self.blocks, default=0)
-        )
+        whole = outside + sum(self.blocks)
+        return Kept(whole, outside, self.boundaries, max(self.blocks, default=0))
 
     def in_half(self, level: str) -> Kept:
-        """What it would be in mixed precision."""
-        found = self.kept()
-        size = (found.whole - self.masks - _FLOAT * self.fused) / 2 + self.masks
+        """Returns what would be kept in mixed precision."""
+        found, values = self.kept(), self.values
+        size = (found.whole - values["masks"] - _FLOAT * values["fused"]) / 2 + values["masks"]
+        boundaries = found.boundaries / 2
         if level == "O1":
-            size += _HALF * (self.normed + self.dropped) + _FLOAT * self.weights
+            size += _HALF * (values["normed"] + values["dropped"]) + _FLOAT * values["weights"]
+            boundaries = found.boundaries
         share = size / max(found.whole, 1)
-        boundaries = found.boundaries if level == "O1" else found.boundaries / 2
-        return Kept(
-            round(size), round(found.outside * share), round(boundaries), round(found.block * share)
-        )
-
-    def _hooks(self) -> list:
-        hooks = [layer.register_forward_pre_hook(self._enter) for layer in self.layers]
-        hooks += [layer.register_forward_post_hook(self._leave) for layer in self.layers]
-        if self.watched:
-            hooks += [
-                layer.register_forward_post_hook(self._watch) for layer in self.model.sublayers()
-            ]
-        return hooks
+        scaled = size, found.outside * share, boundaries, found.block * share
+        return Kept(*map(round, scaled))
 
     def _enter(self, block: nn.Layer, inputs: tuple[Tensor, ...]) -> None:
+        """Starts to measure a block."""
+        size = 0 if inputs[0].stop_gradient else _bytes(inputs[0])
         if self.first is None:
             self.first = inputs[0]
-            self.ends += (
-                0 if inputs[0].stop_gradient else _bytes(inputs[0])
-            )  # it is among the boundaries
-        if not inputs[0].stop_gradient:
-            self.boundaries += _bytes(inputs[0])
+            self.ends += size
+        self.boundaries += size
         self.blocks.append(-_allocated())
 
     def _leave(self, block: nn.Layer, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        """Take note of what the block keeps, and let it go."""
+        """Notes what the block keeps, and lets it go."""
         kept = self.blocks.pop() + _allocated()
         self.blocks.append(0 if output.stop_gradient else kept)
-        if block is self.layers[-1] and not output.stop_gradient:
+        if block is self.in_order[-1] and not output.stop_gradient:
             self.ends += _bytes(output)
         passed_on = output.detach()
         passed_on.stop_gradient = output.stop_gradient
         return passed_on
 
-    def _watch(self, layer: nn.Layer, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def _count(self, layer: nn.Layer, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        """Counts values that half precision treats in a special way."""
         if output.stop_gradient:  # nothing is kept
             return
         if isinstance(layer, dropout.Dropout) and layer.active:
-            self.masks += int(output.size)
+            self.values["masks"] += int(output.size)
         elif isinstance(layer, nn.LayerNorm):
-            self.normed += int(output.size)
+            self.values["normed"] += int(output.size)
         elif isinstance(layer, ATTENTION):
             heads = getattr(layer, "heads", None) or layer.num_heads
-            weights = heads * output.shape[0] * output.shape[1] * inputs[0].shape[1]
-            if layer.attn_drop.rate:
-                self.dropped += weights
-            elif isinstance(layer, Attention):
-                self.fused += weights
-            else:
-                self.weights += weights
+            fused = "fused" if isinstance(layer, Attention) else "weights"
+            kind = "dropped" if layer.attn_drop.rate else fused
+            self.values[kind] += heads * output.shape[0] * output.shape[1] * inputs[0].shape[1]
 
 
 def _bytes(tensor: Tensor) -> int:
@@ -181,30 +174,7 @@ def _bytes(tensor: Tensor) -> int:
 
 
 def _allocated() -> int:
-    """Bytes of the tensors on this device."""
+    """Returns the bytes of the tensors on this device."""
     if paddle.get_device() == "cpu":
         return core.host_memory_stat_current_value("Allocated", 0)
     return paddle.device.cuda.memory_allocated()
-
-
-@contextlib.contextmanager
-def _undisturbed(model: MultiPass) -> Iterator[None]:
-    """A context of a pass as in training that leaves nothing behind: no statistics, no mode, no
-    random numbers.
-
-    Blocks run once in it.
-    """
-    modes = [(layer, layer.training) for layer in model.sublayers(include_self=True)]
-    state, recomputed = paddle.get_rng_state(), model.recomputed
-    model.train()
-    for layer, _ in modes:
-        if isinstance(layer, BATCH_NORMS):
-            layer.eval()
-    model.recomputed = False
-    try:
-        yield
-    finally:
-        model.recomputed = recomputed
-        paddle.set_rng_state(state)
-        for layer, training in modes:
-            layer.training = training

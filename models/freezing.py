@@ -1,20 +1,18 @@
-"""Training a part of a model: the rest keeps its weights and the running statistics of its batch
-norms.
+"""Freezes a part of a model: its weights, and the running statistics of its batch norms.
 
-Sources: Touvron et al., arXiv:1906.06423 (FixRes: classifier and last norm); Touvron et al.,
-arXiv:2203.09795 (attention layers alone). Noise stays on everywhere, so that R-Drop has something
-to compare.
+Sources: Touvron et al., arXiv:1906.06423 (FixRes: classifier and last norm are trained); Touvron et
+al., arXiv:2203.09795 (attention layers alone). Noise stays on everywhere, so that R-Drop has
+something to compare.
 """
-
-from __future__ import annotations
 
 import functools
 
 import paddle
-from paddle import nn
+from paddle import Tensor, nn
 
 from common.errors import UserError
 from models.layers.batch_norms import BATCH_NORMS
+from models.layers.temporary_changes import changed, watched
 from models.multipass import MultiPass
 
 TRAINABLE = ("all", "head", "head_and_norm", "attention")
@@ -22,13 +20,13 @@ _NORMS = (*BATCH_NORMS, nn.LayerNorm, nn.GroupNorm)
 
 
 def freeze(model: MultiPass, part: str, image_size: int) -> None:
-    """Leave the gradient to one part of a model; what is frozen already stays so.
+    """Freezes all but one part of a model; what is frozen already stays so.
 
     Args:
         model: of `models.build`.
-        part: `all`, `head`, `head_and_norm` or `attention` (attention layers, position embeddings
-            and the heads).
-        image_size: of the input in pixels; `head_and_norm` looks for the last norm in a pass of one
+        part: that is trained: `all`, `head`, `head_and_norm` or `attention` (attention layers,
+            position embeddings and the heads).
+        image_size: of the input, in pixels. `head_and_norm` finds the last norm in a pass of one
             blank image.
 
     Raises:
@@ -36,30 +34,22 @@ def freeze(model: MultiPass, part: str, image_size: int) -> None:
     """
     if part == "all":
         return
-    trained = {
-        id(parameter)
-        for layer in _layers(model, part, image_size)
-        for parameter in layer.parameters()
-    }
+    layers = _trained(model, part, image_size)
+    trained = {id(parameter) for layer in layers for parameter in layer.parameters()}
     for name, parameter in model.named_parameters():
-        if id(parameter) not in trained and not (
-            part == "attention" and name.endswith("pos_embed")
-        ):
-            parameter.stop_gradient = True
+        kept = id(parameter) in trained or (part == "attention" and name.endswith("pos_embed"))
+        parameter.stop_gradient = parameter.stop_gradient or not kept
     for layer in model.sublayers():
-        if not isinstance(layer, _NORMS) or not all(
-            parameter.stop_gradient for parameter in layer.parameters()
-        ):
-            continue
-        if isinstance(layer, BATCH_NORMS):
-            layer._use_global_stats = (
-                True  # in training as in evaluation: the statistics are read, not updated
-            )
+        frozen = all(parameter.stop_gradient for parameter in layer.parameters())
+        if isinstance(layer, BATCH_NORMS) and frozen:
+            # In training as in evaluation, the statistics are read and not updated.
+            layer._use_global_stats = True
 
 
-def _layers(model: MultiPass, part: str, image_size: int) -> list[nn.Layer]:
-    """The layers that are trained."""
-    heads = _heads(model)
+def _trained(model: MultiPass, part: str, image_size: int) -> list[nn.Layer]:
+    """Returns the layers that are trained."""
+    net = getattr(model, "net", model)  # of `models.families.cnn_levit_t2t.Whole`
+    heads = [functools.reduce(getattr, name.split("."), net) for name in model.heads]
     if part == "head_and_norm":
         return heads + _last_norms(model, heads, image_size)
     if part == "head":
@@ -70,29 +60,24 @@ def _layers(model: MultiPass, part: str, image_size: int) -> list[nn.Layer]:
     return heads + attention
 
 
-def _heads(model: MultiPass) -> list[nn.Layer]:
-    net = getattr(model, "net", model)  # of `models.families.cnn_levit_t2t.Whole`
-    return [functools.reduce(getattr, name.split("."), net) for name in model.heads]
-
-
 @paddle.no_grad()
 def _last_norms(model: MultiPass, heads: list[nn.Layer], image_size: int) -> list[nn.Layer]:
-    """The norm that runs last before each head: the order in which layers are listed says nothing
-    of it.
-    """
+    """Returns the norm that runs last before each head; the order of sublayers does not show it."""
     ran: list[nn.Layer] = []
     last: list[nn.Layer] = []
-    hooks = [
-        layer.register_forward_post_hook(lambda layer, *_: ran.append(layer))
-        for layer in model.sublayers()
-        if isinstance(layer, _NORMS)
-    ]
-    hooks += [head.register_forward_pre_hook(lambda *_: last.append(ran[-1])) for head in heads]
-    training = model.training
-    model.eval()
-    model(paddle.zeros([1, 3, image_size, image_size]))
-    if training:
-        model.train()
-    for hook in hooks:
-        hook.remove()
+
+    def note_norm(layer: nn.Layer, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        ran.append(layer)
+
+    def note_last(layer: nn.Layer, inputs: tuple[Tensor, ...]) -> None:
+        last.append(ran[-1])
+
+    layers = model.sublayers(include_self=True)
+    norms = [layer for layer in layers if isinstance(layer, _NORMS)]
+    with (
+        changed(layers, training=False),
+        watched(norms, after=note_norm),
+        watched(heads, note_last),
+    ):
+        model(paddle.zeros([1, 3, image_size, image_size]))
     return last

@@ -158,7 +158,10 @@ def make_t2t(image_size: ImageSize, rates: DropRates, head: Head, **shape) -> Wh
 
 
 def _orthogonal(tensor: Tensor) -> Tensor:
-    """Makes random rows `(m, n)`, m <= n, orthonormal; PPIM's way needs `paddle.fluid`, now gone."""
+    """Returns orthonormal rows made from random ones `(m, n)`, m <= n.
+
+    PPIM's own function needs `paddle.fluid`, which is gone.
+    """
     q, r = np.linalg.qr(tensor.numpy().T)  # (n, m), (m, m)
     return paddle.to_tensor(np.ascontiguousarray((q * np.sign(np.diag(r))).T))
 
