@@ -1,4 +1,4 @@
-"""Tar archives are read within limits; what a hostile author writes is in `test_hostile_files.py`."""
+"""Tar archives are read within limits; hostile ones are in `test_hostile_files.py`."""
 
 import gzip
 
