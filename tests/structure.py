@@ -1,4 +1,4 @@
-"""Measures the structure of the code: `python tests/structure.py [--root FOLDER]` prints its counts.
+"""Measures the structure of the code: `python tests/structure.py [--root FOLDER]` prints counts.
 
 A room is a folder with Python files. An arrow goes from a file to a file whose names it imports.
 """
