@@ -1,18 +1,22 @@
-"""R-Drop fine-tuning of PPIM's distilled DeiT-B at 384 pixels on CIFAR-100, in stages, its two
-heads averaged.
+"""PPIM's distilled DeiT-B fine-tuned with R-Drop on CIFAR-100 at 384 pixels, in stages.
 
-Command:   python -m paddle.distributed.launch --gpus 0,1,2,3 main.py --config=configs/cifar100_deit_b_distilled_384.py
-Hardware:  4 cards with 32 GB and 128 images each a step, each image twice, 16 at a time; on one card --row=one_card.
-           PPIM's weights are downloaded once. Some 3.5 h on 4 V100: at one's 52 image passes a
-           second an epoch of 50,000 images, twice each, takes half an hour, and there are 25.
-Published: a Paddle reproduction of R-Drop with alpha 5 and dropout 0.3; its first run, with AdamW
-at ten times the rate
-           of the first stage here, did not learn. It gives no accuracy for this model, and no
-           length of its stages: the epochs are this project's choice. Not re-run here.
+Command:
+    python -m paddle.distributed.launch --gpus 0,1,2,3 main.py \\
+        --config=configs/cifar100_deit_b_distilled_384.py
+    on one card: --row=one_card
+Hardware:
+    4 cards with 32 GB. Each takes 128 images a step, each image twice, 16 at a time. PPIM's weights
+    are downloaded once. About 3.5 h on 4 V100: one V100 does 52 image passes a second, so an epoch
+    of 50,000 images, each twice, takes half an hour on one, and there are 25 epochs.
+Published:
+    A Paddle reproduction of R-Drop with alpha 5 and dropout 0.3. Its first run, with AdamW at ten
+    times the rate of the first stage here, did not learn. It states no accuracy for this model and
+    no length of its stages: the epochs are this project's choice. Not re-run here.
 
-Stages: 1,000 images with AdamW, to see that it learns at all; the whole set with AdamW; the whole
-set with momentum, L2 decay and polynomial decay of the rate; then a lower rate and more flips. Each
-begins with the best weights of the one before.
+The loss is computed from the average of the two heads. Stages: 1,000 images with AdamW, to see that
+it learns at all; the whole set with AdamW; the whole set with momentum, L2 decay and polynomial
+decay of the rate; then a lower rate and vertical flips, too. Each stage begins with the best
+weights of the one before.
 """
 
 from configs import cifar100_vit_b_384

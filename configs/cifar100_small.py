@@ -1,7 +1,10 @@
 """R-Drop on CIFAR-100 at its own 32 pixels: `cifar10_small` with 100 classes.
 
-Command:   python main.py --config=configs/cifar100_small.py --config.data.root=cifar-100-python.tar.gz
-Hardware:  2 CPU cores.
+Command:
+    python main.py --config=configs/cifar100_small.py \\
+        --config.data.root=cifar-100-python.tar.gz
+Hardware:
+    2 CPU cores.
 """
 
 from configs import cifar10_small

@@ -1,18 +1,22 @@
-"""R-Drop fine-tuning of ViT-B/16 on CIFAR-100 at 384 pixels.
+"""ViT-B/16 fine-tuned with R-Drop on CIFAR-100 at 384 pixels.
 
-Command:   python -m paddle.distributed.launch --gpus 0,1,2,3 main.py --config=configs/cifar100_vit_b_384.py
-Hardware:  4 cards with 32 GB and 128 images each a step, each image twice, 16 at a time: float32 takes 17 GB by the
-           estimate of --dry_run (128 at a time: 130 GB). One V100 took 54 h for the same 10,000
-           steps of 512 images (52 passes a second), so 4 of them take about 14 h. On one card:
-           --row=one_card, the same steps of 512 images by accumulation, and so the same objective.
-Published: 93.29 %, without R-Drop 92.64 % (arXiv:2106.14448; quoted from memory); 93.48 % (its
-Paddle reproduction).
-           Not re-run here.
+Command:
+    python -m paddle.distributed.launch --gpus 0,1,2,3 main.py \\
+        --config=configs/cifar100_vit_b_384.py
+    on one card: --row=one_card, which takes the same 512 images a step by accumulation, so the
+    objective is the same
+Hardware:
+    4 cards with 32 GB. Each takes 128 images a step, each image twice, 16 at a time: float32 needs
+    17 GB by the estimate of --dry_run (128 at a time: 130 GB). About 14 h on 4 V100: one V100 took
+    54 h for the same 10,000 steps of 512 images (52 passes a second).
+Published:
+    93.29 %, without R-Drop 92.64 % (arXiv:2106.14448; quoted from memory); 93.48 % (its Paddle
+    reproduction). Not re-run here.
 
-The weight of the KL term is the open point of the published runs. The paper's alpha for images
-(0.6, from memory) is 0.3 per sample; its code's default of 0.3, with KL summed over a micro-batch
-of 32, is 9.6 per sample; the default of the Paddle reproduction, 0.3 summed over 8 images, is 2.4.
-Here it is that of the official code.
+The weight of the KL term is the open question of the published runs. The paper's alpha for images
+(0.6, from memory) is 0.3 per sample. Its code's default of 0.3, with KL summed over a micro-batch
+of 32, is 9.6 per sample. The default of the Paddle reproduction, 0.3 summed over 8 images, is 2.4.
+This config has that of the official code.
 """
 
 from configs import default

@@ -1,19 +1,21 @@
-"""FixRes with R-Drop: ViT-B/16 trained on CIFAR-100 at 224 pixels, then its classifier and last
-norm tuned at 384.
+"""FixRes with R-Drop on CIFAR-100: ViT-B/16 trained at 224 pixels, its last layers tuned at 384.
 
-Command:   python -m paddle.distributed.launch --gpus 0,1,2,3 main.py --config=configs/cifar100_vit_b_fixres.py
-           on one card: --row=one_card; without R-Drop: --row=cross_entropy
-Hardware:  4 cards with 32 GB and 128 images each a step, 16 at a time. Some 5 h on 4 V100: a step at 224 pixels has a
-           third of the work of one at 384, of which 10,000 take 14 h; the second stage has 1,000
-           steps.
-Published: nothing for these models; the method is arXiv:1906.06423, which gives 79.1 % for
-ResNet-50 on ImageNet,
-           trained at 224 and tested at 384 (77.0 % tested at 224; both quoted from memory). Not
-           re-run here.
+Command:
+    python -m paddle.distributed.launch --gpus 0,1,2,3 main.py \\
+        --config=configs/cifar100_vit_b_fixres.py
+    on one card: --row=one_card; without R-Drop: --row=cross_entropy
+Hardware:
+    4 cards with 32 GB. Each takes 128 images a step, 16 at a time. About 5 h on 4 V100: a step at
+    224 pixels is a third of the work of one at 384, of which 10,000 take 14 h. The second stage has
+    1,000 steps.
+Published:
+    Nothing for these models. The method is arXiv:1906.06423: 79.1 % for ResNet-50 on ImageNet,
+    trained at 224 and tested at 384 pixels (77.0 % tested at 224; both quoted from memory). Not
+    re-run here.
 
 Random resized crops make objects look larger in training than in testing. A higher resolution in
-the test makes up for it; the second stage fits the last layers to it, on images that are
-transformed as in the test.
+the test compensates for it. The second stage fits the classifier and the last norm to that, on
+images that are transformed as in the test.
 """
 
 from configs import cifar100_vit_b_384

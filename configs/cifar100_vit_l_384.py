@@ -1,12 +1,16 @@
-"""R-Drop fine-tuning of ViT-L/16 on CIFAR-100 at 384 pixels: `cifar100_vit_b_384` with the large
-model.
+"""ViT-L/16 fine-tuned with R-Drop on CIFAR-100 at 384 pixels: `cifar100_vit_b_384` with ViT-L.
 
-Command:   python -m paddle.distributed.launch --gpus 0,1,2,3 main.py --config=configs/cifar100_vit_l_384.py
-Hardware:  4 cards with 32 GB and 128 images each a step, each image twice, 4 at a time: float32 takes 14 GB by the
-           estimate of --dry_run. About 48 h on 4 V100: by multiply-adds (191.1 G against 55.5 G)
-           3.4 times ViT-B's hours. On one card: --row=one_card.
-Published: 93.85 % (arXiv:2106.14448), without R-Drop 93.44 %; quoted from memory of the paper, not
-re-run here.
+Command:
+    python -m paddle.distributed.launch --gpus 0,1,2,3 main.py \\
+        --config=configs/cifar100_vit_l_384.py
+    on one card: --row=one_card
+Hardware:
+    4 cards with 32 GB. Each takes 128 images a step, each image twice, 4 at a time: float32 needs
+    14 GB by the estimate of --dry_run. About 48 h on 4 V100: by multiply-adds (191.1 G against
+    55.5 G) 3.4 times the hours of ViT-B.
+Published:
+    93.85 % (arXiv:2106.14448), without R-Drop 93.44 %; quoted from memory of the paper. Not re-run
+    here.
 """
 
 from configs import cifar100_vit_b_384

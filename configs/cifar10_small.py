@@ -1,7 +1,10 @@
 """R-Drop on CIFAR-10 at its own 32 pixels: a nano ViT from scratch, for a CPU.
 
-Command:   python main.py --config=configs/cifar10_small.py --config.data.root=cifar-10-python.tar.gz
-Hardware:  2 CPU cores; see docs/results.md for the time and the accuracy on a subset.
+Command:
+    python main.py --config=configs/cifar10_small.py \\
+        --config.data.root=cifar-10-python.tar.gz
+Hardware:
+    2 CPU cores; docs/results.md has the time and the accuracy on a subset.
 """
 
 from configs import default

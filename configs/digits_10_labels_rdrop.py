@@ -1,8 +1,11 @@
 """R-Drop on handwritten digits with 10 labelled images a class, where regularisation matters.
 
-Command:  python main.py --config=configs/digits_10_labels_rdrop.py
-Hardware: 2 CPU cores, half a minute.
-Result:   docs/results.md.
+Command:
+    python main.py --config=configs/digits_10_labels_rdrop.py
+Hardware:
+    2 CPU cores, half a minute.
+Result:
+    docs/results.md.
 """
 
 from configs import digits_rdrop

@@ -1,9 +1,11 @@
-"""Plain cross-entropy on handwritten digits: `digits_rdrop` with one pass, and the dropout that
-suits it best.
+"""Cross-entropy on handwritten digits: `digits_rdrop` with one pass, and with its best dropout.
 
-Command:  python main.py --config=configs/digits_ce.py
-Hardware: 2 CPU cores, under a minute; as many optimiser steps as with R-Drop.
-Result:   docs/results.md.
+Command:
+    python main.py --config=configs/digits_ce.py
+Hardware:
+    2 CPU cores, less than a minute; as many optimiser steps as with R-Drop.
+Result:
+    docs/results.md.
 """
 
 from configs import digits_rdrop

@@ -1,8 +1,11 @@
-"""R-Drop on handwritten digits, a nano ViT from scratch: the embedded default.
+"""R-Drop on handwritten digits: a nano ViT from scratch. The default of `main.py`.
 
-Command:  python main.py
-Hardware: 2 CPU cores, about a minute.
-Result:   docs/results.md, with its spread over seeds and how rate, alpha and dropout were chosen.
+Command:
+    python main.py
+Hardware:
+    2 CPU cores, about a minute.
+Result:
+    docs/results.md, with its spread over seeds and how rate, alpha and dropout were chosen.
 """
 
 from configs import default

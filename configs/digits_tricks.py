@@ -1,9 +1,11 @@
-"""The published ablation of Tiny ImageNet on handwritten digits: a nano ViT from scratch, for a
-CPU.
+"""The published ablation of Tiny ImageNet on handwritten digits: a nano ViT from scratch.
 
-Command:   python -m tools.sweep --config configs/digits_tricks.py --rows --seeds 0 1 2 --jobs 2
-Hardware:  2 CPU cores, for half an hour.
-Result:    docs/results.md, with its spread over seeds.
+Command:
+    python -m tools.sweep --config configs/digits_tricks.py --rows --seeds 0 1 2 --jobs 2
+Hardware:
+    2 CPU cores, half an hour.
+Result:
+    docs/results.md, with its spread over seeds.
 
 The rows are those of configs/tiny_imagenet_tricks_small.py.
 """

@@ -1,9 +1,12 @@
-"""R-Drop on your own images, `ROOT/<class>/*` or `ROOT/train/<class>/*`: a nano ViT from scratch at
-64 pixels.
+"""R-Drop on your own images at 64 pixels: a nano ViT from scratch.
 
-Command:   python main.py --config=configs/folder_small.py --config.data.root=ROOT
-Hardware:  any. With a GPU, fine-tune instead: --config.model.name=deit_s --config.model.pretrained=deit_s
-           --config.optim.lr=5e-5.
+The images are in `ROOT/<class>/*` or `ROOT/train/<class>/*`.
+
+Command:
+    python main.py --config=configs/folder_small.py --config.data.root=ROOT
+Hardware:
+    Any. With a GPU, fine-tune instead: --config.model.name=deit_s --config.model.pretrained=deit_s
+    --config.optim.lr=5e-5.
 """
 
 from configs import tiny_imagenet_small

@@ -1,14 +1,16 @@
-"""DeiT-Ti with a distillation token, from scratch on ImageNet at 224 pixels, with DeiT's whole
-recipe.
+"""DeiT-Ti with a distillation token on ImageNet at 224 pixels, from scratch: DeiT's whole recipe.
 
-Command:   python -m paddle.distributed.launch --gpus 0,1,2,3 main.py --config=configs/imagenet_deit_ti_distilled.py \\
-               --config.data.root=/path/to/imagenet
-           by soft targets: --row=soft; with R-Drop: --row=rdrop
-Hardware:  4 cards with 256 images each. Hours: not known (DeiT's authors: 53 h for DeiT-B on 8 V100, undistilled).
-Published: 74.5 % with a RegNetY-16GF of 82.9 % as the teacher, 72.2 % without one
-(arXiv:2012.12877). There is
-           no RegNet among the models here; ResNet-152 with Paddle's weights takes its place. Not
-           re-run here.
+Command:
+    python -m paddle.distributed.launch --gpus 0,1,2,3 main.py \\
+        --config=configs/imagenet_deit_ti_distilled.py --config.data.root=/path/to/imagenet
+    with soft targets: --row=soft; with R-Drop: --row=rdrop
+Hardware:
+    4 cards with 256 images each. The hours are not known (DeiT's authors: 53 h for DeiT-B on 8
+    V100, without distillation).
+Published:
+    74.5 % with a RegNetY-16GF of 82.9 % as the teacher, 72.2 % without a teacher
+    (arXiv:2012.12877). The models here include no RegNet; ResNet-152 with Paddle's weights takes
+    its place. Not re-run here.
 """
 
 from configs import default

@@ -1,15 +1,15 @@
-"""FixRes: the classifier and the last batch norm of a trained ResNet-50 tuned for a test at 384
-pixels, on ImageNet.
+"""FixRes on ImageNet: the last layers of a trained ResNet-50 tuned for a test at 384 pixels.
 
-Command:   python -m paddle.distributed.launch --gpus 0,1,2,3 main.py \\
-               --config=configs/imagenet_resnet_50_fixres_384.py
-               --config.data.root=/path/to/imagenet
-           with R-Drop in front of the classifier: --row=rdrop
-Hardware:  4 cards with 128 images each; nothing but the classifier and a norm is trained. Hours: not known. Paddle's
-           weights are downloaded once.
-Published: 79.1 % tested at 384 pixels, 77.0 % without (arXiv:1906.06423, for its own weights;
-quoted from memory). Not
-           re-run here.
+Command:
+    python -m paddle.distributed.launch --gpus 0,1,2,3 main.py \\
+        --config=configs/imagenet_resnet_50_fixres_384.py --config.data.root=/path/to/imagenet
+    with R-Drop before the classifier: --row=rdrop
+Hardware:
+    4 cards with 128 images each; only the classifier and the last batch norm are trained. The hours
+    are not known. Paddle's weights are downloaded once.
+Published:
+    79.1 % tested at 384 pixels, 77.0 % without (arXiv:1906.06423, for its own weights; quoted from
+    memory). Not re-run here.
 """
 
 from configs import default

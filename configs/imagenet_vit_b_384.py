@@ -1,15 +1,18 @@
-"""R-Drop fine-tuning of ViT-B/16 on ImageNet at 384 pixels.
+"""ViT-B/16 fine-tuned with R-Drop on ImageNet at 384 pixels.
 
-Command:   python -m paddle.distributed.launch --gpus 0,1,2,3 main.py --config=configs/imagenet_vit_b_384.py \\
-               --config.data.root=/path/to/imagenet
-Hardware:  4 cards with 32 GB and 128 images each a step, each image twice, 16 at a time. About 27 h on 4 V100: one took
-           54 h for 10,000 steps of 512 images, and here are twice as many. On one card:
-           --row=one_card.
-Published: 84.38 %, without R-Drop 83.97 % (arXiv:2106.14448; quoted from memory, not checked). Not
-re-run here.
+Command:
+    python -m paddle.distributed.launch --gpus 0,1,2,3 main.py \\
+        --config=configs/imagenet_vit_b_384.py --config.data.root=/path/to/imagenet
+    on one card: --row=one_card
+Hardware:
+    4 cards with 32 GB. Each takes 128 images a step, each image twice, 16 at a time. About 27 h on
+    4 V100: one V100 took 54 h for 10,000 steps of 512 images, and this is twice as many steps.
+Published:
+    84.38 %, without R-Drop 83.97 % (arXiv:2106.14448; quoted from memory, not checked). Not re-run
+    here.
 
 Steps and rate are those of ViT's own fine-tuning on ImageNet (arXiv:2010.11929, table 4: 20,000
-steps of 512, a rate of 0.003 to 0.06, of which its code takes 0.03), since the R-Drop paper names
+steps of 512 images, a rate of 0.003 to 0.06; its code has 0.03), since the R-Drop paper states
 none. For the weight of the KL term see configs/cifar100_vit_b_384.py.
 """
 

@@ -1,12 +1,15 @@
-"""R-Drop fine-tuning of ViT-L/16 on ImageNet at 384 pixels: `imagenet_vit_b_384` with ViT-L.
+"""ViT-L/16 fine-tuned with R-Drop on ImageNet at 384 pixels: `imagenet_vit_b_384` with ViT-L.
 
-Command:   python -m paddle.distributed.launch --gpus 0,1,2,3 main.py --config=configs/imagenet_vit_l_384.py \\
-               --config.data.root=/path/to/imagenet
-Hardware:  4 cards with 32 GB and 128 images each a step, each image twice, 4 at a time. About 95 h on 4 V100: by
-           multiply-adds (191.1 G against 55.5 G) 3.4 times ViT-B's hours. On one card:
-           --row=one_card.
-Published: 85.57 %, without R-Drop 85.15 % (arXiv:2106.14448; quoted from memory, not checked). Not
-re-run here.
+Command:
+    python -m paddle.distributed.launch --gpus 0,1,2,3 main.py \\
+        --config=configs/imagenet_vit_l_384.py --config.data.root=/path/to/imagenet
+    on one card: --row=one_card
+Hardware:
+    4 cards with 32 GB. Each takes 128 images a step, each image twice, 4 at a time. About 95 h on 4
+    V100: by multiply-adds (191.1 G against 55.5 G) 3.4 times the hours of ViT-B.
+Published:
+    85.57 %, without R-Drop 85.15 % (arXiv:2106.14448; quoted from memory, not checked). Not re-run
+    here.
 """
 
 from configs import cifar100_vit_l_384, imagenet_vit_b_384

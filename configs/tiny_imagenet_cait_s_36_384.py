@@ -1,14 +1,15 @@
-"""CaiT-S36 on Tiny ImageNet at 384 pixels: the published run of `tiny_imagenet_swin_l_384` with
-another model.
+"""CaiT-S36 on Tiny ImageNet at 384 pixels: `tiny_imagenet_swin_l_384` with another model.
 
-Command:   python main.py --config=configs/tiny_imagenet_cait_s_36_384.py --config.data.root=tiny-imagenet-200.zip
-           with --row=ROW for a row (see configs/tiny_imagenet_swin_l_384.py), such as
-           --row=finetune_rdrop
-Hardware:  one card with 24 GB, 32 images at a time. An RTX 3090 trains 32 images of CaiT-S36 a second (timm,
-           AMP, here --config.train.amp=O1): 30 epochs take 26 h where every weight is trained, a
-           third more with recompute, twice that with R-Drop; less where the head alone is.
-Published: 86.74 % (arXiv:2205.10660), without R-Drop and with the head alone trained. Not re-run
-here.
+Command:
+    python main.py --config=configs/tiny_imagenet_cait_s_36_384.py \\
+        --config.data.root=tiny-imagenet-200.zip
+    a variant: --row=ROW (see configs/tiny_imagenet_swin_l_384.py), such as --row=finetune_rdrop
+Hardware:
+    One card with 24 GB, 32 images at a time. An RTX 3090 trains 32 images of CaiT-S36 a second
+    (timm's measurement with AMP, here --config.train.amp=O1): 30 epochs take 26 h when every weight
+    is trained, a third more with recompute, twice that with R-Drop; less when only the head is.
+Published:
+    86.74 % (arXiv:2205.10660), without R-Drop and with only the head trained. Not re-run here.
 """
 
 from configs import tiny_imagenet_swin_l_384

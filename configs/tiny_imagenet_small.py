@@ -1,7 +1,10 @@
 """R-Drop on Tiny ImageNet at its own 64 pixels: a nano ViT from scratch, for a CPU.
 
-Command:   python main.py --config=configs/tiny_imagenet_small.py --config.data.root=tiny-imagenet-200.zip
-Hardware:  2 CPU cores; see docs/results.md for the time and the accuracy on a subset.
+Command:
+    python main.py --config=configs/tiny_imagenet_small.py \\
+        --config.data.root=tiny-imagenet-200.zip
+Hardware:
+    2 CPU cores; docs/results.md has the time and the accuracy on a subset.
 """
 
 from configs import cifar10_small

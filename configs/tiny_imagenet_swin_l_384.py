@@ -1,25 +1,27 @@
-"""Swin-L on Tiny ImageNet at 384 pixels: a published run with its ablation, optimisers and batch
-sizes as rows.
+"""Swin-L on Tiny ImageNet at 384 pixels: a published run, and its ablation as rows.
 
-Command:   python main.py --config=configs/tiny_imagenet_swin_l_384.py --config.data.root=tiny-imagenet-200.zip
-           with --row=ROW for a row; with R-Drop: --row=rdrop; every weight trained: finetune,
-           finetune_rdrop
-Hardware:  one card with 24 GB, 32 images at a time (finetune: 11 GB, finetune_rdrop: 20 GB by the estimate of
-           --dry_run, with blocks run again in the backward pass). An RTX 3090 trains 42 images of
-           Swin-L a second (timm's measurement, AMP, here --config.train.amp=O1): 30 epochs of
-           100,000 images take 20 h where every weight is trained, a third more with recompute,
-           twice that with R-Drop; less where the head alone is.
-Published: 91.35 % (arXiv:2205.10660, recipe and figures as its repository has them). Its ablation,
-by row:
-           randaugment 91.34, no_erasing 91.28, simple_crop 91.26, no_stochastic_depth 91.25,
-           no_label_smoothing 91.25, autoaugment 91.25, no_mixup 91.11, random_resized_crop 91.06,
-           no_cutmix 91.04, ema 90.83; nesterov 91.21, sgd 91.1. Batches of 32 and 64 were compared,
-           too. None of them re-run here.
+Command:
+    python main.py --config=configs/tiny_imagenet_swin_l_384.py \\
+        --config.data.root=tiny-imagenet-200.zip
+    a variant: --row=ROW; with R-Drop: --row=rdrop; with every weight trained: --row=finetune,
+    --row=finetune_rdrop
+Hardware:
+    One card with 24 GB, 32 images at a time (finetune: 11 GB, finetune_rdrop: 20 GB by the estimate
+    of --dry_run, with blocks run again in the backward pass). An RTX 3090 trains 42 images of
+    Swin-L a second (timm's measurement with AMP, here --config.train.amp=O1): 30 epochs of 100,000
+    images take 20 h when every weight is trained, a third more with recompute, twice that with
+    R-Drop; less when only the head is.
+Published:
+    91.35 % (arXiv:2205.10660; recipe and figures from its repository). Its ablation, by row:
+    randaugment 91.34, no_erasing 91.28, simple_crop 91.26, no_stochastic_depth 91.25,
+    no_label_smoothing 91.25, autoaugment 91.25, no_mixup 91.11, random_resized_crop 91.06,
+    no_cutmix 91.04, ema 90.83; nesterov 91.21, sgd 91.1. Batches of 32 and 64 were compared, too.
+    None of them were re-run here.
 
-The published code freezes everything but the head, though it speaks of fine-tuning; so does this
-config. `finetune` trains every weight at a rate that is usual for that. That the images are not
-cropped at random follows from the row that adds it. The published weights are those of
-ImageNet-22k, then ImageNet-1k.
+The published code freezes everything except the head, although it speaks of fine-tuning; so does
+this config. `finetune` trains every weight, at a rate that is usual for that. The images are not
+cropped at random: this follows from the row that adds such a crop. The published weights are those
+of ImageNet-22k, then ImageNet-1k.
 """
 
 from configs import default
@@ -60,8 +62,8 @@ def get_rows():
         "optim.lr": 2e-5,
         "optim.warmup_steps": 500,
         "optim.clip_norm": 1.0,
+        "train.recompute": True,  # otherwise 32 images do not fit into a card's memory
     }
-    finetune["train.recompute"] = True  # else 32 images do not fit a card
     rdrop = {"rdrop.copies": 2, "rdrop.alpha": 1.0, "model.drop_rate": 0.1}
     return {
         "randaugment": {"data.auto_augment": "randaugment"},

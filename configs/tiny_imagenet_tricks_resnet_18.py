@@ -1,13 +1,16 @@
 """The published ablation of Tiny ImageNet in small: ResNet-18 from scratch at 32 pixels, for a CPU.
 
-Command:   python -m tools.sweep --config configs/tiny_imagenet_tricks_resnet_18.py --rows --seeds 0 1 2 --jobs 2 \\
-               --set data.root=tiny-imagenet-200.zip --set data.max_images=3000 --set
-               train.epochs=2.0
-Hardware:  2 CPU cores, for less than an hour.
-Result:    docs/results.md, with its spread over seeds.
+Command:
+    python -m tools.sweep --config configs/tiny_imagenet_tricks_resnet_18.py --rows --seeds 0 1 2 \\
+        --jobs 2 --set data.root=tiny-imagenet-200.zip --set data.max_images=3000 \\
+        --set train.epochs=2.0
+Hardware:
+    2 CPU cores, less than an hour.
+Result:
+    docs/results.md, with its spread over seeds.
 
-The rows are those of configs/tiny_imagenet_tricks_small.py but stochastic depth, which the network
-has not.
+The rows are those of configs/tiny_imagenet_tricks_small.py without stochastic depth, which the
+network does not have.
 """
 
 from configs import tiny_imagenet_tricks_small
@@ -20,9 +23,8 @@ def get_config():
     config.model.drop_path_rate = 0.0
     config.optim.lr = 5e-4
     config.optim.warmup_steps = 20
-    config.train.batch_size = config.train.reference_batch_size = (
-        32  # 128 leaves a run of minutes too few steps
-    )
+    # With 128 images a step, a run of minutes has too few steps.
+    config.train.batch_size = config.train.reference_batch_size = 32
     return config
 
 

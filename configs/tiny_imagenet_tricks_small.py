@@ -1,25 +1,22 @@
 """The published ablation of Tiny ImageNet in small: a nano ViT from scratch, for a CPU.
 
-Command:   python -m tools.sweep --config configs/tiny_imagenet_tricks_small.py --rows --seeds 0 1 2 --jobs 2 \\
-               --set data.root=tiny-imagenet-200.zip --set train.epochs=2.0
-Hardware:  2 CPU cores, for about an hour on 20,000 of the images.
-Result:    docs/results.md, with its spread over seeds.
+Command:
+    python -m tools.sweep --config configs/tiny_imagenet_tricks_small.py --rows --seeds 0 1 2 \\
+        --jobs 2 --set data.root=tiny-imagenet-200.zip --set train.epochs=2.0
+Hardware:
+    2 CPU cores, about an hour on 20,000 of the images.
+Result:
+    docs/results.md, with its spread over seeds.
 
-The rows are those of configs/tiny_imagenet_swin_l_384.py, as far as they make sense for weights
-from scratch.
+The rows are those of configs/tiny_imagenet_swin_l_384.py that make sense for weights from scratch.
 """
 
 from configs import tiny_imagenet_small, tiny_imagenet_swin_l_384
 
 _ROWS = (
-    "randaugment",
-    "no_erasing",
-    "simple_crop",
-    "no_stochastic_depth",
-    "no_label_smoothing",
-    "autoaugment",
+    *("randaugment", "no_erasing", "simple_crop", "no_stochastic_depth", "no_label_smoothing"),
+    *("autoaugment", "no_mixup", "random_resized_crop", "no_cutmix", "rdrop"),
 )
-_ROWS += ("no_mixup", "random_resized_crop", "no_cutmix", "rdrop")
 
 
 def get_config():
@@ -27,7 +24,7 @@ def get_config():
 
 
 def with_tricks(config):
-    """The tricks of the published run in a config of another size."""
+    """Adds the tricks of the published run to a config for a smaller model."""
     published = tiny_imagenet_swin_l_384.get_config()
     config.data.crop = published.data.crop
     config.data.mixup_alpha = published.data.mixup_alpha
@@ -42,10 +39,12 @@ def with_tricks(config):
 
 def get_rows():
     rows = tiny_imagenet_swin_l_384.get_rows()
-    # From scratch SGD wants another rate, and a decay that is added to the gradient must be smaller
-    # than AdamW's.
-    nesterov, sgd = (
-        {**rows[name], "optim.lr": 0.05, "optim.weight_decay": 5e-4} for name in ("nesterov", "sgd")
-    )
-    ema = {"average.ema_decay": 0.99}
-    return {**{name: rows[name] for name in _ROWS}, "ema": ema, "nesterov": nesterov, "sgd": sgd}
+    # From scratch SGD needs another rate; and its decay, which is added to the gradient, must be
+    # smaller than that of AdamW.
+    sgd = {"optim.lr": 0.05, "optim.weight_decay": 5e-4}
+    return {
+        **{name: rows[name] for name in _ROWS},
+        "ema": {"average.ema_decay": 0.99},
+        "nesterov": {**rows["nesterov"], **sgd},
+        "sgd": {**rows["sgd"], **sgd},
+    }

@@ -32,7 +32,7 @@ def blocked() -> Iterator[None]:
 
 
 class Stopped(BaseException):
-    """A stop on request, raised where there is nothing to save; no `except Exception` catches it."""
+    """A stop on request where there is nothing to save; no `except Exception` catches it."""
 
 
 class StopRequest:

@@ -4,8 +4,6 @@ Types are checked by `program/config_fields.py`, fields that depend on each othe
 `program/validation_rules.py`.
 """
 
-from __future__ import annotations
-
 import math
 
 from ml_collections import ConfigDict
@@ -40,6 +38,8 @@ def validate(config: ConfigDict) -> None:
             raise UserError(f"config.{name} is {value!r}, expected one of {choices}")
         if isinstance(value, (int, float)):
             _check_bounds(name, value, known)
+    if config.seed >= 2**63:
+        raise UserError(f"config.seed is {config.seed}, expected below 2^63")
     validation_rules.check(config)
 
 

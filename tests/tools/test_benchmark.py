@@ -241,7 +241,7 @@ def test_the_flags_reach_the_config(monkeypatch):
 
 def test_memory_is_given_back_and_measured():
     """Half a GB that is freed counts while it is there, and no more after it."""
-    code = "import numpy as np; from tools.measure import memory as m; m._give_back_freed(); before = m._peak();"
+    code = "import numpy as np; from tools.measure import peak_memory as m; m._give_back_freed(); before = m._peak();"
     code += "a = np.ones(2**26); m._reset_peak(); high = m._peak(); del a; m._reset_peak();"
     code += "print(high - before, m._peak() - before)"
     done = run_program("-c", code)
