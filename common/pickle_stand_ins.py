@@ -1,6 +1,6 @@
 """Harmless stand-ins for what a pickle may call: numpy's constructors and plain containers.
 
-`common/pickle_files.py` uses them for pickles that strangers wrote. None of them runs code of the
+`common/safe_load.py` uses them for pickles that strangers wrote. None of them runs code of the
 file, and none takes far more memory than the file has bytes.
 """
 

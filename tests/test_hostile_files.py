@@ -12,7 +12,7 @@ from caged import in_a_cage
 from crafted import FILES
 from hostile import READERS, read_in, stored_config
 
-from common import pickle_files
+from common import safe_load
 from common.errors import UserError
 from data.sets import cifar, imagenet, imagenet_labels
 from engine.commands import staged_run
@@ -27,7 +27,7 @@ _MEGABYTES = 300  # by which memory may grow; the largest of the files has 68
 def test_crafted_files(tmp_path, monkeypatch, kind):
     # Files that reach the real limits take long to make.
     monkeypatch.setattr(cifar, "_LARGEST_ARCHIVE", 32 << 20)
-    monkeypatch.setattr(pickle_files, "_MOST_STEPS", 200_000)
+    monkeypatch.setattr(safe_load, "_MOST_STEPS", 200_000)
     for number, (name, file, content, message) in enumerate(FILES[kind]()):
         place = tmp_path / str(number)
         place.mkdir()

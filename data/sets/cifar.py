@@ -14,7 +14,7 @@ import numpy as np
 from common.download import check_md5, fetch
 from common.errors import UserError
 from common.files import read_bytes, user_path
-from common.pickle_files import unpickle_arrays
+from common.safe_load import unpickle_arrays
 from common.tar_files import read_members
 from data.sets.images_and_labels import ImagesAndLabels
 

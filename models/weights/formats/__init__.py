@@ -1,1 +1,1 @@
-"""File formats of weights: safetensors, pickles of Paddle and PyTorch, npz."""
+"""The formats of weights files: named arrays, read without running code from the files."""

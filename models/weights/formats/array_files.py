@@ -1,4 +1,4 @@
-"""Named arrays from weights files of every kind, read without running code from them."""
+"""Reads named arrays from weights files of every kind, and writes them."""
 
 from __future__ import annotations
 
@@ -12,24 +12,21 @@ from safetensors.numpy import save_file
 
 from common.atomic_writing import atomic_path
 from common.errors import UserError
-from common.pickle_files import unpickle_arrays
+from common.safe_load import unpickle_arrays
 from common.safetensors_files import LARGEST_WEIGHTS, METADATA, read_safetensors
 from models.weights.formats.npz_files import read_npz
-from models.weights.formats.torch_files import read_torch, write_torch
+from models.weights.formats.torch_files import read_torch
+from models.weights.formats.torch_writer import write_torch
 
-_MODELS = (
-    "state_dict_ema",
-    "model_ema",
-    "state_dict",
-    "model",
-)  # entries of training states, as timm prefers them
+# Entries of training states that hold a model, in timm's order.
+_MODELS = ("state_dict_ema", "model_ema", "state_dict", "model")
 
 
 def read_arrays(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Read named arrays and their text metadata (empty for all but `.safetensors`).
+    """Reads named arrays and their text metadata, which only `.safetensors` has.
 
-    `.pdparams`, `.pth`, `.pt` and `.bin` may also hold a training state, of which the model is
-    taken; its moving average where there is one, as timm does.
+    `.pdparams`, `.pth`, `.pt` and `.bin` may also hold a training state. Its model is read, or the
+    moving average of the model where there is one, as timm does.
 
     Raises:
         UserError: when the file is missing, damaged, or of another kind.
@@ -39,12 +36,14 @@ def read_arrays(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]
         raise UserError(f"{path}: no such weights file")
     if path.suffix not in ENDINGS:
         raise UserError(
-            f"{path}: weights are read from {', '.join(ENDINGS)}, not {path.suffix or 'a bare name'!r}"
+            f"{path}: weights are read from {', '.join(ENDINGS)}, "
+            f"not {path.suffix or 'a bare name'!r}"
         )
     try:
         if path.stat().st_size > LARGEST_WEIGHTS:
             raise UserError(
-                f"{path}: has more than {LARGEST_WEIGHTS} bytes, which no weights of these models have"
+                f"{path}: has more than {LARGEST_WEIGHTS} bytes, "
+                "which no weights of these models have"
             )
         if path.suffix == ".safetensors":
             arrays, metadata = read_safetensors(path)
@@ -58,16 +57,16 @@ def read_arrays(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]
 
 
 def write_arrays(path: str | Path, arrays: dict[str, np.ndarray], own: dict | None) -> None:
-    """Write named arrays atomically, in the format that the ending of the path says.
+    """Writes named arrays atomically, in the format that the ending of the path says.
 
     Args:
         path: `.safetensors`, `.pdparams`, `.pth` or `.pt`.
         arrays: by name.
-        own: what the file says of itself, for JSON, kept in a `.safetensors` file only; None for
-            one of PyTorch's.
+        own: metadata of our own, written as JSON to a `.safetensors` file only; None for none, as
+            in PyTorch's files.
 
     Raises:
-        UserError: for another ending, or a place that can't be written to.
+        UserError: for another ending, or a path that can't be written.
     """
     path = Path(path)
     arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
@@ -76,11 +75,10 @@ def write_arrays(path: str | Path, arrays: dict[str, np.ndarray], own: dict | No
     try:
         with atomic_path(path) as temporary:
             if path.suffix == ".safetensors":
-                # One entry: safetensors writes several in an order that changes, and equal weights
-                # are equal files.
-                save_file(
-                    arrays, str(temporary), {METADATA: json.dumps(own)} if own else {"format": "pt"}
-                )
+                # One entry, so that equal weights are equal files: safetensors writes several
+                # entries in an order that changes.
+                metadata = {METADATA: json.dumps(own)} if own else {"format": "pt"}
+                save_file(arrays, str(temporary), metadata)
             elif path.suffix == ".pdparams":
                 with open(temporary, "wb") as file:
                     pickle.dump(arrays, file, protocol=4)
@@ -97,15 +95,12 @@ def _read_pdparams(path: Path) -> dict[str, np.ndarray]:
     with open(path, "rb") as file:
         content = _model_of(unpickle_arrays(file, str(path)), path)
     content.pop("StructuredToParameterName@@", None)  # Paddle's table of internal names
-    # A tensor is written as (internal name, array) by newer versions of Paddle and as a bare array
-    # by older ones.
-    return _checked(
-        {
-            name: value[1] if isinstance(value, tuple) and len(value) == 2 else value
-            for name, value in content.items()
-        },
-        path,
-    )
+    # Newer versions of Paddle write a tensor as (internal name, array), older ones as an array.
+    arrays = {
+        name: value[1] if isinstance(value, tuple) and len(value) == 2 else value
+        for name, value in content.items()
+    }
+    return _checked(arrays, path)
 
 
 def _read_pth(path: Path) -> dict[str, np.ndarray]:
@@ -117,7 +112,7 @@ def _read_pth(path: Path) -> dict[str, np.ndarray]:
 
 
 def _model_of(content: object, path: Path) -> dict:
-    """The model in what a file holds: a part of a training state, or the whole."""
+    """Returns the model in the content of a file: an entry of a training state, or all of it."""
     if not isinstance(content, dict):
         raise UserError(f"{path}: holds a {type(content).__name__}, expected a dict of arrays")
     parts = [content[key] for key in _MODELS if isinstance(content.get(key), dict)]

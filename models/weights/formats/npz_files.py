@@ -1,7 +1,5 @@
 """Reads `.npz` archives of numpy without running code from them."""
 
-from __future__ import annotations
-
 import math
 import zipfile
 from pathlib import Path
@@ -12,23 +10,27 @@ from numpy.lib import format as npy
 from common.errors import UserError
 from common.zip_files import open_zip
 
-_SQUEEZED = 20  # times that an archive may be smaller than its content; weights hardly shrink
-_MOST_MEMBERS = 20_000  # of an archive: one an array
+_SQUEEZED = 20  # how many times smaller an archive may be than its content; weights hardly shrink
+_MOST_MEMBERS = 20_000  # of an archive: one for each array
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
+    """Reads the arrays of an archive by name.
+
+    Raises:
+        UserError: when it is damaged, or would unpack to far more than it has.
+    """
     try:
         with open_zip(path, _MOST_MEMBERS) as archive:
             members = archive.infolist()
             size = sum(member.file_size for member in members)
             if size > _SQUEEZED * path.stat().st_size:
                 raise UserError(
-                    f"{path}: says that it unpacks to {size} bytes, which weights do not: it is refused"
+                    f"{path}: says that it unpacks to {size} bytes, "
+                    "which weights do not: it is refused"
                 )
-            return {
-                member.filename.removesuffix(".npy"): _read_npy(archive, member)
-                for member in members
-            }
+            names = [member.filename.removesuffix(".npy") for member in members]
+            return {name: _read_npy(archive, member) for name, member in zip(names, members)}
     except UserError:
         raise
     except Exception as error:  # a damaged file raises almost anything
@@ -38,22 +40,16 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
 
 
 def _read_npy(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
-    """One array of an archive, for which room is made only when the archive says that it has as
-    many bytes.
-    """
+    """Reads one array; memory is taken only if the member has as many bytes as the array."""
     with archive.open(member) as file:
         version = npy.read_magic(file)
         if version not in ((1, 0), (2, 0)):
             raise ValueError(f"{member.filename} has another format")
-        shape, _, dtype = (
-            npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        )(file)
-        size = math.prod(shape) * dtype.itemsize
-        if (
-            dtype.kind not in "fiub"
-            or min(shape, default=0) < 0
-            or file.tell() + size != member.file_size
-        ):
+        one = version == (1, 0)
+        read_header = npy.read_array_header_1_0 if one else npy.read_array_header_2_0
+        shape, _, dtype = read_header(file)
+        fits = file.tell() + math.prod(shape) * dtype.itemsize == member.file_size
+        if dtype.kind not in "fiub" or min(shape, default=0) < 0 or not fits:
             raise ValueError(
                 f"{member.filename} is no array of numbers, or has another size than it says"
             )
