@@ -30,17 +30,13 @@ def available() -> float:
     if paddle.get_device() != "cpu":
         total = paddle.device.cuda.get_device_properties().total_memory
         return total - paddle.device.cuda.memory_allocated()
-    return min(_free_of_machine(), _free_of_groups()) / paddle_setup.local_processes()
-
-
-def _free_of_machine() -> float:
     free = memory_figure("/proc/meminfo", "MemAvailable")
     if free is None:
         raise UserError(
             "train.micro_batch=auto: /proc/meminfo does not say how much memory is free; leave it "
             "empty"
         )
-    return free
+    return min(free, _free_of_groups()) / paddle_setup.local_processes()
 
 
 def _free_of_groups() -> float:

@@ -231,7 +231,7 @@ def test_the_lowest_limit_of_the_groups_above(tmp_path, monkeypatch):
         memory__stat=old,
     )
     assert free_memory._free_of_groups() == 3100
-    monkeypatch.setattr(free_memory, "_free_of_machine", lambda: 5000)
+    monkeypatch.setattr(free_memory, "memory_figure", lambda path, name: 5000)
     assert free_memory.available() == 3100
     monkeypatch.setenv("PADDLE_LOCAL_SIZE", "2")
     assert free_memory.available() == 1550
