@@ -19,6 +19,8 @@ decay of the rate; then a lower rate and vertical flips, too. Each stage begins 
 weights of the one before.
 """
 
+from ml_collections import ConfigDict
+
 from configs import cifar100_vit_b_384
 
 _MOMENTUM = {
@@ -30,7 +32,7 @@ _MOMENTUM = {
 }
 
 
-def get_config():
+def get_config() -> ConfigDict:
     config = cifar100_vit_b_384.get_config()
     config.model.name = "deit_b_distilled_384"
     config.model.pretrained = "deit_b_distilled_384"
@@ -49,7 +51,7 @@ def get_config():
     return config
 
 
-def get_stages():
+def get_stages() -> dict[str, dict[str, object]]:
     return {
         "1_subset": {"data.max_images": 1000, "train.epochs": 20.0, "eval.every_steps": 10},
         "2_adamw": {"optim.warmup_steps": 100},
@@ -58,5 +60,5 @@ def get_stages():
     }
 
 
-def get_rows():
+def get_rows() -> dict[str, dict[str, object]]:
     return {"one_card": {"train.accumulation_steps": 32}}

@@ -7,10 +7,12 @@ Hardware:
     2 CPU cores.
 """
 
+from ml_collections import ConfigDict
+
 from configs import cifar10_small
 
 
-def get_config():
+def get_config() -> ConfigDict:
     config = cifar10_small.get_config()
     config.data.name = "cifar100"
     config.model.mean = (0.5071, 0.4865, 0.4409)

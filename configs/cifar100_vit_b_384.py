@@ -19,10 +19,12 @@ of 32, is 9.6 per sample. The default of the Paddle reproduction, 0.3 summed ove
 This config has that of the official code.
 """
 
+from ml_collections import ConfigDict
+
 from configs import default
 
 
-def get_config():
+def get_config() -> ConfigDict:
     config = default.get_config()
     config.data.name = "cifar100"
     config.data.holdout = 0.02  # 1,000 images; 0 trains on all and takes the last weights
@@ -52,7 +54,7 @@ def get_config():
     return config
 
 
-def get_rows():
+def get_rows() -> dict[str, dict[str, object]]:
     return {
         "one_card": {"train.accumulation_steps": 32},
         "cross_entropy": {"rdrop.copies": 1},

@@ -18,12 +18,14 @@ the test compensates for it. The second stage fits the classifier and the last n
 images that are transformed as in the test.
 """
 
+from ml_collections import ConfigDict
+
 from configs import cifar100_vit_b_384
 
 get_rows = cifar100_vit_b_384.get_rows
 
 
-def get_config():
+def get_config() -> ConfigDict:
     config = cifar100_vit_b_384.get_config()
     config.model.name = "vit_b_16"
     config.model.image_size = 224
@@ -31,7 +33,7 @@ def get_config():
     return config
 
 
-def get_stages():
+def get_stages() -> dict[str, dict[str, object]]:
     tune = {
         "model.image_size": 384,
         "model.trainable": "head_and_norm",

@@ -13,10 +13,12 @@ Published:
     here.
 """
 
+from ml_collections import ConfigDict
+
 from configs import cifar100_vit_b_384
 
 
-def get_config():
+def get_config() -> ConfigDict:
     config = cifar100_vit_b_384.get_config()
     config.model.name = "vit_l_16_384"
     config.model.pretrained = "google/imagenet21k/ViT-L_16"
@@ -25,5 +27,5 @@ def get_config():
     return config
 
 
-def get_rows():
+def get_rows() -> dict[str, dict[str, object]]:
     return {**cifar100_vit_b_384.get_rows(), "one_card": {"train.accumulation_steps": 128}}

@@ -7,10 +7,12 @@ Hardware:
     2 CPU cores; docs/results.md has the time and the accuracy on a subset.
 """
 
+from ml_collections import ConfigDict
+
 from configs import default
 
 
-def get_config():
+def get_config() -> ConfigDict:
     config = default.get_config()
     config.data.name = "cifar10"
     config.data.holdout = 0.05

@@ -8,10 +8,12 @@ Result:
     docs/results.md.
 """
 
+from ml_collections import ConfigDict
+
 from configs import digits_10_labels_rdrop
 
 
-def get_config():
+def get_config() -> ConfigDict:
     config = digits_10_labels_rdrop.get_config()
     config.rdrop.copies = 1
     config.model.drop_rate = 0.4

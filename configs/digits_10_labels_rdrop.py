@@ -8,10 +8,12 @@ Result:
     docs/results.md.
 """
 
+from ml_collections import ConfigDict
+
 from configs import digits_rdrop
 
 
-def get_config():
+def get_config() -> ConfigDict:
     config = digits_rdrop.get_config()
     config.data.labels_per_class = 10
     config.model.drop_rate = 0.2

@@ -8,10 +8,12 @@ Result:
     docs/results.md, with its spread over seeds and how rate, alpha and dropout were chosen.
 """
 
+from ml_collections import ConfigDict
+
 from configs import default
 
 
-def get_config():
+def get_config() -> ConfigDict:
     config = default.get_config()
     config.data.name = "digits"
     config.data.holdout = 0.1

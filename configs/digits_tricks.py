@@ -10,10 +10,12 @@ Result:
 The rows are those of configs/tiny_imagenet_tricks_small.py.
 """
 
+from ml_collections import ConfigDict
+
 from configs import digits_ce, tiny_imagenet_tricks_small
 
 get_rows = tiny_imagenet_tricks_small.get_rows
 
 
-def get_config():
+def get_config() -> ConfigDict:
     return tiny_imagenet_tricks_small.with_tricks(digits_ce.get_config())

@@ -9,10 +9,12 @@ Hardware:
     --config.optim.lr=5e-5.
 """
 
+from ml_collections import ConfigDict
+
 from configs import tiny_imagenet_small
 
 
-def get_config():
+def get_config() -> ConfigDict:
     config = tiny_imagenet_small.get_config()
     config.data.name = "folder"
     config.data.holdout = 0.1

@@ -13,10 +13,12 @@ Published:
     its place. Not re-run here.
 """
 
+from ml_collections import ConfigDict
+
 from configs import default
 
 
-def get_config():
+def get_config() -> ConfigDict:
     config = default.get_config()
     config.data.name = "imagenet"
     config.data.holdout = 0.01
@@ -51,7 +53,7 @@ def get_config():
     return config
 
 
-def get_rows():
+def get_rows() -> dict[str, dict[str, object]]:
     return {
         "soft": {"distill.kind": "soft", "distill.alpha": 0.1, "distill.temperature": 3.0},
         "rdrop": {"rdrop.copies": 2, "rdrop.alpha": 1.0, "model.drop_rate": 0.1},

@@ -12,10 +12,12 @@ Published:
     memory). Not re-run here.
 """
 
+from ml_collections import ConfigDict
+
 from configs import default
 
 
-def get_config():
+def get_config() -> ConfigDict:
     config = default.get_config()
     config.data.name = "imagenet"
     config.data.holdout = 0.01
@@ -40,5 +42,5 @@ def get_config():
     return config
 
 
-def get_rows():
+def get_rows() -> dict[str, dict[str, object]]:
     return {"rdrop": {"rdrop.copies": 2, "rdrop.alpha": 1.0, "model.drop_rate": 0.1}}

@@ -16,12 +16,14 @@ steps of 512 images, a rate of 0.003 to 0.06; its code has 0.03), since the R-Dr
 none. For the weight of the KL term see configs/cifar100_vit_b_384.py.
 """
 
+from ml_collections import ConfigDict
+
 from configs import cifar100_vit_b_384
 
 get_rows = cifar100_vit_b_384.get_rows
 
 
-def get_config():
+def get_config() -> ConfigDict:
     config = cifar100_vit_b_384.get_config()
     config.data.name = "imagenet"
     config.data.holdout = 0.01

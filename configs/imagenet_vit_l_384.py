@@ -12,12 +12,14 @@ Published:
     here.
 """
 
+from ml_collections import ConfigDict
+
 from configs import cifar100_vit_l_384, imagenet_vit_b_384
 
 get_rows = cifar100_vit_l_384.get_rows
 
 
-def get_config():
+def get_config() -> ConfigDict:
     config = imagenet_vit_b_384.get_config()
     config.model.name = "vit_l_16_384"
     config.model.pretrained = "google/imagenet21k/ViT-L_16"

@@ -7,10 +7,12 @@ Hardware:
     2 CPU cores; docs/results.md has the time and the accuracy on a subset.
 """
 
+from ml_collections import ConfigDict
+
 from configs import cifar10_small
 
 
-def get_config():
+def get_config() -> ConfigDict:
     config = cifar10_small.get_config()
     config.data.name = "tiny_imagenet"
     config.data.crop = "random_resized"

@@ -24,10 +24,12 @@ cropped at random: this follows from the row that adds such a crop. The publishe
 of ImageNet-22k, then ImageNet-1k.
 """
 
+from ml_collections import ConfigDict
+
 from configs import default
 
 
-def get_config():
+def get_config() -> ConfigDict:
     config = default.get_config()
     config.data.name = "tiny_imagenet"
     config.data.holdout = 0.02
@@ -56,7 +58,7 @@ def get_config():
     return config
 
 
-def get_rows():
+def get_rows() -> dict[str, dict[str, object]]:
     finetune = {
         "model.trainable": "all",
         "optim.lr": 2e-5,
@@ -64,7 +66,7 @@ def get_rows():
         "optim.clip_norm": 1.0,
         "train.recompute": True,  # otherwise 32 images do not fit into a card's memory
     }
-    rdrop = {"rdrop.copies": 2, "rdrop.alpha": 1.0, "model.drop_rate": 0.1}
+    rdrop: dict[str, object] = {"rdrop.copies": 2, "rdrop.alpha": 1.0, "model.drop_rate": 0.1}
     return {
         "randaugment": {"data.auto_augment": "randaugment"},
         "no_erasing": {"data.erase_probability": 0.0},

@@ -13,10 +13,12 @@ The rows are those of configs/tiny_imagenet_tricks_small.py without stochastic d
 network does not have.
 """
 
+from ml_collections import ConfigDict
+
 from configs import tiny_imagenet_tricks_small
 
 
-def get_config():
+def get_config() -> ConfigDict:
     config = tiny_imagenet_tricks_small.get_config()
     config.model.name = "resnet_18"
     config.model.image_size = 32
@@ -28,6 +30,6 @@ def get_config():
     return config
 
 
-def get_rows():
+def get_rows() -> dict[str, dict[str, object]]:
     rows = tiny_imagenet_tricks_small.get_rows()
     return {name: fields for name, fields in rows.items() if name != "no_stochastic_depth"}

@@ -11,6 +11,8 @@ Result:
 The rows are those of configs/tiny_imagenet_swin_l_384.py that make sense for weights from scratch.
 """
 
+from ml_collections import ConfigDict
+
 from configs import tiny_imagenet_small, tiny_imagenet_swin_l_384
 
 _ROWS = (
@@ -19,11 +21,11 @@ _ROWS = (
 )
 
 
-def get_config():
+def get_config() -> ConfigDict:
     return with_tricks(tiny_imagenet_small.get_config())
 
 
-def with_tricks(config):
+def with_tricks(config: ConfigDict) -> ConfigDict:
     """Adds the tricks of the published run to a config for a smaller model."""
     published = tiny_imagenet_swin_l_384.get_config()
     config.data.crop = published.data.crop
@@ -37,7 +39,7 @@ def with_tricks(config):
     return config
 
 
-def get_rows():
+def get_rows() -> dict[str, dict[str, object]]:
     rows = tiny_imagenet_swin_l_384.get_rows()
     # From scratch SGD needs another rate; and its decay, which is added to the gradient, must be
     # smaller than that of AdamW.

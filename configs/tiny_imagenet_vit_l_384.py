@@ -12,12 +12,14 @@ Published:
     86.43 % (arXiv:2205.10660), without R-Drop and with only the head trained. Not re-run here.
 """
 
+from ml_collections import ConfigDict
+
 from configs import tiny_imagenet_swin_l_384
 
 get_rows = tiny_imagenet_swin_l_384.get_rows
 
 
-def get_config():
+def get_config() -> ConfigDict:
     config = tiny_imagenet_swin_l_384.get_config()
     config.model.name = "vit_l_16_384"
     config.model.pretrained = "timm/vit_large_patch16_384.augreg_in21k_ft_in1k"
