@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,8 +14,8 @@ from in_process import run_here
 from common.errors import UserError
 from models.input_images import normalise
 from tools import benchmark
-from tools.measure import data_loading, interleaved, scaling_exponents
-from tools.measure.timed_steps import Training
+from tools.measure import data_loading, interleaved
+from tools.measure.benchmark_config import config_of
 
 
 @pytest.mark.parametrize(
@@ -68,10 +67,9 @@ def test_the_data_path_beside_stock_transforms(tmp_path, monkeypatch):
         assert row["images_per_second"] == pytest.approx(4 / sorted(row["seconds"])[1])
 
 
-def _data_config(monkeypatch, size: int):
+def _data_config(size: int):
     words = ["data", "--image_size", str(size), "--batch", "3", "--model", "vit_b_16"]
-    monkeypatch.setattr(sys, "argv", ["benchmark", *words])
-    return benchmark._config(benchmark._arguments(), 2, 0)
+    return config_of(benchmark._arguments(words))
 
 
 def _stock(config, source, torchvision: bool):
@@ -82,18 +80,18 @@ def _stock(config, source, torchvision: bool):
 
 
 @pytest.mark.slow
-def test_torchvision_does_the_same_work(monkeypatch):
+def test_torchvision_does_the_same_work():
     import_timm()
-    config, source = _data_config(monkeypatch, 80), data_loading._made_up(6, 64)
+    config, source = _data_config(80), data_loading._made_up(6, 64)
     found = _stock(config, source, torchvision=True)[0].numpy()
     np.testing.assert_allclose(found, _stock(config, source, torchvision=False).numpy(), atol=1e-5)
 
 
-def test_stock_transforms_do_the_same_work(monkeypatch):
+def test_stock_transforms_do_the_same_work():
     """Normalised batches of evaluation, which draws nothing, are those of the host and of the
     device.
     """
-    config, source = _data_config(monkeypatch, 80), data_loading._made_up(6, 64)
+    config, source = _data_config(80), data_loading._made_up(6, 64)
     keys, batches = [(0, 4), (0, 1), (0, 2)], []
     for place in ("host", "device"):
         dataset = data_loading._dataset(config, source, False, place)
@@ -105,7 +103,7 @@ def test_stock_transforms_do_the_same_work(monkeypatch):
 
 
 def test_all_members_read_the_same_batches_and_are_timed(monkeypatch):
-    config, read, ticks = _data_config(monkeypatch, 64), [], iter([1.0, 3.5, 4.0, 4.25])
+    config, read, ticks = _data_config(64), [], iter([1.0, 3.5, 4.0, 4.25])
     dataset = data_loading._dataset(config, data_loading._made_up(12, 64), True, "host")
     members = [data_loading._timed(read.append, dataset, config) for _ in range(2)]
     monkeypatch.setattr(data_loading, "time", SimpleNamespace(perf_counter=ticks.__next__))
@@ -114,9 +112,9 @@ def test_all_members_read_the_same_batches_and_are_timed(monkeypatch):
     assert len({index for _, index in read[0]}) == config.train.batch_size
 
 
-def test_images_are_not_made_smaller(monkeypatch):
+def test_images_are_not_made_smaller():
     with pytest.raises(UserError, match="--image_size is 48, expected 64 or more"):
-        data_loading.groups(_data_config(monkeypatch, 48), "")
+        data_loading.groups(_data_config(48), "")
 
 
 def test_it_takes_turns():
@@ -156,45 +154,6 @@ def test_the_share_of_the_peak():
     assert done.stdout.splitlines()[-1].startswith("the step reaches ")
 
 
-def test_growth(tmp_path):
-    path = tmp_path / "growth.json"
-    words = [
-        "--model",
-        "vit_n_2",
-        "--batch",
-        "2",
-        "--image_size",
-        "32",
-        "--rounds",
-        "1",
-        "--json",
-        path,
-    ]
-    done = run_program("-m", "tools.benchmark", "growth", *words)
-    assert done.returncode == 0, done.stderr
-    rows = {row["name"]: row for row in json.loads(path.read_text())["rows"]}
-    assert rows.keys() == {"batch", "image_size", "depth", "copies"}
-    assert rows["batch"]["values"] == [2, 4, 8, 16]
-    assert rows["copies"]["values"] == [1, 2, 3, 4]
-    assert rows["depth"]["values"] == [1, 2, 3, 4]
-
-
-def test_exponents_and_settings():
-    assert scaling_exponents.fit([1, 2, 4], [3.0, 12.0, 48.0]) == pytest.approx(2)
-    base = scaling_exponents.Setting(batch=2, image_size=224, depth=12, copies=2)
-    found = scaling_exponents.settings(base)
-    assert [point.image_size for point in found["image_size"]] == [128, 160, 224, 320]
-    assert all(point == base._replace(depth=point.depth) for point in found["depth"])
-
-
-def test_a_smaller_depth_keeps_the_last_blocks():
-    given = benchmark._arguments(["train", "--model", "vit_n_2", "--batch", "2"])
-    training = Training(benchmark._config(given, 2, 0), depth=2)
-    assert len(training.model.blocks) == 2
-    assert training.model.blocks[-1].queries == 1
-    assert training.step() > 0
-
-
 def test_memory_of_a_step(tmp_path):
     """Each batch in a process of its own; the line goes through what was measured."""
     path = tmp_path / "memory.json"
@@ -227,10 +186,9 @@ def test_the_estimate_of_memory_is_what_is_measured(tmp_path, operators):
     assert found["image"] == pytest.approx(found["estimate"]["image"], rel=0.1)
 
 
-def test_the_flags_reach_the_config(monkeypatch):
+def test_the_flags_reach_the_config():
     words = ["--model", "vit_n_2", "--batch", "3", "--operators", "plain", "--recompute"]
-    monkeypatch.setattr(sys, "argv", ["benchmark", "memory", *words])
-    config = benchmark._config(benchmark._arguments(), 2, 1)
+    config = config_of(benchmark._arguments(["memory", *words]), shared_blocks=1)
     assert (config.train.batch_size, config.train.recompute, config.model.operators) == (
         3,
         True,
@@ -239,12 +197,23 @@ def test_the_flags_reach_the_config(monkeypatch):
     assert (config.rdrop.copies, config.rdrop.shared_blocks) == (2, 1)
 
 
+_FREED = """
+import numpy as np
+from tools.measure import peak_memory as m
+m._give_back_freed()
+before = m._peak()
+a = np.ones(2**26)
+m._reset_peak()
+high = m._peak()
+del a
+m._reset_peak()
+print(high - before, m._peak() - before)
+"""
+
+
 def test_memory_is_given_back_and_measured():
     """Half a GB that is freed counts while it is there, and no more after it."""
-    code = "import numpy as np; from tools.measure import peak_memory as m; m._give_back_freed(); before = m._peak();"
-    code += "a = np.ones(2**26); m._reset_peak(); high = m._peak(); del a; m._reset_peak();"
-    code += "print(high - before, m._peak() - before)"
-    done = run_program("-c", code)
+    done = run_program("-c", _FREED)
     assert done.returncode == 0, done.stderr
     high, low = map(int, done.stdout.split())
     assert high > 0.95 * 2**29

@@ -1,19 +1,21 @@
-"""What one core reads and transforms, for `tools.benchmark data`: ours, paddle.vision's and
-torchvision's.
+"""Measures what one core reads and transforms: ours, paddle.vision's and torchvision's way.
 
 All do the same work: a random resized crop with a flip, or the crop of evaluation; tensors,
 normalised, in a batch. Ours come as bytes, which a GPU normalises (and enlarges, with
-`data.resize_on=device`); in the rows with `then` the core does that, too. torchvision is no
+`data.resize_on=device`); in the rows with `then` the core does that, too. torchvision is not a
 requirement of this project: it takes part where it is installed.
 """
 
 from __future__ import annotations
 
+import argparse
+import functools
 import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import paddle
+from ml_collections import ConfigDict
 from PIL import Image
 
 import data
@@ -22,39 +24,52 @@ from data.augment.transforms import EvalTransform, TrainTransform
 from data.sets.images_and_labels import ImagesAndLabels
 from models.input_images import normalise
 from program import config_fields
-from tools.measure import peer_timm
+from tools.measure import interleaved, peer_timm
+from tools.measure.benchmark_config import config_of
+
+Reader = Callable[[list], object]  # reads the images of some keys, `(epoch, index)`, as a batch
 
 _TINY, _CIFAR = 64, 32  # pixels
 _STEPS = 10**6  # more batches than anyone measures
 
 
-def groups(config, data_root: str) -> dict[str, dict[str, Callable[[], float]]]:
-    """What is to be compared: by the name of the group and of its member, functions that give the
-    seconds of a batch.
+def measure(arguments: argparse.Namespace) -> dict:
+    """Measures one group after the other; the members of a group take turns.
+
+    Raises:
+        UserError: for images that would have to be made smaller.
+    """
+    rows = []
+    for name, steps in groups(config_of(arguments), arguments.data_root).items():
+        print(f"{name}:", flush=True)
+        seconds = interleaved.measure(steps, arguments.rounds)
+        found = interleaved.table(seconds, arguments.batch)
+        rows += [{"group": name, **row} for row in found]
+    return interleaved.report(rows, headline=rows[0])
+
+
+def groups(config: ConfigDict, data_root: str) -> dict[str, dict[str, interleaved.Step]]:
+    """Returns what is compared: by the name of a group and of its member, who reads a batch.
 
     Args:
-        config: says the batch, the size, the crops and how pixels are normalised.
+        config: decides the batch, the size, the crops and how pixels are normalised.
         data_root: of Tiny ImageNet, whose images are read; empty: made-up ones.
 
     Raises:
         UserError: for images that would have to be made smaller.
     """
-    if config.model.image_size < _TINY:
-        raise UserError(
-            f"--image_size is {config.model.image_size}, expected {_TINY} or more, as the images have"
-        )
-    count = 4 * config.train.batch_size
-    sources = {f"made-up images of {side} px": _made_up(count, side) for side in (_TINY, _CIFAR)}
+    size, count = config.model.image_size, 4 * config.train.batch_size
+    if size < _TINY:
+        raise UserError(f"--image_size is {size}, expected {_TINY} or more, as the images have")
+    name, source = f"made-up images of {_TINY} px", _made_up(count, _TINY)
     if data_root:
         tiny = config_fields.changed(config, {"data.name": "tiny_imagenet", "data.root": data_root})
-        own = data.build(tiny, "train").source
-        sources = {f"Tiny ImageNet, {_TINY} px": own, **dict(list(sources.items())[1:])}
+        name, source = f"Tiny ImageNet, {_TINY} px", data.build(tiny, "train").source
+    sources = {name: source, f"made-up images of {_CIFAR} px": _made_up(count, _CIFAR)}
     return {
-        f"{'training' if training else 'evaluation'}, {name}, to {config.model.image_size} px": _members(
-            config, source, training
-        )
+        f"{what}, {name}, to {size} px": _members(config, source, what == "training")
         for name, source in sources.items()
-        for training in (True, False)
+        for what in ("training", "evaluation")
     }
 
 
@@ -63,26 +78,25 @@ def _made_up(count: int, side: int) -> ImagesAndLabels:
     return ImagesAndLabels(images, np.zeros(count, np.int64), ("made up",))
 
 
-def _members(config, source: ImagesAndLabels, training: bool) -> dict[str, Callable[[], float]]:
-    members = {}
-    for name, place in (("ours", "host"), ("ours, resize_on=device", "device")):
+def _members(config: ConfigDict, source: ImagesAndLabels, training: bool) -> dict:
+    """Returns who reads a batch of a group, by the name of the member."""
+    readers = {}
+    for name, place, then in (
+        ("ours", "host", "normalised"),
+        ("ours, resize_on=device", "device", "enlarged, normalised"),
+    ):
         dataset = _dataset(config, source, training, place)
-        members[name] = _timed(lambda keys, dataset=dataset: _load(dataset, keys), dataset, config)
-        then = "then normalised" if place == "host" else "then enlarged, normalised"
-        members[f"{name}, {then}"] = _timed(
-            lambda keys, dataset=dataset: normalise(_load(dataset, keys).pixels(), config.model),
-            dataset,
-            config,
-        )
-    members["paddle.vision"] = _timed(_paddle_vision(config, source, training), dataset, config)
+        readers[name] = functools.partial(_load, dataset)
+        readers[f"{name}, then {then}"] = functools.partial(_load_pixels, dataset, config)
+    readers["paddle.vision"] = _paddle_vision(config, source, training)
     torchvision = _torchvision(config, source, training)
-    return (
-        {**members, "torchvision": _timed(torchvision, dataset, config)} if torchvision else members
-    )
+    if torchvision:
+        readers["torchvision"] = torchvision
+    return {name: _timed(read, dataset, config) for name, read in readers.items()}
 
 
-def _timed(read: Callable[[list], object], dataset, config) -> Callable[[], float]:
-    """Reads the next batch of a shuffled epoch, the same for all members, and gives the seconds."""
+def _timed(read: Reader, dataset: data.ImageDataset, config: ConfigDict) -> interleaved.Step:
+    """Returns a step that reads the next batch of a shuffled epoch, the same for all members."""
     batches = iter(data.TrainSampler(dataset, config.train.batch_size, 1, _STEPS, config.seed))
 
     def step() -> float:
@@ -94,10 +108,12 @@ def _timed(read: Callable[[list], object], dataset, config) -> Callable[[], floa
     return step
 
 
-def _dataset(config, source: ImagesAndLabels, training: bool, place: str) -> data.ImageDataset:
+def _dataset(config: ConfigDict, source: ImagesAndLabels, training: bool, place: str):
     options, size = config.data, config.model.image_size
-    transform = TrainTransform(options, size, config.model.mean) if training else None
-    transform = transform or EvalTransform(size, options.eval_crop, options.interpolation)
+    if training:
+        transform = TrainTransform(options, size, config.model.mean)
+    else:
+        transform = EvalTransform(size, options.eval_crop, options.interpolation)
     return data.ImageDataset(source, transform, training, config.seed, options.on_corrupt, place)
 
 
@@ -105,7 +121,12 @@ def _load(dataset: data.ImageDataset, keys: list) -> data.Batch:
     return next(data.load(dataset, [keys], workers=0))
 
 
-def _paddle_vision(config, source: ImagesAndLabels, training: bool) -> Callable[[list], object]:
+def _load_pixels(dataset: data.ImageDataset, config: ConfigDict, keys: list) -> paddle.Tensor:
+    """Returns the batch as the model takes it: enlarged where that is left to do, normalised."""
+    return normalise(_load(dataset, keys).pixels(), config.model)
+
+
+def _paddle_vision(config: ConfigDict, source: ImagesAndLabels, training: bool) -> Reader:
     from paddle.vision import transforms
 
     transform = _composed(transforms, config, training, config.data.interpolation)
@@ -114,30 +135,30 @@ def _paddle_vision(config, source: ImagesAndLabels, training: bool) -> Callable[
     )
 
 
-def _composed(transforms, config, training: bool, interpolation) -> Callable:
-    """Stock transforms of the same work; Paddle has torchvision's names."""
+def _composed(transforms, config: ConfigDict, training: bool, interpolation) -> Callable:
+    """Returns stock transforms that do the same work; Paddle has torchvision's names."""
     options, model = config.data, config.model
-    size = model.image_size
+    crop = [
+        transforms.Resize(round(model.image_size / options.eval_crop), interpolation=interpolation),
+        transforms.CenterCrop(model.image_size),
+    ]
     if training:
-        scale, ratio = options.crop_scale, options.crop_ratio
         crop = [
             transforms.RandomResizedCrop(
-                size, scale=scale, ratio=ratio, interpolation=interpolation
-            )
+                model.image_size,
+                scale=options.crop_scale,
+                ratio=options.crop_ratio,
+                interpolation=interpolation,
+            ),
+            transforms.RandomHorizontalFlip(options.flip),
         ]
-        crop.append(transforms.RandomHorizontalFlip(options.flip))
-    else:
-        resize = transforms.Resize(round(size / options.eval_crop), interpolation=interpolation)
-        crop = [resize, transforms.CenterCrop(size)]
     return transforms.Compose(
         [*crop, transforms.ToTensor(), transforms.Normalize(list(model.mean), list(model.std))]
     )
 
 
-def _torchvision(
-    config, source: ImagesAndLabels, training: bool
-) -> Callable[[list], object] | None:
-    """PyTorch's loader with torchvision's transforms; None where they are not installed."""
+def _torchvision(config: ConfigDict, source: ImagesAndLabels, training: bool) -> Reader | None:
+    """Returns PyTorch's loader with torchvision's transforms; None where they are not installed."""
     try:
         with peer_timm.without_torchvision_operators():
             import torch
@@ -145,9 +166,8 @@ def _torchvision(
     except ImportError:
         return None
     torch.set_num_threads(1)
-    transform = _composed(
-        transforms, config, training, transforms.InterpolationMode(config.data.interpolation)
-    )
+    interpolation = transforms.InterpolationMode(config.data.interpolation)
+    transform = _composed(transforms, config, training, interpolation)
 
     class Images(torch.utils.data.Dataset):
         def __getitem__(self, index: int):

@@ -1,15 +1,16 @@
-"""Measurements in rounds, in each of which everything takes a turn: ratios within a round are less
-noisy than times.
-"""
+"""Measures in rounds, in each of which everything takes one turn, and prints a table.
 
-from __future__ import annotations
+Machines are shared and noisy: the ratio of two times within a round is less noisy than the times.
+"""
 
 import statistics
 from collections.abc import Callable
 
+Step = Callable[[], float]  # does the work once, and returns the seconds that it took
 
-def measure(steps: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each, taking turns, after two rounds of warm-up."""
+
+def measure(steps: dict[str, Step], rounds: int) -> dict[str, list[float]]:
+    """Returns the seconds of each step in each round, after two rounds of warm-up."""
     for _ in range(2):
         for step in steps.values():
             step()
@@ -21,21 +22,27 @@ def measure(steps: dict[str, Callable[[], float]], rounds: int) -> dict[str, lis
 
 
 def table(seconds: dict[str, list[float]], batch: int) -> list[dict]:
-    """Speeds, and ratios to the first within each round; they are printed, too."""
+    """Prints and returns a row for each name: its speed, and its ratio to the first in each round.
+
+    Args:
+        seconds: of each step by its name, as `measure` returns them.
+        batch: images of a step.
+    """
     first = next(iter(seconds.values()))
     rows, width = [], max(28, *map(len, seconds))
     for name, found in seconds.items():
-        ratios = [own / base for own, base in zip(found, first)]
-        row = {
-            "name": name,
-            "images_per_second": batch / statistics.median(found),
-            "seconds": found,
-        }
+        median, ratios = statistics.median(found), [own / base for own, base in zip(found, first)]
+        row = {"name": name, "images_per_second": batch / median, "seconds": found}
         rows.append({**row, "ratio": statistics.median(ratios), "ratios": ratios})
         spread = f" ({min(ratios):.2f} to {max(ratios):.2f})" if found is not first else ""
         print(
-            f"{name:{width}} {statistics.median(found) * 1e3:8.1f} ms  {row['images_per_second']:8.2f} images/s  "
+            f"{name:{width}} {median * 1e3:8.1f} ms  {row['images_per_second']:8.2f} images/s  "
             f"x {rows[-1]['ratio']:.3f}{spread}  n = {len(found)}",
             flush=True,
         )
     return rows
+
+
+def report(rows: list[dict], headline: dict) -> dict:
+    """Returns what `tools.benchmark --json` writes: the figures of one row, and all rows."""
+    return {**{key: headline[key] for key in ("images_per_second", "seconds")}, "rows": rows}

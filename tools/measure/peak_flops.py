@@ -1,25 +1,24 @@
-"""What share of a machine's speed in products of matrices a training step reaches."""
-
-from __future__ import annotations
+"""Which share of a machine's speed in products of matrices a training step reaches."""
 
 import statistics
 import time
-from collections.abc import Callable
+
+import paddle
+from ml_collections import ConfigDict
+
+from models import flops
+from tools.measure.interleaved import Step
 
 _SIDE = 2048  # of the matrices
 _PRODUCTS = 10  # of a turn
 
 
-def steps(model, config) -> dict[str, Callable[[], float]]:
-    """A turn of as many products of large matrices as have the multiply-adds of the training step.
+def steps(model, config: ConfigDict) -> dict[str, Step]:
+    """Returns a step of large matrix products, scaled to the multiply-adds of a training step.
 
-    The step's are three times those of the forward pass, in which all tokens go through the last
-    block.
+    The multiply-adds of a training step are three times those of its forward pass, counted with
+    all tokens in the last block.
     """
-    import paddle
-
-    from models import flops
-
     passes = config.train.batch_size * config.rdrop.copies
     needed = 3 * passes * flops.cost(model, config.model.image_size).multiply_adds
     first, second = (paddle.randn([_SIDE, _SIDE]) for _ in range(2))
@@ -35,8 +34,9 @@ def steps(model, config) -> dict[str, Callable[[], float]]:
 
 
 def show(rows: list[dict]) -> None:
-    """Print the share, from the rows of the step and of the products."""
+    """Prints the share, from the rows of the step and of the products."""
     step, products = (statistics.median(row["seconds"]) for row in rows)
     print(
-        f"the step reaches {100 * products / step:.0f} % of the speed of products of {_SIDE} x {_SIDE} matrices"
+        f"the step reaches {100 * products / step:.0f} % of the speed of products of "
+        f"{_SIDE} x {_SIDE} matrices"
     )

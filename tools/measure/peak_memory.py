@@ -1,13 +1,10 @@
-"""Peak memory of a training step on a CPU, for `python -m tools.benchmark memory`: an image's, and
-the rest.
+"""Measures the peak memory of a training step on a CPU: what an image needs, and the rest.
 
-Each figure is the largest resident memory (VmHWM) of a process of its own that takes a few
-optimiser steps. In it what is freed goes back to the system at once, so that the peak is of what is
-needed. The trainer has the C library keep it (`program/paddle_setup.py`), which is faster, and its
-process larger: `--keep_freed` measures that.
+Each figure is the largest resident memory (VmHWM) of a process of its own, which takes a few
+optimiser steps. There, freed memory goes back to the system at once, so that the peak is what is
+needed. In the trainer the C library keeps it (`program/paddle_setup.py`): that is faster, and the
+process is larger. `--keep_freed` measures it in this way.
 """
-
-from __future__ import annotations
 
 import argparse
 import ctypes
@@ -19,23 +16,24 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import UserError
+from engine.plan import memory_estimate
 from engine.plan.free_memory import memory_figure
 from tools.measure import worker_processes
+from tools.measure.benchmark_config import config_of
+from tools.measure.timed_steps import Training
 
 _TIMES = (1, 2, 3)  # the batch
-_STEPS = 2  # that are measured, after one that makes the moments
-_MOST_SMALL = 1 << 16  # bytes of an array that the C library takes from what it has
+_STEPS = 2  # that are measured, after one that creates the moments
+_MOST_SMALL = 1 << 16  # bytes of an array that the C library takes from the memory it has
 _ANSWER = "memory "
 _MEGABYTE = 2**20
 
 
-def serve(config, keep_freed: bool) -> None:
-    """Take steps and print the peak memory of this process, and what is estimated, in bytes."""
-    if not keep_freed:
+def serve(arguments: argparse.Namespace) -> None:
+    """Takes steps, and prints the peak memory of this process and the estimate, in bytes."""
+    config = config_of(arguments)
+    if not arguments.keep_freed:
         _give_back_freed()
-    from engine.plan import memory_estimate
-    from tools.measure.timed_steps import Training
-
     training = Training(config)
     estimate = memory_estimate.estimate(training.model, config)
     training.step()
@@ -47,9 +45,7 @@ def serve(config, keep_freed: bool) -> None:
 
 
 def _give_back_freed() -> None:
-    """Undo `paddle_setup.load_paddle`: every array of some size is the system's own, and goes back
-    to it.
-    """
+    """Undoes a setting of `load_paddle`: freed arrays above a size go back to the system."""
     trim_threshold, mmap_threshold = -1, -3  # of mallopt(3)
     library = ctypes.CDLL("libc.so.6")
     library.mallopt(mmap_threshold, _MOST_SMALL)
@@ -57,9 +53,7 @@ def _give_back_freed() -> None:
 
 
 def _reset_peak() -> None:
-    """Have the system forget the largest memory so far; where it does not, that of the first step
-    counts, too.
-    """
+    """Makes the system forget the peak so far; where it can't, the first step counts, too."""
     try:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     except OSError:
@@ -67,7 +61,7 @@ def _reset_peak() -> None:
 
 
 def _peak() -> int:
-    """The largest resident memory in bytes."""
+    """Returns the largest resident memory in bytes."""
     peak = memory_figure("/proc/self/status", "VmHWM")
     if peak is None:
         raise UserError(
@@ -77,58 +71,47 @@ def _peak() -> int:
 
 
 def measure(arguments: argparse.Namespace) -> dict:
-    """Peaks of once, twice and three times the batch, and the line through their medians.
+    """Measures once, twice and three times the batch, and fits a line to the medians.
 
     Returns:
         In bytes: `rows` (`batch`, all `peaks`), `image` and `constant` of the line, and `estimate`
             with the same two.
+
+    Raises:
+        UserError: when a process fails.
     """
+    if arguments.batch < 1:
+        raise UserError(f"--batch is {arguments.batch}, expected 1 or more")
     rows = []
     for batch in (arguments.batch * times for times in _TIMES):
         found = [_run(arguments, batch) for _ in range(arguments.rounds)]
         rows.append({"batch": batch, "peaks": [one["peak"] for one in found]})
     medians = [statistics.median(row["peaks"]) for row in rows]
     image, constant = np.polyfit([row["batch"] for row in rows], medians, 1).tolist()
-    return {
-        "rows": rows,
-        "image": image,
-        "constant": constant,
-        "estimate": {name: found[-1][name] for name in ("image", "constant")},
-    }
+    estimate = {name: found[-1][name] for name in ("image", "constant")}
+    for row, median in zip(rows, medians):
+        images = f"{row['batch']} image{'s' * (row['batch'] > 1)}"
+        print(f"{images:28} {_megabytes(median)} at the peak  n = {len(row['peaks'])}")
+    error = 100 * (estimate["image"] / image - 1)
+    print(
+        f"{'an image':28} {_megabytes(image)}  estimate {_megabytes(estimate['image']).strip()} "
+        f"({error:+.1f} %)\n"
+        f"{'beside them':28} {_megabytes(constant)}  of which weights, gradients and moments "
+        f"{_megabytes(estimate['constant']).strip()}"
+    )
+    return {"rows": rows, "image": image, "constant": constant, "estimate": estimate}
+
+
+def _megabytes(count: float) -> str:
+    return f"{count / _MEGABYTE:8.1f} MB"
 
 
 def _run(arguments: argparse.Namespace, batch: int) -> dict:
-    """What a process of its own measures."""
-    command = worker_processes.command(
-        "tools.benchmark", "memory", {**vars(arguments), "batch": batch, "serve": "ours"}
-    )
+    """Returns what a process of its own measures."""
+    command = worker_processes.command(arguments, batch=batch, serve="ours")
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     answers = [line for line in done.stdout.splitlines() if line.startswith(_ANSWER)]
     if done.returncode or not answers:
-        errors = done.stderr.strip().splitlines()
-        raise UserError(
-            errors[-1].replace("error: ", "", 1)
-            if errors
-            else f"a process ended with {done.returncode}"
-        )
+        otherwise = f"a process ended with {done.returncode}"
+        raise UserError(worker_processes.last_error(done.stderr, otherwise))
     return json.loads(answers[-1][len(_ANSWER) :])
-
-
-def table(found: dict) -> str:
-    """A line for each batch, and one for the growth."""
-    lines = []
-    for row in found["rows"]:
-        images = f"{row['batch']} image{'s' * (row['batch'] > 1)}"
-        lines.append(
-            f"{images:28} {statistics.median(row['peaks']) / _MEGABYTE:8.1f} MB at the peak  n = {len(row['peaks'])}"
-        )
-    estimate = found["estimate"]
-    return "\n".join(
-        [
-            *lines,
-            f"{'an image':28} {found['image'] / _MEGABYTE:8.1f} MB  estimate {estimate['image'] / _MEGABYTE:.1f} MB "
-            f"({100 * (estimate['image'] / found['image'] - 1):+.1f} %)",
-            f"{'beside them':28} {found['constant'] / _MEGABYTE:8.1f} MB  of which weights, gradients and moments "
-            f"{estimate['constant'] / _MEGABYTE:.1f} MB",
-        ]
-    )

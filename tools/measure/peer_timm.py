@@ -1,27 +1,27 @@
-"""The same training or evaluation step with PyTorch and timm, for `tools.benchmark --peer timm` to
-compare with.
+"""The same training or evaluation step with PyTorch and timm, for `tools.benchmark --peer timm`.
 
-PyTorch and timm are no requirements of this project: install them where you want to compare.
+PyTorch and timm are not requirements of this project: install them where you want to compare.
 
     pip install torch timm
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from common.errors import UserError
+from tools.measure.interleaved import Step
 
 
 @contextlib.contextmanager
 def without_torchvision_operators() -> Iterator[None]:
-    """torchvision's wheels may be of another build than PyTorch's; timm imports it, but needs none
-    of its operators.
+    """Lets a torchvision be imported that is of another build than PyTorch, such as its wheels.
+
+    Its operators are then missing; timm imports it, but needs none of them.
     """
     import torch
 
@@ -39,9 +39,10 @@ def without_torchvision_operators() -> Iterator[None]:
         torch.library.register_fake = register
 
 
-def _create(name: str, image_size: int, drop_rate: float):
-    """timm's model of one of our names, with dropout behind the position embedding, the projection
-    and in the MLP.
+def _create(model_config: ConfigDict, drop_rate: float):
+    """Returns timm's model of one of our names.
+
+    Dropout is after the position embedding and the projection, and in the MLP.
     """
     from models.weights.published import timm_name
 
@@ -52,19 +53,21 @@ def _create(name: str, image_size: int, drop_rate: float):
         raise UserError(
             f"--peer timm needs PyTorch and timm ({error}): pip install torch timm"
         ) from None
-    rates = {"drop_rate": drop_rate, "proj_drop_rate": drop_rate}
+    name = model_config.name
+    rates = {"drop_rate": drop_rate}
     if not name.startswith("resnet"):
+        rates["proj_drop_rate"] = drop_rate
+    if not name.startswith(("resnet", "swin")):
         rates["pos_drop_rate"] = drop_rate
-    else:
-        rates.pop("proj_drop_rate")
-    if name.startswith("swin"):
-        rates.pop("pos_drop_rate")
-    return timm.create_model(timm_name(name), num_classes=1000, img_size=image_size, **rates)
+    return timm.create_model(
+        timm_name(name), num_classes=1000, img_size=model_config.image_size, **rates
+    )
 
 
 def _loss(logits, labels, alpha: float):
-    """R-Drop's per-sample objective on two copies, as the paper's Algorithm 1 has it; cross-entropy
-    on one.
+    """Returns the per-sample objective of R-Drop for two copies (the paper's Algorithm 1).
+
+    For one copy it is cross-entropy.
     """
     from torch.nn import functional as F
 
@@ -78,26 +81,24 @@ def _loss(logits, labels, alpha: float):
     return (F.cross_entropy(first, labels) + F.cross_entropy(second, labels)) / 2 + alpha * kl / 2
 
 
-def training(
-    name: str, image_size: int, batch: int, copies: int, drop_rate: float
-) -> Callable[[], float]:
-    """A function that takes one step of SGD with momentum and gives its seconds.
+def training(config: ConfigDict) -> Step:
+    """Returns a function that takes one step of SGD with momentum.
 
-    In several processes (the environment says so, as torchrun's does) each has `batch` images, and
-    gradients are averaged by DistributedDataParallel.
+    When there are several processes (the environment says so, as that of torchrun does), each has
+    the batch of `config`, and DistributedDataParallel averages their gradients.
     """
     import torch
 
-    model = _create(name, image_size, drop_rate).train()
+    model = _create(config.model, config.model.drop_rate).train()
     optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         torch.distributed.init_process_group("gloo")
         model = torch.nn.parallel.DistributedDataParallel(model)
-    images, labels = _batch(image_size, batch)
+    images, labels = _batch(config)
 
     def step() -> float:
         started = time.perf_counter()
-        logits = model(torch.cat([images] * copies))
+        logits = model(torch.cat([images] * config.rdrop.copies))
         _loss(logits, labels, alpha=3.0).backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -106,12 +107,12 @@ def training(
     return step
 
 
-def evaluation(name: str, image_size: int, batch: int) -> Callable[[], float]:
-    """A function that classifies one batch and gives its seconds."""
+def evaluation(config: ConfigDict) -> Step:
+    """Returns a function that classifies one batch."""
     import torch
 
-    model = _create(name, image_size, 0.0).eval()
-    images, _ = _batch(image_size, batch)
+    model = _create(config.model, drop_rate=0.0).eval()
+    images, _ = _batch(config)
 
     @torch.inference_mode()
     def step() -> float:
@@ -122,9 +123,10 @@ def evaluation(name: str, image_size: int, batch: int) -> Callable[[], float]:
     return step
 
 
-def _batch(image_size: int, batch: int):
+def _batch(config: ConfigDict):
+    """Returns images `(B, 3, S, S)`, normally distributed, and random labels `(B,)`."""
     import torch
 
-    rng = np.random.default_rng(0)
-    images = rng.standard_normal((batch, 3, image_size, image_size)).astype(np.float32)
-    return torch.from_numpy(images), torch.from_numpy(rng.integers(0, 1000, batch))
+    rng, side, count = np.random.default_rng(0), config.model.image_size, config.train.batch_size
+    images = rng.standard_normal((count, 3, side, side)).astype(np.float32)
+    return torch.from_numpy(images), torch.from_numpy(rng.integers(0, 1000, count))

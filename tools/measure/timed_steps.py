@@ -1,14 +1,11 @@
-"""One step of training or of evaluation on made-up images, timed."""
-
-from __future__ import annotations
+"""Steps of training and of evaluation on made-up images, timed."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import paddle
-from paddle import nn
+from ml_collections import ConfigDict
 
 import data
 from engine import distributed
@@ -23,29 +20,27 @@ from engine.step.objective import Objective
 from engine.step.optimizer import Optimizer
 from engine.watch import start_checks
 from models.input_images import normalise
+from tools.measure.interleaved import Step
 
 
 class Training:
-    """Optimiser steps on the same images, as the trainer takes them.
+    """Takes optimiser steps on the same images, as the trainer takes them.
 
     Args:
         config: of a run.
-        depth: of a model made of blocks, how many of the last ones are used; 0: all.
     """
 
-    def __init__(self, config, depth: int = 0):
+    def __init__(self, config: ConfigDict):
         self.config, self.objective, self.batch = config, Objective(config), _batch(config)
         distributed.start()
         self.model = build_model(config)
-        if depth:
-            self.model.blocks = nn.LayerList(list(self.model.blocks)[-depth:])
         start_checks.check_noise(self.model, config)
         self.optimizer = Optimizer(self.model, config.optim, config.train.steps)
         self.model.train()
         self.wrapped = distributed.wrap(self.model)
 
     def step(self) -> float:
-        """Take one and give its seconds."""
+        """Takes one step, and returns its seconds."""
         started = time.perf_counter()
         step = self.optimizer.steps_done
         passed = forward(self.wrapped, self.objective, self.batch, step, micro_batch=0)
@@ -55,15 +50,18 @@ class Training:
         return time.perf_counter() - started
 
 
-def checkpoints(config, folder: Path) -> dict[str, Callable[[], float]]:
-    """Functions that give the seconds of a step without a state that is written, with one, and of
-    writing it, too.
+def checkpoints(config: ConfigDict, folder: Path) -> dict[str, Step]:
+    """Returns three steps: no checkpoint is written; one is, in the background; one is, before.
+
+    Args:
+        config: of a run.
+        folder: the checkpoints are written there.
     """
     training = Training(config)
     writer = Writer(folder, keep=1)
 
     def step(saves: bool, waits: bool) -> float:
-        writer.wait()  # for the state of the turn before
+        writer.wait()  # for the checkpoint of the turn before
         started = time.perf_counter()
         if saves:
             progress = Progress(training.optimizer.steps_done)
@@ -81,8 +79,13 @@ def checkpoints(config, folder: Path) -> dict[str, Callable[[], float]]:
     }
 
 
-def evaluation(config, precision: str) -> Callable[[], float]:
-    """A function that classifies one batch, as `val.py` does, and gives its seconds."""
+def evaluation(config: ConfigDict, precision: str) -> Step:
+    """Returns a function that classifies one batch, as `val.py` does it.
+
+    Args:
+        config: of a run.
+        precision: `float32` or `bfloat16`.
+    """
     model, batch = build_model(config), _batch(config)
     model.eval()
     if precision == "bfloat16":
@@ -97,7 +100,7 @@ def evaluation(config, precision: str) -> Callable[[], float]:
     return step
 
 
-def _batch(config) -> data.Batch:
+def _batch(config: ConfigDict) -> data.Batch:
     rng, size, count = np.random.default_rng(0), config.model.image_size, config.train.batch_size
     images = rng.integers(0, 256, (count, 3, size, size), dtype=np.uint8)
     labels = rng.integers(0, config.model.num_classes, count)
