@@ -145,8 +145,9 @@ def describe(
     ]
     if found.lr is None:
         return [*lines, "no suggestion: the curve gives no clear answer"]
-    batch = f" --config.train.reference_batch_size={global_batch}"
-    fields = f"--config.optim.lr={found.lr:.2g}{'' if reference in (0, global_batch) else batch}"
+    fields = f"--config.optim.lr={found.lr:.2g}"
+    if reference not in (0, global_batch):
+        fields += f" --config.train.reference_batch_size={global_batch}"
     return [*lines, f"suggestion, the smaller of the two: {fields}"]
 
 

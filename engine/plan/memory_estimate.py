@@ -59,8 +59,9 @@ def estimate(model: nn.Layer, config: ConfigDict, on_gpu: bool = False) -> Estim
 def largest_part(batch: int, most: int) -> int:
     """Returns the largest divisor of a batch that is at most `most`; 0 for none."""
     small = [part for part in range(1, math.isqrt(batch) + 1) if batch % part == 0]
-    large = [batch // part for part in small]
-    return max((part for part in small + large if part <= most), default=0)
+    return max(
+        (part for part in (*small, *(batch // other for other in small)) if part <= most), default=0
+    )
 
 
 def describe(needed: Estimate, config: ConfigDict) -> str:

@@ -94,5 +94,5 @@ def _largest(
                 f"{gigabytes(room)}; set train.recompute=true, or a smaller model or image size"
             )
     most, room = min(distributed.rows_of_ranks([needed.fits(room), room]).tolist())
-    reason = f"which fit into {gigabytes(room)} (estimate: {sizes} each)"
-    return memory_estimate.largest_part(batch, int(most)), reason
+    part = memory_estimate.largest_part(batch, int(most))
+    return part, f"which fit into {gigabytes(room)} (estimate: {sizes} each)"

@@ -63,8 +63,10 @@ class Counter:
         self.sums += [images, (~valid).sum(), (place == 0).sum(), (place < 5).sum(), loss]
         confidence = np.nan_to_num(np.exp(log_probs.max(axis=1)))
         index = np.clip(np.ceil(confidence * ECE_BINS).astype(int) - 1, 0, ECE_BINS - 1)
-        rows = (np.ones(images), place == 0, confidence)
-        self.bins += [np.bincount(index, weights, ECE_BINS) for weights in rows]
+        self.bins += [
+            np.bincount(index, weights, ECE_BINS)
+            for weights in (np.ones(images), place == 0, confidence)
+        ]
 
     def result(self, seconds: float) -> Result:
         """Returns the result over all ranks, the same on each of them."""
@@ -73,8 +75,7 @@ class Counter:
         _, hits, confidences = total[len(self.sums) :].reshape(3, ECE_BINS)
         share = max(seen, 1)
         means = [float(value / share) for value in (*sums, np.abs(hits - confidences).sum())]
-        counts = int(seen), int(skipped)
-        return Result(*means, *counts, seconds, images_per_second=seen / max(seconds, 1e-9))
+        return Result(*means, int(seen), int(skipped), seconds, seen / max(seconds, 1e-9))
 
 
 @paddle.no_grad()

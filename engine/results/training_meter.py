@@ -54,8 +54,8 @@ class Meter:
             sum. If there was no micro-batch, only `skipped`.
         """
         *pairs, hits, images, skipped = distributed.sum_over_ranks(self._values()).tolist()
-        terms = zip(self._sums, pairs[::2], pairs[1::2])
-        means = {name: total / count for name, total, count in terms}
+        named = zip(self._sums, pairs[::2], pairs[1::2])
+        means = {name: total / count for name, total, count in named}
         self._reset()
         return {**means, **({"accuracy": hits / images} if images else {}), "skipped": int(skipped)}
 
@@ -75,9 +75,9 @@ class Meter:
         shaped = ranks.ndim == 2 and ranks.shape[1] == 2 * len(terms) + 3
         if not (shaped and names and np.isfinite(ranks[:, -3:]).all()):
             raise ValueError("what was counted since the last record is not that of a run")
-        others = distributed.world_size() - 1
-        if len(ranks) != others + 1:
-            ranks = np.stack([ranks.sum(axis=0), *np.zeros((others, ranks.shape[1]))])
+        if len(ranks) != distributed.world_size():
+            others = np.zeros((distributed.world_size() - 1, ranks.shape[1]))
+            ranks = np.stack([ranks.sum(axis=0), *others])
         *pairs, hits, images, skipped = ranks[distributed.rank()].tolist()
         self._reset()
         self._sums = {name: list(pair) for name, *pair in zip(terms, pairs[::2], pairs[1::2])}

@@ -44,8 +44,8 @@ def parameter_groups(model: nn.Layer, optim) -> list[Group]:
     for name, parameter in model.named_parameters():
         if not parameter.stop_gradient:
             plain = len(parameter.shape) <= 1 or name.endswith(_PLAIN)
-            scale = optim.layer_decay ** (head - layers.get(name, head))
             exempt = plain and optim.decay == "matrices"
+            scale = optim.layer_decay ** (head - layers.get(name, head))
             members.setdefault((scale, exempt), []).append(parameter)
     ordered = sorted(members, key=lambda key: key[1])
     return [Group(members[key], 0.0 if key[1] else optim.weight_decay, key[0]) for key in ordered]

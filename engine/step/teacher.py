@@ -104,8 +104,10 @@ def load_teacher(config: ConfigDict, classes: tuple[str, ...]) -> Teacher | None
             "one for ImageNet's 1000 classes)"
         )
     unnamed = "; they do not name their classes, which must be those of the data in its order"
-    known = report.summary() + ("" if stored.classes else unnamed)
-    distributed.say(f"teacher's weights: {distill.weights}: {known}")
+    distributed.say(
+        f"teacher's weights: {distill.weights}: {report.summary()}"
+        f"{'' if stored.classes else unnamed}"
+    )
     stats = models.input_stats(distill.teacher, distill.weights)
     provenance = {"model": distill.teacher, "source": distill.weights, "sha256": sha256(path)}
     return Teacher(model, image_size, stats, config.model, provenance)

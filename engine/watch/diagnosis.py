@@ -39,8 +39,9 @@ class Diagnosis:
     def start(self) -> list[str]:
         """Returns lines about what the config alone shows."""
         config = with_rate(self.config, self.plan.global_batch)
-        rules = start_warnings.RULES
-        return [f"warning: {text}" for rule in rules for text in rule(config, self.plan)]
+        return [
+            f"warning: {text}" for rule in start_warnings.RULES for text in rule(config, self.plan)
+        ]
 
     def replay(self, records: Sequence[dict], validation_images: int) -> None:
         """Remembers what was told before a resume.
@@ -88,8 +89,7 @@ class Diagnosis:
         if not history.records:
             return []
         found = history.validation(0, result.top1, result.seen)
-        texts = metric_rules.labels_differ(history, found, "the test")
-        return [f"warning: {text}" for text in texts]
+        return [f"warning: {t}" for t in metric_rules.labels_differ(history, found, "the test")]
 
     def _findings(self, rules: dict[str, Callable[[History], Iterator[str]]]) -> list[Finding]:
         """Returns what the rules find that was not told before; with one class there is nothing."""

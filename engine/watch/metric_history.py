@@ -55,10 +55,10 @@ class History:
             self.lowest = min(self.lowest, self.level())
         train, data, every = self.config.train, self.config.data, self.config.train.log_every_steps
         images = (steps_done % every or every) * self.plan.global_batch
-        mixed = data.mixup_alpha or data.cutmix_alpha  # one share for all images of a micro-batch
-        draws = images // train.batch_size if mixed else images
-        norm = values.get("grad_norm", 0.0)  # a step that the loss scale skips has none
-        metrics = values["ce"], values.get("kl"), values["accuracy"], norm
+        # Mixed images have one share for all images of a micro-batch. A step that the loss scale
+        # skips has no norm.
+        draws = images // train.batch_size if data.mixup_alpha or data.cutmix_alpha else images
+        metrics = (values["ce"], values.get("kl"), values["accuracy"], values.get("grad_norm", 0.0))
         self.records.append(Record(steps_done, images, draws, *metrics))
 
     def validation(self, steps_done: int, top1: float, seen: int) -> Validation:

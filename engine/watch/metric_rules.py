@@ -25,16 +25,16 @@ _CLIPPED = 20  # times clip_norm
 def _lower_rate(history: History) -> str:
     optim = history.config.optim
     clip = "" if optim.clip_norm else " with --config.optim.clip_norm=1.0"
-    search = "(python -m tools.lr_find searches for a rate)"
-    return f"--config.optim.lr={optim.lr / 10:g}{clip} {search}"
+    return (
+        f"--config.optim.lr={optim.lr / 10:g}{clip} (python -m tools.lr_find searches for a rate)"
+    )
 
 
 def rising(history: History) -> Iterator[str]:
     if len(history.records) < HALF:
         return
     ces, level = [record.ce for record in history.records], history.level()
-    softmax = history.config.loss.form == "softmax"
-    untrained = history.uniform if softmax else math.log(2)
+    untrained = history.uniform if history.config.loss.form == "softmax" else math.log(2)
     best = min(history.lowest, untrained)
     share = max(_RISE, 2 * history.noise())  # noise at both ends
     small = level < best + max(share * best, _LEAST_RISE * untrained)

@@ -111,8 +111,9 @@ def _tiny_noise(config, plan) -> Iterator[str]:
     model, rdrop = config.model, config.rdrop
     shared = max(rdrop.drop_rates, default=model.drop_rate)
     own = (model.embed_drop_rate, model.proj_drop_rate, model.mlp_drop_rate)
-    rates = (shared if rate < 0 else rate for rate in own)
-    highest = max(*rates, model.attn_drop_rate, model.drop_path_rate)
+    highest = max(
+        *(shared if rate < 0 else rate for rate in own), model.attn_drop_rate, model.drop_path_rate
+    )
     if rdrop.copies > 1 and 0 < highest < _TINY_DROP_RATE:
         yield (
             f"the highest drop rate is {highest:g}: the copies will hardly differ, and R-Drop will "
