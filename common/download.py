@@ -1,5 +1,7 @@
 """Downloads files: checked, continued after a break, and never used before they are complete."""
 
+from __future__ import annotations
+
 import base64
 import fcntl
 import http.client
@@ -8,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from common.atomic_writing import publish, write_text
 from common.errors import UserError
@@ -26,13 +28,21 @@ _KINDS = {"md5": "MD5", "sha256": "SHA-256"}
 class _OnlyHttps(urllib.request.HTTPRedirectHandler):
     """Follows redirects to https addresses only: not to files, nor into an inner network."""
 
-    def redirect_request(self, request, answer, code, message, headers, url):
+    def redirect_request(
+        self,
+        request: urllib.request.Request,
+        answer: IO[bytes],
+        code: int,
+        message: str,
+        headers: http.client.HTTPMessage,
+        url: str,
+    ) -> urllib.request.Request | None:
         if not url.startswith("https://"):
             raise OSError(f"the server sends one on to {url}")
         return super().redirect_request(request, answer, code, message, headers, url)
 
 
-def open_address(request: urllib.request.Request, timeout: float):
+def open_address(request: urllib.request.Request, timeout: float) -> http.client.HTTPResponse:
     """Sends a request to a server and returns its answer, a file.
 
     Args:
@@ -166,7 +176,7 @@ def _continue(url: str, part: Path, most: int) -> str:
         return _announced_md5(answer.headers)
 
 
-def _check_answer(answer, have: int) -> None:
+def _check_answer(answer: http.client.HTTPResponse, have: int) -> None:
     """Checks that the body is the file itself, from byte `have` on."""
     if not answer.url.startswith("https://"):
         raise OSError(f"the server sends one on to {answer.url}")
@@ -178,7 +188,7 @@ def _check_answer(answer, have: int) -> None:
         raise OSError("the server sends another part of the file than was asked for")
 
 
-def _copy(answer, file: BinaryIO, most: int, url: str) -> None:
+def _copy(answer: http.client.HTTPResponse, file: BinaryIO, most: int, url: str) -> None:
     """Appends a body, which may have no end, to a file of at most `most` bytes."""
     for chunk in iter(lambda: answer.read(1 << 20), b""):
         if file.tell() + len(chunk) > most:
@@ -186,7 +196,7 @@ def _copy(answer, file: BinaryIO, most: int, url: str) -> None:
         file.write(chunk)
 
 
-def _announced_md5(headers) -> str:
+def _announced_md5(headers: http.client.HTTPMessage) -> str:
     """Returns the file's MD5 in hexadecimal digits, as Google's storage announces it, or ""."""
     md5 = re.search(r"(?:^|,)\s*md5=([^,]*)", headers.get("x-goog-hash", ""))
     return base64.b64decode(md5.group(1)).hex() if md5 else ""

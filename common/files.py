@@ -19,7 +19,7 @@ def user_path(path: str) -> Path:
     return Path(os.path.expanduser(path))
 
 
-def is_number(value: object) -> bool:
+def is_number(value: Any) -> bool:
     """Returns whether a value from JSON is a number that is safe to compute with."""
     return type(value) in (int, float) and abs(value) < 1 << 63
 

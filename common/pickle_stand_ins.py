@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from common.errors import UserError
 
@@ -20,24 +21,24 @@ _KINDS = re.compile(r"[<>|=]?([fc](?:2|4|8|16)|[iu][1248]|b1)")  # of values tha
 class _Refusing:
     """The base of the stand-ins: a pickle can't set their attributes."""
 
-    def __setstate__(self, state: Any):
+    def __setstate__(self, state: Any) -> None:
         raise UserError("the file sets attributes of an object, which is no array: it is refused")
 
 
 class Maker(_Refusing):
     """A function that a pickle may call, but not change."""
 
-    def __init__(self, make: Callable):
+    def __init__(self, make: Callable[..., object]):
         self._make = make
 
     def __call__(self, *arguments: Any) -> Any:
         return self._make(*arguments)
 
 
-class _Dict(dict):
+class _Dict(dict[Any, Any]):
     """An OrderedDict; attributes that PyTorch sets on it are ignored."""
 
-    def __setstate__(self, state: Any):
+    def __setstate__(self, state: Any) -> None:
         pass
 
 
@@ -54,7 +55,7 @@ class _Dtype(_Refusing):
             raise UserError(f"an array of {name!r} values is refused")
         self.name, self.order = name.lstrip("<>|="), name[0] if name[0] in "<>|=" else "="
 
-    def __setstate__(self, state: Any):
+    def __setstate__(self, state: Any) -> None:
         order = state[1].decode("latin1") if isinstance(state[1], bytes) else state[1]
         if order not in ("<", ">", "|", "=") or any(part is not None for part in state[2:5]):
             raise UserError("a dtype that is not one of numbers is refused")
@@ -67,14 +68,14 @@ class ArrayStandIn(_Refusing):
     def __init__(self, dtype: Any = None, shape: Any = (), raw: Any = b"", fortran: bool = False):
         self._content = (shape, dtype, fortran, raw)
 
-    def __setstate__(self, state: Any):
+    def __setstate__(self, state: Any) -> None:
         _, *self._content = state
 
     @property
     def raw(self) -> Any:
         return self._content[3]
 
-    def build(self) -> np.ndarray:
+    def build(self) -> NDArray[Any]:
         """Returns the array, which is read-only.
 
         Raises:
@@ -116,7 +117,7 @@ def _ordered(pairs: Any = ()) -> _Dict:
     return _Dict(pairs)
 
 
-def make_tuple(values: Any = ()) -> tuple:
+def make_tuple(values: Any = ()) -> tuple[Any, ...]:
     """Returns a short tuple; a file that calls for a long one is refused."""
     if len(values) > _MOST_SIDES:
         raise UserError(f"the file makes a tuple of {len(values)} values: it is refused")

@@ -6,6 +6,8 @@ while it is read. The unpickler here allows numpy arrays and plain containers on
 than it has bytes is an error, too.
 """
 
+from __future__ import annotations
+
 import pickle
 import struct
 from collections.abc import Callable, Iterator
@@ -48,11 +50,11 @@ def _size(value: Any) -> int:
     return len(value) if isinstance(value, (str, bytes, bytearray, tuple, list, dict)) else 0
 
 
-def _guarded(code: bytes, step: Callable) -> Callable:
+def _guarded(code: bytes, step: Callable[[Any], None]) -> Callable[[Any], None]:
     """Wraps a step of Python's unpickler in the checks that it lacks."""
     hashed, copied = _HASHED.get(code), _COPIED.get(code)
 
-    def run(self) -> None:
+    def run(self: Any) -> None:
         self.steps += 1
         if self.steps > _MOST_STEPS:
             raise UserError(
@@ -99,7 +101,7 @@ class ArrayUnpickler(pickle._Unpickler):
         if self._left < 0:
             raise UserError("the file makes far more of its content than it holds: it is refused")
 
-    def load_bytearray8(self) -> None:
+    def load_bytearray8(self: Any) -> None:
         """Reads the bytes first; Python's own step reserves as many as the file states."""
         (count,) = struct.unpack("<Q", self.read(8))
         self.append(bytearray(self.read(count)))
@@ -119,7 +121,10 @@ class ArrayUnpickler(pickle._Unpickler):
 
 
 def unpickle_arrays(
-    file: BinaryIO, origin: str, encoding: str = "ASCII", kind=ArrayUnpickler
+    file: BinaryIO,
+    origin: str,
+    encoding: str = "ASCII",
+    kind: type[ArrayUnpickler] = ArrayUnpickler,
 ) -> Any:
     """Reads a pickle of arrays and plain containers.
 
@@ -158,7 +163,7 @@ def walk(content: Any) -> Iterator[Any]:
             waiting.extend(inner if isinstance(value, (dict, list, tuple)) else ())
 
 
-def _built(content: Any, done: dict[int, Any], spend: Callable) -> Any:
+def _built(content: Any, done: dict[int, Any], spend: Callable[[Any], None]) -> Any:
     """Replaces stand-ins by their arrays at every depth, each once; lists and dicts in place."""
     if id(content) in done:
         return done[id(content)]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from common.errors import UserError
 
@@ -26,7 +28,7 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     return read_safetensors(path, arrays=False)[1] if path.suffix == ".safetensors" else {}
 
 
-def own_metadata(metadata: dict[str, str], origin: str) -> dict | None:
+def own_metadata(metadata: dict[str, str], origin: str) -> dict[str, Any] | None:
     """Returns the description in a weights file of this project; None for other files.
 
     Args:
@@ -49,7 +51,7 @@ def own_metadata(metadata: dict[str, str], origin: str) -> dict | None:
 
 def read_safetensors(
     path: Path, arrays: bool = True
-) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     """Reads the named arrays and the text metadata of a file.
 
     Args:
@@ -95,6 +97,6 @@ def _check_header(path: Path) -> None:
         )
 
 
-def widen(content: bytes) -> np.ndarray:
+def widen(content: bytes) -> NDArray[np.float32]:
     """Converts bytes of bfloat16 values to float32, exactly."""
     return (np.frombuffer(content, np.uint16).astype(np.uint32) << 16).view(np.float32)

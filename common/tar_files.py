@@ -4,8 +4,8 @@ import gzip
 import tarfile
 import zlib
 from collections.abc import Collection, Iterator
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO
 
 from common.errors import UserError
 
@@ -22,13 +22,13 @@ class _Member(tarfile.TarInfo):
     def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
         if self.type in _HEADERS and self.size > _LARGEST_HEADER:
             raise tarfile.ReadError(f"a header of {self.size} bytes")
-        return super()._proc_member(tar)
+        return super()._proc_member(tar)  # type: ignore[misc]  # the stubs lack it
 
 
 class _Bounded:
     """A stream that raises `error` when it has more than `most` bytes."""
 
-    def __init__(self, file: BinaryIO, most: int, error: UserError):
+    def __init__(self, file: BufferedIOBase, most: int, error: UserError):
         self._file, self._left, self._error = file, most, error
 
     def read(self, count: int) -> bytes:
@@ -65,9 +65,9 @@ def read_members(
         with open(path, "rb") as file:
             packed = file.read(2) == b"\x1f\x8b"
         with (
-            (gzip.open if packed else open)(path, "rb") as file,
-            tarfile.open(
-                fileobj=_Bounded(file, most_unpacked, endless), mode="r|", tarinfo=_Member
+            (gzip.open if packed else open)(path, "rb") as stream,
+            tarfile.open(  # type: ignore[call-overload]  # it calls read() only
+                fileobj=_Bounded(stream, most_unpacked, endless), mode="r|", tarinfo=_Member
             ) as tar,
         ):
             for number, member in enumerate(tar):

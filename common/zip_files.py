@@ -1,5 +1,7 @@
 """Opens zip archives of strangers: the number and the kinds of members are limited."""
 
+from __future__ import annotations
+
 import zipfile
 from io import FileIO
 from pathlib import Path
@@ -12,8 +14,8 @@ class _Capped(FileIO):
 
     most = 0
 
-    def read(self, count: int = -1) -> bytes:
-        if self.most and count > self.most:
+    def read(self, count: int | None = -1) -> bytes:
+        if self.most and (count or 0) > self.most:
             raise zipfile.BadZipFile(f"its table of contents has {count} bytes")
         return super().read(count)
 
