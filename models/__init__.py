@@ -1,7 +1,5 @@
 """Models by name: `create`, `build` from a config, and pretrained weights."""
 
-from __future__ import annotations
-
 from models.create import (
     EVAL_HEADS,
     TRAIN_HEADS,

@@ -1,7 +1,5 @@
 """Measures the memory of activations: what a real forward pass keeps for the gradient."""
 
-from __future__ import annotations
-
 import collections
 import gc
 import itertools

@@ -14,8 +14,25 @@ from models.layers.temporary_changes import changed, watched
 
 # Attention of all tokens (of a window) to each other.
 ATTENTION = (Attention, Attention_talking_head, WindowAttention, vit.Attention)
-# LeViT's N tokens attend to N_ tokens where that is another number.
-_LEVIT = (levit.Attention, levit.AttentionSubsample)
+
+# Kinds of layers, and the multiply-adds of a layer with its input x and its output y.
+_FORMULAS = (
+    (nn.Linear, lambda layer, x, y: y.size * layer.weight.shape[0]),
+    (nn.Conv2D, lambda layer, x, y: y.size * layer.weight.size // layer.weight.shape[0]),
+    # N^2 D for the weights, and N^2 D for the mixing; one token of class attention attends to all.
+    (ATTENTION, lambda layer, x, y: 2 * x.shape[1] * x.size),
+    (Class_Attention, lambda layer, x, y: 2 * x.size),
+    (t2t.Attention, lambda layer, x, y: 2 * x.shape[1] * y.size),
+    # Random features of keys and of queries, their sum over tokens, and its use.
+    (t2t.Token_performer, lambda layer, x, y: 4 * layer.m * y.size),
+    (levit.Attention, lambda layer, x, y: layer.num_heads * layer.N**2 * (layer.key_dim + layer.d)),
+    (
+        levit.AttentionSubsample,
+        lambda layer, x, y: layer.num_heads * layer.N * layer.N_ * (layer.key_dim + layer.d),
+    ),
+    (Involution, lambda layer, x, y: y.size * layer.kernel_size**2),
+    (nn.Layer, lambda layer, x, y: 0),
+)
 
 
 class Cost(NamedTuple):
@@ -47,32 +64,16 @@ def cost(model: nn.Layer, image_size: int) -> Cost:
     layers, counts, sizes = model.sublayers(include_self=True), [], []
 
     def count(layer: nn.Layer, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        counts.append(_multiply_adds(layer, inputs[0], output))
+        formula = next(formula for kinds, formula in _FORMULAS if isinstance(layer, kinds))
+        counts.append(int(formula(layer, inputs[0], output)))
         sizes.append(int(output.size))
 
     cut = [layer for layer in layers if getattr(layer, "queries", 0)]
-    changes = changed(layers, training=False), changed(cut, queries=0)
-    with changes[0], changes[1], watched(layers[1:], after=count), paddle.no_grad():
+    with (
+        changed(layers, training=False),
+        changed(cut, queries=0),
+        watched(layers[1:], after=count),
+        paddle.no_grad(),
+    ):
         model(paddle.zeros([1, 3, image_size, image_size]))
     return Cost(sum(counts), max(sizes))
-
-
-def _multiply_adds(layer: nn.Layer, inputs: Tensor, output: Tensor) -> int:
-    if isinstance(layer, nn.Linear):
-        return int(output.size) * layer.weight.shape[0]
-    if isinstance(layer, nn.Conv2D):
-        return int(output.size) * int(layer.weight.size) // layer.weight.shape[0]
-    if isinstance(layer, ATTENTION):  # N^2 D for the weights, and N^2 D for the mixing
-        return 2 * inputs.shape[1] * int(inputs.size)
-    if isinstance(layer, Class_Attention):  # one token attends to all
-        return 2 * int(inputs.size)
-    if isinstance(layer, t2t.Attention):
-        return 2 * inputs.shape[1] * int(output.size)
-    if isinstance(layer, t2t.Token_performer):
-        # Random features of keys and of queries, their sum over tokens, and its use.
-        return 4 * layer.m * int(output.size)
-    if isinstance(layer, _LEVIT):
-        return layer.num_heads * layer.N * getattr(layer, "N_", layer.N) * (layer.key_dim + layer.d)
-    if isinstance(layer, Involution):
-        return int(output.size) * layer.kernel_size**2
-    return 0

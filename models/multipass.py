@@ -3,8 +3,6 @@
 The part before the first random layer runs once for all copies of an image.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import itertools
@@ -28,9 +26,9 @@ _CACHED = 1 << 18
 class MultiPass(nn.Layer):
     """A classifier that shares work between several passes of the same images.
 
-    A family defines `embed`, `block_groups` and `classify`; and, where its weights files need them,
-    `heads`, `derived`, `timm_name`, `refit` and `check`. Shapes: B images, times the copies once
-    they are split up.
+    A family defines `embed` and `classify`; `block_groups`, unless it has the layers `pos_drop` and
+    `blocks`; and, where its weights files need them, `heads`, `derived`, `timm_name`, `refit` and
+    `check`. Shapes: B images, times the copies once they are split up.
     """
 
     heads: tuple[str, ...] = ("head",)  # the layers that depend on the number of classes
@@ -52,7 +50,7 @@ class MultiPass(nn.Layer):
 
         The first group is the embedding's dropout. Then one group follows for each block.
         """
-        raise NotImplementedError
+        return [(self.pos_drop,), *((block,) for block in self.blocks)]
 
     def classify(self, tokens: Tensor) -> Tensor:
         """Turns tokens `(B, N, D)` into logits `(B, C)`; draws no random numbers."""

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 import paddle
-from paddle import Tensor, nn
+from paddle import Tensor
 from ppim.models import cait
 
 from models.families.grid_resizing import resize_positions
@@ -27,8 +27,7 @@ class _Block(cait.LayerScale_Block):
     """PPIM's block, of which compiled branches may replace the layers."""
 
     def forward(self, x: Tensor) -> Tensor:
-        layers = self.norm1, self.attn, self.norm2, self.mlp, self.drop_path
-        if compiled := compiled_branches(x, *layers):
+        if compiled := compiled_branches(x, *self.children()):
             x = compiled.talking_branch(x, self.norm1, self.attn, self.drop_path, self.gamma_1)
             return mlp_branch(x, self.norm2, self.mlp, self.drop_path, self.gamma_2)
         return super().forward(x)
@@ -60,9 +59,6 @@ class CaiT(MultiPass, cait.CaiT):
 
     def embed(self, images: Tensor) -> Tensor:
         return self.patch_embed(images) + self.pos_embed
-
-    def block_groups(self) -> list[tuple[nn.Layer, ...]]:
-        return [(self.pos_drop,), *((block,) for block in self.blocks)]
 
     def classify(self, tokens: Tensor) -> Tensor:
         """Computes logits `(B, C)`; the class token meets the patches only here."""

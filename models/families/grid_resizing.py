@@ -7,8 +7,6 @@ tables of relative positions as Swin's official code (a = -0.75, which is PyTorc
 other (`align_corners=False`).
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

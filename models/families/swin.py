@@ -27,23 +27,23 @@ class _Block(swin.SwinTransformerBlock):
     """PPIM's block, of which compiled branches may replace the layers."""
 
     def forward(self, x: Tensor) -> Tensor:
-        layers = self.norm1, self.attn, self.norm2, self.mlp, self.drop_path
-        if compiled := compiled_branches(x, *layers):
-            at = self._bias(), self._windows()
-            x = compiled.window_branch(x, self.norm1, self.attn, self.drop_path, *at)
+        if compiled := compiled_branches(x, *self.children()):
+            x = compiled.window_branch(
+                x, self.norm1, self.attn, self.drop_path, self._bias(), self._windows()
+            )
             return mlp_branch(x, self.norm2, self.mlp, self.drop_path)
         return super().forward(x)
 
     def _windows(self) -> tuple[np.ndarray, np.ndarray]:
         """Returns where each token of the windows is among all, and the mask of the scores."""
         if not hasattr(self, "_order"):
-            places = np.arange(np.prod(self.input_resolution)).reshape(self.input_resolution)
             side, (height, width) = self.window_size, self.input_resolution
+            places = np.arange(height * width).reshape(height, width)
             places = np.roll(places, (-self.shift_size, -self.shift_size), (0, 1))
             places = places.reshape(height // side, side, width // side, side)
             nothing = np.empty((0, side**2, side**2), np.float32)
             mask = nothing if self.attn_mask is None else self.attn_mask.numpy()
-            self._order = np.ascontiguousarray(places.transpose(0, 2, 1, 3)).reshape(-1), mask
+            self._order = places.transpose(0, 2, 1, 3).flatten(), mask
         return self._order
 
     def _bias(self) -> Tensor:
@@ -83,8 +83,8 @@ class Swin(MultiPass, swin.SwinTransformer):
     @staticmethod
     def timm_name(name: str) -> str:
         """timm merges patches at the beginning of a stage, not at the end of the one before."""
-        later = lambda found: f"layers.{int(found[1]) + 1}.downsample"  # noqa: E731
-        name = re.sub(r"layers\.(\d)\.downsample", later, name)
+        if found := re.match(r"layers\.(\d)\.downsample", name):
+            name = f"layers.{int(found[1]) + 1}.downsample{name[found.end() :]}"
         return name.replace("head.", "head.fc.")
 
     def refit(self, name: str, array: np.ndarray) -> np.ndarray:

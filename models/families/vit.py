@@ -198,9 +198,6 @@ class VisionTransformer(MultiPass):
         tokens = [getattr(self, name).expand(shape) for name in self.special_tokens]
         return paddle.concat([*tokens, patches], axis=1) + self.pos_embed
 
-    def block_groups(self) -> list[tuple[nn.Layer, ...]]:
-        return [(self.pos_drop,), *((block,) for block in self.blocks)]
-
     def classify(self, tokens: Tensor) -> Tensor:
         """Computes logits `(B, C)` from the class token."""
         return self.head(self.norm(tokens)[:, 0])

@@ -6,8 +6,6 @@ instructions; calls of the C library they can't. tests/models/layers/test_operat
 softmax is off by less than 1e-6, and GELU by less than 4e-6 where it is not close to 0.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

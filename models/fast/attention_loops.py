@@ -1,7 +1,5 @@
 """Compiled loops of the branch of an attention: of all tokens, or of each window's (Swin)."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +11,6 @@ from models.fast.row_loops import add, masked, residual
 from models.fast.shared_loops import (
     Branch,
     Normed,
-    Part,
     Weights,
     add_last,
     as_rows,
@@ -112,20 +109,20 @@ def _attend(
 
 
 @compiled()
-def forward(part: Part, branch: Branch, out: Floats) -> None:
-    """Computes the output `(B, M, D)` of a part of the images.
+def forward(begin: int, end: int, branch: Branch, out: Floats) -> None:
+    """Computes the output `(B, M, D)` of images `begin` to `end`.
 
     Without windows it may have fewer tokens than the input: only the first M tokens then attend, to
     all of them. The attention weights are `(H, B, M, N)`, with windows `(H, B * W, L, L)`.
     """
-    before = set_own_threads(part.threads)
+    before = set_own_threads(branch.threads)
     x, weights, windows = branch.x, branch.weights, branch.extra
     noise, inside = branch.noise, branch.inside
     tokens, width, queries = x.shape[1], x.shape[2], out.shape[1]
     kept, ordered = inside.first.size > 0, windows.order.size > 0
     length = windows.bias.shape[1] or tokens
     parts, asked = tokens // length, min(length, queries)
-    size = images_together(tokens, part)
+    size = images_together(tokens, end - begin)
     room = np.empty((size, tokens, width), Real)
     taken = np.empty((size if ordered else 0, tokens, width), Real)
     own_qkv = np.empty((size, tokens, 3 * width), Real)
@@ -133,8 +130,8 @@ def forward(part: Part, branch: Branch, out: Floats) -> None:
     own_mixed, all_last = np.empty(shape, Real), np.empty(shape, Real)
     rooms = np.empty((2, asked, length), Real)
     given = np.empty((queries if ordered else 0, width), Real)
-    for a in range(part.begin, part.end, size):
-        b = min(a + size, part.end)
+    for a in range(begin, end, size):
+        b = min(a + size, end)
         for i in range(a, b if ordered else a):
             _gather(x[i], windows.order, taken[i - a])
         own = taken[: b - a] if ordered else x[a:b]
@@ -203,25 +200,32 @@ def _attend_gradient(
 
 @compiled()
 def gradient(
-    part: Part, branch: Branch, upper: Floats, out: Floats, sums: Weights, for_bias: Floats
+    begin: int,
+    end: int,
+    branch: Branch,
+    upper: Floats,
+    out: Floats,
+    sums: Weights,
+    for_bias: Floats,
 ) -> None:
-    """Computes a part of the gradient `out` from `upper`; adds those of parameters to the sums.
+    """Computes images `begin` to `end` of the gradient `out`; adds those of parameters to the sums.
 
     Args:
-        part: of the images.
+        begin: first image.
+        end: behind the last image.
         branch: as in `forward`.
         upper: gradient of the output, `(B, M, D)`.
         out: gets the gradient of the input, `(B, N, D)`.
         sums: of the weights' gradients.
         for_bias: sum of the gradients of the windows' bias, `(H, L, L)`; or no elements.
     """
-    before = set_own_threads(part.threads)
+    before = set_own_threads(branch.threads)
     x, weights, windows = branch.x, branch.weights, branch.extra
     noise, inside = branch.noise, branch.inside
     tokens, width, queries = x.shape[1], x.shape[2], upper.shape[1]
     length, ordered = windows.bias.shape[1] or tokens, windows.order.size > 0
     parts, asked = tokens // length, min(length, queries)
-    size = images_together(tokens, part)
+    size = images_together(tokens, end - begin)
     room = np.empty((size, tokens, width), Real)
     apart, shape = (size if ordered else 0, tokens, width), (size, queries, width)
     taken, taken_upper = np.empty(apart, Real), np.empty(apart, Real)
@@ -229,8 +233,8 @@ def gradient(
     rooms = np.empty((4, asked, length), Real)
     for_qkv = np.zeros((size, tokens, 3 * width), Real)
     given = np.empty((tokens if ordered else 0, width), Real)
-    for a in range(part.begin, part.end, size):
-        b = min(a + size, part.end)
+    for a in range(begin, end, size):
+        b = min(a + size, end)
         for i in range(a, b if ordered else a):
             _gather(x[i], windows.order, taken[i - a])
             _gather(upper[i], windows.order, taken_upper[i - a])

@@ -1,7 +1,5 @@
 """Makes matrix products of the BLAS that Paddle brings along callable from compiled loops."""
 
-from __future__ import annotations
-
 import ctypes
 from pathlib import Path
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from types import ModuleType
 from typing import NamedTuple
 
@@ -12,7 +11,7 @@ from paddle import Tensor
 from common.threads import parts
 from models.fast import attention_loops, mlp_loops, talking_loops
 from models.fast.attention_loops import Windows
-from models.fast.shared_loops import Branch, Inside, Noise, Part, Weights
+from models.fast.shared_loops import Branch, Inside, Noise, Weights
 from models.fast.talking_loops import Talking
 from models.layers.arrays import Mask, view
 
@@ -26,11 +25,11 @@ class Settings(NamedTuple):
     kind: type[Kind]
     epsilon: float  # of the norm
     queries: int  # tokens of the output
-    heads: int  # 0 for an MLP
     factor: float  # of the attention scores
     windows: tuple[np.ndarray, np.ndarray] | None  # order of the tokens, and mask of the scores
-    inner_scales: tuple[float, ...]  # of the inner dropout mask, one for each copy
-    scales: tuple[float, ...]  # of the output's dropout mask, one for each copy
+    inner_shape: list[int]  # of the inner dropout mask, whether there is one or not; heads first
+    inner_scales: tuple[float, ...]  # of the inner mask, one for each copy
+    scales: tuple[float, ...]  # of the output's mask, one for each copy
     path_factors: np.ndarray | None  # of each image's branch; None for 1
     has_gradient: bool
 
@@ -54,69 +53,56 @@ class Kind:
         *parameters, inner_keep, keep = tensors
         self.settings, self.others = settings, parameters[_WEIGHTS:]
         images, tokens = x.shape[:2]
-        rows, inner_rows = (images, settings.queries), self.inner_rows(images, tokens)
-        inner_scale = _scales(inner_keep, settings.inner_scales, inner_rows)
-        scale = _scales(keep, settings.scales, rows)
+        shape = images, settings.queries, x.shape[2]
+        scale = _scales(keep, settings.scales, shape)
         if settings.path_factors is not None:
             scale *= settings.path_factors[:, np.newaxis]
+        inner_scale = _scales(inner_keep, settings.inner_scales, settings.inner_shape)
         self.branch = Branch(
             view(x),
             Weights(*map(view, parameters[:_WEIGHTS])),
             np.float32(settings.epsilon),
-            settings.heads,
+            settings.inner_shape[0],
             np.float32(settings.factor),
             self.extra(),
-            Noise(_keep(inner_keep, inner_rows), inner_scale, _keep(keep, rows), scale),
+            Noise(_keep(inner_keep, settings.inner_shape), inner_scale, _keep(keep, shape), scale),
             _inside(kept, images, tokens),
         )
+        self.share()
 
-    @functools.cached_property
-    def bounds(self) -> list[tuple[int, int]]:
-        """Begin and end of each thread's part."""
-        return parts(len(self.branch.x), self._work())
-
-    @functools.cached_property
-    def _threads(self) -> np.int32:
-        """How many threads a matrix product in a part may have.
-
-        They are several where few images have much work.
-        """
-        wanted = len(parts(len(self.branch.x) * self._work(), 1))
-        return np.int32(max(1, wanted // len(self.bounds)))
-
-    def _work(self) -> int:
-        """Work of an image, in elements of other loops that take as long."""
-        return self.branch.x[0].size * len(self.branch.weights.first_bias) // _PRODUCTS
+    def share(self) -> None:
+        """Decides which part of the work each thread has: `bounds`, the begin and end of each."""
+        items, item = len(self.branch.x), self.branch.x[0]
+        work = item.size * len(self.branch.weights.first_bias) // _PRODUCTS
+        self.bounds = parts(items, work)
+        # A matrix product may have several threads where few images have much work.
+        threads = max(1, len(parts(items * work, 1)) // len(self.bounds))
+        self.branch = self.branch._replace(threads=np.int32(threads))
 
     def run(self, begin: int, end: int, out: np.ndarray) -> None:
         """Computes a part of the output `(B, M, D)`."""
-        self.loops.forward(Part(begin, end, self._threads), self.branch, out)
+        self.loops.forward(begin, end, self.branch, out)
 
     def run_gradient(
         self, begin: int, end: int, upper: np.ndarray, out: np.ndarray, sums: list[np.ndarray]
     ) -> None:
         """Computes a part of the gradient `out`, and adds those of the parameters to `sums`."""
-        part, of_weights = Part(begin, end, self._threads), Weights(*sums[:_WEIGHTS])
-        extra_sums = self.extra_sums(sums[_WEIGHTS:])
-        self.loops.gradient(part, self.branch, upper, out, of_weights, extra_sums)
+        of_weights, of_others = Weights(*sums[:_WEIGHTS]), self.extra_sums(*sums[_WEIGHTS:])
+        self.loops.gradient(begin, end, self.branch, upper, out, of_weights, of_others)
 
     @staticmethod
     def kept_shapes(x: Tensor, tensors: list[Tensor], settings: Settings) -> list[list[int]]:
         """Returns the shapes of the fields of `Inside`; an MLP has only the first three."""
-        images, tokens = x.shape[:2]
-        return [[images, tokens], [images, tokens], [images, tokens, tensors[2].shape[1]]]
-
-    def inner_rows(self, images: int, tokens: int) -> tuple[int, ...]:
-        """Returns the shape of the inner mask without its last axis."""
-        raise NotImplementedError
+        rows = x.shape[:2]
+        return [rows, rows, [*rows, tensors[2].shape[1]]]
 
     def extra(self) -> NamedTuple | tuple[()]:
         """Returns the arguments that only this kind has."""
         return ()
 
-    def extra_sums(self, sums: list[np.ndarray]) -> NamedTuple | np.ndarray | tuple[()]:
+    def extra_sums(self, *sums: np.ndarray) -> NamedTuple | np.ndarray | tuple[()]:
         """Returns the sums of the gradients of further parameters as the loops take them."""
-        return ()
+        return sums
 
 
 class MlpKind(Kind):
@@ -124,14 +110,11 @@ class MlpKind(Kind):
 
     loops = mlp_loops
 
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
+    def share(self) -> None:
         x, noise, inside = self.branch.x, self.branch.noise, self.branch.inside
         noise, inside = Noise(*map(_flat, noise)), Inside(*map(_flat, inside))
         self.branch = self.branch._replace(x=_flat(x), noise=noise, inside=inside)
-
-    def inner_rows(self, images: int, tokens: int) -> tuple[int, ...]:
-        return images, tokens
+        super().share()
 
 
 class AttentionKind(Kind):
@@ -140,25 +123,17 @@ class AttentionKind(Kind):
     loops = attention_loops
 
     def extra(self) -> Windows:
-        empty = np.empty((self.settings.heads, 0, 0), np.float32)
+        empty = np.empty((self.settings.inner_shape[0], 0, 0), np.float32)
         order, mask = self.settings.windows or (np.empty(0, np.int64), empty)
         return Windows(order, view(self.others[0]) if self.others else empty, mask)
 
-    def extra_sums(self, sums: list[np.ndarray]) -> np.ndarray:
+    def extra_sums(self, *sums: np.ndarray) -> np.ndarray:
         return sums[0] if sums else np.empty((0, 0, 0), np.float32)
-
-    def inner_rows(self, images: int, tokens: int) -> tuple[int, ...]:
-        length = self.others[0].shape[-1] if self.others else tokens
-        return self.settings.heads, images * tokens // length, min(length, self.settings.queries)
 
     @staticmethod
     def kept_shapes(x, tensors, settings):
-        images, tokens, width = x.shape
-        length = settings.windows[1].shape[-1] if settings.windows else tokens
-        windows = tokens // length
-        attended = [settings.heads, images * windows, settings.queries // windows, length]
-        mixed = [images, settings.queries, width]
-        return [*Kind.kept_shapes(x, tensors, settings), attended, mixed]
+        mixed = [x.shape[0], settings.queries, x.shape[2]]
+        return [*Kind.kept_shapes(x, tensors, settings), settings.inner_shape, mixed]
 
 
 class TalkingKind(Kind):
@@ -169,27 +144,23 @@ class TalkingKind(Kind):
     def extra(self) -> Talking:
         return Talking(*map(view, self.others))
 
-    def extra_sums(self, sums: list[np.ndarray]) -> Talking:
+    def extra_sums(self, *sums: np.ndarray) -> Talking:
         return Talking(*sums)
-
-    def inner_rows(self, images: int, tokens: int) -> tuple[int, ...]:
-        return self.settings.heads, images, tokens
 
     @staticmethod
     def kept_shapes(x, tensors, settings):
-        images, tokens, _ = x.shape
-        attended = [images, settings.heads, tokens, tokens]
-        return [*Kind.kept_shapes(x, tensors, settings), attended, x.shape]
+        heads, images, *tokens = settings.inner_shape
+        return [*Kind.kept_shapes(x, tensors, settings), [images, heads, *tokens], x.shape]
 
 
-def _keep(mask: Tensor | None, rows: tuple[int, ...]) -> np.ndarray:
-    return np.empty((*rows, 0), np.bool_) if mask is None else view(mask).reshape(*rows, -1)
+def _keep(mask: Tensor | None, shape: list[int]) -> np.ndarray:
+    return np.empty((*shape[:-1], 0), np.bool_) if mask is None else view(mask).reshape(shape)
 
 
-def _scales(mask: Tensor | None, scales: tuple[float, ...], rows: tuple[int, ...]) -> np.ndarray:
+def _scales(mask: Tensor | None, scales: tuple[float, ...], shape: list[int]) -> np.ndarray:
     if mask is None:
-        return np.ones(rows, np.float32)
-    return Mask(mask, scales).row_scales().reshape(rows)
+        return np.ones(shape[:-1], np.float32)
+    return Mask(mask, scales).row_scales().reshape(shape[:-1])
 
 
 def _inside(kept: list[Tensor], images: int, tokens: int) -> Inside:

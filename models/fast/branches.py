@@ -20,8 +20,8 @@ from models.fast.single_operators import empty, needed, of_needed
 from models.layers.arrays import Mask, view
 
 
-class _Layers(NamedTuple):
-    """The layers of a branch at both ends."""
+class _Ends(NamedTuple):
+    """The layers at both ends of a branch."""
 
     norm: nn.LayerNorm
     first: nn.Linear
@@ -34,8 +34,9 @@ def mlp_branch(
     x: Tensor, norm: nn.LayerNorm, mlp: nn.Layer, path: nn.Layer, gamma: Tensor | None
 ) -> Tensor:
     """See `models/layers/operators.py`."""
-    masks = mlp.drop.mask([*x.shape[:-1], mlp.fc1.weight.shape[1]]), mlp.drop.mask(x.shape)
-    return _branch(MlpKind, x, _Layers(norm, mlp.fc1, mlp.fc2, path, gamma), masks)
+    shape = [*x.shape[:-1], mlp.fc1.weight.shape[1]]
+    inner, outer = mlp.drop.mask(shape), mlp.drop.mask(x.shape)
+    return _branch(MlpKind, x, _Ends(norm, mlp.fc1, mlp.fc2, path, gamma), shape, inner, outer)
 
 
 def attention_branch(
@@ -43,12 +44,11 @@ def attention_branch(
 ) -> Tensor:
     """See `models/layers/operators.py`."""
     images, tokens, width = x.shape
-    queries, heads = min(queries, tokens), attention.heads
-    inner = attention.attn_drop.mask([heads, images, queries, tokens])
-    masks = inner, attention.proj_drop.mask([images, queries, width])
-    layers = _Layers(norm, attention.qkv, attention.proj, path)
-    fields = {"heads": heads, "factor": attention.scale, "queries": queries}
-    return _branch(AttentionKind, x, layers, masks, **fields)
+    shape = [attention.heads, images, min(queries, tokens), tokens]
+    inner = attention.attn_drop.mask(shape)
+    outer = attention.proj_drop.mask([images, shape[2], width])
+    ends, fields = _Ends(norm, attention.qkv, attention.proj, path), {"factor": attention.scale}
+    return _branch(AttentionKind, x, ends, shape, inner, outer, queries=shape[2], **fields)
 
 
 def window_branch(
@@ -71,11 +71,10 @@ def window_branch(
             `(W, L, L)`, or `(0, L, L)` for nothing.
     """
     heads, length, _ = bias.shape
-    shape = [x.shape[0] * (x.shape[1] // length), heads, length, length]
-    masks = _heads_first(attention.attn_drop.mask(shape)), attention.proj_drop.mask(x.shape)
-    layers = _Layers(norm, attention.qkv, attention.proj, path)
-    fields = {"heads": heads, "factor": attention.scale, "others": [bias], "windows": windows}
-    return _branch(AttentionKind, x, layers, masks, **fields)
+    shape = [heads, x.shape[0] * (x.shape[1] // length), length, length]
+    fields = {"factor": attention.scale, "others": [bias], "windows": windows}
+    ends, masks = _Ends(norm, attention.qkv, attention.proj, path), _masks(attention, x, shape)
+    return _branch(AttentionKind, x, ends, shape, *masks, **fields)
 
 
 def talking_branch(
@@ -83,28 +82,31 @@ def talking_branch(
 ) -> Tensor:
     """Computes the branch of CaiT's attention, PPIM's layer; `gamma` `(D,)` is its layer scale."""
     images, tokens, _ = x.shape
-    heads, before, after = attention.num_heads, attention.proj_l, attention.proj_w
-    inner = _heads_first(attention.attn_drop.mask([images, heads, tokens, tokens]))
-    masks = inner, attention.proj_drop.mask(x.shape)
-    layers = _Layers(norm, attention.qkv, attention.proj, path, gamma)
+    before, after = attention.proj_l, attention.proj_w
+    shape = [attention.num_heads, images, tokens, tokens]
     others = [before.weight, before.bias, after.weight, after.bias]
-    fields = {"heads": heads, "factor": attention.scale, "others": others}
-    return _branch(TalkingKind, x, layers, masks, **fields)
+    fields = {"factor": attention.scale, "others": others}
+    ends = _Ends(norm, attention.qkv, attention.proj, path, gamma)
+    return _branch(TalkingKind, x, ends, shape, *_masks(attention, x, shape), **fields)
 
 
-def _heads_first(mask: Mask | None) -> Mask | None:
-    """Swaps images, which PPIM's attention weights have on the first axis, and heads."""
-    if mask is None:
-        return None
-    return mask._replace(keep=mask.keep.transpose([1, 0, 2, 3]).contiguous())
+def _masks(attention: nn.Layer, x: Tensor, shape: list[int]) -> tuple[Mask | None, Mask | None]:
+    """Returns the masks of PPIM's attention; it has images before heads in its weights."""
+    heads, images, *tokens = shape
+    inner = attention.attn_drop.mask([images, heads, *tokens])
+    if inner:
+        inner = inner._replace(keep=inner.keep.transpose([1, 0, 2, 3]).contiguous())
+    return inner, attention.proj_drop.mask(x.shape)
 
 
 def _branch(
     kind: type[Kind],
     x: Tensor,
-    layers: _Layers,
-    masks: tuple[Mask | None, Mask | None],
-    heads: int = 0,
+    ends: _Ends,
+    inner_shape: list[int],
+    inner: Mask | None,
+    outer: Mask | None,
+    *,
     factor: float = 0.0,
     queries: int = 0,
     others: Sequence[Tensor] = (),
@@ -115,15 +117,16 @@ def _branch(
     Args:
         kind: of branch.
         x: `(B, N, D)`.
-        layers: at both ends.
-        masks: of the attention or of the hidden values; of the output. None: nothing drops.
-        heads: of an attention.
-        factor: of its scores.
+        ends: layers at both ends.
+        inner_shape: of the attention weights, heads first, or of the hidden values of an MLP.
+        inner: dropout mask of these; None: nothing drops.
+        outer: dropout mask of the output; None: nothing drops.
+        factor: of the attention scores.
         queries: number of tokens of the output; 0 for all.
         others: further parameters of the kind.
         windows: as in `window_branch`.
     """
-    norm, first, last, path, gamma = layers
+    norm, first, last, path, gamma = ends
     weights = [norm.weight, norm.bias, first.weight, first.bias, last.weight, last.bias]
     if gamma is not None:  # the factor of the branch's output is one of its last layer
         weights[4:] = last.weight * gamma, last.bias * gamma
@@ -131,14 +134,15 @@ def _branch(
         kind,
         norm._epsilon,
         queries or x.shape[1],
-        heads,
         factor,
         windows,
-        *(mask.scales if mask else () for mask in masks),
-        path_factors=path.factors(x.shape[0]),
-        has_gradient=paddle.is_grad_enabled() and any(needed(x, *weights, *others)),
+        inner_shape,
+        inner.scales if inner else (),
+        outer.scales if outer else (),
+        path.factors(x.shape[0]),
+        paddle.is_grad_enabled() and any(needed(x, *weights, *others)),
     )
-    tensors = [*weights, *others, *(mask.keep if mask else None for mask in masks)]
+    tensors = [*weights, *others, inner and inner.keep, outer and outer.keep]
     if settings.has_gradient:
         return _Branch.apply(x, *tensors, settings)
     return _forward(x, tensors, settings)[0]

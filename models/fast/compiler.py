@@ -1,7 +1,5 @@
 """Compiles the loops of this folder by numba, and keeps their machine code for the next start."""
 
-from __future__ import annotations
-
 import functools
 import hashlib
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Compiled loops of the branch of an MLP, which take some rows at a time."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from models.fast.activation_loops import gelu, gelu_gradient
@@ -12,7 +10,6 @@ from models.fast.shared_loops import (
     MANY,
     Branch,
     Normed,
-    Part,
     Weights,
     add_last,
     as_rows,
@@ -26,21 +23,16 @@ _FEW, _NARROW = 160, 1024  # rows at a time, instead of MANY, up to this hidden 
 
 
 @compiled()
-def _rows_together(hidden: int, part: Part) -> int:
-    return min(_FEW if hidden <= _NARROW else MANY, part.end - part.begin)
-
-
-@compiled()
-def forward(part: Part, branch: Branch, out: Floats) -> None:
-    """Computes a part of the `B * N` rows of the branch's output `(B, N, D)`."""
-    before = set_own_threads(part.threads)
+def forward(begin: int, end: int, branch: Branch, out: Floats) -> None:
+    """Computes rows `begin` to `end` of the branch's output `(B, N, D)`, which has `B * N` rows."""
+    before = set_own_threads(branch.threads)
     x, weights, noise, inside = branch.x, branch.weights, branch.noise, branch.inside
     out, width, hidden = as_rows(out), x.shape[1], weights.first_bias.size
-    size = _rows_together(hidden, part)
+    size = min(_FEW if hidden <= _NARROW else MANY, end - begin)
     all_normed, all_last = np.empty((size, width), Real), np.empty((size, width), Real)
     all_active, own_first = np.empty((size, hidden), Real), np.empty((size, hidden), Real)
-    for a in range(part.begin, part.end, size):
-        b = min(a + size, part.end)
+    for a in range(begin, end, size):
+        b = min(a + size, end)
         normed, last, active = all_normed[: b - a], all_last[: b - a], all_active[: b - a]
         first = inside.first[a:b] if inside.first.size else own_first[: b - a]
         norm(Normed(x[a:b], inside.mean[a:b], inside.scale[a:b]), weights, branch.epsilon, normed)
@@ -53,21 +45,27 @@ def forward(part: Part, branch: Branch, out: Floats) -> None:
 
 @compiled()
 def gradient(
-    part: Part, branch: Branch, upper: Floats, out: Floats, sums: Weights, extra_sums: tuple[()]
+    begin: int,
+    end: int,
+    branch: Branch,
+    upper: Floats,
+    out: Floats,
+    sums: Weights,
+    extra_sums: tuple[()],
 ) -> None:
-    """Computes a part of the gradient `out` from `upper`, and adds those of the weights to `sums`.
+    """Computes rows `begin` to `end` of the gradient `out` from `upper`, both `(B, N, D)`.
 
-    Both are `(B, N, D)`; the part is one of their `B * N` rows.
+    The gradients of the weights are added to `sums`.
     """
-    before = set_own_threads(part.threads)
+    before = set_own_threads(branch.threads)
     x, weights, noise, inside = branch.x, branch.weights, branch.noise, branch.inside
     upper, out, width, hidden = as_rows(upper), as_rows(out), x.shape[1], weights.first_bias.size
-    size = _rows_together(hidden, part)
+    size = min(_FEW if hidden <= _NARROW else MANY, end - begin)
     all_room, all_for_last = np.empty((size, width), Real), np.empty((size, width), Real)
     all_active, all_for_first = np.empty((size, hidden), Real), np.empty((size, hidden), Real)
     all_for_active = np.empty((size, hidden), Real)
-    for a in range(part.begin, part.end, size):
-        b = min(a + size, part.end)
+    for a in range(begin, end, size):
+        b = min(a + size, end)
         room, for_last, active = all_room[: b - a], all_for_last[: b - a], all_active[: b - a]
         for_active, for_first = all_for_active[: b - a], all_for_first[: b - a]
         first, keep, scale = inside.first[a:b], noise.inner_keep[a:b], noise.inner_scale[a:b]

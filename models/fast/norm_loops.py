@@ -1,7 +1,5 @@
 """Compiled layer norm of the rows of arrays, and its gradient."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from models.fast.compiler import ONE, ZERO, Floats, Real, compiled

@@ -6,8 +6,6 @@ not depend on how they are shared. No output is also an input, since compilers w
 such a loop. NaN stays NaN. An array without elements stands for no array.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from models.fast.compiler import ZERO, Booleans, Bytes, Floats, Real, compiled

@@ -55,7 +55,7 @@ class Inside(NamedTuple):
 class Branch(NamedTuple):
     """The arguments of a branch that its forward and its gradient loops share.
 
-    An MLP has all images in one axis, `(B * N, D)`, and no heads.
+    An MLP has all images in one axis, `(B * N, D)`, and does not read `heads` and `factor`.
     """
 
     x: Floats  # (B, N, D)
@@ -66,14 +66,7 @@ class Branch(NamedTuple):
     extra: NamedTuple | tuple[()]  # arguments that only this kind has
     noise: Noise
     inside: Inside
-
-
-class Part(NamedTuple):
-    """The part of a branch that one thread computes: images, or rows of an MLP."""
-
-    begin: int
-    end: int
-    threads: np.int32  # of a matrix product in it
+    threads: np.int32 = np.int32(1)  # of a matrix product
 
 
 class Normed(NamedTuple):
@@ -192,6 +185,6 @@ def as_rows(x: Floats) -> Floats:
 
 
 @compiled()
-def images_together(tokens: int, part: Part) -> int:
-    """Returns how many images of so few tokens share a product."""
-    return min(max(1, MANY // tokens), part.end - part.begin)
+def images_together(tokens: int, images: int) -> int:
+    """Returns how many of some images with so few tokens share a product."""
+    return min(max(1, MANY // tokens), images)

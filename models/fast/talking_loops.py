@@ -1,7 +1,5 @@
 """Compiled loops of the branch of an attention whose heads exchange what they found (CaiT)."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +11,6 @@ from models.fast.row_loops import masked, residual, sum_of
 from models.fast.shared_loops import (
     Branch,
     Normed,
-    Part,
     Weights,
     add_last,
     first_gradient,
@@ -108,12 +105,12 @@ def _attend(
 
 
 @compiled()
-def forward(part: Part, branch: Branch, out: Floats) -> None:
-    """Computes the output `(B, N, D)` of a part of the images, some queries at a time.
+def forward(begin: int, end: int, branch: Branch, out: Floats) -> None:
+    """Computes the output `(B, N, D)` of images `begin` to `end`, some queries at a time.
 
     The attention weights, behind the softmax, are `(B, H, N, N)`.
     """
-    before = set_own_threads(part.threads)
+    before = set_own_threads(branch.threads)
     x, weights, heads = branch.x, branch.weights, branch.heads
     noise, inside = branch.noise, branch.inside
     tokens, width, kept = x.shape[1], x.shape[2], inside.first.size > 0
@@ -122,7 +119,7 @@ def forward(part: Part, branch: Branch, out: Floats) -> None:
     own_qkv, own_mixed = np.empty((tokens, 3 * width), Real), np.empty((tokens, width), Real)
     own_attended = np.empty((0 if kept else heads, tokens, tokens), Real)
     room = np.empty(2 * heads * size * tokens, Real)
-    for i in range(part.begin, part.end):
+    for i in range(begin, end):
         qkv, mixed = (inside.first[i], inside.mixed[i]) if kept else (own_qkv, own_mixed)
         attended = inside.attended[i] if kept else own_attended
         rows = Normed(x[i], inside.mean[i], inside.scale[i])
@@ -214,19 +211,26 @@ def _scores_gradient(
 
 @compiled()
 def gradient(
-    part: Part, branch: Branch, upper: Floats, out: Floats, sums: Weights, extra_sums: Talking
+    begin: int,
+    end: int,
+    branch: Branch,
+    upper: Floats,
+    out: Floats,
+    sums: Weights,
+    extra_sums: Talking,
 ) -> None:
-    """Computes a part of the gradient `out` from `upper`; adds those of parameters to the sums.
+    """Computes images `begin` to `end` of the gradient `out`; adds those of parameters to the sums.
 
     Args:
-        part: of the images.
+        begin: first image.
+        end: behind the last image.
         branch: as in `forward`.
         upper: gradient of the output, `(B, N, D)`.
         out: gets the gradient of the input, `(B, N, D)`.
         sums: of the weights' gradients.
         extra_sums: of the gradients of both exchanges.
     """
-    before = set_own_threads(part.threads)
+    before = set_own_threads(branch.threads)
     x, weights, heads = branch.x, branch.weights, branch.heads
     noise, inside = branch.noise, branch.inside
     tokens, width = x.shape[1], x.shape[2]
@@ -234,7 +238,7 @@ def gradient(
     normed, for_qkv = np.empty((tokens, width), Real), np.empty((tokens, 3 * width), Real)
     for_last, for_mixed = np.empty((tokens, width), Real), np.empty((tokens, width), Real)
     room = np.empty(4 * heads * size * tokens, Real)
-    for i in range(part.begin, part.end):
+    for i in range(begin, end):
         masked(upper[i], noise.keep[i], noise.scale[i], for_last)
         add_last(inside.mixed[i], for_last, sums)
         product(for_last, weights.last_weight.T, 1, 0, for_mixed)

@@ -1,7 +1,5 @@
 """Views of tensors in CPU memory as numpy arrays, and the masks of dropout."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

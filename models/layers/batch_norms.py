@@ -1,7 +1,5 @@
 """Finds the batch norms of a model, whose running statistics no gradient changes."""
 
-from __future__ import annotations
-
 from paddle import nn
 
 BATCH_NORMS = (nn.BatchNorm, nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D)

@@ -7,8 +7,8 @@ drop path for each sample). Changed from Paddle's own layers: on a CPU the masks
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ from ppim.models.common import Identity
 from models.layers.arrays import Mask
 from models.layers.dropout_masks import Rate, copy_rates, drop_threshold, keep_mask, kept_scale
 from models.layers.operators import masked, replaceable
+from models.layers.temporary_changes import set_to
 
 
 class DropRates(NamedTuple):
@@ -36,17 +37,12 @@ class DropRates(NamedTuple):
 _AS_ON_GPU: ContextVar[bool] = ContextVar("as_on_gpu", default=False)
 
 
-@contextlib.contextmanager
-def as_on_gpu() -> Iterator[None]:
-    """A context in which dropout on a CPU is Paddle's own.
+def as_on_gpu() -> AbstractContextManager:
+    """Returns a context in which dropout on a CPU is Paddle's own.
 
     It then keeps as much memory for the gradient as on a GPU.
     """
-    token = _AS_ON_GPU.set(True)
-    try:
-        yield
-    finally:
-        _AS_ON_GPU.reset(token)
+    return set_to(_AS_ON_GPU, True)
 
 
 class _Drop(nn.Layer):

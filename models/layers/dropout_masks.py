@@ -6,8 +6,6 @@ numpy's PCG64DXSM generator, 16 bits for each element: several times faster than
 seeds it from Paddle's generator, so `paddle.seed` decides everything.
 """
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import math
@@ -22,6 +20,7 @@ from paddle import Tensor
 
 from common.threads import in_threads, parts
 from models.layers.arrays import view
+from models.layers.temporary_changes import set_to
 
 # A drop probability, 0 to below 1: one for all copies of an image, or one for each copy.
 Rate = Union[float, tuple[float, ...]]
@@ -39,27 +38,18 @@ class _Layout(NamedTuple):
 _LAYOUT: ContextVar[_Layout] = ContextVar("layout", default=_Layout())  # noqa: B039 (immutable)
 
 
-@contextlib.contextmanager
-def _layout(**changes) -> Iterator[None]:
-    token = _LAYOUT.set(_LAYOUT.get()._replace(**changes))
-    try:
-        yield
-    finally:
-        _LAYOUT.reset(token)
-
-
 def batch_rows(*rows: range) -> AbstractContextManager:
     """Returns a context in which the images of a forward pass are these rows of a larger batch.
 
     With the same seed at its start, each micro-batch gets the masks that its images have in the
     larger batch.
     """
-    return _layout(rows=rows)
+    return set_to(_LAYOUT, _LAYOUT.get()._replace(rows=rows))
 
 
 def batch_copies(copies: range) -> AbstractContextManager:
     """Returns a context in which a batch holds these copies of the images, one after the other."""
-    return _layout(copies=copies)
+    return set_to(_LAYOUT, _LAYOUT.get()._replace(copies=copies))
 
 
 def replay() -> Callable[[], AbstractContextManager]:
@@ -75,7 +65,7 @@ def replay() -> Callable[[], AbstractContextManager]:
         later = paddle.get_rng_state()
         paddle.set_rng_state(state)
         try:
-            with _layout(**layout._asdict()):
+            with set_to(_LAYOUT, layout):
                 yield
         finally:
             paddle.set_rng_state(later)

@@ -9,9 +9,9 @@ Shapes: B images, N tokens, D width, H heads. An operator on rows takes any axes
 
 from __future__ import annotations
 
-import contextlib
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from types import ModuleType
 
@@ -20,6 +20,7 @@ import paddle.nn.functional as F
 from paddle import Tensor, nn
 
 from models.layers.arrays import Mask
+from models.layers.temporary_changes import set_to
 
 _PLAIN: ContextVar[bool] = ContextVar("plain", default=False)
 # Classes of layers that a compiled branch may replace, and the `forward` that each had when it was
@@ -27,14 +28,9 @@ _PLAIN: ContextVar[bool] = ContextVar("plain", default=False)
 _REPLACEABLE: dict[type[nn.Layer], Callable] = {}
 
 
-@contextlib.contextmanager
-def plain() -> Iterator[None]:
-    """A context in which all operators are Paddle's own."""
-    token = _PLAIN.set(True)
-    try:
-        yield
-    finally:
-        _PLAIN.reset(token)
+def plain() -> AbstractContextManager:
+    """Returns a context in which all operators are Paddle's own."""
+    return set_to(_PLAIN, True)
 
 
 @functools.lru_cache(maxsize=1)

@@ -1,9 +1,10 @@
-"""Changes of layers that are undone when a context ends: hooks, and attributes such as the mode."""
+"""Changes that end with a context: of layers (hooks, attributes) and of context variables."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
 
 from paddle import nn
 
@@ -16,8 +17,8 @@ def watched(
 
     Args:
         layers: to watch.
-        before: called as `before(layer, inputs)`; what it returns replaces the inputs, unless None.
-        after: called as `after(layer, inputs, output)`; what it returns replaces the output, unless
+        before: called as `before(layer, inputs)`. What it returns replaces the inputs, unless None.
+        after: called as `after(layer, inputs, output)`. What it returns replaces the output, unless
             None.
     """
     with contextlib.ExitStack() as hooks:
@@ -38,3 +39,13 @@ def changed(layers: Iterable[nn.Layer], **attributes) -> Iterator[None]:
                 former.callback(setattr, layer, name, getattr(layer, name))
                 setattr(layer, name, value)
         yield
+
+
+@contextlib.contextmanager
+def set_to(variable: ContextVar, value) -> Iterator[None]:
+    """Sets a context variable, until the context ends."""
+    token = variable.set(value)
+    try:
+        yield
+    finally:
+        variable.reset(token)

@@ -1,3 +1,1 @@
-"""Pretrained weights: where they come from, their formats and names, and fitting them to a
-model.
-"""
+"""Pretrained weights: their sources, formats and names, and fitting them to a model."""

@@ -1,67 +1,74 @@
-"""Fits the classifier heads of a weights file: loaded, cut to some classes, or dropped."""
+"""Fits the classifier heads of a weights file to a model: loads, cuts or drops them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
+from paddle import Tensor
 
 from common.errors import UserError
+from models.multipass import MultiPass
 from models.weights.imagenet_classes import CLASSES
 
-_BEFORE_HEAD = (
-    "pre_logits."  # a layer below the head in the oldest ViT weights; fine-tuning does without both
-)
+# A layer below the head in the oldest ViT weights; fine-tuning drops it together with the head.
+_BEFORE_HEAD = "pre_logits."
 
 
-def fit_heads(model, arrays, head_rows, origin) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Cut the heads to the classes that are wanted, or leave them out.
+def fit_heads(
+    model: MultiPass, arrays: dict[str, np.ndarray], head_rows: Sequence[int] | None, origin: str
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Cuts the heads to the wanted classes, or leaves them out.
+
+    Args:
+        model: that the arrays are for.
+        arrays: with the names of the model.
+        head_rows: classes that are kept; empty: none; None: all, if they are as many as the model
+            has.
+        origin: names the arrays in errors.
 
     Returns:
-        The arrays that are left, and the names of those that are not.
+        The remaining arrays, and the names of the dropped ones.
+
+    Raises:
+        UserError: when the head has not the classes that are asked for.
     """
     target = model.state_dict()
     dropped = [name for name in arrays if name.startswith(_BEFORE_HEAD) and name not in target]
-    useless = bool(dropped)
-    if useless and head_rows:
+    if dropped and head_rows:
         raise UserError(
-            f"{origin}: its head stands on {dropped[0]}, which the model lacks: no part of it can be taken"
+            f"{origin}: its head stands on {dropped[0]}, "
+            "which the model lacks: no part of it can be taken"
         )
-    other = False
+    new = bool(dropped) or head_rows == ()
     for head in model.heads:
-        ours, found = _below(head, target), _below(head, arrays)
-        if head_rows and not found:
-            raise UserError(
-                f"{origin}: has no {head} of which a part could be taken; model.pretrained_head=new goes without"
-            )
         if head_rows:
-            arrays = {
-                **arrays,
-                **{
-                    name: _rows(arrays[name], head_rows, f"{origin}: {name}")
-                    for name in sorted(found)
-                },
-            }
-        whole = found == ours and len({_classes(arrays[name]) for name in found}) == 1
-        whole = whole and all(
-            _without_classes(arrays[name]) == _without_classes(target[name]) for name in found
-        )
-        misfit = any(list(arrays[name].shape) != target[name].shape for name in found & ours)
-        other = other or (whole and misfit and not head_rows)
-    if (
-        useless or other or head_rows == ()
-    ):  # all heads: one that is trained beside a new one would spoil their average
-        dropped += [name for head in model.heads for name in arrays if name in _below(head, arrays)]
+            arrays = {**arrays, **_cut(head, arrays, head_rows, origin)}
+        else:
+            new = new or _has_other_classes(head, arrays, target)
+    if new:  # all heads: a trained one would spoil its average with a new one
+        dropped += [name for head in model.heads for name in _below(head, arrays)]
     return {name: array for name, array in arrays.items() if name not in dropped}, dropped
 
 
-def _below(layer: str, names) -> set[str]:
-    return {name for name in names if name.startswith(f"{layer}.")}
+def _below(layer: str, names: Iterable[str]) -> list[str]:
+    return [name for name in names if name.startswith(f"{layer}.")]
 
 
-def _class_axis(array: np.ndarray) -> int:
-    """That of the classes in an array of a head: `(inputs, classes)`, `(classes,)`; of a
-    convolution the first.
+def _has_other_classes(head: str, arrays: dict[str, np.ndarray], target: dict[str, Tensor]) -> bool:
+    """Returns whether a head is complete and differs from the model's in its classes alone."""
+    ours, found = _below(head, target), _below(head, arrays)
+    if set(ours) != set(found) or len({_classes(arrays[name]) for name in found}) != 1:
+        return False
+    return all(_others(arrays[name]) == _others(target[name]) for name in found) and any(
+        list(arrays[name].shape) != target[name].shape for name in found
+    )
+
+
+def _class_axis(array: np.ndarray | Tensor) -> int:
+    """Returns the axis of the classes in an array of a head.
+
+    It is the last one of `(inputs, classes)` and `(classes,)`, and the first one of a convolution.
     """
     return array.ndim - 1 if array.ndim <= 2 else 0
 
@@ -70,17 +77,26 @@ def _classes(array: np.ndarray) -> int:
     return array.shape[_class_axis(array)] if array.ndim else 0
 
 
-def _without_classes(array) -> list[int]:
+def _others(array: np.ndarray | Tensor) -> list[int]:
+    """Returns the shape without the axis of the classes."""
     axis = _class_axis(array)
     return [side for place, side in enumerate(array.shape) if place != axis]
 
 
-def _rows(array: np.ndarray, rows: Sequence[int], name: str) -> np.ndarray:
-    """The part of an array of a head for the 1000 classes of ImageNet that belongs to some of
-    them.
-    """
-    if _classes(array) != CLASSES:
+def _cut(
+    head: str, arrays: dict[str, np.ndarray], rows: Sequence[int], origin: str
+) -> dict[str, np.ndarray]:
+    """Returns the part for some classes of a head for the 1000 classes of ImageNet."""
+    names = sorted(_below(head, arrays))
+    if not names:
         raise UserError(
-            f"{name} has {_classes(array)} classes, and its part can be taken of {CLASSES} only"
+            f"{origin}: has no {head} of which a part could be taken; "
+            "model.pretrained_head=new goes without"
         )
-    return np.take(array, rows, _class_axis(array))
+    for name in names:
+        if _classes(arrays[name]) != CLASSES:
+            raise UserError(
+                f"{origin}: {name} has {_classes(arrays[name])} classes, "
+                f"and its part can be taken of {CLASSES} only"
+            )
+    return {name: np.take(arrays[name], rows, _class_axis(arrays[name])) for name in names}

@@ -1,9 +1,9 @@
-"""Pretrained weights: fit them to the model, and report what became of every array.
+"""Loads pretrained weights: fits them to a model, and reports what happened to each array.
 
-Paddle's own `set_state_dict` is silent about surplus keys and only warns about missing ones; here
-anything that is not planned is an error. Planned are: what is learned for each place of another
-grid (resized), heads for other classes (dropped, or cut out; with the `pre_logits` below it, if
-there are), and buffers that follow from the shape of the model (dropped).
+Paddle's own `set_state_dict` is silent about surplus names and only warns about missing ones. Here
+everything that is not planned is an error. Three things are planned: parameters of each place of a
+grid are resized to another grid; heads for other classes are dropped or cut (and dropped with the
+`pre_logits` below them, if there are any); buffers that follow from the model's shape are dropped.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from models.weights.sources import locate
 
 
 class Report(NamedTuple):
-    """What loading did, as names of arrays."""
+    """What happened to arrays in loading, by their names."""
 
     loaded: list[str]
     resized: list[str]
@@ -33,7 +33,7 @@ class Report(NamedTuple):
     unexpected: list[str]
 
     def summary(self) -> str:
-        """One line for people: the loaded ones counted, the others named."""
+        """Returns one line for people: the number of loaded arrays, and the names of the others."""
         named = [
             f"{kind} {listed(names)}"
             for kind, names in self._asdict().items()
@@ -45,20 +45,20 @@ class Report(NamedTuple):
 def load_weights(
     model: MultiPass, source: str | Path, head_rows: Sequence[int] | None = None
 ) -> Report:
-    """Load weights into a model, by name.
+    """Loads weights into a model, by name.
 
     Args:
-        model: takes the weights; it is changed only when everything fits.
+        model: gets the weights; it changes only when everything fits.
         source: a file (`.safetensors`, `.pdparams`, `.pth`, `.pt`, `.npz`), an `https` address of
             one, or a name that `models.weights.sources` knows. Names and layout may be ours,
             PPIM's, timm's or Google's.
-        head_rows: which classes of the file's head become the model's, in this order; empty: the
-            head stays new; None: the head is loaded where it has as many classes as the model, and
+        head_rows: which classes of the file's head become the model's, in this order. Empty: the
+            head stays new. None: the head is loaded if it has as many classes as the model, and
             stays new otherwise.
 
     Returns:
         What was loaded, resized, dropped and left at initialisation; `unexpected` is empty, since
-        it is an error.
+        unexpected arrays are an error.
 
     Raises:
         UserError: when the source can't be read, or an array is missing, surplus, of another shape,
@@ -74,8 +74,13 @@ def assign(
     origin: str,
     head_rows: Sequence[int] | None = None,
 ) -> Report:
-    """Fit named arrays to a model and assign them; `origin` names them in errors. See
-    `load_weights`.
+    """Fits named arrays to a model and assigns them, as `load_weights` does.
+
+    Args:
+        model: gets the arrays; it changes only when everything fits.
+        arrays: by name.
+        origin: names the arrays in errors.
+        head_rows: see `load_weights`.
     """
     report, fitted = fit(model, arrays, origin, head_rows)
     _set(model, fitted)
@@ -83,10 +88,10 @@ def assign(
 
 
 def assign_all(model: MultiPass, arrays: dict[str, np.ndarray], origin: str) -> None:
-    """`assign`, where the heads must fit, too: for weights that are used as they are.
+    """Does as `assign`, but the heads must fit, too: for weights that are used as they are.
 
     Raises:
-        UserError: also when a head is missing or is for other classes.
+        UserError: as `load_weights`, and when a head is missing or is for other classes.
     """
     report, fitted = fit(model, arrays, origin)
     if report.initialised:
@@ -110,38 +115,29 @@ def fit(
     origin: str,
     head_rows: Sequence[int] | None = None,
 ) -> tuple[Report, dict[str, np.ndarray]]:
-    """The report of `load_weights`, and the arrays that the model would get; the model is not
-    changed.
+    """Returns the report of `load_weights` and the arrays that the model would get.
+
+    The model is not changed. For the arguments see `assign`.
     """
-    target = model.state_dict()
-    for name, array in arrays.items():  # also of what is dropped
+    for name, array in arrays.items():  # also those that are dropped
         _check_values(name, array, origin)
     _check_attention(model, arrays, origin)
     arrays = layouts.to_ours(model, arrays, origin)
     arrays, dropped = fit_heads(model, arrays, head_rows, origin)
     report, fitted, misfits = Report([], [], dropped, [], []), {}, []
-    derived = (*layouts.COUNTERS, *model.derived)
+    target, derived = model.state_dict(), (*layouts.COUNTERS, *model.derived)
     for name, array in arrays.items():
-        if name.endswith(derived) and any(
-            own.startswith(name.rpartition(".")[0] + ".") for own in target
-        ):
+        layer = name.rpartition(".")[0] + "."
+        if name.endswith(derived) and any(own.startswith(layer) for own in target):
             _check_derived(model, name, array, origin)
             report.dropped.append(name)
         elif name not in target:
             report.unexpected.append(name)
         else:
-            try:
-                fitted[name] = model.refit(name, array)
-            except ValueError as error:
-                fitted[name] = array
-                misfits.append(f"{name} {error}")
-                continue
+            fitted[name], misfit = _refit(model, name, array, list(target[name].shape))
             _check_values(name, fitted[name], f"{origin}, resized")
             (report.loaded if fitted[name] is array else report.resized).append(name)
-            if list(fitted[name].shape) != target[name].shape:
-                misfits.append(
-                    f"{name} {list(array.shape)}, the model expects {list(target[name].shape)}"
-                )
+            misfits += [misfit] if misfit else []
     report.initialised.extend(
         name for name in target if name not in fitted and not name.endswith(derived)
     )
@@ -149,13 +145,23 @@ def fit(
     return report, fitted
 
 
+def _refit(
+    model: MultiPass, name: str, array: np.ndarray, expected: list[int]
+) -> tuple[np.ndarray, str]:
+    """Returns an array fitted to the input size, and why it does not fit; empty if it does."""
+    try:
+        fitted = model.refit(name, array)
+    except ValueError as error:
+        return array, f"{name} {error}"
+    fits = list(fitted.shape) == expected
+    return fitted, "" if fits else f"{name} {list(array.shape)}, the model expects {expected}"
+
+
 def _check_values(name: str, array: np.ndarray, origin: str) -> None:
     if array.dtype.kind not in "fiub":
         raise UserError(f"{origin}: {name} holds {array.dtype} values, expected numbers")
     with np.errstate(over="ignore"):
-        narrow = array.astype(
-            np.float32, copy=False
-        )  # as the model keeps it: float64 has larger numbers
+        narrow = array.astype(np.float32, copy=False)  # as in the model; float64 is wider
     if not np.isfinite(narrow).all():
         raise UserError(f"{origin}: {name} holds values that are not finite")
     if name.endswith((".running_var", "._variance")) and (array < 0).any():
@@ -163,38 +169,38 @@ def _check_values(name: str, array: np.ndarray, origin: str) -> None:
 
 
 def _check_attention(model: MultiPass, arrays: dict[str, np.ndarray], origin: str) -> None:
-    """Google's files tell the number of heads, which no other shape shows."""
+    """Checks the number of heads, which Google's files tell and no other shape shows."""
     theirs = google.heads_of(arrays)
-    ours = next(
-        (layer.heads for layer in model.sublayers() if isinstance(layer, Attention)), theirs
-    )
-    if theirs not in (0, ours):
-        raise UserError(f"{origin}: its attention has {theirs} heads, the model's has {ours}")
+    ours = [layer.heads for layer in model.sublayers() if isinstance(layer, Attention)]
+    if theirs and ours and theirs != ours[0]:
+        raise UserError(f"{origin}: its attention has {theirs} heads, the model's has {ours[0]}")
 
 
 def _check_derived(model: MultiPass, name: str, array: np.ndarray, origin: str) -> None:
-    """A buffer that follows from the shape of the model must be the model's own where it has the
-    same shape.
+    """Checks that a buffer that follows from the model's shape is the model's own.
+
+    One of another shape is not checked.
     """
     own = {**dict(model.named_buffers()), **model.state_dict()}.get(name)
     if own is not None and own.shape == list(array.shape) and not (own.numpy() == array).all():
         raise UserError(
-            f"{origin}: {name} differs from what follows from the model's shape: another arrangement"
+            f"{origin}: {name} differs from what follows from the model's shape: "
+            "another arrangement"
         )
 
 
-def _refuse_unplanned(model, report: Report, misfits: list[str], arrays: dict, origin: str) -> None:
-    """Errors for what is not planned, with the closest names."""
+def _refuse_unplanned(
+    model: MultiPass, report: Report, misfits: list[str], arrays: dict, origin: str
+) -> None:
+    """Raises an error for what is not planned, with the closest names."""
     heads = tuple(f"{head}." for head in model.heads)
     headless = not any(name.startswith(heads) for name in arrays)
     missing = [name for name in report.initialised if not (headless and name.startswith(heads))]
-    target = set(model.state_dict())
-    for names, text in (
-        (report.unexpected, "do not belong to the model"),
-        (missing, "of the model are missing"),
+    for names, text, known in (
+        (report.unexpected, "do not belong to the model", set(model.state_dict())),
+        (missing, "of the model are missing", report.unexpected),
     ):
         if names:
-            known = target if names is report.unexpected else report.unexpected
             hint = nearest(names[0], known, listed=False)
             raise UserError(f"{origin}: {len(names)} arrays {text}: {listed(names)}{hint}")
     if misfits:

@@ -1,14 +1,13 @@
-"""Which published weights there are for a model, as sources that `models.load_weights` takes.
+"""Lists the published weights of a model, as sources that `models.load_weights` takes.
 
-From timm 1.0.31's list and the README of google-research/vision_transformer; a test compares the
-first with timm. Any other `timm/NAME.TAG` or `google/PATH` of the same shape works, too.
+They come from timm 1.0.31's list, which a test compares with timm, and from the README of
+google-research/vision_transformer. Any other `timm/NAME.TAG` or `google/PATH` of the same shape
+works, too.
 """
-
-from __future__ import annotations
 
 from models.weights.sources import named_weights
 
-# ours: timm's name and its tags
+# Our name: timm's name and its tags.
 _TIMM = {
     "vit_ti_16": "vit_tiny_patch16_224 augreg_in21k augreg_in21k_ft_in1k",
     "vit_ti_16_384": "vit_tiny_patch16_384 augreg_in21k_ft_in1k",
@@ -17,10 +16,11 @@ _TIMM = {
     "vit_s_16": "vit_small_patch16_224 augreg_in21k augreg_in21k_ft_in1k augreg_in1k dino",
     "vit_s_16_384": "vit_small_patch16_384 augreg_in21k_ft_in1k augreg_in1k",
     "vit_s_8": "vit_small_patch8_224 dino",
-    "vit_b_32": "vit_base_patch32_224 orig_in21k augreg_in21k augreg_in21k_ft_in1k augreg_in1k sam_in1k",
+    "vit_b_32": "vit_base_patch32_224 orig_in21k augreg_in21k augreg_in21k_ft_in1k augreg_in1k "
+    "sam_in1k",
     "vit_b_32_384": "vit_base_patch32_384 augreg_in21k_ft_in1k augreg_in1k",
-    "vit_b_16": "vit_base_patch16_224 orig_in21k orig_in21k_ft_in1k augreg_in21k augreg_in21k_ft_in1k "
-    "augreg2_in21k_ft_in1k augreg_in1k sam_in1k dino mae",
+    "vit_b_16": "vit_base_patch16_224 orig_in21k orig_in21k_ft_in1k augreg_in21k "
+    "augreg_in21k_ft_in1k augreg2_in21k_ft_in1k augreg_in1k sam_in1k dino mae",
     "vit_b_16_384": "vit_base_patch16_384 orig_in21k_ft_in1k augreg_in21k_ft_in1k augreg_in1k",
     "vit_b_8": "vit_base_patch8_224 augreg_in21k augreg_in21k_ft_in1k augreg2_in21k_ft_in1k dino",
     "vit_l_32": "vit_large_patch32_224 orig_in21k",
@@ -55,7 +55,7 @@ _TIMM = {
     "resnet_18": "resnet18 tv_in1k a1_in1k",
     "resnet_50": "resnet50 tv_in1k a1_in1k",
 }
-# ours: Google's path; at 384 pixels after fine-tuning on ImageNet-1k
+# Our name: Google's path. The models at 384 pixels were fine-tuned on ImageNet-1k.
 _GOOGLE = {
     "vit_b_16": "imagenet21k/ViT-B_16",
     "vit_b_16_384": "imagenet21k+imagenet2012/ViT-B_16",
@@ -70,12 +70,12 @@ _GOOGLE = {
 
 
 def timm_name(name: str) -> str:
-    """timm's name of a model; empty where the list has none."""
+    """Returns timm's name of a model; empty where the list has none."""
     return _TIMM.get(name, "").partition(" ")[0]
 
 
 def sources(name: str) -> list[str]:
-    """The sources of a model's published weights; those of PPIM (or Paddle) first."""
+    """Returns the sources of a model's published weights; those of PPIM (or Paddle) first."""
     found = [name] if name in named_weights() else []
     kind, *tags = _TIMM.get(name, "-").split()
     found += [f"timm/{kind}.{tag}" for tag in tags]

@@ -1,7 +1,7 @@
-"""Where pretrained weights come from.
+"""Finds pretrained weights: the address of each source, and its local file.
 
 A source is a file, an `https` address, or a name: PPIM's (`deit_b_distilled_384`), Paddle's ResNets
-(`resnet_50`), `timm/NAME.TAG` for what timm keeps at Hugging Face, or `google/PATH` for Google's
+(`resnet_50`), `timm/NAME.TAG` for timm's weights at Hugging Face, or `google/PATH` for Google's
 ViT.
 """
 
@@ -21,10 +21,11 @@ from common.download import fetch, note_sha256
 from common.errors import UserError, nearest
 from models.weights.formats.array_files import ENDINGS
 
-_TIMM = "https://huggingface.co/timm/{name}/resolve/main/model.safetensors"
-_GOOGLE = "https://storage.googleapis.com/vit_models/{name}.npz"
-
-# characters that are kept of an address: file systems take 255, with what is put around them
+_HOSTS = {
+    "timm": "https://huggingface.co/timm/{name}/resolve/main/model.safetensors",
+    "google": "https://storage.googleapis.com/vit_models/{name}.npz",
+}
+# Characters of an address that are kept in a file name. File systems take 255, and some are added.
 _LONGEST_NAME = 150
 
 
@@ -34,11 +35,12 @@ class _Address(NamedTuple):
 
 
 def locate(source: str) -> Path:
-    """The local file of a source, which is downloaded once; what Paddle has downloaded already is
-    taken from there.
+    """Returns the local file of a source, which is downloaded once.
+
+    What Paddle has already downloaded is taken from there.
 
     Raises:
-        UserError: when it can't be had, or the name is not known.
+        UserError: when it can't be downloaded, or the name is not known.
     """
     address = address_of(source)
     if address is None:
@@ -50,7 +52,7 @@ def locate(source: str) -> Path:
 
 
 def needs_download(source: str) -> bool:
-    """Whether `locate` would have to get a file first; never so for a path."""
+    """Returns whether `locate` would have to download; it never does for a path."""
     address = address_of(source)
     return address is not None and not (
         kept_path(address.url).is_file() or _paddles(address.url).is_file()
@@ -58,32 +60,34 @@ def needs_download(source: str) -> bool:
 
 
 def address_of(source: str) -> _Address | None:
-    """The address that a source stands for; None for a file.
+    """Returns the address of a source; None for a file.
 
     Raises:
-        UserError: when it is neither a file's name nor a known one.
+        UserError: when it is neither the name of a file nor a known name.
     """
     if "://" in source:
         if not source.startswith("https://"):
             raise UserError(f"{source}: only https addresses are downloaded")
         return _Address(source)
     host, _, name = source.partition("/")
-    if host in ("timm", "google") and name and not Path(source).exists():
-        return _Address({"timm": _TIMM, "google": _GOOGLE}[host].format(name=name))
+    if host in _HOSTS and name and not Path(source).exists():
+        return _Address(_HOSTS[host].format(name=name))
     if Path(source).suffix in ENDINGS or os.sep in source:
         return None
     known = _named()
     if source not in known:
         raise UserError(
-            f"pretrained weights {source!r} are not known to PPIM{nearest(source, known, listed=False)} (python -m "
-            "tools.models --names lists them); or give a file, an https address, timm/NAME.TAG or google/PATH"
+            f"pretrained weights {source!r} are not known to PPIM"
+            f"{nearest(source, known, listed=False)} "
+            "(python -m tools.models --names lists them); "
+            "or give a file, an https address, timm/NAME.TAG or google/PATH"
         )
     return known[source]
 
 
 @cache
 def _named() -> dict[str, _Address]:
-    """PPIM's and Paddle's weights by the names of the models."""
+    """Returns the addresses of PPIM's and Paddle's weights, by the names of the models."""
     import ppim.models
     from paddle.vision.models import resnet
 
@@ -101,24 +105,24 @@ def _named() -> dict[str, _Address]:
 
 
 def named_weights() -> frozenset[str]:
-    """The models that PPIM or Paddle have weights for."""
+    """Returns the models that PPIM or Paddle have weights for."""
     return frozenset(_named())
 
 
 def kept_path(url: str) -> Path:
-    """Where a download is kept; many addresses end in the same name."""
+    """Returns where a download is kept; a key tells addresses with the same ending apart."""
     key = hashlib.sha256(url.encode()).hexdigest()[:16]
     plain = re.split(r"[/=]|%3D", url.split("?")[0] if not url.endswith(".pdparams") else url)[-1]
     return Path.home() / ".cache" / "rdrop" / "weights" / f"{key}-{plain[-_LONGEST_NAME:]}"
 
 
 def _paddles(url: str) -> Path:
-    """Where Paddle keeps a download: it names it by all after the last slash."""
+    """Returns where Paddle keeps a download; it takes all after the last slash for the name."""
     return Path.home() / ".cache" / "paddle" / "hapi" / "weights" / url.rsplit("/", 1)[-1]
 
 
 def _adopt(theirs: Path, ours: Path) -> None:
-    """Take a file that Paddle has downloaded: a second name for it, or a copy on another disk."""
+    """Takes over a file that Paddle has downloaded: as a second name, or copied to another disk."""
     print(f"taking {theirs} from Paddle's cache", flush=True)
     try:
         note_sha256(theirs, ours)

@@ -1,4 +1,4 @@
-"""What a source of weights says of the images that it expects."""
+"""Reads what a source of weights says about the images that it expects."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from common.files import read_json
 from common.safetensors_files import own_metadata, read_metadata
 from models.weights.sources import address_of, kept_path, locate
 
-_TIMM_CONFIG = "config.json"  # beside the weights
-# What Google's code does: pixels from -1 to 1, the whole image resized (tf.image.resize, which is
-# bilinear).
+_TIMM_CONFIG = "config.json"  # next to the weights
+# Google's code turns pixels into -1 to 1, and resizes whole images (tf.image.resize: bilinear).
 _GOOGLE_INPUT = {
     "mean": (0.5,) * 3,
     "std": (0.5,) * 3,
@@ -24,11 +23,13 @@ _INTERPOLATIONS = ("bicubic", "bilinear")
 
 
 def stated_input(source: str) -> dict | None:
-    """What a source says of the images that it expects: `mean`, `std`, `crop_fraction`,
-    `interpolation`.
+    """Returns what a source says about its images, as fields of `InputStats`.
 
-    None where it does not tell. timm's `config.json` is asked where it lies beside the file, or is
-    downloaded with it; of Google's files it is known.
+    Our files have metadata. timm's `config.json` is read where it is next to the file, or is
+    downloaded with it. Google's files all expect the same.
+
+    Returns:
+        `mean`, `std`, `crop_fraction` and `interpolation`; None where the source does not tell.
 
     Raises:
         UserError: when what it says can't be read.
@@ -40,14 +41,14 @@ def stated_input(source: str) -> dict | None:
     if address and source.startswith("timm/"):
         url = plain.rpartition("/")[0] + f"/{_TIMM_CONFIG}"
         return _timm_input(fetch(url, kept_path(url), most=1 << 20))
-    if address and not plain.endswith(".safetensors"):  # no other format has room for it
+    if address and not plain.endswith(".safetensors"):  # other formats have no metadata
         return None
     path = locate(source)
     own = own_metadata(read_metadata(path), str(path)) or {}
-    beside = path.with_name(_TIMM_CONFIG)
     if "input" in own:
         return _checked(own["input"], path)
-    return _timm_input(beside) if address is None and beside.is_file() else None
+    config = path.with_name(_TIMM_CONFIG)
+    return _timm_input(config) if address is None and config.is_file() else None
 
 
 def _timm_input(path: Path) -> dict | None:
@@ -56,8 +57,8 @@ def _timm_input(path: Path) -> dict | None:
         stated = content.get("pretrained_cfg", content)
         if "crop_pct" not in stated:  # a config.json of something else
             return None
-        found = {"mean": stated["mean"], "std": stated["std"], "crop_fraction": stated["crop_pct"]}
-        return _checked({**found, "interpolation": stated["interpolation"]}, path)
+        found = {name: stated[name] for name in ("mean", "std", "interpolation")}
+        return _checked({**found, "crop_fraction": stated["crop_pct"]}, path)
     except (KeyError, AttributeError, TypeError) as error:
         raise UserError(
             f"{path}: is not readable as timm's config.json ({type(error).__name__}: {error})"
@@ -65,21 +66,26 @@ def _timm_input(path: Path) -> dict | None:
 
 
 def _checked(stated: object, path: Path) -> dict:
+    """Returns the fields with their types; raises a UserError where they make no sense."""
     try:
-        channels = {name: tuple(map(float, stated[name])) for name in ("mean", "std")}
-        found = {
-            **channels,
+        mean, std = stated["mean"], stated["std"]
+        fields = {
+            "mean": tuple(map(float, mean)),
+            "std": tuple(map(float, std)),
             "crop_fraction": float(stated["crop_fraction"]),
             "interpolation": stated["interpolation"],
         }
-        values = (*channels["mean"], *channels["std"])
-        right = len(channels["mean"]) == len(channels["std"]) == 3 and all(
-            map(math.isfinite, values)
+        right = (
+            not isinstance(mean, str)
+            and not isinstance(std, str)
+            and len(fields["mean"]) == len(fields["std"]) == 3
+            and all(map(math.isfinite, (*fields["mean"], *fields["std"])))
+            and min(fields["std"]) > 0
+            and 0 < fields["crop_fraction"] <= 1
+            and fields["interpolation"] in _INTERPOLATIONS
         )
-        right = right and not any(isinstance(stated[name], str) for name in channels)
-        right = right and min(channels["std"]) > 0 and 0 < found["crop_fraction"] <= 1
     except (KeyError, TypeError, ValueError, OverflowError):
         right = False
-    if not right or found["interpolation"] not in _INTERPOLATIONS:
+    if not right:
         raise UserError(f"{path}: what it says of its input is not readable: {stated!r}")
-    return found
+    return fields

@@ -7,8 +7,6 @@ content, keys), followed by the storages. In both formats the pickle could call 
 it gets replacements of the few that tensors need, and everything else is refused.
 """
 
-from __future__ import annotations
-
 import math
 import os
 import struct
@@ -50,16 +48,6 @@ class _Storage(NamedTuple):
     key: str
     dtype: str  # as in `DTYPES`
     count: int
-
-    @property
-    def width(self) -> int:
-        """Bytes of a value."""
-        return 2 if self.dtype == "bfloat16" else np.dtype(self.dtype).itemsize
-
-    @property
-    def size(self) -> int:
-        """Bytes of all values."""
-        return self.count * self.width
 
 
 class _Tensor(NamedTuple):
@@ -157,12 +145,12 @@ def read_torch(path: Path, select: Callable[[Any], dict[str, Any]]) -> dict[str,
 def _check_sizes(tensors: list[_Tensor], path: Path) -> None:
     """Checks that tensors and storages have about as many bytes as the file."""
     size = path.stat().st_size
-    wanted = sum(math.prod(tensor.shape) * tensor.storage.width for tensor in tensors)
+    wanted = sum(math.prod(tensor.shape) * _width(tensor.storage) for tensor in tensors)
     if wanted > 2 * size:
         raise UserError(
             f"{path}: its tensors take {wanted} bytes, more than the file has: it is refused"
         )
-    stored = sum(storage.size for storage in {tensor.storage for tensor in tensors})
+    stored = sum(map(_size, {tensor.storage for tensor in tensors}))
     if stored > size:
         raise UserError(
             f"{path}: its storages are cut short: {stored} bytes are more than the file has"
@@ -206,9 +194,9 @@ def _open_legacy(path: Path) -> tuple[Any, Callable[[_Storage], bytes]]:
             if storage is None or count != storage.count:
                 raise UserError(f"{path}: a storage belongs to no tensor, or has another size")
             places[storage.key] = file.tell()
-            if file.seek(storage.size, os.SEEK_CUR) > size:
+            if file.seek(_size(storage), os.SEEK_CUR) > size:
                 raise UserError(f"{path}: cut short in storage {key}")
-    return content, lambda storage: _part(path, places[storage.key], storage.size)
+    return content, lambda storage: _part(path, places[storage.key], _size(storage))
 
 
 def _part(path: Path, begin: int, size: int) -> bytes:
@@ -221,8 +209,16 @@ def _tensors(content: Any) -> list[_Tensor]:
     return [value for value in walk(content) if isinstance(value, _Tensor)]
 
 
+def _width(storage: _Storage) -> int:
+    return 2 if storage.dtype == "bfloat16" else np.dtype(storage.dtype).itemsize
+
+
+def _size(storage: _Storage) -> int:
+    return storage.count * _width(storage)
+
+
 def _values(storage: _Storage, buffer: bytes, path: Path) -> np.ndarray:
-    if len(buffer) != storage.size:
+    if len(buffer) != _size(storage):
         raise UserError(f"{path}: cut short: storage {storage.key} has {len(buffer)} bytes")
     return widen(buffer) if storage.dtype == "bfloat16" else np.frombuffer(buffer, storage.dtype)
 

@@ -1,1 +1,1 @@
-"""How other libraries name and lay out their arrays, and the way to ours."""
+"""The names and layouts of arrays in other libraries, and their conversion to ours."""

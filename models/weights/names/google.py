@@ -1,11 +1,9 @@
-"""The ViT weights that Google published: names and layouts of its flax code.
+"""Converts the names and layouts of the ViT weights that Google published.
 
-Source: https://github.com/google-research/vision_transformer (`models_vit.py`); the files lie in
-https://storage.googleapis.com/vit_models/. A kernel has its inputs first, as in Paddle; query, key
-and value are three arrays with an axis for the heads.
+Source: https://github.com/google-research/vision_transformer (`models_vit.py`, flax). The files are
+in https://storage.googleapis.com/vit_models/. A kernel has its inputs first, as in Paddle. Query,
+key and value are three arrays with an axis for the heads.
 """
-
-from __future__ import annotations
 
 import re
 
@@ -36,12 +34,12 @@ _LEAVES = {"kernel": "weight", "scale": "weight", "bias": "bias"}
 
 
 def is_google(arrays: dict[str, np.ndarray]) -> bool:
-    """Whether the names are those of Google's files."""
+    """Returns whether the names are those of Google's files."""
     return any(name.endswith("/kernel") for name in arrays)
 
 
 def from_google(arrays: dict[str, np.ndarray], origin: str) -> dict[str, np.ndarray]:
-    """Give Google's arrays our names and layout; a name that is not known stays as it is.
+    """Gives Google's arrays our names and layout; a name that is not known stays as it is.
 
     Raises:
         UserError: when query, key and value are not three arrays `(D, heads, D / heads)`.
@@ -73,13 +71,9 @@ def from_google(arrays: dict[str, np.ndarray], origin: str) -> dict[str, np.ndar
 
 
 def heads_of(arrays: dict[str, np.ndarray]) -> int:
-    """The number of attention heads that Google's arrays are made for; 0 where they do not tell."""
-    kernels = [
-        array
-        for name, array in arrays.items()
-        if name.endswith("_1/query/kernel") and array.ndim == 3
-    ]
-    return kernels[0].shape[1] if kernels else 0
+    """Returns the number of attention heads of Google's arrays; 0 where they do not tell."""
+    kernels = [array for name, array in arrays.items() if name.endswith("_1/query/kernel")]
+    return next((kernel.shape[1] for kernel in kernels if kernel.ndim == 3), 0)
 
 
 def _our_name(name: str) -> str:

@@ -1,9 +1,8 @@
-"""Between the names and layouts of weights: ours (which are PPIM's and Paddle's), timm's
-(PyTorch's) and Google's.
+"""Converts names and layouts of weights: ours (PPIM's and Paddle's), timm's (PyTorch's), Google's.
 
-PyTorch keeps the matrix of a linear layer as (outputs, inputs), Paddle as (inputs, outputs). Which
-of the two a file has is seen from its matrices that are not square. For square ones, a mistake
-would show nowhere but in the accuracy.
+PyTorch keeps the matrix of a linear layer as (outputs, inputs), Paddle as (inputs, outputs). The
+matrices of a file that are not square show which layout it has. For square ones, a mistake would
+show nowhere but in the accuracy.
 """
 
 from __future__ import annotations
@@ -16,12 +15,19 @@ from models.multipass import MultiPass
 from models.weights.names.google import from_google, is_google
 
 COUNTERS = ("num_batches_tracked",)  # of PyTorch's batch norm; nothing depends on them
-_BATCH_NORM = {"_mean": "running_mean", "_variance": "running_var"}  # Paddle's names: PyTorch's
+_BATCH_NORM = {"_mean": "running_mean", "_variance": "running_var"}  # Paddle's name: PyTorch's
 
 
 def styles(model: MultiPass, arrays: dict[str, np.ndarray], origin: str) -> tuple[str, ...]:
-    """Whose names and layout arrays may have: `google`; `timm`; or `ours` and `ppim`, which are the
-    same.
+    """Returns whose names and layout some arrays may have.
+
+    Args:
+        model: that the arrays are for.
+        arrays: by name.
+        origin: names the arrays in errors.
+
+    Returns:
+        `google`; `timm`; or both `ours` and `ppim`, which are the same.
 
     Raises:
         UserError: when an array is there under two names.
@@ -40,8 +46,9 @@ def styles(model: MultiPass, arrays: dict[str, np.ndarray], origin: str) -> tupl
 
 
 def to_ours(model: MultiPass, arrays: dict[str, np.ndarray], origin: str) -> dict[str, np.ndarray]:
-    """Give the arrays of a file the names and the layout that the model has; what it does not know
-    stays as it is.
+    """Gives the arrays of a file the names and the layout of the model.
+
+    An array that the model does not know stays as it is.
 
     Raises:
         UserError: when a file of Google's is damaged, or an array is there under two names.
@@ -57,14 +64,15 @@ def to_ours(model: MultiPass, arrays: dict[str, np.ndarray], origin: str) -> dic
 
 
 def to_timm(model: MultiPass, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Give arrays with our names timm's names and PyTorch's layout; derived buffers are left out,
-    as timm does.
+    """Gives arrays with our names timm's names and PyTorch's layout.
+
+    Derived buffers are left out, as timm does.
     """
     matrices = _matrices(model)
     return {
         _timm_name(model, name): np.ascontiguousarray(array.T if name in matrices else array)
         for name, array in arrays.items()
-        if not (model.derived and name.endswith(model.derived))
+        if not name.endswith(model.derived)
     }
 
 
@@ -91,14 +99,15 @@ def _timm_name(model: MultiPass, name: str) -> str:
 
 
 def _matrices(model: MultiPass) -> set[str]:
-    """The names of the weights of linear layers."""
+    """Returns the names of the weights of linear layers."""
     linear = {id(layer.weight) for layer in model.sublayers() if isinstance(layer, nn.Linear)}
     return {name for name, parameter in model.state_dict().items() if id(parameter) in linear}
 
 
 def _is_transposed(found: tuple[int, ...], expected: list[int], head: bool) -> bool | None:
-    """Whether a matrix in a file has PyTorch's layout; None where its shape does not tell. A head
-    may be for others.
+    """Returns whether a matrix in a file has PyTorch's layout; None where its shape does not tell.
+
+    A head may be for another number of classes.
     """
     inputs, outputs = expected
     if head and len(found) == 2 and inputs in found:

@@ -78,7 +78,7 @@ def test_the_products_of_one_image_have_all_threads(images, expected, monkeypatc
     """Which has no others to share them with; and the results stay."""
     given, run = set(), attention_loops.gradient
     monkeypatch.setattr(
-        attention_loops, "gradient", lambda *words: given.add(int(words[0].threads)) or run(*words)
+        attention_loops, "gradient", lambda *words: given.add(int(words[2].threads)) or run(*words)
     )
     set_threads(3)
     model, pixels = _model("deit_ti_distilled"), _images("deit_ti_distilled", images)

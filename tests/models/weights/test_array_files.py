@@ -9,8 +9,8 @@ import os
 import pickle
 import struct
 import zipfile
+from pathlib import Path
 
-import golden
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -20,10 +20,11 @@ from safetensors.numpy import save_file
 from common.errors import UserError
 from models.weights.formats import array_files
 from models.weights.formats.array_files import read_arrays, write_arrays
-from models.weights.formats.torch_files import write_torch
+from models.weights.formats.torch_writer import write_torch
 
 _BASE = np.arange(24, dtype=np.float32)
-_EXPECTED = {  # what golden.py saved with PyTorch
+_GOLDEN = Path(__file__).parents[1] / "golden"
+_EXPECTED = {  # what tests/models/golden.py saved with PyTorch
     "transposed": _BASE.reshape(4, 6).T,
     "part": _BASE[5:9],
     "brain": _BASE[:3],
@@ -39,7 +40,7 @@ def test_files_that_pytorch_wrote(name):
     """Both formats; a bare dict of tensors, and the model inside a training state of a wrapped
     model.
     """
-    arrays, metadata = read_arrays(golden.FOLDER / f"{name}.pth")
+    arrays, metadata = read_arrays(_GOLDEN / f"{name}.pth")
     assert metadata == {}
     assert arrays.keys() == _EXPECTED.keys()
     for key, expected in _EXPECTED.items():
@@ -296,7 +297,7 @@ def test_files_that_are_cut_short(tmp_path, ending):
     path = tmp_path / f"w.{ending if ending != 'legacy' else 'pth'}"
     arrays = {"a": _BASE.reshape(4, 6), "b": _BASE[:3]}
     if ending == "legacy":
-        path.write_bytes((golden.FOLDER / "legacy.pth").read_bytes())
+        path.write_bytes((_GOLDEN / "legacy.pth").read_bytes())
     elif ending == "npz":
         np.savez(path, **arrays)
     else:
@@ -327,7 +328,7 @@ def test_flipped_bytes_are_an_error_or_arrays(tmp_path, data, name):
 
 
 def _whole(name: str, folder) -> bytearray:
-    path = golden.FOLDER / name
+    path = _GOLDEN / name
     if not path.exists():
         path = folder / name
         arrays = {"a": _BASE.reshape(4, 6), "b": _BASE[:3]}
