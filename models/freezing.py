@@ -8,7 +8,7 @@ something to compare.
 import functools
 
 import paddle
-from paddle import Tensor, nn
+from paddle import nn
 
 from common.errors import UserError
 from models.layers.batch_norms import BATCH_NORMS
@@ -63,21 +63,12 @@ def _trained(model: MultiPass, part: str, image_size: int) -> list[nn.Layer]:
 @paddle.no_grad()
 def _last_norms(model: MultiPass, heads: list[nn.Layer], image_size: int) -> list[nn.Layer]:
     """Returns the norm that runs last before each head; the order of sublayers does not show it."""
-    ran: list[nn.Layer] = []
-    last: list[nn.Layer] = []
-
-    def note_norm(layer: nn.Layer, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        ran.append(layer)
-
-    def note_last(layer: nn.Layer, inputs: tuple[Tensor, ...]) -> None:
-        last.append(ran[-1])
-
-    layers = model.sublayers(include_self=True)
+    layers, ran, last = model.sublayers(include_self=True), [], []
     norms = [layer for layer in layers if isinstance(layer, _NORMS)]
     with (
         changed(layers, training=False),
-        watched(norms, after=note_norm),
-        watched(heads, note_last),
+        watched(norms, after=lambda norm, *_: ran.append(norm)),
+        watched(heads, before=lambda *_: last.append(ran[-1])),
     ):
         model(paddle.zeros([1, 3, image_size, image_size]))
     return last

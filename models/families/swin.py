@@ -34,8 +34,8 @@ class _Block(swin.SwinTransformerBlock):
             return mlp_branch(x, self.norm2, self.mlp, self.drop_path)
         return super().forward(x)
 
-    def _windows(self) -> tuple[np.ndarray, np.ndarray]:
-        """Returns where each token of the windows is among all, and the mask of the scores."""
+    def _windows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Returns the order of the tokens in windows, its inverse, and the mask of the scores."""
         if not hasattr(self, "_order"):
             side, (height, width) = self.window_size, self.input_resolution
             places = np.arange(height * width).reshape(height, width)
@@ -43,7 +43,8 @@ class _Block(swin.SwinTransformerBlock):
             places = places.reshape(height // side, side, width // side, side)
             nothing = np.empty((0, side**2, side**2), np.float32)
             mask = nothing if self.attn_mask is None else self.attn_mask.numpy()
-            self._order = places.transpose(0, 2, 1, 3).flatten(), mask
+            order = places.transpose(0, 2, 1, 3).flatten()
+            self._order = order, np.argsort(order), mask
         return self._order
 
     def _bias(self) -> Tensor:

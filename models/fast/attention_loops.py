@@ -31,6 +31,7 @@ class Windows(NamedTuple):
     """
 
     order: Order  # (W * L,): where each token of the windows is among all tokens
+    inverse: Order  # (W * L,): where each token is among those of the windows
     bias: Floats  # (H, L, L), added to the scores
     mask: Floats  # (W, L, L), added to the scores; or no elements
 
@@ -40,15 +41,6 @@ def _gather(x: Floats, order: Order, out: Floats) -> None:
     """Copies rows into another order."""
     for i in range(order.size):
         row, result = x[order[i]], out[i]
-        for j in range(row.size):
-            result[j] = row[j]
-
-
-@compiled()
-def _scatter(x: Floats, order: Order, out: Floats) -> None:
-    """Copies rows back into the order that they had before `_gather`."""
-    for i in range(order.size):
-        row, result = x[i], out[order[i]]
         for j in range(row.size):
             result[j] = row[j]
 
@@ -151,7 +143,7 @@ def forward(begin: int, end: int, branch: Branch, out: Floats) -> None:
             result, keep, scale = given if ordered else out[i], noise.keep[i], noise.scale[i]
             residual(own[i - a], last[i - a], weights.last_bias, keep, scale, result)
             if ordered:
-                _scatter(given, windows.order, out[i])
+                _gather(given, windows.inverse, out[i])
     set_own_threads(before)
 
 
@@ -258,5 +250,5 @@ def gradient(
             rows = Normed(own[i - a], inside.mean[i], inside.scale[i])
             norm_gradient(rows, weights, room[i - a], up[i - a], result, sums)
             if ordered:
-                _scatter(given, windows.order, out[i])
+                _gather(given, windows.inverse, out[i])
     set_own_threads(before)

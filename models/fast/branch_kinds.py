@@ -26,7 +26,7 @@ class Settings(NamedTuple):
     epsilon: float  # of the norm
     queries: int  # tokens of the output
     factor: float  # of the attention scores
-    windows: tuple[np.ndarray, np.ndarray] | None  # order of the tokens, and mask of the scores
+    windows: tuple[np.ndarray, ...] | None  # order, inverse order and mask, as in `Windows`
     inner_shape: list[int]  # of the inner dropout mask, whether there is one or not; heads first
     inner_scales: tuple[float, ...]  # of the inner mask, one for each copy
     scales: tuple[float, ...]  # of the output's mask, one for each copy
@@ -124,8 +124,9 @@ class AttentionKind(Kind):
 
     def extra(self) -> Windows:
         empty = np.empty((self.settings.inner_shape[0], 0, 0), np.float32)
-        order, mask = self.settings.windows or (np.empty(0, np.int64), empty)
-        return Windows(order, view(self.others[0]) if self.others else empty, mask)
+        no_order = np.empty(0, np.int64)
+        order, inverse, mask = self.settings.windows or (no_order, no_order, empty)
+        return Windows(order, inverse, view(self.others[0]) if self.others else empty, mask)
 
     def extra_sums(self, *sums: np.ndarray) -> np.ndarray:
         return sums[0] if sums else np.empty((0, 0, 0), np.float32)

@@ -57,7 +57,7 @@ def window_branch(
     attention: nn.Layer,
     path: nn.Layer,
     bias: Tensor,
-    windows: tuple[np.ndarray, np.ndarray],
+    windows: tuple[np.ndarray, np.ndarray, np.ndarray],
 ) -> Tensor:
     """Computes the branch of Swin's attention.
 
@@ -67,8 +67,8 @@ def window_branch(
         attention: PPIM's layer.
         path: stochastic depth.
         bias: of the scores, `(H, L, L)`.
-        windows: the order of the tokens in W windows, `(W * L,)`, and what is added to the scores,
-            `(W, L, L)`, or `(0, L, L)` for nothing.
+        windows: the order of the tokens in W windows, `(W * L,)`, and its inverse; and what is
+            added to the scores, `(W, L, L)`, or `(0, L, L)` for nothing.
     """
     heads, length, _ = bias.shape
     shape = [heads, x.shape[0] * (x.shape[1] // length), length, length]
@@ -110,7 +110,7 @@ def _branch(
     factor: float = 0.0,
     queries: int = 0,
     others: Sequence[Tensor] = (),
-    windows: tuple[np.ndarray, np.ndarray] | None = None,
+    windows: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
 ) -> Tensor:
     """Computes a branch, and has its gradient computed where one is needed.
 

@@ -173,7 +173,7 @@ class Linear(PyLayer):
 
 
 def _sum_of_rows(rows: np.ndarray) -> Tensor:
-    (total,) = _by_blocks(
-        lambda begin, end, total: row_loops.add_rows(rows[begin:end], total), rows, 1
-    )
-    return total
+    def add(begin: int, end: int, total: np.ndarray) -> None:
+        row_loops.add_rows(rows[begin:end], total)
+
+    return _by_blocks(add, rows, 1)[0]

@@ -44,16 +44,11 @@ class Queries(NamedTuple):
 @compiled()
 def _mix(x: Floats, weight: Floats, bias: Floats, out: Floats) -> None:
     """Computes the new heads from the old ones, both `(H, ...)` with all else in one axis."""
-    _copy_column(bias, out)
-    product(weight.T, x, 1, 1, out)
-
-
-@compiled()
-def _copy_column(column: Floats, out: Floats) -> None:
     for i in range(out.shape[0]):
-        result, value = out[i], column[i]
+        result, value = out[i], bias[i]
         for j in range(result.size):
             result[j] = value
+    product(weight.T, x, 1, 1, out)
 
 
 @compiled()

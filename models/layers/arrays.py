@@ -1,5 +1,6 @@
 """Views of tensors in CPU memory as numpy arrays, and the masks of dropout."""
 
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -43,12 +44,4 @@ def view(tensor: Tensor) -> np.ndarray:
     if 0 in shape:  # such a tensor has no address
         return np.empty(shape, kind)
     interface = {"data": (tensor.data_ptr(), False), "shape": shape, "typestr": kind, "version": 3}
-    return np.asarray(_Memory(interface, tensor))
-
-
-class _Memory:
-    """The base of an array that views a tensor; it keeps the tensor alive."""
-
-    def __init__(self, interface: dict, tensor: Tensor):
-        self.__array_interface__ = interface
-        self.tensor = tensor
+    return np.asarray(SimpleNamespace(__array_interface__=interface, tensor=tensor))

@@ -68,9 +68,6 @@ class _Drop(nn.Layer):
     def forward(self, x: Tensor) -> Tensor:
         return self.drop(x) if self.training and self.active else x
 
-    def extra_repr(self) -> str:
-        return f"rate={self.rate}"
-
 
 @replaceable
 class Dropout(_Drop):

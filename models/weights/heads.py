@@ -58,11 +58,11 @@ def _below(layer: str, names: Iterable[str]) -> list[str]:
 def _has_other_classes(head: str, arrays: dict[str, np.ndarray], target: dict[str, Tensor]) -> bool:
     """Returns whether a head is complete and differs from the model's in its classes alone."""
     ours, found = _below(head, target), _below(head, arrays)
-    if set(ours) != set(found) or len({_classes(arrays[name]) for name in found}) != 1:
+    if set(ours) != set(found):
         return False
-    return all(_others(arrays[name]) == _others(target[name]) for name in found) and any(
-        list(arrays[name].shape) != target[name].shape for name in found
-    )
+    pairs = [(_sides(arrays[name]), _sides(target[name])) for name in found]
+    one_number = len({classes for (classes, _), _ in pairs}) == 1
+    return one_number and all(a == b for (_, a), (_, b) in pairs) and any(a != b for a, b in pairs)
 
 
 def _class_axis(array: np.ndarray | Tensor) -> int:
@@ -73,14 +73,10 @@ def _class_axis(array: np.ndarray | Tensor) -> int:
     return array.ndim - 1 if array.ndim <= 2 else 0
 
 
-def _classes(array: np.ndarray) -> int:
-    return array.shape[_class_axis(array)] if array.ndim else 0
-
-
-def _others(array: np.ndarray | Tensor) -> list[int]:
-    """Returns the shape without the axis of the classes."""
-    axis = _class_axis(array)
-    return [side for place, side in enumerate(array.shape) if place != axis]
+def _sides(array: np.ndarray | Tensor) -> tuple[int, list[int]]:
+    """Returns the number of classes and the sides of the other axes."""
+    sides = list(array.shape)
+    return (sides.pop(_class_axis(array)) if sides else 0), sides
 
 
 def _cut(
@@ -94,9 +90,10 @@ def _cut(
             "model.pretrained_head=new goes without"
         )
     for name in names:
-        if _classes(arrays[name]) != CLASSES:
+        classes, _ = _sides(arrays[name])
+        if classes != CLASSES:
             raise UserError(
-                f"{origin}: {name} has {_classes(arrays[name])} classes, "
+                f"{origin}: {name} has {classes} classes, "
                 f"and its part can be taken of {CLASSES} only"
             )
     return {name: np.take(arrays[name], rows, _class_axis(arrays[name])) for name in names}

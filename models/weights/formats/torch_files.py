@@ -77,13 +77,9 @@ def _rebuild(storage, offset, shape, strides, *_) -> _Tensor:
     return _Tensor(storage, offset, tuple(shape), tuple(strides))
 
 
-def _unwrap(tensor, *_) -> _Tensor:
-    return tensor
-
-
 _REPLACEMENTS = {
     ("torch._utils", "_rebuild_tensor_v2"): Maker(_rebuild),
-    ("torch._utils", "_rebuild_parameter"): Maker(_unwrap),
+    ("torch._utils", "_rebuild_parameter"): Maker(lambda tensor, *_: tensor),
     ("torch", "Size"): Maker(make_tuple),
     ("torch", "device"): _Ignored,
     ("argparse", "Namespace"): _Ignored,
