@@ -11,6 +11,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from common.errors import UserError
 
@@ -58,7 +59,7 @@ class StopRequest:
         self._note, self._interrupts, self._deferred = "", 0, False
         self._asked_at: float | None = None
         self._longest_step = self._longest_save = 0.0
-        self._previous = {}
+        self._previous: dict[signal.Signals, Any] = {}
         self._agree: Callable[[bool], bool] = bool
 
     @property
@@ -70,14 +71,14 @@ class StopRequest:
         self._previous = self._listen()
         return self
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, *exception: object) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
-    def _listen(self) -> dict:
+    def _listen(self) -> dict[signal.Signals, Any]:
         return {number: signal.signal(number, self._handle) for number in _SIGNALS}
 
-    def _handle(self, number: int, frame) -> None:
+    def _handle(self, number: int, frame: object) -> None:
         if os.getpid() != self._process:  # a fork, such as a loader worker: its parent decides
             return
         self._interrupts += number == signal.SIGINT
@@ -132,6 +133,18 @@ class StopRequest:
 
         Each process must call it after a step.
         """
+        return self._any()
+
+    def check(self) -> None:
+        """Leaves an evaluation when any process was asked to stop; each process must call it.
+
+        Raises:
+            Stopped: on all processes.
+        """
+        if self._any():
+            raise Stopped(self.reason)
+
+    def _any(self) -> bool:
         now = self._clock()
         if self._asked_at is not None:
             self._longest_step = max(self._longest_step, now - self._asked_at)
@@ -140,12 +153,3 @@ class StopRequest:
         if self._deferred and now + self._longest_step + self._longest_save >= self._end:
             self._note = self._note or f"--max_hours={self._max_hours:g}"
         return self._agree(bool(self._note))
-
-    def check(self) -> None:
-        """Leaves an evaluation when any process was asked to stop; each process must call it.
-
-        Raises:
-            Stopped: on all processes.
-        """
-        if self.agreed():
-            raise Stopped(self.reason)

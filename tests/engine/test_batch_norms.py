@@ -65,7 +65,6 @@ def test_a_stopped_run_goes_on_with_the_same_bits(painted, tmp_path, monkeypatch
     assert single_run.train(config, tmp_path / "whole") == exits.DONE
     steps = iter([False, True, False, False])
     monkeypatch.setattr(StopRequest, "agreed", lambda self: next(steps))
-    monkeypatch.setattr(StopRequest, "check", lambda self: None)
     assert single_run.train(config, tmp_path / "cut") == exits.STOPPED
     config.train.update(batch_size=2, accumulation_steps=4)  # other batches have other statistics
     with pytest.raises(UserError, match="the run had train.batch_size=4, now it is 2"):

@@ -158,7 +158,6 @@ def test_a_stopped_run_has_the_same_averages(config, tmp_path, monkeypatch):
     single_run.train(config, tmp_path / "whole")
     steps = iter([False] * 10 + [True] + [False] * 99)
     monkeypatch.setattr(StopRequest, "agreed", lambda self: next(steps))
-    monkeypatch.setattr(StopRequest, "check", lambda self: None)
     assert single_run.train(config, tmp_path / "cut") == exits.STOPPED
     assert single_run.train(config, tmp_path / "cut") == exits.DONE
     results = [

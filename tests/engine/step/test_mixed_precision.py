@@ -225,7 +225,6 @@ def test_a_run_goes_on_over_a_skipped_step_and_resumes_with_the_same_bits(
     # Stopped right after the step that was skipped.
     steps = iter([False, False, True, *[False] * 9])
     monkeypatch.setattr(StopRequest, "agreed", lambda self: next(steps))
-    monkeypatch.setattr(StopRequest, "check", lambda self: None)
     assert single_run.train(config, tmp_path / "cut") == exits.STOPPED
     assert single_run.train(config, tmp_path / "cut") == exits.DONE
     records = [
