@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ml_collections import ConfigDict
+
 from common.errors import UserError, nearest
 from data.augment.transforms import EvalTransform, TrainTransform
 from data.checks import check_resize
@@ -12,7 +14,7 @@ from data.sets.registry import find_entry
 from data.splits import SPLITS, count_train, select
 
 
-def build(config, split: str, augment: bool | None = None) -> ImageDataset:
+def build(config: ConfigDict, split: str, augment: bool | None = None) -> ImageDataset:
     """Builds one split of the data set of a config.
 
     Args:
@@ -33,7 +35,9 @@ def build(config, split: str, augment: bool | None = None) -> ImageDataset:
     source, size = _load(config, split), config.model.image_size
     training = split in ("train", "unlabelled") if augment is None else augment
     if training:
-        transform = TrainTransform(config.data, size, config.model.mean)
+        transform: TrainTransform | EvalTransform = TrainTransform(
+            config.data, size, config.model.mean
+        )
     else:
         transform = EvalTransform(size, config.data.eval_crop, config.data.interpolation)
     return ImageDataset(
@@ -41,7 +45,7 @@ def build(config, split: str, augment: bool | None = None) -> ImageDataset:
     )
 
 
-def _load(config, split: str) -> ImagesAndLabels:
+def _load(config: ConfigDict, split: str) -> ImagesAndLabels:
     if split == "unlabelled" and config.data.unlabelled_root:
         source = load_unlabelled(config.data.unlabelled_root)
     else:
@@ -59,7 +63,7 @@ def _load(config, split: str) -> ImagesAndLabels:
     raise UserError(f"the split {split} has no images (data.holdout is {config.data.holdout})")
 
 
-def facts(config) -> tuple[int, int]:
+def facts(config: ConfigDict) -> tuple[int, int]:
     """Returns the number of images in `train` and of classes.
 
     The images are read only when the registry does not know the numbers.

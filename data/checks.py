@@ -3,12 +3,14 @@
 import os
 from pathlib import Path
 
+from ml_collections import ConfigDict
+
 from common.errors import UserError
 from common.files import user_path
 from data.sets.registry import find_entry
 
 
-def check_resize(config) -> None:
+def check_resize(config: ConfigDict) -> None:
     """Checks that the device can resize the images, where `data.resize_on` says so.
 
     Raises:
@@ -30,7 +32,7 @@ def check_resize(config) -> None:
         )
 
 
-def check_outside(data_config, workdir: Path) -> None:
+def check_outside(data_config: ConfigDict, workdir: Path) -> None:
     """Checks that a run's folder is not among the images; its files would be taken for images.
 
     Args:

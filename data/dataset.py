@@ -1,13 +1,16 @@
 """Images with their labels, transformed; the seed and its key decide a sample's augmentation."""
 
+from __future__ import annotations
+
 import hashlib
-from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from paddle.io import Dataset
 
 from common.errors import UserError
 from data.augment.device_resize_views import View
+from data.augment.transforms import EvalTransform, TrainTransform
 from data.sets.images_and_labels import ImagesAndLabels
 
 UNREADABLE = -1  # the label of a damaged image in evaluation
@@ -43,7 +46,7 @@ class ImageDataset(Dataset):
     def __init__(
         self,
         source: ImagesAndLabels,
-        transform: Callable,
+        transform: TrainTransform | EvalTransform,
         training: bool,
         seed: int,
         on_corrupt: str,
@@ -68,7 +71,7 @@ class ImageDataset(Dataset):
     def __len__(self) -> int:
         return len(self.source.labels)
 
-    def __getitem__(self, key: tuple[int, ...]) -> tuple:
+    def __getitem__(self, key: tuple[int, ...]) -> tuple[Any, ...]:
         try:
             return self._item(key, key[1], skipped=0)
         except UserError as error:
@@ -99,17 +102,16 @@ class ImageDataset(Dataset):
             return b"-"
         return repr(image.shape).encode() + image.tobytes()
 
-    def _item(self, key: tuple[int, ...], position: int, skipped: int) -> tuple:
-        rng = np.random.default_rng((_STREAM, self.seed, *key)) if self.training else None
-        image, windows = self.source.images[position], ()
-        if self._on_device:
-            windows = (self.transform(View(*image.shape[:2]), rng).windows(),)
-        else:
+    def _item(self, key: tuple[int, ...], position: int, skipped: int) -> tuple[Any, ...]:
+        rng: Any = np.random.default_rng((_STREAM, self.seed, *key)) if self.training else None
+        image = self.source.images[position]
+        windows = [self.transform(View(*image.shape[:2]), rng).windows()] if self._on_device else []
+        if not self._on_device:
             image = self.transform(image, rng)
         pixels = np.ascontiguousarray(image.transpose(2, 0, 1))  # (3, S, S)
         return pixels, int(self.source.labels[position]), skipped, *windows
 
-    def _substitute(self, key: tuple[int, ...]) -> tuple:
+    def _substitute(self, key: tuple[int, ...]) -> tuple[Any, ...]:
         for step in range(1, len(self)):
             try:
                 return self._item(key, (key[1] + step) % len(self), skipped=1)

@@ -9,14 +9,17 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import paddle
+from numpy.typing import NDArray
 from paddle.io import DataLoader, Dataset
 
 from common.errors import UserError
 from data.augment.device_resize import enlarge
+from data.dataset import ImageDataset
+from data.sampler import EvalSampler, TrainSampler
 
 _AHEAD = 2  # batches that each worker prepares, Paddle's own default
 _PR_SET_PDEATHSIG = 1  # of prctl(2): the signal that a process gets when its parent ends
@@ -54,7 +57,7 @@ class _Keys(Dataset):
         return key
 
 
-def _read(dataset, keys: list[tuple[int, ...]]) -> tuple[np.ndarray, ...]:
+def _read(dataset: ImageDataset, keys: list[tuple[int, ...]]) -> tuple[NDArray[Any], ...]:
     """Reads a batch; returns images, labels, number of skipped images, error text, and windows.
 
     An error is returned as text: raised in a worker, it would crash Paddle's queue. The text ends
@@ -94,7 +97,9 @@ def _begin_worker(number: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _batches(dataset, sampler, workers: int) -> Iterator[list[paddle.Tensor]]:
+def _batches(
+    dataset: ImageDataset, sampler: TrainSampler | EvalSampler, workers: int
+) -> Iterator[list[paddle.Tensor]]:
     if workers == 0:
         for keys in sampler:
             yield [paddle.to_tensor(array) for array in _read(dataset, keys)]
@@ -123,11 +128,13 @@ def join(labelled: Iterator[Batch], unlabelled: Iterator[Batch]) -> Iterator[Bat
         yield first._replace(images=images, skipped=first.skipped + second.skipped, windows=windows)
 
 
-def load(dataset, sampler, workers: int) -> Iterator[Batch]:
+def load(
+    dataset: ImageDataset, sampler: TrainSampler | EvalSampler, workers: int
+) -> Iterator[Batch]:
     """Yields the sampler's batches in their order.
 
     Args:
-        dataset: an `ImageDataset`.
+        dataset: the images.
         sampler: yields the keys of each batch.
         workers: number of processes that read; 0: this process reads.
 
@@ -139,4 +146,4 @@ def load(dataset, sampler, workers: int) -> Iterator[Batch]:
         message = text.numpy().tobytes().rstrip(b"\0").decode()
         if message:
             raise UserError(message)
-        yield Batch(images, labels, skipped.item(), *(windows or [None]), interpolation)
+        yield Batch(images, labels, skipped.item(), windows[0] if windows else None, interpolation)

@@ -12,6 +12,7 @@ import functools
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 from paddle.io import Dataset, DistributedBatchSampler
 
 _STREAM = 0x0DE2  # separates these random numbers from other uses of the same seed
@@ -19,7 +20,7 @@ _STREAM = 0x0DE2  # separates these random numbers from other uses of the same s
 
 # The samples are read in order: a labelled and an unlabelled set need two epochs each.
 @functools.lru_cache(maxsize=4)
-def permutation(seed: int, epoch: int, size: int) -> np.ndarray:
+def permutation(seed: int, epoch: int, size: int) -> NDArray[np.int_]:
     """Returns the order of the samples in one epoch; it is the same on every rank."""
     return np.random.default_rng((_STREAM, seed, epoch)).permutation(size)
 
@@ -115,7 +116,7 @@ class EvalSampler(DistributedBatchSampler):
     def __len__(self) -> int:
         return -(-len(self._mine()) // self.batch_size)
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+    def __iter__(self) -> Iterator[list[tuple[int, ...]]]:
         mine = self._mine()
         for begin in range(0, len(mine), self.batch_size):
             yield [(0, index) for index in mine[begin : begin + self.batch_size]]

@@ -1,6 +1,8 @@
 """Chooses which training images are held out, which have labels, and which are unlabelled."""
 
 import numpy as np
+from ml_collections import ConfigDict
+from numpy.typing import NDArray
 
 from common.errors import UserError
 from data.sets.images_and_labels import ImagesAndLabels
@@ -9,7 +11,9 @@ SPLITS = ("train", "val", "test")  # those with labels
 _SPLIT_SEED = 20210614  # the held-out images are the same for every seed of a run
 
 
-def select(whole: ImagesAndLabels, data_config, split: str, seed: int) -> ImagesAndLabels:
+def select(
+    whole: ImagesAndLabels, data_config: ConfigDict, split: str, seed: int
+) -> ImagesAndLabels:
     """Selects the images of one split from all training images.
 
     Args:
@@ -33,7 +37,7 @@ def select(whole: ImagesAndLabels, data_config, split: str, seed: int) -> Images
     return whole.subset(np.sort(chosen))
 
 
-def count_train(whole: int, num_classes: int, data_config) -> int:
+def count_train(whole: int, num_classes: int, data_config: ConfigDict) -> int:
     """Returns the number of images that `select` returns for `train`.
 
     Args:
@@ -62,7 +66,9 @@ def _at_most(max_images: int, images: int) -> int:
     return max_images or images
 
 
-def _few_labels(whole: ImagesAndLabels, kept: np.ndarray, count: int, seed: int) -> np.ndarray:
+def _few_labels(
+    whole: ImagesAndLabels, kept: NDArray[np.int_], count: int, seed: int
+) -> NDArray[np.int_]:
     """Draws `count` images of each class.
 
     The run's seed decides, so the spread of results over seeds includes this choice.

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from ml_collections import ConfigDict
 from PIL import Image, ImageFilter, ImageOps
 
 from data.augment.auto_augment_operations import RANDAUGMENT, Edges, operate
@@ -60,7 +61,9 @@ class AutoAugment:
         edges: for operations that move pixels.
     """
 
-    def __init__(self, policy: Sequence, top: float, edges: Edges):
+    def __init__(
+        self, policy: Sequence[Sequence[tuple[str, float, int]]], top: float, edges: Edges
+    ):
         self.policy, self.top, self.edges = policy, top, edges
 
     def __call__(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
@@ -84,7 +87,7 @@ def three_augment(image: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 
 def build(
-    data_config, edges: Edges
+    data_config: ConfigDict, edges: Edges
 ) -> Callable[[Image.Image, np.random.Generator], Image.Image] | None:
     """Returns the augmentation that `data.auto_augment` names; None when it is empty."""
     policies = {

@@ -6,7 +6,7 @@ CIFAR-10 policy.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
@@ -16,12 +16,15 @@ class Edges(NamedTuple):
     """What geometric operations need.
 
     Attributes:
-        fillcolor: of pixels that come in at an edge, 0 to 255.
+        fillcolor: of pixels that come in at an edge, 0 to 255 by channel.
         resample: Pillow's kind of resampling.
     """
 
-    fillcolor: tuple[int, int, int]
+    fillcolor: tuple[int, ...]
     resample: Image.Resampling
+
+
+_Apply = Callable[[Image.Image, Any, Edges], Image.Image]
 
 
 class Operation(NamedTuple):
@@ -33,32 +36,32 @@ class Operation(NamedTuple):
         signed: whether the sign of the value is drawn.
     """
 
-    apply: Callable[[Image.Image, float, Edges], Image.Image]
+    apply: _Apply
     value: Callable[[float], float] = lambda level: level
     signed: bool = False
 
 
-def _plain(function: Callable) -> Operation:
+def _plain(function: Callable[[Image.Image], Image.Image]) -> Operation:
     return Operation(lambda image, value, edges: function(image))
 
 
-def _signed(apply: Callable, strongest: float) -> Operation:
+def _signed(apply: _Apply, strongest: float) -> Operation:
     return Operation(apply, lambda level: strongest * level, signed=True)
 
 
-def _enhance_by(kind: Callable) -> Operation:
+def _enhance_by(kind: Callable[[Image.Image], Any]) -> Operation:
     """Blends by 1 plus a difference of either sign; 1 is the image itself."""
     return _signed(lambda image, by, edges: kind(image).enhance(max(0.1, 1.0 + by)), 0.9)
 
 
-def _enhance(kind: Callable) -> Operation:
+def _enhance(kind: Callable[[Image.Image], Any]) -> Operation:
     """Blends by a factor; 1 is the image itself."""
     return Operation(
         lambda image, factor, edges: kind(image).enhance(factor), lambda level: 1.8 * level + 0.1
     )
 
 
-def _affine(matrix: Callable, strongest: float) -> Operation:
+def _affine(matrix: Callable[[float, int, int], tuple[float, ...]], strongest: float) -> Operation:
     """Moves pixels by `matrix(value, width, height)`.
 
     With the matrix `(a, b, c, d, e, f)`, pixel `(x, y)` comes from `(ax + by + c, dx + ey + f)`.

@@ -101,7 +101,7 @@ def _spread(weights: Tensor, pixels: Tensor, side: int, margin: int) -> Tensor:
     Returns:
         float32 `(B, 1, S, side)`.
     """
-    batch, seen, width = *weights.shape[:2], side + 2 * margin
+    (batch, seen), width = weights.shape[:2], side + 2 * margin
     rows = paddle.arange(batch * seen, dtype="int32").reshape([batch, seen, 1])
     index = (rows * width + pixels + margin).reshape([-1])
     values = weights.astype("float32").reshape([-1])

@@ -7,9 +7,11 @@ the crops and flips there then draw the same random numbers and return another v
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 _OUTSIDE = -1  # a place that is black
 
@@ -27,7 +29,7 @@ class _Axis(NamedTuple):
     begin: int
     length: int
     resized: int
-    places: np.ndarray
+    places: NDArray[np.int_]
 
 
 class View:
@@ -42,7 +44,7 @@ class View:
     @property
     def shape(self) -> tuple[int, int]:
         """Height and width, in pixels."""
-        return tuple(len(axis.places) for axis in self._axes)
+        return len(self._axes[0].places), len(self._axes[1].places)
 
     def __getitem__(self, key: slice | tuple[slice, slice]) -> View:
         rows, columns = key if isinstance(key, tuple) else (key, slice(None))
@@ -55,21 +57,21 @@ class View:
         """Resizes what is seen, which must not be resized, padded or flipped yet."""
         return self._with(_resized(axis, side) for axis, side in zip(self._axes, (height, width)))
 
-    def pad(self, amount: int, mode: str) -> View:
+    def pad(self, amount: int, mode: Literal["constant", "reflect"]) -> View:
         """Pads each edge, with black (`constant`) or with the pixels inside of it (`reflect`)."""
-        fill = {"constant_values": _OUTSIDE} if mode == "constant" else {}
+        fill: dict[str, Any] = {"constant_values": _OUTSIDE} if mode == "constant" else {}
         return self._with(
             axis._replace(places=np.pad(axis.places, amount, mode, **fill)) for axis in self._axes
         )
 
-    def windows(self) -> np.ndarray:
+    def windows(self) -> NDArray[np.int32]:
         """Returns a square view as numbers, int32 `(2, 3 + S)`.
 
         By axis: begin, length, resized, and the places.
         """
         return np.array([np.concatenate([axis[:3], axis.places]) for axis in self._axes], np.int32)
 
-    def _with(self, axes) -> View:
+    def _with(self, axes: Iterable[_Axis]) -> View:
         view = object.__new__(View)
         view._axes = tuple(axes)
         return view

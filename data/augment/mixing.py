@@ -103,7 +103,7 @@ class Mixing:
             return Mix(1.0, None)
         cutmix = self.cutmix_probability
         if 0 < cutmix < 1:  # otherwise no number is drawn
-            cutmix = rng.integers(_HALF_WORD) >= (1 - cutmix) * _HALF_WORD
+            cutmix = float(rng.integers(_HALF_WORD) >= (1 - cutmix) * _HALF_WORD)
         if not cutmix:
             return Mix(float(rng.beta(self.mixup_alpha, self.mixup_alpha)), None)
         return _cut(side, float(rng.beta(self.cutmix_alpha, self.cutmix_alpha)), rng)
@@ -127,14 +127,14 @@ def _cut(side: int, share: float, rng: np.random.Generator) -> Mix:
 def _mixed(images: paddle.Tensor, mixes: list[Mix]) -> paddle.Tensor:
     """Mixes each image of `(B, 3, S, S)` with the image at the same place from the end."""
     others, mixed = images.flip(0), images
-    boxes = [position for position, mix in enumerate(mixes) if mix.box]
+    boxes = [(position, mix.box) for position, mix in enumerate(mixes) if mix.box]
     if len(boxes) < len(mixes):
         shares = np.array([1.0 if mix.box else mix.share for mix in mixes]).reshape(-1, 1, 1, 1)
         shares, rest = (paddle.to_tensor(values, "float32") for values in (shares, 1 - shares))
         mixed = shares * images + rest * others
     if boxes:
         cut = np.zeros((len(mixes), 1, *images.shape[2:]), bool)
-        for position in boxes:
-            cut[(position, 0, *mixes[position].box)] = True
+        for position, (rows, columns) in boxes:
+            cut[position, 0, rows, columns] = True
         mixed = paddle.where(paddle.to_tensor(cut).expand(images.shape), others, mixed)
     return mixed

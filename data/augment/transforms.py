@@ -13,8 +13,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Literal, TypeVar
 
 import numpy as np
+from ml_collections import ConfigDict
+from numpy.typing import NDArray
 from PIL import Image
 
 from common.errors import UserError
@@ -34,9 +37,10 @@ _ATTEMPTS = 10  # of random_resized_crop, before it falls back to a central crop
 _SMALLEST_FRACTION = 0.1
 _REFLECTED = 4  # pixels of simple_crop
 _GREY = (0.5, 0.5, 0.5)  # the mean colour of a config that no weights have filled in
+_Image = TypeVar("_Image", NDArray[np.uint8], View)  # `(H, W, 3)`, or a view of it
 
 
-def resize(image: np.ndarray, height: int, width: int, interpolation: str) -> np.ndarray:
+def resize(image: _Image, height: int, width: int, interpolation: str) -> _Image:
     """Resizes with antialiasing; an image that has the size already is returned as it is."""
     if image.shape[:2] == (height, width):
         return image
@@ -45,7 +49,7 @@ def resize(image: np.ndarray, height: int, width: int, interpolation: str) -> np
     return np.asarray(Image.fromarray(image).resize((width, height), INTERPOLATIONS[interpolation]))
 
 
-def pad(image: np.ndarray, amount: int, mode: str) -> np.ndarray:
+def pad(image: _Image, amount: int, mode: Literal["constant", "reflect"]) -> _Image:
     """Pads each edge, with black (`constant`) or with the pixels inside of it (`reflect`)."""
     if isinstance(image, View):
         return image.pad(amount, mode)
@@ -53,7 +57,11 @@ def pad(image: np.ndarray, amount: int, mode: str) -> np.ndarray:
 
 
 def crop_box(
-    height: int, width: int, scale, ratio, rng: np.random.Generator
+    height: int,
+    width: int,
+    scale: tuple[float, float],
+    ratio: tuple[float, float],
+    rng: np.random.Generator,
 ) -> tuple[int, int, int, int]:
     """Draws the box of a random resized crop (arXiv:1409.4842; torchvision's definition).
 
@@ -77,13 +85,20 @@ def crop_box(
     return (height - h) // 2, (width - w) // 2, h, w
 
 
-def random_resized_crop(image, size: int, scale, ratio, interpolation: str, rng) -> np.ndarray:
+def random_resized_crop(
+    image: _Image,
+    size: int,
+    scale: tuple[float, float],
+    ratio: tuple[float, float],
+    interpolation: str,
+    rng: np.random.Generator,
+) -> _Image:
     """Cuts out a random box and resizes it to `size` pixels square."""
-    top, left, height, width = crop_box(*image.shape[:2], scale, ratio, rng)
+    top, left, height, width = crop_box(image.shape[0], image.shape[1], scale, ratio, rng)
     return resize(image[top : top + height, left : left + width], size, size, interpolation)
 
 
-def padded_crop(image: np.ndarray, padding: int, rng: np.random.Generator) -> np.ndarray:
+def padded_crop(image: _Image, padding: int, rng: np.random.Generator) -> _Image:
     """Shifts an image by up to `padding` pixels each way; black comes in at the edges.
 
     It is the usual crop of CIFAR.
@@ -94,9 +109,7 @@ def padded_crop(image: np.ndarray, padding: int, rng: np.random.Generator) -> np
     return padded[top : top + height, left : left + width]
 
 
-def simple_crop(
-    image: np.ndarray, size: int, interpolation: str, rng: np.random.Generator
-) -> np.ndarray:
+def simple_crop(image: _Image, size: int, interpolation: str, rng: np.random.Generator) -> _Image:
     """Cuts out a random square, as the simple random crop of DeiT III (arXiv:2204.07118).
 
     The shorter side is resized to `size` pixels, 4 pixels are reflected at each edge, and a square
@@ -110,7 +123,7 @@ def simple_crop(
     return image[top : top + size, left : left + size]
 
 
-def central_crop(image: np.ndarray, size: int, fraction: float, interpolation: str) -> np.ndarray:
+def central_crop(image: _Image, size: int, fraction: float, interpolation: str) -> _Image:
     """Resizes the shorter side to `size / fraction` pixels and cuts out the central square."""
     short = round(size / fraction)
     scale = short / min(image.shape[:2])
@@ -129,14 +142,14 @@ class TrainTransform:
         mean: the colour, 0 to 1 by channel, of pixels that come in at an edge; (): grey.
     """
 
-    def __init__(self, data_config, size: int, mean: Sequence[float] = ()):
+    def __init__(self, data_config: ConfigDict, size: int, mean: Sequence[float] = ()):
         self.data_config = data_config
         self.size, self.interpolation = size, data_config.interpolation
         colour = tuple(round(255 * value) for value in mean or _GREY)
         edges = Edges(colour, INTERPOLATIONS[data_config.interpolation])
         self.auto_augment = auto_augment.build(data_config, edges)
 
-    def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def __call__(self, image: _Image, rng: np.random.Generator) -> _Image:
         data_config = self.data_config
         strength, hue = data_config.color_jitter, data_config.hue_jitter
         image = self._crop(image, rng)
@@ -144,14 +157,15 @@ class TrainTransform:
             image = image[:, ::-1]
         if data_config.vertical_flip > 0 and rng.random() < data_config.vertical_flip:
             image = image[::-1]
-        if not (self.auto_augment or strength or hue):
+        # A view has no colours.
+        if isinstance(image, View) or not (self.auto_augment or strength or hue):
             return image
         picture = Image.fromarray(np.ascontiguousarray(image))
         if self.auto_augment:
             picture = self.auto_augment(picture, rng)
         return np.asarray(color_jitter(picture, strength, hue, rng))
 
-    def _crop(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def _crop(self, image: _Image, rng: np.random.Generator) -> _Image:
         data_config, size, interpolation = self.data_config, self.size, self.interpolation
         kind, scale, ratio = data_config.crop, data_config.crop_scale, data_config.crop_ratio
         if kind == "random_resized":
@@ -180,5 +194,5 @@ class EvalTransform:
             raise UserError(f"the crop fraction is {fraction}, expected {_SMALLEST_FRACTION} to 1")
         self.size, self.fraction, self.interpolation = size, fraction, interpolation
 
-    def __call__(self, image: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
+    def __call__(self, image: _Image, rng: np.random.Generator | None) -> _Image:
         return central_crop(image, self.size, self.fraction, self.interpolation)

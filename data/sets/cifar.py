@@ -7,9 +7,11 @@ running code from them.
 
 from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from ml_collections import ConfigDict
+from numpy.typing import NDArray
 
 from common.download import check_md5, fetch
 from common.errors import UserError
@@ -59,7 +61,7 @@ CIFAR100 = Archive(
 )
 
 
-def load(archive: Archive, data_config, part: str) -> ImagesAndLabels:
+def load(archive: Archive, data_config: ConfigDict, part: str) -> ImagesAndLabels:
     """Loads `train` or `test`; CIFAR-100 with its 100 fine labels.
 
     Args:
@@ -101,7 +103,7 @@ def load(archive: Archive, data_config, part: str) -> ImagesAndLabels:
     return _sorted_classes(ImagesAndLabels(images, labels, classes))
 
 
-def _row(batch: dict, archive: Archive) -> tuple[np.ndarray, np.ndarray]:
+def _row(batch: dict[bytes, Any], archive: Archive) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Returns the images, uint8 `(N, 3072)`, and the labels, int64 `(N,)`, of one file.
 
     Raises:

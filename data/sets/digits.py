@@ -6,13 +6,14 @@ other 1,297 are for training.
 """
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from data.sets.images_and_labels import ImagesAndLabels
 
 TEST_IMAGES = 500
 
 
-def load(data_config, part: str) -> ImagesAndLabels:
+def load(data_config: ConfigDict, part: str) -> ImagesAndLabels:
     """Loads `train` or `test`; grey levels 0 to 16 become 0 to 255 in each of the RGB channels.
 
     Args:

@@ -7,6 +7,7 @@ themselves is split: every tenth image of a class, in the order of the names, is
 from pathlib import Path
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from common.errors import UserError
 from data.sets.image_folders import existing_folder, images_below, images_by_class
@@ -15,7 +16,7 @@ from data.sets.images_and_labels import ImageFiles, ImagesAndLabels
 _TEST_EVERY = 10
 
 
-def load(data_config, part: str) -> ImagesAndLabels:
+def load(data_config: ConfigDict, part: str) -> ImagesAndLabels:
     """Lists `train` or `test` of `data.root`.
 
     The root has `train/<class>/*` with `test/` or `val/` of the same classes, or `<class>/*`.

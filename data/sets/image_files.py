@@ -10,8 +10,10 @@ from __future__ import annotations
 import math
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from common.errors import UserError
@@ -27,7 +29,7 @@ _LARGEST_FILE = 512 << 20  # bytes
 _STRIP = 1 << 22  # pixels that are converted at a time
 
 
-def _to_rgb(image: Image.Image) -> np.ndarray:
+def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
     """Converts an opened image of any mode to uint8 `(H, W, 3)`."""
     if image.mode == "RGB" and "transparency" not in image.info:
         return np.asarray(image)
@@ -39,25 +41,25 @@ def _to_rgb(image: Image.Image) -> np.ndarray:
     return np.asarray(image.convert("RGB"))
 
 
-def _wide_to_rgb(pixels: np.ndarray, mode: str) -> np.ndarray:
+def _wide_to_rgb(pixels: NDArray[Any], mode: str) -> NDArray[np.uint8]:
     """Converts greyscale of more than 8 bits a pixel.
 
     16-bit values are divided by 257. So are other integers and floats, if one is over 255. Floats
     of at most 1 are multiplied by 255.
     """
-    largest, change, factor = pixels.max(initial=0), np.multiply, 1.0
+    largest, divisor, factor = pixels.max(initial=0), 1.0, 1.0
     if mode.startswith("I;16") or largest > 255:
-        change, factor = np.divide, 257.0
+        divisor = 257.0
     elif mode == "F" and largest <= 1:
         factor = 255.0
     grey, rows = np.empty(pixels.shape, np.uint8), max(1, _STRIP // max(1, pixels.shape[1]))
     for top in range(0, len(pixels), rows):  # in strips: float64 takes eight times the memory
-        strip = change(pixels[top : top + rows].astype(np.float64), factor)
+        strip = pixels[top : top + rows].astype(np.float64) / divisor * factor
         grey[top : top + rows] = np.clip(np.rint(np.nan_to_num(strip)), 0, 255)
     return np.repeat(grey[..., None], 3, axis=-1)
 
 
-def decode(content: bytes | Path, name: str) -> np.ndarray:
+def decode(content: bytes | Path, name: str) -> NDArray[np.uint8]:
     """Decodes an image file, or its bytes.
 
     Args:

@@ -79,7 +79,7 @@ def images_below(folder: Path) -> list[Path]:
         UserError: for a folder that can't be listed, or a link that leads back to where it is.
     """
     # `ways` has the real folders on the way to each folder that is still to be listed.
-    found, ways = [], {str(folder): (os.path.realpath(folder),)}
+    found, ways = [], {str(folder): [os.path.realpath(folder)]}
 
     def refuse(error: OSError) -> None:
         raise UserError(f"{error.filename}: can't be listed ({error.strerror})") from None
@@ -92,7 +92,7 @@ def images_below(folder: Path) -> list[Path]:
             real = os.path.realpath(path)
             if real in way:
                 raise UserError(f"{path}: a link that leads back to {real}, without end; remove it")
-            ways[path] = (*way, real)
+            ways[path] = [*way, real]
         found += [path for path in (Path(place, name) for name in files) if is_image(path)]
     return sorted(found)
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from common.errors import UserError
 from data.sets.image_folders import class_names, existing_folder, images_by_class, is_image
@@ -10,7 +11,7 @@ from data.sets.imagenet_labels import validation_labels
 from data.sets.images_and_labels import ImageFiles, ImagesAndLabels
 
 
-def load(data_config, part: str) -> ImagesAndLabels:
+def load(data_config: ConfigDict, part: str) -> ImagesAndLabels:
     """Lists `train` or `test`, the validation images.
 
     The root has `train/<wnid>/*` and `val/`. The images in `val/` are in class folders, or flat as

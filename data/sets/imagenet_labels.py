@@ -48,8 +48,8 @@ def _read_any(root: Path, paths: list[Path], ranks: dict[str, int]) -> dict[str,
             return {Path(file).stem: int(label) for file, label in rows}
     solution = root / "LOC_val_solution.csv"
     if solution.is_file():
-        rows = csv.DictReader(read_text(solution, _LARGEST_LIST).splitlines())
-        return {row["ImageId"]: ranks[row["PredictionString"].split()[0]] for row in rows}
+        table = csv.DictReader(read_text(solution, _LARGEST_LIST).splitlines())
+        return {row["ImageId"]: ranks[row["PredictionString"].split()[0]] for row in table}
     kits = sorted(root.glob("**/ILSVRC2012_validation_ground_truth.txt"))
     if not kits:
         raise UserError(

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from paddle.io import Subset
 
 from data.sets.image_files import decode
 
 
-class ImageFiles(Sequence):
+class ImageFiles(Sequence[NDArray[np.uint8]]):
     """A sequence of images that are decoded when they are read."""
 
     def __init__(self, paths: list[Path]):
@@ -22,7 +23,7 @@ class ImageFiles(Sequence):
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, position: int) -> np.ndarray:
+    def __getitem__(self, position: int) -> NDArray[np.uint8]:  # type: ignore[override]  # no slices
         return decode(self.paths[position], str(self.paths[position]))
 
 
@@ -35,11 +36,11 @@ class ImagesAndLabels(NamedTuple):
         classes: names of the classes, in sorted order.
     """
 
-    images: Sequence | Subset
-    labels: np.ndarray
+    images: Sequence[NDArray[np.uint8]] | Subset
+    labels: NDArray[np.int64]
     classes: tuple[str, ...]
 
-    def subset(self, indices: np.ndarray) -> ImagesAndLabels:
+    def subset(self, indices: NDArray[np.int_]) -> ImagesAndLabels:
         """Returns the images at some positions, in that order; nothing is read or copied."""
         return ImagesAndLabels(Subset(self.images, indices), self.labels[indices], self.classes)
 

@@ -4,8 +4,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+from ml_collections import ConfigDict
+
 from common.errors import UserError, nearest
 from data.sets import cifar, digits, folder, imagenet, tiny_imagenet
+from data.sets.images_and_labels import ImagesAndLabels
 
 
 class Entry(NamedTuple):
@@ -20,7 +23,7 @@ class Entry(NamedTuple):
         image_folder: whether `data.root` is a folder of image files that are read each time.
     """
 
-    load: Callable
+    load: Callable[[ConfigDict, str], ImagesAndLabels]
     train_images: int = 0
     num_classes: int = 0
     side: int = 0

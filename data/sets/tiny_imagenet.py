@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from common.atomic_writing import atomic_folder
 from common.errors import UserError, listed
@@ -28,7 +29,7 @@ _LARGEST_FACTS = 16 << 20  # bytes
 _MOST_IMAGES = 100_000  # of a part
 
 
-def load(data_config, part: str) -> ImagesAndLabels:
+def load(data_config: ConfigDict, part: str) -> ImagesAndLabels:
     """Loads `train` or `test`, the official validation part.
 
     Args:
@@ -193,7 +194,8 @@ def _decode_part(
     Returns:
         The names of damaged images, which are left out.
     """
-    pixels, labels, skipped = np.empty((len(files), SIDE, SIDE, 3), np.uint8), [], []
+    pixels, skipped = np.empty((len(files), SIDE, SIDE, 3), np.uint8), []
+    labels: list[int] = []
     for name, label in files:
         try:
             image = decode(archive.read(name), f"{archive.root}: {name}")
