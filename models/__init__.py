@@ -1,4 +1,4 @@
-"""Models by name: `create`, `build` from a config, and pretrained weights."""
+"""Models by name: `create`, or `build` from a config; and pretrained weights."""
 
 from models.create import (
     EVAL_HEADS,
@@ -12,9 +12,7 @@ from models.create import (
 from models.freezing import TRAINABLE, freeze
 from models.input_images import InputStats, normalise
 from models.layer_numbers import layer_numbers
-from models.layers.batch_norms import batch_norms
-from models.layers.dropout import random_layers
-from models.layers.dropout_masks import batch_rows
+from models.layers import batch_norms, batch_rows, random_layers
 from models.registry import MODELS
 from models.weights.formats.array_files import read_arrays, write_arrays
 from models.weights.imagenet_classes import imagenet_rows

@@ -11,11 +11,7 @@ from paddle.base import core
 
 from models.families.vit import Attention
 from models.flops import ATTENTION
-from models.layers import dropout
-from models.layers.batch_norms import BATCH_NORMS
-from models.layers.dropout_masks import replay
-from models.layers.operators import plain
-from models.layers.temporary_changes import changed, watched
+from models.layers import BATCH_NORMS, Dropout, as_on_gpu, changed, plain, replay, watched
 from models.multipass import MultiPass
 
 _FLOAT, _HALF = 4, 2  # bytes
@@ -65,7 +61,7 @@ def kept_on_gpu(model: MultiPass, image_size: int, copies: int, half: str = "") 
             weights are kept in float32 for the softmax and in half precision for the products.
             ViT's attention weights are not kept at all, since attention is fused.
     """
-    with changed([model], joined=True, _operators=plain), dropout.as_on_gpu():
+    with changed([model], joined=True, _operators=plain), as_on_gpu():
         found = _Pass(model, image_size, 1, copies, counts_values=True)
     return found.in_half(half) if half else found.kept()
 
@@ -95,8 +91,8 @@ class _Pass:
         self.in_order = [*itertools.chain(*model.block_groups())]
         self.first: Tensor | None = None  # the first block's input: keeps what comes before alive
         self.blocks: list[int] = []  # bytes of each block
-        self.boundaries = 0  # bytes of the blocks' inputs
-        self.ends = 0  # bytes of the first block's input and the last one's output
+        # Bytes of the blocks' inputs; of the first block's input and the last one's output.
+        self.boundaries, self.ends = 0, 0
         self.values = collections.Counter()  # that half precision treats in a special way, by kind
         gc.collect()
         layers = model.sublayers(include_self=True)
@@ -156,7 +152,7 @@ class _Pass:
         """Counts values that half precision treats in a special way."""
         if output.stop_gradient:  # nothing is kept
             return
-        if isinstance(layer, dropout.Dropout) and layer.active:
+        if isinstance(layer, Dropout) and layer.active:
             self.values["masks"] += int(output.size)
         elif isinstance(layer, nn.LayerNorm):
             self.values["normed"] += int(output.size)

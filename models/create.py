@@ -7,8 +7,7 @@ from paddle import nn
 
 from common.errors import UserError, nearest
 from models.input_images import InputStats
-from models.layers.dropout import DropRates
-from models.layers.dropout_masks import Rate
+from models.layers import DropRates, Rate
 from models.multipass import MultiPass
 from models.registry import MODELS
 from models.specs import Head, ImageSize, Spec
@@ -71,15 +70,18 @@ def create(
         if not all(0 <= one < 1 for one in (rate if isinstance(rate, tuple) else (rate,))):
             raise UserError(f"model {name}: the {field} drop rate is {rate}, expected 0 to below 1")
     try:
+        size = image_size or spec.image_size
+        if spec.unit and (not isinstance(size, int) or size % spec.unit or size < 1):
+            raise ValueError(f"image_size is {size}, expected one side, a multiple of {spec.unit}")
         # Optimisers key their state by the names of parameters: the same in every process.
         with paddle.utils.unique_name.guard():
-            model = spec.make(image_size or spec.image_size, rates, head)
+            model = spec.make(size, rates, head)
         model.share_blocks(shared_blocks)
     except ValueError as error:
         raise UserError(f"model {name}: {error}") from None
     if head_init == "zero":
         for key, parameter in model.state_dict().items():
-            if key.startswith(tuple(f"{layer}." for layer in model.heads)):
+            if model.is_in_head(key):
                 parameter.set_value(paddle.zeros_like(parameter))
     return model
 
@@ -105,9 +107,8 @@ def build(model_config, drop_rates: tuple[float, ...] = (), shared_blocks: int =
         drop_rates: replaces `drop_rate` by one rate for each copy, unless empty.
         shared_blocks: see `create`.
     """
-    two_heads = is_distilled(model_config.name)
     # `each` is the default of configs, and means nothing to a model with one head.
-    one_head = not two_heads and model_config.train_head == "each"
+    one_head = model_config.train_head == "each" and not is_distilled(model_config.name)
     same = ("num_classes", "image_size", "attn_drop_rate", "drop_path_rate", "head_init")
     own = ("embed_drop_rate", "proj_drop_rate", "mlp_drop_rate")
     model = create(

@@ -10,7 +10,7 @@ from ppim.models.rednet import Involution
 from ppim.models.swin import WindowAttention
 
 from models.families.vit import Attention
-from models.layers.temporary_changes import changed, watched
+from models.layers import changed, watched
 
 # Attention of all tokens (of a window) to each other.
 ATTENTION = (Attention, Attention_talking_head, WindowAttention, vit.Attention)

@@ -11,8 +11,7 @@ import paddle
 from paddle import nn
 
 from common.errors import UserError
-from models.layers.batch_norms import BATCH_NORMS
-from models.layers.temporary_changes import changed, watched
+from models.layers import BATCH_NORMS, changed, watched
 from models.multipass import MultiPass
 
 TRAINABLE = ("all", "head", "head_and_norm", "attention")

@@ -29,10 +29,9 @@ def layer_numbers(model: MultiPass) -> dict[str, int]:
         for place, layer in enumerate(group)
         for parameter in layer.parameters()
     }
-    heads = tuple(f"{head}." for head in model.heads)
-    numbers = {}
-    for name, parameter in model.named_parameters():
-        numbers[name] = in_blocks.get(id(parameter), 0 if name.startswith(_EMBEDDING) else last)
-        if name.startswith(heads):
-            numbers[name] = last + 1
-    return numbers
+    return {
+        name: last + 1
+        if model.is_in_head(name)
+        else in_blocks.get(id(parameter), 0 if name.startswith(_EMBEDDING) else last)
+        for name, parameter in model.named_parameters()
+    }

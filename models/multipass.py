@@ -13,9 +13,16 @@ from paddle import Tensor, nn
 from paddle.distributed.fleet.utils import recompute
 
 from common.errors import UserError
-from models.layers.dropout import random_layers, silence
-from models.layers.dropout_masks import batch_copies, replay
-from models.layers.operators import compiled_operators, describe_operators, plain
+from models.layers import (
+    batch_copies,
+    compiled_operators,
+    describe_operators,
+    plain,
+    random_layers,
+    replay,
+    silence,
+)
+from models.weights.grid_resizing import resize_positions
 
 # Up to this many elements in the tokens of all copies, Paddle's CPU operators take them together.
 # With more, one copy after the other is faster: the output of a layer is then still in the cache
@@ -34,9 +41,11 @@ class MultiPass(nn.Layer):
     heads: tuple[str, ...] = ("head",)  # the layers that depend on the number of classes
     # Endings of the names of buffers that follow from the shape, and are never read from a file.
     derived: tuple[str, ...] = ()
+    # The tokens before the grid of a position embedding, and the height and width of that grid.
+    special_tokens: tuple[str, ...] = ()
+    grid: tuple[int, int] = ()
     # Contexts of the forward pass.
-    _precision = contextlib.nullcontext
-    _operators = contextlib.nullcontext
+    _precision = _operators = contextlib.nullcontext
     recomputed = False  # whether blocks run once more in the backward pass
     # Whether all copies must go through together: batch norm takes its statistics over them.
     joined = False
@@ -56,6 +65,10 @@ class MultiPass(nn.Layer):
         """Turns tokens `(B, N, D)` into logits `(B, C)`; draws no random numbers."""
         raise NotImplementedError
 
+    def is_in_head(self, name: str) -> bool:
+        """Returns whether a parameter belongs to a head."""
+        return name.startswith(tuple(f"{head}." for head in self.heads))
+
     @staticmethod
     def timm_name(name: str) -> str:
         """Returns timm's name of a parameter with this name here; timm's own names stay."""
@@ -67,7 +80,9 @@ class MultiPass(nn.Layer):
         Raises:
             ValueError: when it can't be fitted.
         """
-        return array
+        if not self.grid or name != "pos_embed":
+            return array
+        return resize_positions(array, self.grid, len(self.special_tokens))
 
     def check(self, arrays: dict[str, np.ndarray]) -> None:
         """Checks arrays together that fit one by one; their names are those of this model.

@@ -83,18 +83,20 @@ def _cnns(
     """Describes convolutional networks for images of a multiple of `unit` pixels."""
     stats = _imagenet(224, 256, interpolation)
     return {
-        name: Spec(partial(make_cnn, name, classifier, unit), 224, stats) for name in names.split()
+        name: Spec(partial(make_cnn, name, classifier), 224, stats, unit=unit)
+        for name in names.split()
     }
 
 
 def _levit(widths: tuple[int, ...], heads: tuple[int, ...], key: int, *depths: int) -> Spec:
     make = partial(make_levit, widths=widths, heads=heads, key=key, depths=depths)
-    return Spec(make, 224, _imagenet(224, 248))
+    return Spec(make, 224, _imagenet(224, 248), unit=16)
 
 
 def _t2t(tokens: str, width: int, depth: int, heads: int, ratio: float, pixels: int = 224) -> Spec:
     shape = {"embed_dim": width, "depth": depth, "num_heads": heads, "mlp_ratio": ratio}
-    return Spec(partial(make_t2t, tokens_type=tokens, **shape), pixels, _imagenet(pixels, 248))
+    make = partial(make_t2t, tokens_type=tokens, **shape)
+    return Spec(make, pixels, _imagenet(pixels, 248), unit=16)
 
 
 MODELS = {

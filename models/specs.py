@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Union
 
 from models.input_images import InputStats
-from models.layers.dropout import DropRates
+from models.layers import DropRates
 from models.multipass import MultiPass
 
 ImageSize = Union[int, tuple[int, int]]  # pixels: one side, or height and width
@@ -26,3 +26,4 @@ class Spec(NamedTuple):
     image_size: int  # pixels
     stats: InputStats
     distilled: bool = False  # whether it has a second head, for distillation
+    unit: int = 0  # pixels: images must be squares with sides of a multiple of it; 0: any images

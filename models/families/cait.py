@@ -7,16 +7,20 @@ in the paper.
 
 import math
 
-import numpy as np
 import paddle
 from paddle import Tensor
 from ppim.models import cait
 
-from models.families.grid_resizing import resize_positions
 from models.families.vit import PatchEmbed, patch_grid
-from models.layers import basic_layers
-from models.layers.dropout import Dropout, DropRates, replace_dropout
-from models.layers.operators import compiled_branches, mlp_branch, replaceable
+from models.layers import (
+    Dropout,
+    DropRates,
+    compiled_branches,
+    mlp_branch,
+    replace_dropout,
+    replace_layers,
+    replaceable,
+)
 from models.multipass import MultiPass
 from models.specs import Head, ImageSize
 
@@ -48,14 +52,10 @@ class CaiT(MultiPass, cait.CaiT):
     def __init__(self, image_size: ImageSize, rates: DropRates, head: Head, **shape):
         sizes = {"img_size": image_size, "class_dim": head.num_classes, **shape}
         super().__init__(drop_path_rate=rates.path, Patch_layer=_Patches, **sizes)
+        self.grid = self.patch_embed.grid
         self.pos_drop = Dropout(rates.embedding)
         replace_dropout(self.blocks, rates)
-        basic_layers.replace_layers(self, {cait.LayerScale_Block: _Block})
-
-    def refit(self, name: str, array: np.ndarray) -> np.ndarray:
-        if name != "pos_embed":
-            return array
-        return resize_positions(array, self.patch_embed.grid, special=0)
+        replace_layers(self, {cait.LayerScale_Block: _Block})
 
     def embed(self, images: Tensor) -> Tensor:
         return self.patch_embed(images) + self.pos_embed

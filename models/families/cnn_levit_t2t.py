@@ -13,10 +13,15 @@ import ppim.models
 from paddle import Tensor, nn
 from ppim.models import cdnv2, levit, repvgg, t2t
 
-from models.layers import basic_layers
-from models.layers.dropout import Dropout, DropRates, random_layers, replace_dropout
-from models.layers.dropout_masks import batch_copies
-from models.layers.temporary_changes import changed
+from models.layers import (
+    Dropout,
+    DropRates,
+    batch_copies,
+    changed,
+    random_layers,
+    replace_dropout,
+    replace_layers,
+)
 from models.multipass import MultiPass
 from models.specs import Head, ImageSize
 
@@ -36,8 +41,7 @@ class Whole(MultiPass):
 
     def __init__(self, net: nn.Layer, heads: tuple[str, ...], rates: DropRates):
         super().__init__()
-        self.net = net
-        self.heads = heads
+        self.net, self.heads = net, heads
         for name in heads:
             head = functools.reduce(getattr, name.split("."), net)
             head.add_sublayer("input_drop", Dropout(rates.mlp))
@@ -79,13 +83,9 @@ class Whole(MultiPass):
 
 
 def make_cnn(
-    name: str, classifier: str, unit: int, image_size: ImageSize, rates: DropRates, head: Head
+    name: str, classifier: str, image_size: ImageSize, rates: DropRates, head: Head
 ) -> Whole:
-    """Makes one of PPIM's networks by its name, or a `resnet_<depth>` of `paddle.vision`.
-
-    It runs for images of any multiple of `unit` pixels.
-    """
-    _check(image_size, unit)
+    """Makes one of PPIM's networks by its name, or a `resnet_<depth>` of `paddle.vision`."""
     _refuse_inner_noise(rates)
     if name.startswith("resnet_"):
         make = getattr(paddle.vision.models, name.replace("_", ""))
@@ -126,7 +126,6 @@ def make_levit(
 
     It has no stochastic depth: its own draws from numpy's global generator.
     """
-    _check(image_size, 16)
     _refuse_inner_noise(rates)
     levit.TruncatedNormal = nn.initializer.TruncatedNormal  # PPIM does not import it
     net = levit.LeViT(
@@ -144,12 +143,11 @@ def make_levit(
 
 def make_t2t(image_size: ImageSize, rates: DropRates, head: Head, **shape) -> Whole:
     """Makes a T2T-ViT; `shape` has further arguments of PPIM's class."""
-    _check(image_size, 16)
     t2t.orthogonal_ = _orthogonal
     sizes = {"img_size": image_size, "class_dim": head.num_classes, **shape}
     net = t2t.T2T_ViT(drop_path_rate=rates.path, **sizes)
     replace_dropout(net, rates)
-    basic_layers.replace_layers(net)
+    replace_layers(net)
     for name, parameter in net.named_parameters():
         # Sinusoids and random features stay, as in the authors' code.
         if name == "pos_embed" or name.endswith(".w"):
@@ -164,11 +162,6 @@ def _orthogonal(tensor: Tensor) -> Tensor:
     """
     q, r = np.linalg.qr(tensor.numpy().T)  # (n, m), (m, m)
     return paddle.to_tensor(np.ascontiguousarray((q * np.sign(np.diag(r))).T))
-
-
-def _check(image_size: ImageSize, unit: int) -> None:
-    if not isinstance(image_size, int) or image_size % unit or image_size < 1:
-        raise ValueError(f"image_size is {image_size}, expected one side, a multiple of {unit}")
 
 
 def _refuse_inner_noise(rates: DropRates) -> None:

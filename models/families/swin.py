@@ -12,12 +12,18 @@ import paddle
 from paddle import Tensor, nn
 from ppim.models import swin
 
-from models.families.grid_resizing import resize_bias_table
-from models.layers import basic_layers
-from models.layers.dropout import Dropout, DropRates, replace_dropout
-from models.layers.operators import compiled_branches, mlp_branch, replaceable
+from models.layers import (
+    Dropout,
+    DropRates,
+    compiled_branches,
+    mlp_branch,
+    replace_dropout,
+    replace_layers,
+    replaceable,
+)
 from models.multipass import MultiPass
 from models.specs import Head, ImageSize
+from models.weights.grid_resizing import resize_bias_table
 
 _TABLE = ".attn.relative_position_bias_table"
 replaceable(swin.WindowAttention)
@@ -39,11 +45,11 @@ class _Block(swin.SwinTransformerBlock):
         if not hasattr(self, "_order"):
             side, (height, width) = self.window_size, self.input_resolution
             places = np.arange(height * width).reshape(height, width)
-            places = np.roll(places, (-self.shift_size, -self.shift_size), (0, 1))
-            places = places.reshape(height // side, side, width // side, side)
+            shifted = np.roll(places, (-self.shift_size, -self.shift_size), (0, 1))
+            windows = shifted.reshape(height // side, side, width // side, side)
+            order = windows.transpose(0, 2, 1, 3).flatten()
             nothing = np.empty((0, side**2, side**2), np.float32)
             mask = nothing if self.attn_mask is None else self.attn_mask.numpy()
-            order = places.transpose(0, 2, 1, 3).flatten()
             self._order = order, np.argsort(order), mask
         return self._order
 
@@ -75,7 +81,7 @@ class Swin(MultiPass, swin.SwinTransformer):
         super().__init__(drop_path_rate=rates.path, **sizes)
         self.pos_drop = Dropout(rates.embedding)
         replace_dropout(self.layers, rates)
-        basic_layers.replace_layers(self, {swin.SwinTransformerBlock: _Block})
+        replace_layers(self, {swin.SwinTransformerBlock: _Block})
         for layer in self.layers.sublayers():
             for name, buffer in layer.named_buffers(include_sublayers=False):
                 # It follows from the shape, and is not in any file.

@@ -7,16 +7,22 @@ them: several passes of the same images run as one batch (`models/multipass.py`)
 Shapes: B images (times the copies, once they are split up), N tokens, D width, H heads, C classes.
 """
 
-import numpy as np
 import paddle
 import paddle.nn.functional as F
 from paddle import Tensor, nn
 from paddle.nn.functional.flash_attention import flash_attention
 
-from models.families.grid_resizing import resize_positions
-from models.layers.basic_layers import LayerNorm, Linear
-from models.layers.dropout import Dropout, DropPath, DropRates
-from models.layers.operators import attention_branch, fuses_attention, mlp_branch, replaceable
+from models.layers import (
+    Dropout,
+    DropPath,
+    DropRates,
+    LayerNorm,
+    Linear,
+    attention_branch,
+    fuses_attention,
+    mlp_branch,
+    replaceable,
+)
 from models.multipass import MultiPass
 from models.specs import Head, ImageSize
 
@@ -38,8 +44,7 @@ class Attention(nn.Layer):
 
     def __init__(self, width: int, heads: int, rates: DropRates):
         super().__init__()
-        self.heads = heads
-        self.scale = (width // heads) ** -0.5
+        self.heads, self.scale = heads, (width // heads) ** -0.5
         self.qkv = _linear(width, 3 * width)
         self.attn_drop = Dropout(rates.attention, axis=1)
         self.proj = _linear(width, width)
@@ -185,11 +190,6 @@ class VisionTransformer(MultiPass):
         self.blocks[-1].queries = len(self.special_tokens)
         self.norm = LayerNorm(width, epsilon=EPSILON)
         self.head = _linear(width, head.num_classes, zero=head.init == "zero")
-
-    def refit(self, name: str, array: np.ndarray) -> np.ndarray:
-        if name != "pos_embed":
-            return array
-        return resize_positions(array, self.grid, len(self.special_tokens))
 
     def embed(self, images: Tensor) -> Tensor:
         """Puts the special tokens before the patches and adds the positions: `(B, N, D)`."""

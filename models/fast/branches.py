@@ -7,7 +7,6 @@ Threads share its images. The loops are in `models/fast/*_loops.py`, their argum
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import paddle
@@ -20,23 +19,14 @@ from models.fast.single_operators import empty, needed, of_needed
 from models.layers.arrays import Mask, view
 
 
-class _Ends(NamedTuple):
-    """The layers at both ends of a branch."""
-
-    norm: nn.LayerNorm
-    first: nn.Linear
-    last: nn.Linear
-    path: nn.Layer  # stochastic depth
-    gamma: Tensor | None = None  # (D,), layer scale
-
-
 def mlp_branch(
     x: Tensor, norm: nn.LayerNorm, mlp: nn.Layer, path: nn.Layer, gamma: Tensor | None
 ) -> Tensor:
     """See `models/layers/operators.py`."""
     shape = [*x.shape[:-1], mlp.fc1.weight.shape[1]]
     inner, outer = mlp.drop.mask(shape), mlp.drop.mask(x.shape)
-    return _branch(MlpKind, x, _Ends(norm, mlp.fc1, mlp.fc2, path, gamma), shape, inner, outer)
+    layers = norm, mlp.fc1, mlp.fc2, path
+    return _branch(MlpKind, x, layers, shape, inner, outer, gamma=gamma)
 
 
 def attention_branch(
@@ -47,8 +37,9 @@ def attention_branch(
     shape = [attention.heads, images, min(queries, tokens), tokens]
     inner = attention.attn_drop.mask(shape)
     outer = attention.proj_drop.mask([images, shape[2], width])
-    ends, fields = _Ends(norm, attention.qkv, attention.proj, path), {"factor": attention.scale}
-    return _branch(AttentionKind, x, ends, shape, inner, outer, queries=shape[2], **fields)
+    layers = norm, attention.qkv, attention.proj, path
+    fields = {"factor": attention.scale, "queries": shape[2]}
+    return _branch(AttentionKind, x, layers, shape, inner, outer, **fields)
 
 
 def window_branch(
@@ -73,8 +64,8 @@ def window_branch(
     heads, length, _ = bias.shape
     shape = [heads, x.shape[0] * (x.shape[1] // length), length, length]
     fields = {"factor": attention.scale, "others": [bias], "windows": windows}
-    ends, masks = _Ends(norm, attention.qkv, attention.proj, path), _masks(attention, x, shape)
-    return _branch(AttentionKind, x, ends, shape, *masks, **fields)
+    layers, masks = (norm, attention.qkv, attention.proj, path), _masks(attention, x, shape)
+    return _branch(AttentionKind, x, layers, shape, *masks, **fields)
 
 
 def talking_branch(
@@ -85,9 +76,9 @@ def talking_branch(
     before, after = attention.proj_l, attention.proj_w
     shape = [attention.num_heads, images, tokens, tokens]
     others = [before.weight, before.bias, after.weight, after.bias]
-    fields = {"factor": attention.scale, "others": others}
-    ends = _Ends(norm, attention.qkv, attention.proj, path, gamma)
-    return _branch(TalkingKind, x, ends, shape, *_masks(attention, x, shape), **fields)
+    fields = {"factor": attention.scale, "others": others, "gamma": gamma}
+    layers, masks = (norm, attention.qkv, attention.proj, path), _masks(attention, x, shape)
+    return _branch(TalkingKind, x, layers, shape, *masks, **fields)
 
 
 def _masks(attention: nn.Layer, x: Tensor, shape: list[int]) -> tuple[Mask | None, Mask | None]:
@@ -102,11 +93,12 @@ def _masks(attention: nn.Layer, x: Tensor, shape: list[int]) -> tuple[Mask | Non
 def _branch(
     kind: type[Kind],
     x: Tensor,
-    ends: _Ends,
+    layers: tuple[nn.LayerNorm, nn.Linear, nn.Linear, nn.Layer],
     inner_shape: list[int],
     inner: Mask | None,
     outer: Mask | None,
     *,
+    gamma: Tensor | None = None,
     factor: float = 0.0,
     queries: int = 0,
     others: Sequence[Tensor] = (),
@@ -117,16 +109,17 @@ def _branch(
     Args:
         kind: of branch.
         x: `(B, N, D)`.
-        ends: layers at both ends.
+        layers: norm, first and last linear layer, stochastic depth.
         inner_shape: of the attention weights, heads first, or of the hidden values of an MLP.
         inner: dropout mask of these; None: nothing drops.
         outer: dropout mask of the output; None: nothing drops.
+        gamma: layer scale, `(D,)`; None for 1.
         factor: of the attention scores.
         queries: number of tokens of the output; 0 for all.
         others: further parameters of the kind.
         windows: as in `window_branch`.
     """
-    norm, first, last, path, gamma = ends
+    norm, first, last, path = layers
     weights = [norm.weight, norm.bias, first.weight, first.bias, last.weight, last.bias]
     if gamma is not None:  # the factor of the branch's output is one of its last layer
         weights[4:] = last.weight * gamma, last.bias * gamma
@@ -178,7 +171,9 @@ class _Branch(PyLayer):
         tensors = [saved.pop(0) if present else None for present in ctx.present]
         branch = ctx.settings.kind(x, tensors, saved, ctx.settings)
         upper, out = upper.contiguous(), empty(x.shape)
-        shapes = _shapes_of_sums(tensors[:-2], ctx.needed[1:])
+        # The first and the last layer's matrices get no elements if their gradients are not needed.
+        unneeded = [place in (2, 4) and not due for place, due in enumerate(ctx.needed[1:])]
+        shapes = [[0, 0] if out else one.shape for one, out in zip(tensors[:-2], unneeded)]
         sums = list(map(empty, shapes))
         by_part = [
             [view(one) for one in sums],
@@ -195,15 +190,6 @@ class _Branch(PyLayer):
             _add_up(arrays)
         gradients = of_needed(ctx.needed, [out, *sums])
         return (*gradients, *(None for present in ctx.present[-2:] if present))
-
-
-def _shapes_of_sums(parameters: list[Tensor], due: tuple[bool, ...]) -> list[list[int]]:
-    """Returns the shapes of the sums of gradients.
-
-    The first and the last layer's matrices get no elements where nobody needs their gradients.
-    """
-    left_out = [place in (2, 4) and not wanted for place, wanted in enumerate(due)]
-    return [[0, 0] if out else parameter.shape for parameter, out in zip(parameters, left_out)]
 
 
 def _add_up(arrays: Sequence[np.ndarray]) -> None:

@@ -19,8 +19,6 @@ Booleans = NDArray[np.bool_]
 Bytes = NDArray[np.uint8]
 Order = NDArray[np.int64]
 
-_SOURCES = "sources.sha256"
-
 
 def _set_up() -> None:
     """Has compilers use all 64 bytes of AVX-512; with half of them, GELU takes a third more time.
@@ -70,7 +68,7 @@ def _forget_others(folder: str) -> None:
     """
     sources = sorted(Path(__file__).parent.glob("*.py"))
     digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
-    note = Path(folder) / _SOURCES
+    note = Path(folder) / "sources.sha256"
     if note.is_file() and note.read_text(encoding="ascii") == digest:
         return
     for old in note.parent.glob("*.nb[ic]"):

@@ -131,8 +131,7 @@ def add_last(x: Floats, for_branch: Floats, sums: Weights) -> None:
 @compiled()
 def norm(rows: Normed, weights: Weights, epsilon: np.float32, out: Floats) -> None:
     """Computes the norm, and writes the mean and the scale of the rows."""
-    x, mean, scale = rows
-    layer_norm(x, weights.norm_weight, weights.norm_bias, epsilon, mean, scale, out)
+    layer_norm(rows.x, weights.norm_weight, weights.norm_bias, epsilon, rows.mean, rows.scale, out)
 
 
 @compiled()
@@ -152,8 +151,9 @@ def first_gradient(
     """Adds the gradients of the first linear layer to `sums`; `room` gets that of its input."""
     add_rows(for_first, sums.first_bias)
     if sums.first_weight.size:
-        x, mean, scale = rows
-        layer_norm_again(x, weights.norm_weight, weights.norm_bias, mean, scale, room)
+        layer_norm_again(
+            rows.x, weights.norm_weight, weights.norm_bias, rows.mean, rows.scale, room
+        )
         product(room.T, for_first, 1, 1, sums.first_weight)
     product(for_first, weights.first_weight.T, 1, 0, room)
 

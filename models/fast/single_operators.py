@@ -62,8 +62,8 @@ class Masked(PyLayer):
 
 
 def _masked(x: Tensor, mask: Mask) -> Tensor:
-    rows, keep = _as_rows(x.contiguous()), _as_rows(mask.keep)
-    return _by_rows(row_loops.masked, rows, keep, mask.row_scales()).reshape(x.shape)
+    arrays = _as_rows(x.contiguous()), _as_rows(mask.keep), mask.row_scales()
+    return _by_rows(row_loops.masked, *arrays).reshape(x.shape)
 
 
 def _by_rows(loop: Callable, *arrays: np.ndarray) -> Tensor:

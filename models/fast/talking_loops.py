@@ -33,14 +33,6 @@ class Talking(NamedTuple):
     after_bias: Floats
 
 
-class Queries(NamedTuple):
-    """Queries `begin` to `end` of an image."""
-
-    image: int
-    begin: int
-    end: int
-
-
 @compiled()
 def _mix(x: Floats, weight: Floats, bias: Floats, out: Floats) -> None:
     """Computes the new heads from the old ones, both `(H, ...)` with all else in one axis."""
@@ -67,21 +59,21 @@ def _flat(maps: Floats) -> Floats:
 
 @compiled()
 def _attend(
-    branch: Branch, some: Queries, qkv: Floats, attended: Floats, rooms: Floats, mixed: Floats
+    branch: Branch, image: int, a: int, qkv: Floats, attended: Floats, rooms: Floats, mixed: Floats
 ) -> None:
     """Computes what the heads of some queries mix.
 
     Args:
         branch: of the attention.
-        some: the queries.
+        image: its number.
+        a: number of the first query.
         qkv: of all tokens of the image, `(N, 3 * D)`.
         attended: `(H, N, N)`; gets the attention weights of these queries.
         rooms: `(2, H, M, N)`, to be written.
         mixed: gets the result, `(M, D)`.
     """
     heads, talking, noise = branch.heads, branch.extra, branch.noise
-    image, a, b = some
-    scores, talked, tokens = rooms[0], rooms[1], qkv.shape[0]
+    scores, talked, tokens, b = rooms[0], rooms[1], qkv.shape[0], a + mixed.shape[0]
     for head in range(heads):
         q, k = part_of_head(qkv, 0, heads, head)[a:b], part_of_head(qkv, 1, heads, head)
         product(q, k.T, branch.factor, 0, scores[head])
@@ -122,7 +114,7 @@ def forward(begin: int, end: int, branch: Branch, out: Floats) -> None:
         for a in range(0, tokens, size):
             b = min(a + size, tokens)
             rooms = room[: 2 * heads * (b - a) * tokens].reshape(2, heads, b - a, tokens)
-            _attend(branch, Queries(i, a, b), qkv, attended, rooms, mixed[a:b])
+            _attend(branch, i, a, qkv, attended, rooms, mixed[a:b])
         product(mixed, weights.last_weight, 1, 0, last)
         residual(x[i], last, weights.last_bias, noise.keep[i], noise.scale[i], out[i])
     set_own_threads(before)
@@ -131,7 +123,8 @@ def forward(begin: int, end: int, branch: Branch, out: Floats) -> None:
 @compiled()
 def _values_gradient(
     branch: Branch,
-    some: Queries,
+    image: int,
+    a: int,
     for_mixed: Floats,
     rooms: Floats,
     for_qkv: Floats,
@@ -141,15 +134,16 @@ def _values_gradient(
 
     Args:
         branch: of the attention.
-        some: the queries.
+        image: its number.
+        a: number of the first query.
         for_mixed: gradient of what they mix, `(M, D)`.
         rooms: `(4, H, M, N)`, to be written. The third gets the gradient of the attention weights.
         for_qkv: `(N, 3 * D)`; the first queries write the gradient of the values, later ones add.
         sums: the gradients of the second exchange are added to it.
     """
     heads, talking, noise = branch.heads, branch.extra, branch.noise
-    image, a, b = some
-    qkv, tokens, added = branch.inside.first[image], for_qkv.shape[0], min(a, 1)
+    qkv, tokens, b = branch.inside.first[image], for_qkv.shape[0], a + rooms.shape[2]
+    added = min(a, 1)  # 1: the gradients of keys and values are added to those of earlier queries
     own = _flat(branch.inside.attended[image])[:, a * tokens : b * tokens]
     _mix(own, talking.after_weight, talking.after_bias, _flat(rooms[0]))
     for head in range(heads):
@@ -175,21 +169,22 @@ def _values_gradient(
 
 @compiled()
 def _scores_gradient(
-    branch: Branch, some: Queries, rooms: Floats, for_qkv: Floats, sums: Talking
+    branch: Branch, image: int, a: int, rooms: Floats, for_qkv: Floats, sums: Talking
 ) -> None:
     """Computes the gradients of the softmax and what precedes it, for some queries.
 
     Args:
         branch: of the attention.
-        some: the queries.
+        image: its number.
+        a: number of the first query.
         rooms: `(4, H, M, N)`, as `_values_gradient` leaves them; to be written.
         for_qkv: `(N, 3 * D)`; gets the gradient of the queries. The first queries write the
             gradient of the keys, later ones add.
         sums: the gradients of the first exchange are added to it.
     """
     heads, talking, factor = branch.heads, branch.extra, branch.factor
-    image, a, b = some
-    qkv, attended, added = branch.inside.first[image], branch.inside.attended[image], min(a, 1)
+    qkv, attended = branch.inside.first[image], branch.inside.attended[image]
+    added, b = min(a, 1), a + rooms.shape[2]
     for head in range(heads):
         softmax_gradient(attended[head, a:b], rooms[2, head], rooms[3, head])
         q, k = part_of_head(qkv, 0, heads, head)[a:b], part_of_head(qkv, 1, heads, head)
@@ -239,10 +234,9 @@ def gradient(
         product(for_last, weights.last_weight.T, 1, 0, for_mixed)
         for a in range(0, tokens, size):
             b = min(a + size, tokens)
-            some = Queries(i, a, b)
             rooms = room[: 4 * heads * (b - a) * tokens].reshape(4, heads, b - a, tokens)
-            _values_gradient(branch, some, for_mixed[a:b], rooms, for_qkv, extra_sums)
-            _scores_gradient(branch, some, rooms, for_qkv, extra_sums)
+            _values_gradient(branch, i, a, for_mixed[a:b], rooms, for_qkv, extra_sums)
+            _scores_gradient(branch, i, a, rooms, for_qkv, extra_sums)
         rows = Normed(x[i], inside.mean[i], inside.scale[i])
         first_gradient(rows, weights, for_qkv, normed, sums)
         norm_gradient(rows, weights, normed, upper[i], out[i], sums)

@@ -56,8 +56,7 @@ class _Drop(nn.Layer):
 
     def __init__(self, rate: Rate, axis: int = 0):
         super().__init__()
-        self.rate = rate
-        self.axis = axis
+        self.rate, self.axis = rate, axis
 
     @property
     def active(self) -> bool:
@@ -84,8 +83,8 @@ class Dropout(_Drop):
         """Returns the mask for a CPU tensor of this shape; None where there is no dropout."""
         if not (self.training and self.active):
             return None
-        scales = tuple(map(kept_scale, copy_rates(self.rate)))
-        return Mask(keep_mask(shape, self.rate, self.axis), scales)
+        keep = keep_mask(shape, self.rate, self.axis)
+        return Mask(keep, tuple(map(kept_scale, copy_rates(self.rate))))
 
 
 @replaceable

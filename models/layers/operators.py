@@ -172,9 +172,8 @@ def normalise(images: Tensor, mean: Sequence[float], deviation: Sequence[float])
 
 def masked(x: Tensor, mask: Mask) -> Tensor:
     """Applies a dropout mask of the shape of `x`."""
-    if compiled := compiled_operators(x):
-        return compiled.Masked.apply(x, *mask)
-    return x * mask.factors().astype(x.dtype)
+    compiled = compiled_operators(x)
+    return compiled.Masked.apply(x, *mask) if compiled else x * mask.factors().astype(x.dtype)
 
 
 def gelu(x: Tensor) -> Tensor:

@@ -19,8 +19,7 @@ def imagenet_rows(names: Sequence[str]) -> tuple[int, ...]:
     Raises:
         UserError: when one of them is no class of ImageNet-1k.
     """
-    wnids = _FILE.read_text(encoding="utf-8").split()
-    known = {name: row for row, name in enumerate(wnids)}
+    known = {name: row for row, name in enumerate(_FILE.read_text(encoding="utf-8").split())}
     strangers = [name for name in names if name not in known]
     if strangers:
         raise UserError(

@@ -193,9 +193,8 @@ def _refuse_unplanned(
     model: MultiPass, report: Report, misfits: list[str], arrays: dict, origin: str
 ) -> None:
     """Raises an error for what is not planned, with the closest names."""
-    heads = tuple(f"{head}." for head in model.heads)
-    headless = not any(name.startswith(heads) for name in arrays)
-    missing = [name for name in report.initialised if not (headless and name.startswith(heads))]
+    headless = not any(map(model.is_in_head, arrays))
+    missing = [name for name in report.initialised if not (headless and model.is_in_head(name))]
     for names, text, known in (
         (report.unexpected, "do not belong to the model", set(model.state_dict())),
         (missing, "of the model are missing", report.unexpected),

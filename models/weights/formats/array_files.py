@@ -105,9 +105,9 @@ def _read_pdparams(path: Path) -> dict[str, np.ndarray]:
 
 def _read_pth(path: Path) -> dict[str, np.ndarray]:
     arrays = _checked(read_torch(path, lambda content: _model_of(content, path)), path)
-    wrapped = "module."  # what PyTorch's data parallel wrapper puts before every name
-    if all(name.startswith(wrapped) for name in arrays):
-        arrays = {name[len(wrapped) :]: array for name, array in arrays.items()}
+    # PyTorch's data parallel wrapper puts `module.` before every name.
+    if all(name.startswith("module.") for name in arrays):
+        arrays = {name.removeprefix("module."): array for name, array in arrays.items()}
     return arrays
 
 

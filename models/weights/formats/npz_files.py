@@ -11,6 +11,7 @@ from common.errors import UserError
 from common.zip_files import open_zip
 
 _SQUEEZED = 20  # how many times smaller an archive may be than its content; weights hardly shrink
+_HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 _MOST_MEMBERS = 20_000  # of an archive: one for each array
 
 
@@ -29,8 +30,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
                     f"{path}: says that it unpacks to {size} bytes, "
                     "which weights do not: it is refused"
                 )
-            names = [member.filename.removesuffix(".npy") for member in members]
-            return {name: _read_npy(archive, member) for name, member in zip(names, members)}
+            return {one.filename.removesuffix(".npy"): _read_npy(archive, one) for one in members}
     except UserError:
         raise
     except Exception as error:  # a damaged file raises almost anything
@@ -43,11 +43,9 @@ def _read_npy(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
     """Reads one array; memory is taken only if the member has as many bytes as the array."""
     with archive.open(member) as file:
         version = npy.read_magic(file)
-        if version not in ((1, 0), (2, 0)):
+        if version not in _HEADERS:
             raise ValueError(f"{member.filename} has another format")
-        one = version == (1, 0)
-        read_header = npy.read_array_header_1_0 if one else npy.read_array_header_2_0
-        shape, _, dtype = read_header(file)
+        shape, _, dtype = _HEADERS[version](file)
         fits = file.tell() + math.prod(shape) * dtype.itemsize == member.file_size
         if dtype.kind not in "fiub" or min(shape, default=0) < 0 or not fits:
             raise ValueError(

@@ -192,13 +192,11 @@ def _open_legacy(path: Path) -> tuple[Any, Callable[[_Storage], bytes]]:
             places[storage.key] = file.tell()
             if file.seek(_size(storage), os.SEEK_CUR) > size:
                 raise UserError(f"{path}: cut short in storage {key}")
-    return content, lambda storage: _part(path, places[storage.key], _size(storage))
 
+    def read(storage: _Storage) -> bytes:
+        return np.fromfile(path, np.uint8, _size(storage), offset=places[storage.key]).tobytes()
 
-def _part(path: Path, begin: int, size: int) -> bytes:
-    with open(path, "rb") as file:
-        file.seek(begin)
-        return file.read(size)
+    return content, read
 
 
 def _tensors(content: Any) -> list[_Tensor]:

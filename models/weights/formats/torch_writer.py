@@ -11,8 +11,6 @@ import numpy as np
 from common.errors import UserError
 from models.weights.formats.torch_files import DTYPES
 
-# Pickle's protocol 2: an empty dict and a mark; at the end, its items are set.
-_BEGIN, _END = b"\x80\x02}(", b"u."
 # A call of `_rebuild_tensor_v2`: storage, offset, shape, strides; no gradient, no hooks.
 _REBUILD = b"ctorch._utils\n_rebuild_tensor_v2\n(("
 _REBUILT = b"\x89ccollections\nOrderedDict\n)RtR"
@@ -30,7 +28,7 @@ def write_torch(path: Path, arrays: dict[str, np.ndarray]) -> None:
             # Without a time, equal weights are equal files.
             archive.writestr(zipfile.ZipInfo(f"archive/{name}"), content)
 
-        body = bytearray(_BEGIN)
+        body = bytearray(b"\x80\x02}(")  # pickle's protocol 2, an empty dict, a mark
         for key, (name, array) in enumerate(arrays.items()):
             array = np.asarray(array, order="C")
             if array.dtype not in storages:
@@ -43,7 +41,7 @@ def write_torch(path: Path, arrays: dict[str, np.ndarray]) -> None:
             strides = [stride // array.itemsize for stride in array.strides]
             body += _tuple(array.shape) + _tuple(strides) + _REBUILT
             add(f"data/{key}", array.tobytes())
-        add("data.pkl", bytes(body + _END))
+        add("data.pkl", bytes(body + b"u."))
         add("byteorder", sys.byteorder.encode())
         add("version", b"3\n")
 
@@ -54,9 +52,8 @@ def _text(value: str) -> bytes:
 
 
 def _integer(value: int) -> bytes:
-    if value < 1 << 31:
-        return b"J" + struct.pack("<i", value)
-    return b"\x8a\x08" + struct.pack("<q", value)
+    small = value < 1 << 31
+    return b"J" + struct.pack("<i", value) if small else b"\x8a\x08" + struct.pack("<q", value)
 
 
 def _tuple(values: Sequence[int]) -> bytes:

@@ -84,8 +84,6 @@ def _our_name(name: str) -> str:
         return _WHOLE[plain]
     layer, _, leaf = plain.rpartition("/")
     block = _BLOCK.fullmatch(layer)
-    if block and block.group(2) in _BLOCK_LAYERS:
-        ours = f"blocks.{block.group(1)}.{_BLOCK_LAYERS[block.group(2)]}"
-    else:
-        ours = _LAYERS.get(layer)
+    inner = _BLOCK_LAYERS.get(block.group(2)) if block else None
+    ours = f"blocks.{block.group(1)}.{inner}" if inner else _LAYERS.get(layer)
     return f"{ours}.{_LEAVES[leaf]}" if ours and leaf in _LEAVES else name

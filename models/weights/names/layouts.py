@@ -35,13 +35,12 @@ def styles(model: MultiPass, arrays: dict[str, np.ndarray], origin: str) -> tupl
     if is_google(arrays):
         return ("google",)
     renamed, target = _with_our_names(model, arrays, origin), model.state_dict()
-    heads = tuple(f"{head}." for head in model.heads)
-    transposed = [
-        _is_transposed(renamed[name].shape, target[name].shape, name.startswith(heads))
+    votes = [
+        _is_transposed(renamed[name].shape, target[name].shape, model.is_in_head(name))
         for name in _matrices(model)
         if name in renamed
     ]
-    votes = [vote for vote in transposed if vote is not None]
+    votes = [vote for vote in votes if vote is not None]
     return ("timm",) if (all(votes) if votes else renamed is not arrays) else ("ours", "ppim")
 
 

@@ -62,9 +62,8 @@ def resize_bias_table(table: np.ndarray, window: int) -> np.ndarray:
     new = 2 * window - 1
     if old == new:
         return table
-    return _resize(
-        table.reshape(old, old, -1), (new, new), sharpness=-0.75, antialias=False
-    ).reshape(new * new, -1)
+    grid = table.reshape(old, old, -1)
+    return _resize(grid, (new, new), sharpness=-0.75, antialias=False).reshape(new * new, -1)
 
 
 def _resize(
