@@ -8,7 +8,7 @@ import functools
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -117,7 +117,7 @@ def _batches(
     )
 
 
-def join(labelled: Iterator[Batch], unlabelled: Iterator[Batch]) -> Iterator[Batch]:
+def join(labelled: Iterator[Batch], unlabelled: Iterator[Batch]) -> Generator[Batch, None, None]:
     """Yields batches with unlabelled images after the labelled ones.
 
     `images` are then `(B + U, 3, S, S)`, `labels` `(B,)`.
@@ -130,7 +130,7 @@ def join(labelled: Iterator[Batch], unlabelled: Iterator[Batch]) -> Iterator[Bat
 
 def load(
     dataset: ImageDataset, sampler: TrainSampler | EvalSampler, workers: int
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """Yields the sampler's batches in their order.
 
     Args:

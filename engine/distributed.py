@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import paddle
 import paddle.distributed as dist
+from numpy.typing import ArrayLike, NDArray
 from paddle import nn
 from paddle.base import core
 
@@ -138,7 +139,7 @@ def is_main() -> bool:
 
 
 @contextlib.contextmanager
-def on_main(context: contextlib.AbstractContextManager) -> Iterator[None]:
+def on_main(context: contextlib.AbstractContextManager[object]) -> Iterator[None]:
     """Enters a context on the main process; an error there stops the others, too."""
     with contextlib.ExitStack() as held:
         with together():
@@ -158,7 +159,7 @@ def world_size() -> int:
     return dist.get_world_size()
 
 
-def sum_over_ranks(values) -> np.ndarray:
+def sum_over_ranks(values: ArrayLike) -> NDArray[np.float64]:
     """Adds arrays of the same shape over all ranks; the result is float64, on all of them."""
     values = np.asarray(values, np.float64)
     if world_size() == 1:
@@ -173,7 +174,7 @@ def any_rank(flag: bool) -> bool:
     return sum_over_ranks([bool(flag)]).item() > 0
 
 
-def rows_of_ranks(values) -> np.ndarray:
+def rows_of_ranks(values: ArrayLike) -> NDArray[np.float64]:
     """Returns the values `(N,)` of all ranks on each of them, as float64 `(ranks, N)`."""
     values = np.asarray(values, np.float64)
     rows = np.zeros((world_size(), len(values)))
@@ -196,6 +197,6 @@ def wrap(model: nn.Layer) -> nn.Layer:
     return paddle.DataParallel(model) if world_size() > 1 else model
 
 
-def gradient_sync(model: nn.Layer, due: bool) -> contextlib.AbstractContextManager:
+def gradient_sync(model: nn.Layer, due: bool) -> contextlib.AbstractContextManager[None]:
     """A context for one micro-batch: gradients are averaged over the cards only if `due`."""
     return contextlib.nullcontext() if due or world_size() == 1 else model.no_sync()

@@ -1,4 +1,4 @@
-"""The end of a run: the best weights are read once on the test images, and `result.json` written."""
+"""The end of a run: the best weights are read once on the test images; writes `result.json`."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from ml_collections import ConfigDict
@@ -127,7 +127,7 @@ class Trainer:
                     return False
         return True
 
-    def batches(self) -> Iterator[data.Batch]:
+    def batches(self) -> Generator[data.Batch, None, None]:
         """Returns the micro-batches of the steps that are left."""
         steps = self.optimizer.steps_done, self.plan.steps
         return micro_batches(self.config, self.sets, *steps, self.config.data.workers)
@@ -155,7 +155,7 @@ class Trainer:
     def _record(self, log: Log, lr: float) -> None:
         """Logs the training metrics since the last record."""
         values = self.meter.read()
-        self.progress.skipped += values["skipped"]
+        self.progress.skipped += int(values["skipped"])
         done, values = self.progress.steps_done, {**values, "lr": lr, **self.optimizer.metrics()}
         log.step(done, values)
         log.findings(done, self.diagnosis.training(done, values))

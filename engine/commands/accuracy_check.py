@@ -76,7 +76,7 @@ def check(
     return exits.DONE
 
 
-def _write(path: Path, content: dict) -> None:
+def _write(path: Path, content: dict[str, object]) -> None:
     try:
         write_json(path, content)
     except OSError as error:

@@ -53,21 +53,22 @@ def train(
 
 
 def _train(stages: dict[str, ConfigDict], folder: Path, stop: StopRequest) -> int:
-    before, free = None, ()
+    before: Path | None = None
     for number, (name, config) in enumerate(stages.items(), start=1):
         distributed.say(f"stage {number} of {len(stages)}: {name}")
         if before:
             _check_begin(folder / name, before)
-            begin = {"model.pretrained": str(before), "model.pretrained_head": "auto"}
-            config = config_fields.changed(config, begin)
-            # The folder may have moved since; the weights themselves are compared.
-            free = ("model.pretrained",)
+            config = config_fields.changed(
+                config, {"model.pretrained": str(before), "model.pretrained_head": "auto"}
+            )
+        # The folder may have moved since; the weights themselves are compared.
+        free = ("model.pretrained",) if before else ()
         code = single_run.train(config, folder / name, free=free, stop=stop)
         if code != exits.DONE:
             return code
         before = folder / name / run_folder.WEIGHTS
     if distributed.is_main():
-        results = {name: run_folder.result(folder / name) for name in stages}
+        results = {name: run_folder.result(folder / name) or {} for name in stages}
         write_json(folder / run_folder.RESULT, _together(results))
     return exits.DONE
 

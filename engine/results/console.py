@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -26,7 +27,7 @@ def table(result: Result, split: str) -> str:
     )
 
 
-def show_result(result: Result, outcome: dict, folder: Path) -> None:
+def show_result(result: Result, outcome: dict[str, Any], folder: Path) -> None:
     """Prints the end of a run: the table, and where its files are.
 
     Args:

@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import paddle
+from ml_collections import ConfigDict
+from numpy.typing import NDArray
 from paddle import nn
 
 import data
@@ -37,11 +39,11 @@ class Result(NamedTuple):
 class Counter:
     """Sums over images, from which the result follows; in float64, where counts are exact."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.sums = np.zeros(5)  # seen, skipped, top-1 hits, top-5 hits, cross-entropy
         self.bins = np.zeros((3, ECE_BINS))  # by confidence: images, hits, sum of confidences
 
-    def add(self, logits: np.ndarray, labels: np.ndarray) -> None:
+    def add(self, logits: NDArray[Any], labels: NDArray[np.int64]) -> None:
         """Counts one batch.
 
         Args:
@@ -73,16 +75,18 @@ class Counter:
         total = distributed.sum_over_ranks(np.concatenate([self.sums, self.bins.ravel()]))
         seen, skipped, *sums = total[: len(self.sums)].tolist()
         _, hits, confidences = total[len(self.sums) :].reshape(3, ECE_BINS)
-        share = max(seen, 1)
-        means = [float(value / share) for value in (*sums, np.abs(hits - confidences).sum())]
-        return Result(*means, int(seen), int(skipped), seconds, seen / max(seconds, 1e-9))
+        share, rate = max(seen, 1), seen / max(seconds, 1e-9)
+        top1, top5, loss, ece = (
+            float(value / share) for value in (*sums, np.abs(hits - confidences).sum())
+        )
+        return Result(top1, top5, loss, ece, int(seen), int(skipped), seconds, rate)
 
 
 @paddle.no_grad()
 def evaluate(
     model: nn.Layer,
-    dataset,
-    config,
+    dataset: data.ImageDataset,
+    config: ConfigDict,
     on_batch: Callable[[int], None] = lambda images: None,
     check: Callable[[], None] = lambda: None,
 ) -> Result:

@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 from common.files import read_text
 from program.run_folder import METRICS
@@ -12,7 +13,7 @@ _LARGEST_METRICS = 64 << 20  # bytes: more than `run_plan.make` lets a run have
 _NAME = re.compile(r"[\w/.-]{1,100}")  # of a split or a value
 
 
-def place(record: dict) -> tuple[int, int]:
+def place(record: dict[str, Any]) -> tuple[int, int]:
     """Returns the sort key of a record.
 
     An incident comes before the records of its step, or after those of the step that the run went
@@ -23,7 +24,7 @@ def place(record: dict) -> tuple[int, int]:
     return (record["back_to"], 2) if "back_to" in record else (record["step"], 0)
 
 
-def until(records: list[dict], steps_done: int, validated: bool) -> list[dict]:
+def until(records: list[dict[str, Any]], steps_done: int, validated: bool) -> list[dict[str, Any]]:
     """Returns the records of the first steps.
 
     Args:
@@ -38,7 +39,7 @@ def until(records: list[dict], steps_done: int, validated: bool) -> list[dict]:
     return kept
 
 
-def read_metrics(folder: Path) -> list[dict]:
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """Reads the logged events of a run.
 
     A crash may cut the last line short: the first line that is not an event, and what follows it,
@@ -66,7 +67,7 @@ def _is_record(record: object) -> bool:
     return named and type(step) is int and 0 <= step < 1 << 63
 
 
-def numbers(record: dict) -> dict[str, float]:
+def numbers(record: dict[str, Any]) -> dict[str, float]:
     """Returns the values of an event that can be drawn."""
     return {
         name: value

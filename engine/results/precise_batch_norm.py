@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import paddle
+from ml_collections import ConfigDict
+from numpy.typing import NDArray
 from paddle import Tensor, nn
 
 import data
@@ -53,7 +55,7 @@ def estimate(model: nn.Layer, batches: Iterable[Tensor]) -> None:
         norm._variance.set_value(np.maximum(second / count - mean**2, 0).astype(np.float32))
 
 
-def _add_sums(sums: np.ndarray, layer: nn.Layer, inputs: tuple[Tensor, ...]) -> None:
+def _add_sums(sums: NDArray[np.float64], layer: nn.Layer, inputs: tuple[Tensor, ...]) -> None:
     """Adds to float64 `(3, C)`: number, sum and sum of squares of each channel's input values."""
     values = inputs[0].astype("float64")
     axes = [axis for axis in range(values.ndim) if axis != 1]  # axis 1 is that of the channels
@@ -63,7 +65,10 @@ def _add_sums(sums: np.ndarray, layer: nn.Layer, inputs: tuple[Tensor, ...]) -> 
 
 @contextlib.contextmanager
 def precise_statistics(
-    model: nn.Layer, dataset, config, check: Callable[[], None] = lambda: None
+    model: nn.Layer,
+    dataset: data.ImageDataset,
+    config: ConfigDict,
+    check: Callable[[], None] = lambda: None,
 ) -> Iterator[None]:
     """A context in which batch norms have precise statistics; afterwards they have their own again.
 
@@ -92,7 +97,9 @@ def precise_statistics(
             norm._variance.set_value(variance)
 
 
-def _images(batches: Iterable[data.Batch], config, check: Callable[[], None]) -> Iterator[Tensor]:
+def _images(
+    batches: Iterable[data.Batch], config: ConfigDict, check: Callable[[], None]
+) -> Iterator[Tensor]:
     for batch in batches:
         check()
         yield models.normalise(batch.pixels(), config.model)

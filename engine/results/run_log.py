@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from visualdl import LogWriter
 
 import data
@@ -143,8 +144,8 @@ class RunLog(Log):
         self._rate_images, self._rate_since = 0, self.seconds
 
     def pictures(self, tag: str, dataset: data.ImageDataset) -> None:
-        keys = [(0, index) for index in range(min(len(dataset), _PICTURES))]  # of epoch 0
-        batch = next(data.load(dataset, [keys], workers=0))
+        first = data.EvalSampler(dataset, _PICTURES, rank=0, ranks=1)
+        batch = next(data.load(dataset, first, workers=0))
         self._visualdl.add_image(tag, image_grid(batch.pixels().numpy()), 0)
 
     def _print(self, text: str) -> None:
@@ -181,7 +182,7 @@ class RunLog(Log):
                 self._visualdl.add_scalar(f"{split}/{name}", value, step)
 
 
-def image_grid(images: np.ndarray, columns: int = 8) -> np.ndarray:
+def image_grid(images: NDArray[np.uint8], columns: int = 8) -> NDArray[np.uint8]:
     """Lays out images in rows, as one picture; cells without an image are black.
 
     Args:

@@ -1,10 +1,13 @@
 """Training metrics between two records."""
 
+from typing import Any
+
 import numpy as np
 import paddle
 from paddle import Tensor
 
 from engine import distributed
+from engine.step.objective import LossTerms
 
 
 class Meter:
@@ -13,7 +16,7 @@ class Meter:
     What is added stays on the device until it is read.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._reset()
 
     def _reset(self) -> None:
@@ -24,11 +27,11 @@ class Meter:
         # What is still on the device: terms, hits and number of images of each micro-batch.
         self._pending: list[tuple[dict[str, Tensor], Tensor, int]] = []
 
-    def add(self, terms, predictions: Tensor, labels: Tensor, skipped: int = 0) -> None:
+    def add(self, terms: LossTerms, predictions: Tensor, labels: Tensor, skipped: int = 0) -> None:
         """Counts one micro-batch.
 
         Args:
-            terms: the `LossTerms` of the micro-batch; the total is called `loss`.
+            terms: of the micro-batch; the total is called `loss`.
             predictions: logits `(B, C)`.
             labels: `(B,)`.
             skipped: number of damaged images that were left out.
@@ -59,12 +62,12 @@ class Meter:
         self._reset()
         return {**means, **({"accuracy": hits / images} if images else {}), "skipped": int(skipped)}
 
-    def state(self) -> dict[str, list]:
+    def state(self) -> dict[str, list[Any]]:
         """Returns what was counted since the last reading, by rank, for JSON."""
         ranks = distributed.rows_of_ranks(self._values()).tolist()
         return {"terms": list(self._sums), "ranks": ranks}
 
-    def load_state(self, state: dict[str, list]) -> None:
+    def load_state(self, state: dict[str, list[Any]]) -> None:
         """Continues from a state; that of another number of ranks is added on the main one.
 
         Raises:

@@ -16,9 +16,11 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
-import numpy as np
 import paddle
+from ml_collections import ConfigDict
+from numpy.typing import NDArray
 from paddle import Tensor, nn
 
 import models
@@ -32,6 +34,19 @@ def ema_share(steps_done: int, decay: float, warmup: bool) -> float:
     return 1 - (min(decay, (1 + steps_done) / (10 + steps_done)) if warmup else decay)
 
 
+class RunLength(Protocol):
+    """What is used of `engine.plan.run_plan.Plan`, which this room may not import."""
+
+    @property
+    def train_images(self) -> int: ...
+
+    @property
+    def global_batch(self) -> int: ...
+
+    @property
+    def steps(self) -> int: ...
+
+
 class Swa:
     """The steps at which stochastic weight averaging takes weights, and its learning rates.
 
@@ -43,7 +58,7 @@ class Swa:
         UserError: when the run ends before the first weights are taken.
     """
 
-    def __init__(self, average, plan):
+    def __init__(self, average: ConfigDict, plan: RunLength):
         self.first_lr, self.lowest_lr = average.swa_lr, average.swa_lowest_lr
         self.start = round(average.swa_start * plan.steps)  # steps that are done before
         self.every = average.swa_every_steps or max(1, plan.train_images // plan.global_batch)
@@ -86,7 +101,7 @@ class Averages:
             other weights; for statistics of batch norms that the model does not have.
     """
 
-    def __init__(self, model: nn.Layer, average, plan):
+    def __init__(self, model: nn.Layer, average: ConfigDict, plan: RunLength):
         self.model, norms = model, models.batch_norms(model)
         self.swa = Swa(average, plan) if average.swa_start else None
         if self.swa and norms and not average.precise_bn_batches:
@@ -142,7 +157,8 @@ class Averages:
 
     def names(self, steps_done: int) -> list[str]:
         """Returns what there is to evaluate: `raw`, and the averages that have begun."""
-        return [RAW, *(name for name in self._values if name != SWA or self.swa.taken(steps_done))]
+        begun = self.swa and self.swa.taken(steps_done)
+        return [RAW, *(name for name in self._values if name != SWA or begun)]
 
     @contextlib.contextmanager
     def installed(self, name: str) -> Iterator[None]:
@@ -165,11 +181,11 @@ class Averages:
             for key, value in values.items()
         }
 
-    def state(self) -> dict[str, np.ndarray]:
+    def state(self) -> dict[str, NDArray[Any]]:
         """Returns the averages as arrays, named `<average>/<name in the model>`."""
         return {name: value.numpy() for name, value in self._named().items()}
 
-    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+    def load_state(self, arrays: dict[str, NDArray[Any]]) -> None:
         """Continues from what `state` returned.
 
         Raises:

@@ -12,9 +12,9 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
+from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from common.atomic_writing import atomic_folder, remove_folder
@@ -35,10 +35,10 @@ _LARGEST_PROGRESS = 16 << 20  # bytes
 class State(NamedTuple):
     """What a run goes on from: arrays by name, and its progress."""
 
-    model: dict[str, np.ndarray]
-    optimizer: dict[str, np.ndarray]
+    model: dict[str, NDArray[Any]]
+    optimizer: dict[str, NDArray[Any]]
     progress: Progress
-    averages: dict[str, np.ndarray]
+    averages: dict[str, NDArray[Any]]
 
 
 def save(folder: Path, state: State, keep: int) -> Path:

@@ -34,7 +34,7 @@ class Writer:
         keep: int,
         stop: bool = True,
         say: Callable[[str], None] = print,
-        timer: Callable[[], contextlib.AbstractContextManager] = contextlib.nullcontext,
+        timer: Callable[[], contextlib.AbstractContextManager[object]] = contextlib.nullcontext,
     ):
         self._folder, self._keep, self._stop = folder, keep, stop
         self._say, self._timer = say, timer

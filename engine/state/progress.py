@@ -1,4 +1,4 @@
-"""How far a run is: the content of `progress.json` in each checkpoint, with its check on reading."""
+"""How far a run is: the content of `progress.json` in each checkpoint, checked when read."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Progress:
     validation_due: bool = False  # a stop came before or in the validation of this step
     teacher: str = ""  # SHA-256 of the teacher's weights
     incidents: list[dict[str, Any]] = field(default_factory=list)  # see engine/watch/nonfinite.py
-    meter: dict[str, list] = field(default_factory=dict)  # metrics since the last record
+    meter: dict[str, list[Any]] = field(default_factory=dict)  # metrics since the last record
 
     def to_json(self) -> dict[str, Any]:
         """Returns the content of `progress.json`."""
@@ -59,7 +59,7 @@ class Progress:
         return cls(**{**kept, "steps_done": content["step"]})
 
 
-def _is_progress(content: Mapping, step: int) -> bool:
+def _is_progress(content: Mapping[str, Any], step: int) -> bool:
     numbers = ("global_batch", "micro_batch", "best_top1", "best_step", "seconds", "skipped")
     incidents = content.get("incidents", [])
     return (

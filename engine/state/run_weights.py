@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from ml_collections import ConfigDict
+from numpy.typing import NDArray
 from paddle import nn
 
 import models
@@ -22,18 +23,18 @@ _LARGEST_IMAGE = 2048
 class Weights(NamedTuple):
     """Arrays by name; the config and the classes are None where the file does not tell."""
 
-    arrays: dict[str, np.ndarray]
+    arrays: dict[str, NDArray[Any]]
     config: ConfigDict | None
     classes: tuple[str, ...] | None
 
 
-def arrays_of(model: nn.Layer) -> dict[str, np.ndarray]:
+def arrays_of(model: nn.Layer) -> dict[str, NDArray[Any]]:
     """Returns the parameters and buffers of a model by name."""
     return {name: np.ascontiguousarray(value.numpy()) for name, value in model.state_dict().items()}
 
 
 def save(
-    path: Path, arrays: dict[str, np.ndarray], config: ConfigDict, classes: tuple[str, ...]
+    path: Path, arrays: dict[str, NDArray[Any]], config: ConfigDict, classes: tuple[str, ...]
 ) -> None:
     """Writes a weights file atomically; `config` is a resolved one."""
     model, data = config.model, config.data

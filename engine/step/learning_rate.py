@@ -6,8 +6,10 @@ Hutter, arXiv:1608.03983, without restarts: no schedule rises again at its end.
 
 import math
 
+from ml_collections import ConfigDict
 
-def learning_rate(step: int, optim, total_steps: int) -> float:
+
+def learning_rate(step: int, optim: ConfigDict, total_steps: int) -> float:
     """Returns the learning rate of one optimiser step.
 
     Args:
@@ -26,7 +28,7 @@ def learning_rate(step: int, optim, total_steps: int) -> float:
     return optim.final_lr + (optim.lr - optim.final_lr) * _remaining(optim, progress)
 
 
-def _remaining(optim, progress: float) -> float:
+def _remaining(optim: ConfigDict, progress: float) -> float:
     """Returns the rate's share of the way from the final rate to the peak: 1 at `progress` 0."""
     if optim.schedule == "cosine":
         return 0.5 * (1 + math.cos(math.pi * progress))

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 import paddle
+from ml_collections import ConfigDict
+from numpy.typing import NDArray
 
 from common.errors import UserError
 from models.multipass import MultiPass
@@ -19,23 +21,23 @@ _GOOD_STEPS = 2000  # number of good steps after which the scale doubles
 _MOST_SKIPPED = 20  # in a row
 
 
-def active(train) -> bool:
+def active(train: ConfigDict) -> bool:
     """Returns whether a config's `train` part asks for half precision and Paddle has it here."""
     return bool(train.amp) and paddle.get_device() != "cpu"
 
 
-def apply(model: MultiPass, train) -> None:
+def apply(model: MultiPass, train: ConfigDict) -> None:
     """Makes the model compute in the precision of a config, in training and in evaluation."""
     if active(train):
         model.autocast(train.amp, train.amp_dtype)
 
 
-def loss_scaler(train) -> LossScaler | None:
+def loss_scaler(train: ConfigDict) -> LossScaler | None:
     """Returns the scaler of a config; None for float32, and for bfloat16, which has its range."""
     return LossScaler(train.loss_scale) if active(train) and train.amp_dtype == "float16" else None
 
 
-def describe(train) -> list[str]:
+def describe(train: ConfigDict) -> list[str]:
     """Returns the line about precision at the start of a run; none for plain float32."""
     if not train.amp:
         return []
@@ -86,13 +88,13 @@ class LossScaler:
             )
         return False
 
-    def state(self) -> np.ndarray:
+    def state(self) -> NDArray[np.float64]:
         """Returns everything that changes, as float64 `(4,)`."""
         return np.array(
             [self.scale, self.good_steps, self.skipped_steps, self.skipped_in_row], np.float64
         )
 
-    def load_state(self, state: np.ndarray) -> None:
+    def load_state(self, state: NDArray[np.float64]) -> None:
         """Continues from what `state` returned."""
         self.scale, *counts = state.tolist()
         self.good_steps, self.skipped_steps, self.skipped_in_row = map(int, counts)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import paddle
+from ml_collections import ConfigDict
 
 import models
 from engine import distributed
@@ -16,7 +17,7 @@ _STREAM = 0xD80F  # tells these random numbers from those of other uses of the s
 
 
 @contextlib.contextmanager
-def noise(config, step: int, micro_batch: int) -> Iterator[None]:
+def noise(config: ConfigDict, step: int, micro_batch: int) -> Iterator[None]:
     """A context for one forward and backward pass, which decides its dropout masks.
 
     On a CPU each image has the masks of its place in the global batch: they do not depend on how
@@ -37,7 +38,7 @@ def noise(config, step: int, micro_batch: int) -> Iterator[None]:
         yield
 
 
-def rows_in_step(config, step: int, micro_batch: int) -> list[range]:
+def rows_in_step(config: ConfigDict, step: int, micro_batch: int) -> list[range]:
     """Returns the places in the global batch of a micro-batch's images.
 
     Returns:
@@ -53,11 +54,11 @@ def rows_in_step(config, step: int, micro_batch: int) -> list[range]:
     return rows
 
 
-def place_in_step(config, micro_batch: int) -> int:
+def place_in_step(config: ConfigDict, micro_batch: int) -> int:
     """Returns the number of this card's micro-batch among those of all cards in a step."""
     return distributed.rank() * config.train.accumulation_steps + micro_batch
 
 
-def is_rdrop_step(config, step: int) -> bool:
+def is_rdrop_step(config: ConfigDict, step: int) -> bool:
     """Returns whether images pass several times in a step, or once for cross-entropy alone."""
     return config.rdrop.copies > 1 and step % config.rdrop.every_steps == 0

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
-import numpy as np
 import paddle
 from ml_collections import ConfigDict
+from numpy.typing import NDArray
 from paddle import Tensor, nn
 
 from common.errors import UserError
@@ -65,7 +66,7 @@ class Optimizer:
         self.accumulation_steps, self.scaler = accumulation_steps, scaler
         self.steps_done = 0
         self.lr_factor = 1.0  # of every rate: below 1 after a rollback
-        self.grad_norm: Tensor | None = None  # of the last step, before clipping
+        self.grad_norm = math.nan  # of the last step, before clipping
         self.skipped = False  # whether the last step's gradient was not finite: nothing changed
         self._parameters = {name: p for name, p in model.named_parameters() if not p.stop_gradient}
         self._groups = parameter_groups(model, optim)
@@ -105,11 +106,12 @@ class Optimizer:
             UserError: when the loss scale had too many steps skipped.
         """
         lr = (self.lr if lr is None else lr) * self.lr_factor
-        self._prepare([p.grad for p in self._parameters.values() if p.grad is not None])
+        norm = self._prepare([p.grad for p in self._parameters.values() if p.grad is not None])
         # The one number that the host waits for in each step: read any later, it could not keep a
         # bad gradient out of the weights. A GPU idles only until the host has launched the first
         # kernels of the update, as with float16 in any case; on a CPU nothing is ever late.
-        finite = math.isfinite(self.grad_norm.item())
+        self.grad_norm = norm.item()
+        finite = math.isfinite(self.grad_norm)
         self.skipped = not (self.scaler.update(finite) if self.scaler else finite)
         if not self.skipped:
             self._update(lr)
@@ -118,18 +120,19 @@ class Optimizer:
         return lr
 
     @paddle.no_grad()
-    def _prepare(self, gradients: list[Tensor]) -> None:
-        """Divides the gradients by the loss scale, measures their norm, and clips them."""
+    def _prepare(self, gradients: list[Tensor]) -> Tensor:
+        """Divides the gradients by the loss scale, and clips them; returns their norm before."""
         if self.scaler:
             for gradient in gradients:
                 gradient.multiply_(paddle.to_tensor(1 / self.scaler.scale, gradient.dtype))
         # On a CPU these products take a tenth of the time of `norm`.
         rows = [gradient.flatten() for gradient in gradients]
-        self.grad_norm = paddle.stack([paddle.matmul(row, row) for row in rows]).sum().sqrt()
+        norm = paddle.stack([paddle.matmul(row, row) for row in rows]).sum().sqrt()
         if self.optim.clip_norm:
-            factor = paddle.clip(self.optim.clip_norm / (self.grad_norm + 1e-6), max=1.0)
+            factor = paddle.clip(self.optim.clip_norm / (norm + 1e-6), max=1.0)
             for gradient in gradients:
                 gradient.multiply_(factor)
+        return norm
 
     def _update(self, lr: float) -> None:
         if self.optim.name == "lars":
@@ -141,12 +144,12 @@ class Optimizer:
 
     def metrics(self) -> dict[str, float]:
         """Returns what to log of the last step: the gradient's norm, and the loss scale."""
-        norm = {} if self.skipped else {"grad_norm": self.grad_norm.item()}
+        norm = {} if self.skipped else {"grad_norm": self.grad_norm}
         if self.scaler is None:
             return norm
         return {**norm, "loss_scale": self.scaler.scale, "skipped_steps": self.scaler.skipped_steps}
 
-    def state(self) -> dict[str, np.ndarray]:
+    def state(self) -> dict[str, NDArray[Any]]:
         """Returns the moments as arrays named `<parameter>/<moment>`, and the loss scale.
 
         The parameters have the model's names, not Paddle's automatic ones.
@@ -163,7 +166,7 @@ class Optimizer:
                 moments[f"{names[owner]}/{key[len(owner) + 1 :]}"] = value
         return moments
 
-    def load_state(self, state: dict[str, np.ndarray], steps_done: int) -> None:
+    def load_state(self, state: dict[str, NDArray[Any]], steps_done: int) -> None:
         """Goes on from what `state` returned after `steps_done` steps.
 
         Raises:

@@ -6,6 +6,7 @@ layers are timm's.
 
 from typing import NamedTuple
 
+from ml_collections import ConfigDict
 from paddle import Tensor, nn
 
 import models
@@ -22,7 +23,7 @@ class Group(NamedTuple):
     lr_scale: float
 
 
-def parameter_groups(model: nn.Layer, optim) -> list[Group]:
+def parameter_groups(model: nn.Layer, optim: ConfigDict) -> list[Group]:
     """Returns the trainable parameters of a model by decay and rate.
 
     With `decay="matrices"` biases, norms, tokens and everything that stands for a position have no

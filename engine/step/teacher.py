@@ -42,7 +42,7 @@ class Teacher:
         image_size: int,
         stats: InputStats,
         student: ConfigDict,
-        provenance: dict,
+        provenance: dict[str, str],
     ):
         model.eval()
         for parameter in model.parameters():

@@ -6,8 +6,10 @@ Both are functions of the config and the step.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import NamedTuple
+
+from ml_collections import ConfigDict
 
 import data
 
@@ -20,8 +22,8 @@ class TrainingSets(NamedTuple):
 
 
 def micro_batches(
-    config, sets: TrainingSets, first: int, end: int, workers: int
-) -> Iterator[data.Batch]:
+    config: ConfigDict, sets: TrainingSets, first: int, end: int, workers: int
+) -> Generator[data.Batch, None, None]:
     """Yields this card's micro-batches of the steps `first ... end - 1`.
 
     Args:
@@ -36,7 +38,7 @@ def micro_batches(
     return data.join(*loaders) if len(loaders) > 1 else loaders[0]
 
 
-def image_names(config, sets: TrainingSets, step: int) -> list[list[str]]:
+def image_names(config: ConfigDict, sets: TrainingSets, step: int) -> list[list[str]]:
     """Returns the names of the images in each of this card's micro-batches of a step, in order."""
     parts = [
         [[dataset.source.name(key[1]) for key in keys] for keys in sampler]
@@ -46,7 +48,7 @@ def image_names(config, sets: TrainingSets, step: int) -> list[list[str]]:
 
 
 def _samplers(
-    config, sets: TrainingSets, first: int, end: int
+    config: ConfigDict, sets: TrainingSets, first: int, end: int
 ) -> Iterator[tuple[data.ImageDataset, data.TrainSampler]]:
     """Yields each training set with the sampler of its part of the micro-batches."""
     accumulation, seed = config.train.accumulation_steps, config.seed

@@ -4,11 +4,17 @@ Nothing here changes a run. Each kind of finding comes once. The rules are in `s
 and `metric_rules.py`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import SimpleNamespace
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from ml_collections import ConfigDict
 
 from engine.plan.resolve_config import with_rate
+from engine.plan.run_plan import Plan
+from engine.results.evaluation import Result
 from engine.watch import metric_rules, start_warnings
 from engine.watch.metric_history import History
 
@@ -28,10 +34,10 @@ class Diagnosis:
 
     Args:
         config: with what the weights and the data set decide filled in.
-        plan: the `run_plan.Plan` of the run.
+        plan: of the run.
     """
 
-    def __init__(self, config, plan):
+    def __init__(self, config: ConfigDict, plan: Plan):
         self.config, self.plan = config, plan
         self._history = History(config, plan)
         self._told: set[str] = set()
@@ -43,7 +49,7 @@ class Diagnosis:
             f"warning: {text}" for rule in start_warnings.RULES for text in rule(config, self.plan)
         ]
 
-    def replay(self, records: Sequence[dict], validation_images: int) -> None:
+    def replay(self, records: Sequence[dict[str, Any]], validation_images: int) -> None:
         """Remembers what was told before a resume.
 
         Args:
@@ -70,7 +76,7 @@ class Diagnosis:
         self._history.add(steps_done, values)
         return self._findings(metric_rules.TRAINING)
 
-    def validation(self, steps_done: int, result) -> list[Finding]:
+    def validation(self, steps_done: int, result: Result | SimpleNamespace) -> list[Finding]:
         """Looks at a validation.
 
         Args:
@@ -83,7 +89,7 @@ class Diagnosis:
         history.validations.append(history.validation(steps_done, result.top1, result.seen))
         return self._findings(metric_rules.VALIDATION)
 
-    def test(self, result) -> list[str]:
+    def test(self, result: Result) -> list[str]:
         """Returns lines about the result on the test images; see `validation`."""
         history = self._history
         if not history.records:
@@ -91,7 +97,7 @@ class Diagnosis:
         found = history.validation(0, result.top1, result.seen)
         return [f"warning: {t}" for t in metric_rules.labels_differ(history, found, "the test")]
 
-    def _findings(self, rules: dict[str, Callable[[History], Iterator[str]]]) -> list[Finding]:
+    def _findings(self, rules: Mapping[str, Callable[[History], Iterator[str]]]) -> list[Finding]:
         """Returns what the rules find that was not told before; with one class there is nothing."""
         found = []
         for kind, rule in rules.items():

@@ -7,6 +7,9 @@ from collections import deque
 from typing import NamedTuple
 
 import numpy as np
+from ml_collections import ConfigDict
+
+from engine.plan.run_plan import Plan
 
 WINDOW, HALF = 10, 5  # training records that are looked at, and those that make a level
 SIGMAS = 3.0
@@ -40,10 +43,10 @@ class History:
 
     Args:
         config: with what the weights and the data set decide filled in.
-        plan: the `run_plan.Plan` of the run.
+        plan: of the run.
     """
 
-    def __init__(self, config, plan):
+    def __init__(self, config: ConfigDict, plan: Plan):
         self.config, self.plan, self.classes = config, plan, config.model.num_classes
         self.records: deque[Record] = deque(maxlen=WINDOW)
         self.validations: list[Validation] = []

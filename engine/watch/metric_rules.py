@@ -89,15 +89,15 @@ def chance(history: History) -> Iterator[str]:
 
 
 def no_kl(history: History) -> Iterator[str]:
-    records = [one for one in history.records if one.kl is not None][-_NO_KL_RECORDS:]
-    zero = all(record.kl < _NO_KL * record.ce for record in records)
+    found = [(one.kl, one.ce) for one in history.records if one.kl is not None][-_NO_KL_RECORDS:]
+    zero = all(kl < _NO_KL * ce for kl, ce in found)
     # KL of a new head begins at 0.
-    learned = all(record.ce < (1 - _NEAR_UNIFORM) * history.uniform for record in records)
-    enough = history.config.rdrop.copies > 1 and len(records) == _NO_KL_RECORDS
+    learned = all(ce < (1 - _NEAR_UNIFORM) * history.uniform for _, ce in found)
+    enough = history.config.rdrop.copies > 1 and len(found) == _NO_KL_RECORDS
     if enough and zero and learned:
         yield (
-            f"KL between the copies is {records[-1].kl:.1g} beside a cross-entropy of "
-            f"{records[-1].ce:.3g}: nothing random tells them apart, and this is plain "
+            f"KL between the copies is {found[-1][0]:.1g} beside a cross-entropy of "
+            f"{found[-1][1]:.3g}: nothing random tells them apart, and this is plain "
             "cross-entropy at the price of R-Drop; set --config.model.drop_rate=0.1 (the paper's), "
             "or --config.rdrop.copies=1"
         )

@@ -85,7 +85,7 @@ class Guard:
             UserError: when the run is to stop; on all ranks.
             Rollback: when it is to go back; on all ranks.
         """
-        norm, step = self.optimizer.grad_norm.item(), progress.steps_done
+        norm, step = self.optimizer.grad_norm, progress.steps_done
         cause = find_cause(self.config, self.model, self.objective, self.sets, step) or (
             f"the gradient's norm is {norm}, though the loss, all layers and all gradients are "
             "finite"

@@ -4,13 +4,18 @@ A rank that differs (a bit that flipped in its memory, a gradient that was not a
 show by itself: the loss looks as always, and only the arrays of rank 0 are saved.
 """
 
+from __future__ import annotations
+
 from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
 import paddle
 from ml_collections import ConfigDict
+from numpy.typing import NDArray
 from paddle import Tensor
 
+import data
 from common.errors import UserError, listed
 from configs.traits import trait
 from engine import distributed
@@ -30,7 +35,7 @@ def check_same_config(config: ConfigDict) -> None:
     distributed.check_same(own, "configs")
 
 
-def check_same_data(datasets: dict) -> None:
+def check_same_data(datasets: Mapping[str, data.ImageDataset | None]) -> None:
     """Checks that all processes have the same data sets.
 
     Args:
@@ -50,7 +55,7 @@ def check_same_data(datasets: dict) -> None:
 
 
 @paddle.no_grad()
-def checksums(tensors: dict[str, Tensor]) -> np.ndarray:
+def checksums(tensors: dict[str, Tensor]) -> NDArray[np.int64]:
     """Returns the sum of each tensor's bits, read as integers: int64 `(N,)`.
 
     A sum of integers does not depend on their order.

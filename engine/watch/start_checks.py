@@ -1,8 +1,11 @@
 """Refuses runs that can not work: R-Drop without noise, too few images without labels."""
 
+from __future__ import annotations
+
 from ml_collections import ConfigDict
 from paddle import nn
 
+import data
 import models
 from common.errors import UserError
 from engine import distributed
@@ -28,7 +31,7 @@ def check_noise(model: nn.Layer, config: ConfigDict) -> None:
         )
 
 
-def check_unlabelled(config: ConfigDict, dataset) -> None:
+def check_unlabelled(config: ConfigDict, dataset: data.ImageDataset | None) -> None:
     """Checks that there are enough images without labels for a step.
 
     Args:
@@ -38,10 +41,10 @@ def check_unlabelled(config: ConfigDict, dataset) -> None:
     Raises:
         UserError: when there are too few.
     """
-    train, images = config.train, config.rdrop.unlabelled_batch_size
+    train, images, found = config.train, config.rdrop.unlabelled_batch_size, len(dataset or ())
     needed = images * distributed.world_size() * train.accumulation_steps
-    if images and needed > len(dataset):
+    if images and needed > found:
         raise UserError(
-            f"rdrop.unlabelled_batch_size takes {needed} images a step, but only {len(dataset)} "
+            f"rdrop.unlabelled_batch_size takes {needed} images a step, but only {found} "
             "have no labels"
         )

@@ -9,6 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from ml_collections import ConfigDict
+
+from engine.plan.run_plan import Plan
 from engine.step.objective import rdrop_loss
 
 _HIGH_ALPHA, _TINY_DROP_RATE = 50, 0.01
@@ -17,7 +20,7 @@ _FAR = 5  # times the highest usual rate
 _USUAL_BATCH = 512
 
 
-def _other_batch(config, plan) -> Iterator[str]:
+def _other_batch(config: ConfigDict, plan: Plan) -> Iterator[str]:
     # Linear scaling: Goyal et al., arXiv:1706.02677.
     lr, reference = config.optim.lr, config.train.reference_batch_size
     if reference not in (0, plan.global_batch) and not config.optim.scale_lr:
@@ -29,7 +32,7 @@ def _other_batch(config, plan) -> Iterator[str]:
         )
 
 
-def _usual_rate(config, plan) -> tuple[float, str] | None:
+def _usual_rate(config: ConfigDict, plan: Plan) -> tuple[float, str] | None:
     """Returns the highest usual rate of fine-tuning at this batch, and its source; None if unknown.
 
     For SGD it grows with the batch (arXiv:1706.02677) and with 1 - momentum, for Adam with the root
@@ -46,7 +49,7 @@ def _usual_rate(config, plan) -> tuple[float, str] | None:
     return usual.get(optim.name) if whole and optim.layer_decay >= 1 else None
 
 
-def _high_rate(config, plan) -> Iterator[str]:
+def _high_rate(config: ConfigDict, plan: Plan) -> Iterator[str]:
     usual, optim = _usual_rate(config, plan), config.optim
     if usual and optim.lr > _FAR * usual[0]:
         reference = config.train.reference_batch_size
@@ -59,7 +62,7 @@ def _high_rate(config, plan) -> Iterator[str]:
         )
 
 
-def _unclipped(config, plan) -> Iterator[str]:
+def _unclipped(config: ConfigDict, plan: Plan) -> Iterator[str]:
     # The ViT paper clips at norm 1 in fine-tuning. Without clipping, an outlier among the gradients
     # makes a step of its size.
     optim, usual = config.optim, _usual_rate(config, plan)
@@ -72,7 +75,7 @@ def _unclipped(config, plan) -> Iterator[str]:
         )
 
 
-def _strong_decay(config, plan) -> Iterator[str]:
+def _strong_decay(config: ConfigDict, plan: Plan) -> Iterator[str]:
     # Decay that is added to the gradient goes through the momentum: SGD's 5e-4 at a rate of 0.1
     # takes 0.05 % of the weights away.
     optim = config.optim
@@ -86,7 +89,7 @@ def _strong_decay(config, plan) -> Iterator[str]:
         )
 
 
-def _no_warmup(config, plan) -> Iterator[str]:
+def _no_warmup(config: ConfigDict, plan: Plan) -> Iterator[str]:
     # At first Adam's second moments are of too few gradients. Ma and Yarats, arXiv:1910.04209, warm
     # up for 2 / (1 - beta2) steps.
     optim = config.optim
@@ -98,7 +101,7 @@ def _no_warmup(config, plan) -> Iterator[str]:
         )
 
 
-def _long_warmup(config, plan) -> Iterator[str]:
+def _long_warmup(config: ConfigDict, plan: Plan) -> Iterator[str]:
     if config.optim.warmup_steps >= plan.steps:
         yield (
             f"optim.warmup_steps={config.optim.warmup_steps} is no shorter than the run of "
@@ -107,7 +110,7 @@ def _long_warmup(config, plan) -> Iterator[str]:
         )
 
 
-def _tiny_noise(config, plan) -> Iterator[str]:
+def _tiny_noise(config: ConfigDict, plan: Plan) -> Iterator[str]:
     model, rdrop = config.model, config.rdrop
     shared = max(rdrop.drop_rates, default=model.drop_rate)
     own = (model.embed_drop_rate, model.proj_drop_rate, model.mlp_drop_rate)
@@ -122,7 +125,7 @@ def _tiny_noise(config, plan) -> Iterator[str]:
         )
 
 
-def _high_alpha(config, plan) -> Iterator[str]:
+def _high_alpha(config: ConfigDict, plan: Plan) -> Iterator[str]:
     alpha = rdrop_loss(config).per_sample_alpha(config.train.batch_size)
     if config.rdrop.copies > 1 and alpha > _HIGH_ALPHA:
         yield (

@@ -125,8 +125,7 @@ def test_batch_norms_and_the_drawn_batch_see_enlarged_images():
         dataset = data.build(config, "train")
         batches = data.load(dataset, data.TrainSampler(dataset, 4, 1, 1, config.seed), 0)
         seen["batch norms"] += [
-            images.numpy()
-            for images in precise_batch_norm._images(batches, config.model, lambda: None)
+            images.numpy() for images in precise_batch_norm._images(batches, config, lambda: None)
         ]
         seen["drawn"].append(show_batch.seen(_config(place), 1)[0])
     for host, device in seen.values():

@@ -84,11 +84,11 @@ def test_a_scale_changes_nothing(name):
             layer, scaler, accumulation=2, name=name, clip_norm=0.5, weight_decay=0.1
         )
         _steps(optimizer, layer, [1.0, 0.5, 0.1, 2.0])
-        assert optimizer.grad_norm.item() > 0.5
+        assert optimizer.grad_norm > 0.5
         found.append(
             (
                 *(parameter.numpy().tolist() for parameter in layer.parameters()),
-                optimizer.grad_norm.item(),
+                optimizer.grad_norm,
             )
         )
     assert found[0] == found[1]
