@@ -1,19 +1,15 @@
-"""Trains a vision transformer with R-Drop.
+"""Train: `python main.py [--config=configs/NAME.py] [--config.group.field=value ...]
+    [--workdir=FOLDER]`.
 
-    python main.py [--config=configs/NAME.py] [--config.group.field=value ...] [--workdir=FOLDER]
-
-Without a flag it trains a small one on handwritten digits, in about a minute on a CPU.
+Without a flag it trains a small vision transformer with R-Drop on handwritten digits, in about a
+minute on a CPU.
 """
-
-from __future__ import annotations
-
-from pathlib import Path
 
 from absl import flags
 
 from program.signals import StopRequest, blocked
 
-with blocked():  # no thread of a library may take a signal
+with blocked():  # no thread that a library starts may take a signal
     from program import command_line, exits, paddle_setup, validation
 
 flags.DEFINE_string(
@@ -34,26 +30,22 @@ flags.DEFINE_float(
 
 
 def main(argv: list[str]) -> int:
-    """Run the experiment of the flags; gives the exit code."""
-    with StopRequest(command_line.FLAGS.max_hours) as stop:
-        return _run(stop)
+    """Runs the experiment of the flags; returns the exit code."""
+    values = command_line.FLAGS
+    with StopRequest(values.max_hours) as stop:
+        stages = command_line.stages(values.row)
+        for config in stages.values():
+            validation.validate(config)
+            validation.validate_length(config)
+        with stop.held():
+            paddle_setup.load_paddle()
+        from engine.commands import dry_run, staged_run
 
-
-def _run(stop: StopRequest) -> int:
-    configs = command_line.stages(command_line.FLAGS.row)
-    for config in configs.values():
-        validation.validate(config)
-        validation.validate_length(config)
-    with stop.held():
-        paddle_setup.load_paddle()
-    from engine.commands import dry_run, staged_run
-
-    if command_line.FLAGS.dry_run:
-        return dry_run.dry_run(configs)
-    folder = command_line.output_folder(command_line.FLAGS.workdir)
-    return staged_run.train(configs, folder, command_line.FLAGS.overwrite, stop)
+        if values.dry_run:
+            return dry_run.dry_run(stages)
+        folder = command_line.output_folder(values.workdir)
+        return staged_run.train(stages, folder, values.overwrite, stop)
 
 
 if __name__ == "__main__":
-    default = Path(__file__).parent / "configs" / "digits_rdrop.py"
-    exits.run(main, lambda argv: command_line.parse(argv, str(default)))
+    exits.run(main, command_line.parse)

@@ -1,12 +1,9 @@
-"""Checks the accuracy of saved weights.
-
-    python val.py --weights=output/digits_rdrop/weights.safetensors
+"""Check the accuracy of saved weights: `python val.py
+    --weights=output/digits_rdrop/weights.safetensors`.
 
 Weights that this project wrote carry their config and their classes; for others give
 `--config=configs/NAME.py`.
 """
-
-from __future__ import annotations
 
 from absl import flags
 
@@ -30,16 +27,20 @@ flags.DEFINE_string("json", "", "Write the result there as JSON, too.")
 
 
 def main(argv: list[str]) -> int:
-    """Evaluate the weights of the flags; gives the exit code."""
+    """Evaluates the weights of the flags; returns the exit code."""
     values = command_line.FLAGS
     tool_arguments.check_output("--json", values.json, [values.weights])
     paddle_setup.load_paddle()
     from engine.commands import accuracy_check
 
     validation.validate(values.config)
-    precision = values.precision
     return accuracy_check.check(
-        values.weights, values.config, values.split, values.expect_top1, values.json, precision
+        values.weights,
+        values.config,
+        values.split,
+        values.expect_top1,
+        values.json,
+        values.precision,
     )
 
 

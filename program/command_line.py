@@ -19,23 +19,28 @@ from common.errors import UserError, nearest
 from common.files import user_path
 from common.safetensors_files import own_metadata, read_metadata
 from configs import default
-from configs.traits import CORES, TRAITS
+from configs.traits import CORES, trait
 from program.config_fields import KINDS, changed, fits, flattened, from_dict
 from program.config_files import load_file, load_table
 
 FLAGS = flags.FLAGS
 _SHOWN = 80  # characters of a wrong value
+_DIGITS = str(Path(__file__).resolve().parent.parent / "configs" / "digits_rdrop.py")
 
 
-def define_config(argv: Sequence[str], fallback: str | ConfigDict) -> None:
-    """Defines `--config` and its overrides, after checking those in `argv`.
+def parse(argv: Sequence[str], fallback: str | ConfigDict = _DIGITS) -> list[str]:
+    """Defines `--config`, and parses all flags, for `absl.app.run`; overrides are checked first.
 
     Args:
         argv: the command line.
         fallback: the value of `--config` when it is not given: the path of a file, or a config.
 
+    Returns:
+        The words that are no flags: the name of the program.
+
     Raises:
-        UserError: for a config file that can't be used, or an override that does not fit it.
+        UserError: for a config file that can't be used, an override that does not fit it, or any
+            other mistake.
     """
     path = _option(argv, "config") or (fallback if isinstance(fallback, str) else "")
     config = load_file(path) if path else fallback
@@ -49,11 +54,6 @@ def define_config(argv: Sequence[str], fallback: str | ConfigDict) -> None:
         config_flags.DEFINE_config_dict(
             "config", config, "The config that came with the weights.", lock_config=True
         )
-
-
-def parse(argv: Sequence[str], fallback: str | ConfigDict) -> list[str]:
-    """Parses the flags and the config, for `absl.app.run`; `fallback` is as in `define_config`."""
-    define_config(argv, fallback)
     try:
         rest = FLAGS(argv)
     except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
@@ -84,13 +84,12 @@ def config_of_weights(argv: Sequence[str]) -> ConfigDict:
             "--config=configs/NAME.py"
         )
     config = from_dict(content["config"], path)
-    given, usual, safe = flattened(config), flattened(default.get_config()), {}
-    for name, known in TRAITS.items():
-        if not known.weights_may_set:
-            safe[name] = usual[name]
-        elif known.weights_most is not None:
-            most = (os.cpu_count() or 1) if known.weights_most == CORES else known.weights_most
-            safe[name] = min(given[name], most)
+    usual = flattened(default.get_config())
+    safe = {name: value for name, value in usual.items() if not trait(name).weights_may_set}
+    for name, value in flattened(config).items():
+        most = trait(name).weights_most
+        if most is not None and isinstance(value, int):
+            safe[name] = min(value, (os.cpu_count() or 1) if most == CORES else int(most))
     return changed(config, safe)
 
 
@@ -101,14 +100,14 @@ def define_row() -> None:
     )
 
 
-def run_name() -> str:
-    """Returns the name of a run of the flags: that of its config file, and its row."""
-    return "_".join(filter(None, [Path(FLAGS["config"].config_filename).stem, FLAGS.row]))
-
-
 def output_folder(given: str, ending: str = "") -> Path:
-    """Returns the folder that a flag names; by default one below `output/`, named after the run."""
-    return user_path(given or f"output/{run_name()}{ending}")
+    """Returns the folder that a flag names.
+
+    By default it is below `output/`, and its name is that of the config file, the row if there is
+    one, and `ending`.
+    """
+    name = "_".join(filter(None, [Path(FLAGS["config"].config_filename).stem, FLAGS.row]))
+    return user_path(given or f"output/{name}{ending}")
 
 
 def stages(row: str = "") -> dict[str, ConfigDict]:
@@ -180,9 +179,9 @@ def check_override(config: ConfigDict, name: str, text: str) -> None:
             raise UserError(f"--config.{name} is text and can't be None; leave it empty for none")
         return
     if not fits(_literal(text), default_value):
-        kind = KINDS[type(default_value)]
         raise UserError(
-            f"--config.{name}={text[:_SHOWN]}: expected {kind}, such as {default_value!r}"
+            f"--config.{name}={text[:_SHOWN]}: expected {KINDS[type(default_value)]}, such as "
+            f"{default_value!r}"
         )
 
 

@@ -1,7 +1,5 @@
 """The fields of a config: their types, a copy with other values, a config read from JSON."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from ml_collections import ConfigDict
@@ -19,17 +17,15 @@ KINDS = {bool: "true or false", int: "an integer", float: "a number", tuple: "a 
 def fits(value: object, default_value: object) -> bool:
     """Returns whether a value has the type of a field's default.
 
-    An integer fits a float; a boolean fits a boolean only.
+    An integer fits a float, but a boolean fits a boolean only.
     """
-    if isinstance(default_value, str):
-        return isinstance(value, str)
     if isinstance(default_value, tuple):
         return isinstance(value, tuple) and all(fits(item, 0.0) for item in value)
-    if isinstance(default_value, bool) or isinstance(value, bool):
-        return isinstance(value, bool) and isinstance(default_value, bool)
-    if isinstance(default_value, float):
-        return isinstance(value, float) or (isinstance(value, int) and abs(value) < _LARGEST)
-    return isinstance(value, int)
+    if isinstance(value, bool) != isinstance(default_value, bool):
+        return False
+    if isinstance(value, int) and isinstance(default_value, float):
+        return abs(value) < _LARGEST
+    return isinstance(value, type(default_value))
 
 
 def changed(config: ConfigDict, values: dict[str, object]) -> ConfigDict:
@@ -41,7 +37,7 @@ def changed(config: ConfigDict, values: dict[str, object]) -> ConfigDict:
 
 def flattened(config: ConfigDict, prefix: str = "") -> dict[str, object]:
     """Returns all fields of a config by their dotted names."""
-    flat = {}
+    flat: dict[str, object] = {}
     for name, value in config.items():
         nested = isinstance(value, ConfigDict)
         flat.update(flattened(value, f"{prefix}{name}.") if nested else {prefix + name: value})
@@ -79,7 +75,9 @@ def from_dict(stored: object, origin: str) -> ConfigDict:
     return config
 
 
-def _flattened_json(stored: dict, groups: set[str], origin: str) -> Iterator[tuple[str, object]]:
+def _flattened_json(
+    stored: dict[str, object], groups: set[str], origin: str
+) -> Iterator[tuple[str, object]]:
     """Yields fields by their dotted names; what is nested in a field is left as it is."""
     for name, value in stored.items():
         if name in groups and isinstance(value, dict):

@@ -1,10 +1,9 @@
 """Runs the functions of a config file: `get_config`, `get_rows`, `get_stages`."""
 
-from __future__ import annotations
-
 import importlib.util
 import re
 from pathlib import Path
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -64,14 +63,14 @@ def load_table(path: str, function: str) -> dict[str, dict[str, object]]:
     return table
 
 
-def _is_table(table: object) -> bool:
+def _is_table(table: Any) -> bool:
     return isinstance(table, dict) and all(
         isinstance(name, str) and re.fullmatch(r"\w[\w.-]*", name) and isinstance(row, dict)
         for name, row in table.items()
     )
 
 
-def _call(path: str, function: str) -> object:
+def _call(path: str, function: str) -> Any:
     """Returns what a function of a config file returns; None where the file lacks it."""
     if Path(path).is_dir():
         raise UserError(
@@ -81,7 +80,7 @@ def _call(path: str, function: str) -> object:
         known = {file.stem for file in Path("configs").glob("*.py")}.difference(_LIBRARY)
         raise UserError(f"--config: {path} is not a file{nearest(Path(path).stem, known)}")
     specification = importlib.util.spec_from_file_location("experiment", path)
-    if specification is None:
+    if specification is None or specification.loader is None:
         raise UserError(f"--config: {path} is not a Python file")
     module = importlib.util.module_from_spec(specification)
     try:

@@ -1,7 +1,6 @@
 """Describes what a run depends on in addition to its config: versions, device, commit, command."""
 
-from __future__ import annotations
-
+import contextlib
 import os
 import platform
 import shlex
@@ -39,10 +38,8 @@ def describe(device: str) -> dict[str, object]:
     """
     versions = {}
     for name in _PACKAGES:
-        try:
+        with contextlib.suppress(metadata.PackageNotFoundError):
             versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     return {
         "python": platform.python_version(),
         "packages": versions,
@@ -69,6 +66,6 @@ def git_commit() -> str:
     return commit.stdout.strip() + ("+" if changes.stdout.strip() else "")
 
 
-def _git(*words: str) -> subprocess.CompletedProcess:
+def _git(*words: str) -> subprocess.CompletedProcess[str]:
     command = ["git", "-C", str(Path(__file__).resolve().parent.parent), *words]
     return subprocess.run(command, capture_output=True, text=True, timeout=10)

@@ -1,7 +1,5 @@
 """How a program ends: its exit code, and every error as one line."""
 
-from __future__ import annotations
-
 import errno
 import os
 import signal
@@ -69,16 +67,14 @@ def _fault(error: Exception) -> int:
     A path that the system refuses, or a full disk, is bad input: one line. Any other fault has a
     traceback.
     """
-    number, place = getattr(error, "errno", None), getattr(error, "filename", None)
-    full = isinstance(error, OSError) and number in _FULL
-    refused = isinstance(error, OSError) and number in _REFUSED and place
-    if not (full or refused):
-        traceback.print_exc()
-        return FAULT
-    remedy = "give another path, or mend this one"
-    if full:
-        remedy = "make room, and the same command goes on"
-    return _refuse(f"{error.strerror}{f' ({place})' if place else ''}: {remedy}")
+    if isinstance(error, OSError):
+        place = f" ({error.filename})" if error.filename else ""
+        if error.errno in _FULL:
+            return _refuse(f"{error.strerror}{place}: make room, and the same command goes on")
+        if error.errno in _REFUSED and place:
+            return _refuse(f"{error.strerror}{place}: give another path, or mend this one")
+    traceback.print_exc()
+    return FAULT
 
 
 def _refuse(message: str) -> int:

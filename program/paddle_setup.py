@@ -1,7 +1,5 @@
 """Prepares the process for Paddle (threads, variables, memory), and loads it."""
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import io
@@ -25,9 +23,8 @@ def load_paddle() -> None:
       old one, which costs three quarters of its speed. On Intel the same setting would disable
       AVX-512.
     """
-    cores = os.cpu_count() or 1
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // local_processes())))
     os.environ.setdefault("KMP_BLOCKTIME", "1")
     if _is_amd():

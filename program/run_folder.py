@@ -10,6 +10,7 @@ import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, TextIO
 
 from ml_collections import ConfigDict
 
@@ -79,7 +80,7 @@ def _refuse_links(folder: Path) -> None:
             )
 
 
-def _take(file, folder: Path) -> None:
+def _take(file: TextIO, folder: Path) -> None:
     """Takes the lock of an open file, and writes this process's number and host into it."""
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -193,7 +194,7 @@ def read_config(folder: Path) -> ConfigDict:
     return config_fields.from_dict(read_json(path), str(path))
 
 
-def result(folder: Path) -> dict | None:
+def result(folder: Path) -> dict[str, Any] | None:
     """Reads the result of a finished run; None where there is none.
 
     Raises:
@@ -211,17 +212,14 @@ def result(folder: Path) -> dict | None:
 def _is_result(found: object) -> bool:
     return (
         isinstance(found, dict)
-        and all(_is_measured(found.get(name)) for name in _MEASURED)
+        # NaN is a possible loss.
+        and all(is_number(value) or value != value for value in map(found.get, _MEASURED))
         and isinstance(found.get("weights"), str)
         and isinstance(found.get("beside"), dict)
     )
 
 
-def _is_measured(value: object) -> bool:
-    return is_number(value) or value != value  # NaN is a possible loss
-
-
-def pretrained(folder: Path) -> dict | None:
+def pretrained(folder: Path) -> dict[str, Any] | None:
     """Reads which pretrained weights a run began with; None where it has not begun, or has none."""
     path = folder / PRETRAINED
     found = read_json(path) if path.is_file() else None

@@ -49,17 +49,14 @@ def _check_bounds(name: str, value: float, known: Trait) -> None:
         limit = LARGEST_COUNT if isinstance(value, int) else math.inf
     if limit < abs(value) < math.inf:
         raise UserError(f"config.{name} is out of range, expected at most {limit:,}")
-    expected = ""
-    if known.least > -math.inf and not 0 <= value < math.inf:
-        expected = "0 or more"
-    elif value < known.least:
-        expected = f"{known.least} or more"
-    elif value > known.most:
-        expected = f"0 to {known.most}"
-    elif known.below <= value < math.inf:
-        expected = f"0 to below {known.below}"
-    if expected:
-        raise UserError(f"config.{name} is {value}, expected {expected}")
+    for wrong, expected in (
+        (known.least > -math.inf and not 0 <= value < math.inf, "0 or more"),
+        (value < known.least, f"{known.least} or more"),
+        (value > known.most, f"0 to {known.most}"),
+        (known.below <= value < math.inf, f"0 to below {known.below}"),
+    ):
+        if wrong:
+            raise UserError(f"config.{name} is {value}, expected {expected}")
 
 
 def validate_length(config: ConfigDict) -> None:

@@ -18,7 +18,7 @@ def check(config: ConfigDict) -> None:
     Raises:
         UserError: for the first rule that is broken.
     """
-    for rules in (_tuples, _augmentation, _copies, _optim, _trained, _averages, _distill, _nonfinite):
+    for rules in (_tuples, _augment, _copies, _optim, _trained, _averages, _distill, _nonfinite):
         rules(config)
 
 
@@ -42,7 +42,7 @@ def _tuples(config: ConfigDict) -> None:
         _refuse(not right, f"model.{name} is {value}, expected {expected}")
 
 
-def _augmentation(config: ConfigDict) -> None:
+def _augment(config: ConfigDict) -> None:
     data = config.data
     _refuse(
         (data.mixup_alpha or data.cutmix_alpha) and config.train.batch_size == 1,

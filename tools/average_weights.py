@@ -1,12 +1,12 @@
 """Average the weights of several runs, or of several checkpoints of one.
 
-    python -m tools.average_weights output/a/weights.safetensors output/b/weights.safetensors
-    --output mean.safetensors python -m tools.average_weights output/a/checkpoints/step_* --output
-    mean.safetensors
+    python -m tools.average_weights output/a/weights.safetensors output/b/weights.safetensors \\
+        --output mean.safetensors
+    python -m tools.average_weights output/a/checkpoints/step_* --output mean.safetensors
 
-Config and classes of the result are those of the first. Whether the mean is better, `python val.py
---weights` tells (--split=val, where images were held out). Weights that were trained from different
-beginnings have no useful mean.
+The result has the config and the classes of the first input. `python val.py --weights` tells
+whether the mean is better (--split=val, where images were held out). Weights that were trained from
+different beginnings have no useful mean.
 """
 
 from __future__ import annotations
@@ -26,26 +26,20 @@ if TYPE_CHECKING:
 
 def _arguments() -> argparse.Namespace:
     parser = tool_arguments.ArgumentParser("tools.average_weights", __doc__)
-    parser.add_argument(
-        "inputs",
-        nargs="+",
-        type=Path,
-        metavar="INPUT",
-        help="weights files or folders of checkpoints",
-    )
-    parser.add_argument("--output", required=True, type=Path, help="the weights file to write")
-    parser.add_argument(
-        "--bn_batches",
-        type=int,
-        default=0,
-        help="training batches for the statistics of batch norms, which have no mean that is of use",
-    )
+    add = parser.add_argument
+    inputs = "weights files or folders of checkpoints"
+    add("inputs", nargs="+", type=Path, metavar="INPUT", help=inputs)
+    add("--output", required=True, type=Path, help="the weights file to write")
+    batches = "training batches for the statistics of batch norms, which have no useful mean"
+    add("--bn_batches", type=int, default=0, help=batches)
     return parser.parse_args()
 
 
 def read(path: Path) -> Weights:
-    """Arrays, config and classes of a weights file of this project, or of a folder
-    `RUN/checkpoints/step_N`.
+    """Reads a weights file of this project, or a folder `RUN/checkpoints/step_N`.
+
+    Returns:
+        Arrays, config and classes.
 
     Raises:
         UserError: when it is neither.
@@ -67,13 +61,16 @@ def read(path: Path) -> Weights:
             f"{path} is not a checkpoint: expected a folder such as RUN/checkpoints/step_00000500"
         )
     config = run_folder.read_config(run)
-    return run_weights.Weights(
-        checkpoint.load(path.parent, int(step)).model, config, data.build(config, "train").classes
-    )
+    arrays = checkpoint.load(path.parent, int(step)).model
+    return run_weights.Weights(arrays, config, data.build(config, "train").classes)
 
 
 def average(paths: list[Path], bn_batches: int) -> Weights:
-    """The mean of the weights in several places, with the config and the classes of the first.
+    """Returns the mean of weights, with the config and the classes of the first.
+
+    Args:
+        paths: what `read` takes.
+        bn_batches: training batches from which the statistics of batch norms are computed anew.
 
     Raises:
         UserError: when they are of different models or classes, or have batch norms and
@@ -86,19 +83,21 @@ def average(paths: list[Path], bn_batches: int) -> Weights:
 
     members = [read(path) for path in paths]
     arrays = mean_arrays([member.arrays for member in members], list(map(str, paths)))
+    _, config, classes = members[0]
     for path, member in zip(paths, members):
-        run_weights.check_classes(member.classes, members[0].classes, str(path))
-    config, model = members[0].config, models.build(members[0].config.model)
+        run_weights.check_classes(member.classes, classes, str(path))
+    model = models.build(config.model)
     models.assign_all(model, arrays, str(paths[0]))
     if not models.batch_norms(model):
-        return run_weights.Weights(arrays, config, members[0].classes)
+        return run_weights.Weights(arrays, config, classes)
     if bn_batches < 1:
         raise UserError(
-            "the model has batch norms, whose statistics have no mean that is of use: set --bn_batches"
+            "the model has batch norms, whose statistics have no mean that is of use: set "
+            "--bn_batches"
         )
     changed = config_fields.changed(config, {"average.precise_bn_batches": bn_batches})
     with precise_statistics(model, data.build(changed, "train"), changed):
-        return run_weights.Weights(run_weights.arrays_of(model), config, members[0].classes)
+        return run_weights.Weights(run_weights.arrays_of(model), config, classes)
 
 
 def mean_arrays(members: list[dict[str, np.ndarray]], names: list[str]) -> dict[str, np.ndarray]:
@@ -130,7 +129,7 @@ def _alike(one: np.ndarray | None, other: np.ndarray | None) -> bool:
 
 
 def main() -> int:
-    """Average what the command line names; gives the exit code."""
+    """Averages what the command line names; returns the exit code."""
     arguments = _arguments()
     if arguments.bn_batches < 0:
         raise UserError(f"--bn_batches is {arguments.bn_batches}, expected 0 or more")

@@ -96,11 +96,10 @@ def _arguments(words: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def _check(arguments: argparse.Namespace) -> None:
+def _check(arguments: argparse.Namespace, kind: Kind) -> None:
     """Checks that the options have a meaning for what is measured."""
     if arguments.rounds is not None and arguments.rounds < 1:
         raise UserError(f"--rounds is {arguments.rounds}, expected 1 or more")
-    kind = KINDS[arguments.what]
     for option, (default, message) in _SPECIAL.items():
         fits = option in kind.options and not (option == "peak" and arguments.peer)
         if getattr(arguments, option) != default and not fits:
@@ -111,8 +110,8 @@ def _check(arguments: argparse.Namespace) -> None:
 def main() -> int:
     """Measures what the command line asks for; returns the exit code."""
     arguments = _arguments()
-    _check(arguments)
     kind = KINDS[arguments.what]
+    _check(arguments, kind)
     arguments.rounds = arguments.rounds or kind.rounds
     if not kind.copies:
         arguments.copies, arguments.shared_blocks = 1, 0

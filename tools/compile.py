@@ -1,21 +1,18 @@
-"""Compile the operators that training and evaluation use on a CPU, which the first run would
-otherwise do.
+"""Compile the operators that training and evaluation use on a CPU, ahead of the first run.
 
     python -m tools.compile
 
-It takes some ten seconds, or none where it was done. The machine code is kept in
-`models/fast/__pycache__`, or where NUMBA_CACHE_DIR says, for this kind of processor.
+It takes about ten seconds, or none when it is done already. The machine code is kept in
+`models/fast/__pycache__`, or in NUMBA_CACHE_DIR if that is set, for this kind of processor.
 """
-
-from __future__ import annotations
 
 from program import exits, paddle_setup, tool_arguments
 
-_FAMILIES = {"vit_n_2": 8, "cait_xxs_24": 32, "swin_ti": 224}  # and an image size
+_FAMILIES = {"vit_n_2": 8, "cait_xxs_24": 32, "swin_ti": 224}  # a model of each: pixels
 
 
 def main() -> int:
-    """Take a step of a small model of each family; gives the exit code."""
+    """Takes a step of a small model of each family; returns the exit code."""
     tool_arguments.ArgumentParser("tools.compile", __doc__).parse_args()
     paddle_setup.load_paddle()
     import paddle

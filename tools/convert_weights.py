@@ -1,16 +1,15 @@
 """Convert weights between this project, PPIM, timm and Google.
 
-    python -m tools.convert_weights --model vit_b_16 --source google --input ViT-B_16.npz --output
-    vit_b_16.safetensors python -m tools.convert_weights --model swin_l --source ours --input
-    swin_l.safetensors --output for_timm.pth
+    python -m tools.convert_weights --model vit_b_16 --source google --input ViT-B_16.npz \\
+        --output vit_b_16.safetensors
+    python -m tools.convert_weights --model swin_l --source ours --input swin_l.safetensors \\
+        --output for_timm.pth
 
 The format of the output follows its ending: .safetensors or .pdparams has our names (which are
-PPIM's) and Paddle's layout, .pth or .pt has timm's names and PyTorch's layout. From `ours` to
-.safetensors gives timm's, too: ours it is already. Nothing is resized or cut, and no value changes,
-so the way back gives the same bits.
+PPIM's) and Paddle's layout, .pth or .pt has timm's names and PyTorch's layout. With the source
+`ours`, a .safetensors file has timm's, too, since ours is what the input has. Nothing is resized or
+cut, and no value changes, so converting back returns the same bits.
 """
-
-from __future__ import annotations
 
 import argparse
 from pathlib import Path
@@ -19,37 +18,32 @@ from common.errors import UserError, listed
 from program import exits, paddle_setup, tool_arguments
 
 _SOURCES = ("timm", "google", "ppim", "ours")
-_CLASSES = 1000  # that models.create gives a model if not told otherwise
+_CLASSES = 1000  # of a model that models.create makes with its default
 
 
 def _arguments() -> argparse.Namespace:
     parser = tool_arguments.ArgumentParser("tools.convert_weights", __doc__)
-    parser.add_argument(
-        "--model", required=True, help="its name here (python -m tools.models lists them)"
-    )
-    parser.add_argument(
-        "--source", required=True, choices=_SOURCES, help="whose names and layout the input has"
-    )
-    parser.add_argument(
-        "--input", required=True, help="a file, an https address, or a name such as timm/NAME.TAG"
-    )
-    parser.add_argument("--output", required=True, type=Path, help="the file to write")
+    add = parser.add_argument
+    add("--model", required=True, help="its name here (python -m tools.models lists them)")
+    add("--source", required=True, choices=_SOURCES, help="whose names and layout the input has")
+    add("--input", required=True, help="a file, an https address, or a name such as timm/NAME.TAG")
+    add("--output", required=True, type=Path, help="the file to write")
     return parser.parse_args()
 
 
 def convert(model: str, source: str, origin: str, output: Path) -> tuple[list[str], str]:
-    """Convert a file of weights.
+    """Converts a file of weights.
 
     Args:
         model: a key of `models.MODELS`; head and input size may differ from it.
         source: `timm`, `google`, `ppim` or `ours`.
-        origin: the input, in the sense of `models.locate`.
-        output: see the top of this file.
+        origin: the input: a path, an address or a name, as `models.locate` takes it.
+        output: its format follows its ending, see the top of this file.
 
     Returns:
         The names of the arrays that were left out (buffers that follow from the shape of the model,
-        and `pre_logits` with the head on it), and whose names and layout the output has, `ours` or
-        `timm`.
+        and `pre_logits` with the head on it); and `ours` or `timm`, for the names and the layout of
+        the output.
 
     Raises:
         UserError: when the input is not what `source` says, or not of the model.
@@ -71,23 +65,19 @@ def convert(model: str, source: str, origin: str, output: Path) -> tuple[list[st
         raise UserError(
             f"{origin}: has the names and the layout of {' or '.join(found)}, not of {source}"
         )
-    kept = {
-        name: ours[name]
-        for name in reference.state_dict()
-        if name in ours and name not in report.dropped
-    }
+    wanted = [name for name in reference.state_dict() if name not in report.dropped]
+    kept = {name: ours[name] for name in wanted if name in ours}
     if output.suffix in (".pth", ".pt") or (source == "ours" and output.suffix == ".safetensors"):
         models.write_arrays(output, layouts.to_timm(reference, kept), None)
         return report.dropped, "timm"
-    stated = models.input_stats(model, origin)
-    models.write_arrays(
-        output, kept, {"format": 1, "model": model, "input": stated._asdict(), "origin": source}
-    )
+    stated = models.input_stats(model, origin)._asdict()
+    own = {"format": 1, "model": model, "input": stated, "origin": source}
+    models.write_arrays(output, kept, own)
     return report.dropped, "ours"
 
 
 def main() -> int:
-    """Convert the file of the command line; gives the exit code."""
+    """Converts the file of the command line; returns the exit code."""
     arguments = _arguments()
     paddle_setup.load_paddle()
     left_out, style = convert(arguments.model, arguments.source, arguments.input, arguments.output)

@@ -1,18 +1,15 @@
-"""Find a learning rate: a range test of the config as it is, its data, model, weights and
-objective.
+"""Find a learning rate by a range test of a config, with its data, model, weights and objective.
 
-    python -m tools.lr_find --config=configs/digits_rdrop.py [--config.group.field=value ...]
-    [--row=ROW] [--steps=100]
+    python -m tools.lr_find --config=configs/digits_rdrop.py [--config.group.field=value ...] \\
+        [--row=ROW] [--steps=100]
 
-The rate grows from --lowest to --highest; the loss then tells from where it learns, and from where
-it gets away. Writes lr_find.json and lr_find.png to --output, and trains nothing that is kept. The
-answer is for the global batch it prints, and of a config with stages for the first one.
+The rate grows from --lowest to --highest; the loss then tells from which rate on the model learns,
+and from which on it diverges. Writes lr_find.json and lr_find.png to --output, and keeps no
+weights. The answer is for the global batch that is printed, and for the first stage of a config
+that has stages.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from pathlib import Path
 
 from absl import flags
 
@@ -30,29 +27,26 @@ def _parse(argv: Sequence[str]) -> list[str]:
         "output", "", "Folder of the two files; empty: output/<name of the run>_lr_find."
     )
     command_line.define_row()
-    return command_line.parse(
-        argv, str(Path(__file__).resolve().parent.parent / "configs" / "digits_rdrop.py")
-    )
+    return command_line.parse(argv)
 
 
 def main(argv: list[str]) -> int:
-    """Test the config of the flags; gives the exit code."""
+    """Tests the config of the flags; returns the exit code."""
     values = command_line.FLAGS
     if not 0 < values.lowest < values.highest < float("inf"):
         raise UserError(
-            f"--lowest={values.lowest:g} and --highest={values.highest:g}: expected 0 < lowest < highest"
+            f"--lowest={values.lowest:g} and --highest={values.highest:g}: expected 0 < lowest < "
+            "highest"
         )
     config = next(iter(command_line.stages(values.row).values()))
     validation.validate(config)
     paddle_setup.load_paddle()
-    from engine.commands import (
-        lr_curve,
-        lr_range_test,  # imports paddle, which reads the environment
-    )
+    from engine.commands import lr_curve, lr_range_test
 
     if not lr_curve.LEAST_STEPS <= values.steps <= _MOST_STEPS:
         raise UserError(
-            f"--steps is {values.steps}, expected {lr_curve.LEAST_STEPS} or more, at most {_MOST_STEPS:,}"
+            f"--steps is {values.steps}, expected {lr_curve.LEAST_STEPS} or more, at most "
+            f"{_MOST_STEPS:,}"
         )
     folder = command_line.output_folder(values.output, "_lr_find")
     rates = lr_curve.growing_rates(values.lowest, values.highest, values.steps)

@@ -2,11 +2,9 @@
 
     python -m tools.predict --weights output/digits_rdrop/weights.safetensors picture.png ...
 
-One line an image: file, class, probability. The weights carry their config and the names of the
-classes.
+Prints one line for each image: file, class, probability. The weights carry their config and the
+names of the classes.
 """
-
-from __future__ import annotations
 
 import argparse
 from pathlib import Path
@@ -18,22 +16,20 @@ from program import exits, paddle_setup, tool_arguments
 
 def _arguments() -> argparse.Namespace:
     parser = tool_arguments.ArgumentParser("tools.predict", __doc__)
-    parser.add_argument("--weights", required=True, help="a weights file that this project wrote")
-    parser.add_argument(
-        "--json", type=Path, help="write all predictions there, with every class's probability"
-    )
-    parser.add_argument(
-        "images", nargs="+", type=Path, metavar="IMAGE", help="image files of any size"
-    )
+    add = parser.add_argument
+    add("--weights", required=True, help="a weights file that this project wrote")
+    everything = "write all predictions there, with every class's probability"
+    add("--json", type=Path, help=everything)
+    add("images", nargs="+", type=Path, metavar="IMAGE", help="image files of any size")
     return parser.parse_args()
 
 
 def predict(weights_path: str, paths: list[Path]) -> list[dict]:
-    """Classify image files.
+    """Classifies image files.
 
     Returns:
-        One dict an image: `file`, `class`, `probability`, and `probabilities` by the name of the
-        class.
+        One dict for each image: `file`, `class`, `probability`, and `probabilities` by the name of
+        the class.
 
     Raises:
         UserError: for unreadable images, or weights that do not say what they are for.
@@ -48,45 +44,40 @@ def predict(weights_path: str, paths: list[Path]) -> list[dict]:
     from engine.state import run_weights
     from models.input_images import normalise
 
-    stored = run_weights.read(weights_path)
-    if stored.config is None:
+    arrays, config, classes = run_weights.read(weights_path)
+    if config is None:
         raise UserError(
             f"{weights_path} does not name its model and classes; only weights of this project do"
         )
-    config = stored.config
-    if not (
-        config.model.image_size and config.model.mean and config.model.std and config.data.eval_crop
-    ):
+    size, crop, mean, std = (
+        *(config.model.image_size, config.data.eval_crop),
+        *(config.model.mean, config.model.std),
+    )
+    if not (size and crop and mean and std):
         raise UserError(
-            f"{weights_path}: its config lacks the size of the images, or what they are normalised with"
+            f"{weights_path}: its config lacks the size of the images, or what they are normalised "
+            "with"
         )
     model = models.build(config.model)
-    models.assign_all(model, stored.arrays, weights_path)
+    models.assign_all(model, arrays, weights_path)
     model.eval()
-    transform = EvalTransform(
-        config.model.image_size, config.data.eval_crop, config.data.interpolation
-    )
+    transform = EvalTransform(size, crop, config.data.interpolation)
     predictions = []
     for path in paths:
         pixels = transform(decode(path, str(path)), None).transpose(2, 0, 1)  # (3, S, S)
         images = paddle.to_tensor(np.ascontiguousarray(pixels)[None])
         with paddle.no_grad():
-            probabilities = (
-                F.softmax(model(normalise(images, config.model)), axis=-1)[0].numpy().tolist()
-            )
+            logits = model(normalise(images, config.model))  # (1, C)
+        probabilities = F.softmax(logits, axis=-1)[0].numpy().tolist()
+        named = dict(zip(classes, probabilities))
         best = int(np.argmax(probabilities))
-        named = dict(zip(stored.classes, probabilities))
-        found = {
-            "file": str(path),
-            "class": stored.classes[best],
-            "probability": probabilities[best],
-        }
+        found = {"file": str(path), "class": classes[best], "probability": probabilities[best]}
         predictions.append({**found, "probabilities": named})
     return predictions
 
 
 def main() -> int:
-    """Classify the images of the command line; gives the exit code."""
+    """Classifies the images of the command line; returns the exit code."""
     arguments = _arguments()
     tool_arguments.check_output("--json", arguments.json, [arguments.weights, *arguments.images])
     paddle_setup.load_paddle()

@@ -1,16 +1,16 @@
 """Run a command, and start it again when it dies: Paddle's launcher restarts nothing.
 
-    python -m tools.run_forever -- python main.py --config=configs/X.py --workdir=DIR python -m
-    tools.run_forever --hours 71 -- python -m paddle.distributed.launch --nproc_per_node 2 main.py
-    ...
+    python -m tools.run_forever -- python main.py --config=configs/X.py --workdir=DIR
+    python -m tools.run_forever --hours 71 -- \\
+        python -m paddle.distributed.launch --nproc_per_node 2 main.py ...
 
-The command must be one that goes on where it was stopped. What becomes of its exit code:
+The command must be one that goes on where it was stopped. Its exit code decides:
 
     0, 1, 2                 done, a failed expectation, bad input: it is not started again
-    75                      it was asked to stop by somebody else, or by its own --max_hours: started again
+    75                      somebody else, or its own --max_hours, asked it to stop: started again
     any other, or a signal  a crash, such as a killed worker: started again
 
-What is left of a run (a killed launcher leaves its workers behind) is killed before the next one.
+A killed launcher leaves its workers behind: what is left of a run is killed before the next one.
 SIGTERM, SIGINT and SIGUSR1 are passed on (SIGUSR1 as SIGTERM, since it would kill a launcher); the
 command then stops in its own time, and is not started again. The exit code is that of the last run,
 128 + n where signal n killed it.
@@ -41,26 +41,21 @@ _FINAL = {
     exits.BAD_INPUT: "bad usage or input",
 }
 _HEALTHY_SECONDS = 600.0  # a run that was this long made progress: restarts are counted anew
-_GRACE_SECONDS = (
-    30.0  # for what is left after a stop on request, as Paddle's launcher gives its workers
-)
-_GIVE_UP_SECONDS = 30.0  # for killed processes to be gone
+_GRACE_SECONDS = 30.0  # for what is left after a stop on request, as Paddle's launcher has it
+_GIVE_UP_SECONDS = 30.0  # until killed processes must be gone
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-_BECOME_SUBREAPER = 36  # of prctl(2)
 
 
 class Policy(NamedTuple):
-    """How often and how soon to restart: pauses in seconds, double each time; `hours` for
-    everything, 0: no limit.
-    """
+    """How often and how soon a command is started again."""
 
-    max_restarts: int = 10
-    backoff: float = 5.0
-    max_backoff: float = 300.0
-    hours: float = 0.0
+    max_restarts: int = 10  # in a row without progress
+    backoff: float = 5.0  # seconds before the first restart; double before each further one
+    max_backoff: float = 300.0  # seconds
+    hours: float = 0.0  # for everything; 0: no limit
 
     def pause(self, restart: int) -> float:
-        """Seconds before a restart, counted from 1."""
+        """Returns the seconds before a restart, counted from 1."""
         return min(self.backoff * 2.0 ** min(restart - 1, 64), self.max_backoff)
 
 
@@ -70,8 +65,7 @@ class Supervisor:
     Args:
         command: words.
         policy: of restarts.
-        clock: gives seconds, and never goes back.
-        sleep: waits for seconds.
+        clock, sleep: those of the standard library, in seconds, except in tests.
     """
 
     def __init__(
@@ -84,12 +78,14 @@ class Supervisor:
         self._command, self._policy, self._clock, self._sleep = command, policy, clock, sleep
         self._end = clock() + 3600 * policy.hours if policy.hours else math.inf
         self._process: subprocess.Popen | None = None
-        self._asked: signal.Signals | None = None
+        self._asked: signal.Signals | None = None  # to stop
 
     def run(self) -> int:
-        """Run the command to its end; gives the last exit code."""
+        """Runs the command to its end; returns the last exit code."""
         previous = {number: signal.signal(number, self._pass_on) for number in _SIGNALS}
-        _adopt_orphans()
+        # Processes that lose their parent, in whatever session, become this one's children (Linux).
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
         try:
             return self._run()
         finally:
@@ -97,7 +93,7 @@ class Supervisor:
                 signal.signal(number, handler)
 
     def _run(self) -> int:
-        restarts, policy = 0, self._policy
+        restarts, most = 0, self._policy.max_restarts
         while True:
             started = self._clock()
             code, seconds = self._run_once(), self._clock() - started
@@ -106,28 +102,24 @@ class Supervisor:
                 _say(f"{ended}, not started again")
                 return code
             restarts = 1 if seconds >= _HEALTHY_SECONDS else restarts + 1
-            if restarts > policy.max_restarts:
-                _say(
-                    f"{ended}; given up, since it was started again {policy.max_restarts} times without progress"
-                )
+            if restarts > most:
+                _say(f"{ended}; given up, since it was started again {most} times without progress")
                 return code
-            pause = policy.pause(restarts)
-            _say(f"{ended}; restart {restarts} of {policy.max_restarts} in {pause:g} s")
+            pause = self._policy.pause(restarts)
+            _say(f"{ended}; restart {restarts} of {most} in {pause:g} s")
             self._wait_for(pause)
             if self._asked:
                 return code
 
     def _run_once(self) -> int:
-        """Run the command in a session of its own, and leave nothing of it behind; gives its exit
-        code.
-        """
+        """Runs the command in a session of its own, kills what is left, returns the exit code."""
         _say(f"starting: {shlex.join(self._command)}")
         try:
             self._process = subprocess.Popen(self._command, start_new_session=True)
         except OSError as error:
             raise UserError(f"{self._command[0]} can't be started ({error.strerror})") from None
-        if self._asked:  # between the last look and now
-            self._send(self._asked)
+        if self._asked:  # since it was last looked at
+            self._stop(self._asked)
         code = self._wait()
         group, self._process = self._process.pid, None
         if self._asked:
@@ -136,21 +128,19 @@ class Supervisor:
         return code if code >= 0 else 128 - code
 
     def _wait(self) -> int:
-        """Wait for the command, and ask it to stop when the hours are over."""
+        """Waits for the command, and asks it to stop when the hours are over."""
         while True:
             left = self._end - self._clock()
+            limit = None if left == math.inf or self._asked else max(0.0, left)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                return self._process.wait(
-                    None if left == math.inf or self._asked else max(0.0, left)
-                )
+                return self._process.wait(limit)
             _say(f"{self._policy.hours:g} hours are over: asking it to stop")
-            self._asked = signal.SIGTERM
-            self._send(self._asked)
+            self._stop(signal.SIGTERM)
 
     def _wait_for(
         self, seconds: float, until: Callable[[], bool] = lambda: False, request: bool = True
     ) -> None:
-        """Sleep, but not over a condition, a request (if wanted) or the end of the hours."""
+        """Sleeps, but not after a condition, nor (if wanted) a request or the end of the hours."""
         end = self._clock() + seconds
         while self._clock() < end and not until() and not (request and self._asked):
             if request and self._clock() >= self._end:
@@ -160,20 +150,18 @@ class Supervisor:
             self._sleep(min(0.2, max(0.0, end - self._clock())))
 
     def _pass_on(self, number: int, frame) -> None:
-        self._asked = signal.SIGTERM if number == signal.SIGUSR1 else signal.Signals(number)
-        _say(
-            f"{signal.Signals(number).name} received"
-            + (": asking it to stop" if self._process else "")
-        )
-        if self._process:
-            self._send(self._asked)
+        received = f"{signal.Signals(number).name} received"
+        _say(f"{received}: asking it to stop" if self._process else received)
+        self._stop(signal.SIGTERM if number == signal.SIGUSR1 else signal.Signals(number))
 
-    def _send(self, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, number)
+    def _stop(self, number: signal.Signals) -> None:
+        self._asked = number
+        if self._process:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)
 
     def _kill_rest(self, group: int) -> None:
-        """Kill what the command has left behind, and wait until it is gone."""
+        """Kills what the command has left behind, and waits until it is gone."""
         end, found = self._clock() + _GIVE_UP_SECONDS, set()
         while (rest := _left(group)) and self._clock() < end:
             found |= rest
@@ -186,32 +174,23 @@ class Supervisor:
             _say(f"processes that were left over: {' '.join(map(str, sorted(found)))} ({state})")
 
 
-def _adopt_orphans() -> None:
-    """Have processes that lose their parent, in whatever session, become this one's children
-    (Linux).
-    """
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_BECOME_SUBREAPER, 1, 0, 0, 0)
-
-
 def _left(group: int) -> set[int]:
-    """What still runs of a command that has ended: this process's descendants, and the rest of the
-    group.
+    """Returns the processes that still run of a command that has ended.
+
+    They are the descendants of this process, and the rest of the command's process group.
     """
     with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:  # those that are dead already
+        while os.waitpid(-1, os.WNOHANG)[0]:  # collects those that are dead already
             pass
-    parents = {}
+    running = {}  # parent and group
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
-            state, parent, its_group = path.read_text().rpartition(")")[2].split()[:3]
+            state, *ids = path.read_text().rpartition(")")[2].split()[:3]
             if state not in "ZX":
-                parents[int(path.parent.name)] = (int(parent), int(its_group))
-    found = {process for process, (_, its_group) in parents.items() if its_group == group}
+                running[int(path.parent.name)] = tuple(map(int, ids))
+    found = {one for one, (_, its_group) in running.items() if its_group == group}
     family = {os.getpid()}
-    while (
-        more := {process for process, (parent, _) in parents.items() if parent in family} - family
-    ):
+    while more := {one for one, (parent, _) in running.items() if parent in family} - family:
         family |= more
     return (found | family) - {os.getpid()}
 
@@ -228,39 +207,30 @@ def _say(text: str) -> None:
 
 
 def read_command_line(words: list[str]) -> tuple[Policy, list[str]]:
-    """What the command line asks for: the policy, and the command behind `--`.
+    """Returns the policy of the flags, and the command after `--`.
 
     Raises:
-        UserError: when there is no command, it would begin anew each time, or a number has no
-            meaning.
+        UserError: when there is no command, it would begin anew, or a number has no meaning.
     """
     parser = tool_arguments.ArgumentParser("tools.run_forever", __doc__)
     parser.usage = "python -m tools.run_forever [FLAG ...] -- COMMAND ..."
-    default = Policy()
-    parser.add_argument(
-        "--max_restarts", type=int, default=default.max_restarts, help="in a row without progress"
-    )
-    parser.add_argument(
-        "--backoff", type=float, default=default.backoff, help="seconds before the first restart"
-    )
-    parser.add_argument(
-        "--max_backoff", type=float, default=default.max_backoff, help="longest pause in seconds"
-    )
-    parser.add_argument(
-        "--hours",
-        type=float,
-        default=default.hours,
-        help="stop it after so many hours in all; 0: never",
-    )
+    helps = {
+        "max_restarts": "in a row without progress",
+        "backoff": "seconds before the first restart",
+        "max_backoff": "longest pause in seconds",
+        "hours": "stop it after so many hours in all; 0: never",
+    }
+    for name, default in Policy()._asdict().items():
+        parser.add_argument(f"--{name}", type=type(default), default=default, help=helps[name])
     place = words.index("--") if "--" in words else len(words)
     policy, command = Policy(**vars(parser.parse_args(words[:place]))), words[place + 1 :]
     if not command:
         raise UserError(
-            "there is no command: give it behind --, as in python -m tools.run_forever -- python main.py"
+            "there is no command: give it behind --, as in python -m tools.run_forever -- "
+            "python main.py"
         )
-    if any(
-        re.fullmatch(r"--?overwrite(=(?!(false|f|0)$).*)?", word, re.IGNORECASE) for word in command
-    ):
+    overwrite = re.compile(r"--?overwrite(=(?!(false|f|0)$).*)?", re.IGNORECASE)
+    if any(overwrite.fullmatch(word) for word in command):
         raise UserError(
             "the command has --overwrite, with which each restart would begin anew; leave it out"
         )
@@ -271,7 +241,7 @@ def read_command_line(words: list[str]) -> tuple[Policy, list[str]]:
 
 
 def main() -> int:
-    """Supervise the command of the command line; gives its last exit code."""
+    """Supervises the command of the command line; returns its last exit code."""
     policy, command = read_command_line(sys.argv[1:])
     return Supervisor(command, policy).run()
 

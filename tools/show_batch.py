@@ -1,14 +1,11 @@
-"""Draw what the model sees in a step of training: cropped, augmented, normalised, erased and mixed.
+"""Draw what the model sees in a training step: cropped, augmented, normalised, erased, mixed.
 
-    python -m tools.show_batch --config=configs/NAME.py [--config.group.field=value ...] [--row=ROW]
-    --output grid.png
+    python -m tools.show_batch --config=configs/NAME.py [--config.group.field=value ...] \\
+        [--row=ROW] --output grid.png
 
 Shows the first images of the first micro-batch of `--step`, as a run on one card takes them, with
-their targets; images without labels are left out. What is shown is what goes into the model, with
-its mean and standard deviation undone.
+their targets; images without labels are left out. The normalisation is undone before drawing.
 """
-
-from __future__ import annotations
 
 from pathlib import Path
 
@@ -18,24 +15,23 @@ from common.atomic_writing import atomic_path
 from common.errors import UserError
 from program import command_line, exits, paddle_setup, tool_arguments, validation
 
-_DEFAULT = Path(__file__).resolve().parent.parent / "configs" / "digits_rdrop.py"
 _COLUMNS = 4
-_NAMED = 0.01  # the smallest part of a target that is worth naming
+_NAMED = 0.01  # the smallest part of a target that is named
 
 
 def _parse(argv: list[str]) -> list[str]:
-    """Define and read the flags; not done by an import."""
+    """Defines and reads the flags; an import does not define them."""
     flags.DEFINE_string("output", None, "The picture to write (png, jpg, pdf).", required=True)
     flags.DEFINE_integer("step", 0, "The optimiser step, from 0.", lower_bound=0)
     flags.DEFINE_integer(
         "images", 16, "How many images to show, at most those of a micro-batch.", lower_bound=1
     )
     command_line.define_row()
-    return command_line.parse(argv, str(_DEFAULT))
+    return command_line.parse(argv)
 
 
 def seen(config, step: int):
-    """What the model sees in the first micro-batch of a step.
+    """Returns what the model sees in the first micro-batch of a step.
 
     Args:
         config: as `validation.validate` accepts it.
@@ -43,7 +39,10 @@ def seen(config, step: int):
 
     Returns:
         Images uint8 `(B, 3, S, S)` with the normalisation undone, targets float32 `(B, C)`, and the
-        classes' names.
+        names of the classes.
+
+    Raises:
+        UserError: when the config can't be trained.
     """
     import numpy as np
     import paddle.nn.functional as F
@@ -56,11 +55,10 @@ def seen(config, step: int):
     dataset = data.build(config, "train")
     config = resolve_config.with_classes(config, len(dataset.classes))
     run_plan.make(config, len(dataset))  # refuses what can't be trained
-    train = config.train
     sampler = data.TrainSampler(
         dataset,
-        train.batch_size,
-        train.accumulation_steps,
+        config.train.batch_size,
+        config.train.accumulation_steps,
         step + 1,
         config.seed,
         step,
@@ -69,18 +67,16 @@ def seen(config, step: int):
     batch = next(iter(data.load(dataset, sampler, workers=0)))
     config.rdrop.unlabelled_batch_size = 0
     images, targets = Objective(config).prepare(batch, step, micro_batch=0)
-    mean, std = (
-        np.reshape(values, (1, 3, 1, 1)) * 255 for values in (config.model.mean, config.model.std)
-    )
+    mean, std = np.reshape([config.model.mean, config.model.std], (2, 1, 3, 1, 1)) * 255
     pixels = np.clip(np.rint(images.numpy() * std + mean), 0, 255).astype(np.uint8)
     targets = F.one_hot(targets, len(dataset.classes)) if targets.ndim == 1 else targets
     return pixels, targets.numpy(), dataset.classes
 
 
 def describe(target, classes: tuple[str, ...]) -> str:
-    """A target `(C,)` in words: its classes from the largest part down, and how the rest is spread.
+    """Returns a target `(C,)` in words: its classes, the largest part first, then the rest.
 
-    Smoothing gives every class the same small part: what is no larger than that is summed up.
+    Label smoothing adds the same small part to every class: what is no larger is summed up.
     """
     even = target.min()
     named = [label for label in (-target).argsort(kind="stable") if target[label] > even + _NAMED]
@@ -90,7 +86,7 @@ def describe(target, classes: tuple[str, ...]) -> str:
 
 
 def draw(pixels, captions: list[str], path: Path) -> None:
-    """Draw images, uint8 `(B, 3, S, S)`, with a caption above each.
+    """Draws images, uint8 `(B, 3, S, S)`, with a caption above each.
 
     Raises:
         UserError: when the picture can't be written.
@@ -113,7 +109,7 @@ def draw(pixels, captions: list[str], path: Path) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Draw the batch of the flags; gives the exit code."""
+    """Draws the batch of the flags; returns the exit code."""
     values = command_line.FLAGS
     config = next(iter(command_line.stages(values.row).values()))
     validation.validate(config)

@@ -15,7 +15,7 @@ from common.errors import UserError
 from models.input_images import normalise
 from tools import benchmark
 from tools.measure import data_loading, interleaved
-from tools.measure.benchmark_config import config_of
+from tools.measure.timed_steps import config_of
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def _stock(config, source, torchvision: bool):
 def test_torchvision_does_the_same_work():
     import_timm()
     config, source = _data_config(80), data_loading._made_up(6, 64)
-    found = _stock(config, source, torchvision=True)[0].numpy()
+    found = _stock(config, source, torchvision=True).numpy()
     np.testing.assert_allclose(found, _stock(config, source, torchvision=False).numpy(), atol=1e-5)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import paddle
@@ -24,8 +24,7 @@ from data.augment.transforms import EvalTransform, TrainTransform
 from data.sets.images_and_labels import ImagesAndLabels
 from models.input_images import normalise
 from program import config_fields
-from tools.measure import interleaved, peer_timm
-from tools.measure.benchmark_config import config_of
+from tools.measure import interleaved, peer_timm, timed_steps
 
 Reader = Callable[[list], object]  # reads the images of some keys, `(epoch, index)`, as a batch
 
@@ -40,7 +39,7 @@ def measure(arguments: argparse.Namespace) -> dict:
         UserError: for images that would have to be made smaller.
     """
     rows = []
-    for name, steps in groups(config_of(arguments), arguments.data_root).items():
+    for name, steps in groups(timed_steps.config_of(arguments), arguments.data_root).items():
         print(f"{name}:", flush=True)
         seconds = interleaved.measure(steps, arguments.rounds)
         found = interleaved.table(seconds, arguments.batch)
@@ -130,9 +129,24 @@ def _paddle_vision(config: ConfigDict, source: ImagesAndLabels, training: bool) 
     from paddle.vision import transforms
 
     transform = _composed(transforms, config, training, config.data.interpolation)
-    return lambda keys: paddle.stack(
-        [transform(Image.fromarray(source.images[key[1]])) for key in keys]
-    )
+    return _reader(source, transform, paddle.stack)
+
+
+def _torchvision(config: ConfigDict, source: ImagesAndLabels, training: bool) -> Reader | None:
+    """Returns who reads with torchvision's transforms; None where they are not installed."""
+    try:
+        with peer_timm.without_torchvision_operators():
+            import torch
+            from torchvision import transforms
+    except ImportError:
+        return None
+    torch.set_num_threads(1)
+    interpolation = transforms.InterpolationMode(config.data.interpolation)
+    return _reader(source, _composed(transforms, config, training, interpolation), torch.stack)
+
+
+def _reader(source: ImagesAndLabels, transform: Callable, stack: Callable) -> Reader:
+    return lambda keys: stack([transform(Image.fromarray(source.images[key[1]])) for key in keys])
 
 
 def _composed(transforms, config: ConfigDict, training: bool, interpolation) -> Callable:
@@ -155,34 +169,3 @@ def _composed(transforms, config: ConfigDict, training: bool, interpolation) -> 
     return transforms.Compose(
         [*crop, transforms.ToTensor(), transforms.Normalize(list(model.mean), list(model.std))]
     )
-
-
-def _torchvision(config: ConfigDict, source: ImagesAndLabels, training: bool) -> Reader | None:
-    """Returns PyTorch's loader with torchvision's transforms; None where they are not installed."""
-    try:
-        with peer_timm.without_torchvision_operators():
-            import torch
-            from torchvision import transforms
-    except ImportError:
-        return None
-    torch.set_num_threads(1)
-    interpolation = transforms.InterpolationMode(config.data.interpolation)
-    transform = _composed(transforms, config, training, interpolation)
-
-    class Images(torch.utils.data.Dataset):
-        def __getitem__(self, index: int):
-            return transform(Image.fromarray(source.images[index])), 0
-
-    asked: list[list] = []
-
-    def indices() -> Iterator[list[int]]:
-        while True:
-            yield [key[1] for key in asked.pop()]
-
-    batches = iter(torch.utils.data.DataLoader(Images(), batch_sampler=indices(), num_workers=0))
-
-    def read(keys: list):
-        asked.append(keys)
-        return next(batches)
-
-    return read

@@ -16,11 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import UserError
-from engine.plan import memory_estimate
-from engine.plan.free_memory import memory_figure
-from tools.measure import worker_processes
-from tools.measure.benchmark_config import config_of
-from tools.measure.timed_steps import Training
+from engine.plan import free_memory, memory_estimate
+from tools.measure import timed_steps, worker_processes
 
 _TIMES = (1, 2, 3)  # the batch
 _STEPS = 2  # that are measured, after one that creates the moments
@@ -31,10 +28,10 @@ _MEGABYTE = 2**20
 
 def serve(arguments: argparse.Namespace) -> None:
     """Takes steps, and prints the peak memory of this process and the estimate, in bytes."""
-    config = config_of(arguments)
+    config = timed_steps.config_of(arguments)
     if not arguments.keep_freed:
         _give_back_freed()
-    training = Training(config)
+    training = timed_steps.Training(config)
     estimate = memory_estimate.estimate(training.model, config)
     training.step()
     _reset_peak()
@@ -62,7 +59,7 @@ def _reset_peak() -> None:
 
 def _peak() -> int:
     """Returns the largest resident memory in bytes."""
-    peak = memory_figure("/proc/self/status", "VmHWM")
+    peak = free_memory.memory_figure("/proc/self/status", "VmHWM")
     if peak is None:
         raise UserError(
             "the system does not say how much memory was used (VmHWM in /proc/self/status)"

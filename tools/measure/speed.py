@@ -6,8 +6,7 @@ from pathlib import Path
 
 from common.errors import UserError
 from tools.measure import interleaved, peak_flops, peer_timm, worker_processes
-from tools.measure.benchmark_config import config_of
-from tools.measure.timed_steps import Training, checkpoints, evaluation
+from tools.measure.timed_steps import Training, checkpoints, config_of, evaluation
 
 
 def train(arguments: argparse.Namespace) -> dict:

@@ -1,5 +1,6 @@
-"""Steps of training and of evaluation on made-up images, timed."""
+"""Steps of training and of evaluation on made-up images, timed; and the config for them."""
 
+import argparse
 import time
 from pathlib import Path
 
@@ -8,19 +9,47 @@ import paddle
 from ml_collections import ConfigDict
 
 import data
+from configs import default
 from engine import distributed
 from engine.model_setup import build_model
+from engine.plan import resolve_config
 from engine.results import bfloat16_evaluation
-from engine.state import run_weights
-from engine.state.checkpoint import State
-from engine.state.checkpoint_writer import Writer
-from engine.state.progress import Progress
-from engine.step.forward import forward
-from engine.step.objective import Objective
-from engine.step.optimizer import Optimizer
+from engine.state import checkpoint, checkpoint_writer, progress, run_weights
+from engine.step import forward, objective, optimizer
 from engine.watch import start_checks
 from models.input_images import normalise
+from program import validation
 from tools.measure.interleaved import Step
+
+
+def config_of(arguments: argparse.Namespace, **rdrop: int) -> ConfigDict:
+    """Returns the config of a run with 1000 classes, with all fields resolved.
+
+    Args:
+        arguments: the flags of `tools.benchmark`.
+        rdrop: `copies` and `shared_blocks`, when they are not those of the flags.
+
+    Raises:
+        UserError: when a flag has a value that its field does not take.
+    """
+    config = default.get_config()
+    config.model.update(
+        name=arguments.model,
+        image_size=arguments.image_size,
+        drop_rate=arguments.drop_rate,
+        operators=arguments.operators,
+    )
+    own = {"copies": arguments.copies, "shared_blocks": arguments.shared_blocks}
+    config.rdrop.update({**own, **rdrop})
+    config.optim.name = arguments.optimizer
+    config.train.update(
+        batch_size=arguments.batch,
+        steps=10**6,
+        amp=arguments.amp,
+        recompute=arguments.recompute,
+    )
+    validation.validate(config)
+    return resolve_config.with_classes(resolve_config.with_input(config), 1000)
 
 
 class Training:
@@ -31,11 +60,12 @@ class Training:
     """
 
     def __init__(self, config: ConfigDict):
-        self.config, self.objective, self.batch = config, Objective(config), _batch(config)
+        self.config, self.batch = config, _batch(config)
+        self.objective = objective.Objective(config)
         distributed.start()
         self.model = build_model(config)
         start_checks.check_noise(self.model, config)
-        self.optimizer = Optimizer(self.model, config.optim, config.train.steps)
+        self.optimizer = optimizer.Optimizer(self.model, config.optim, config.train.steps)
         self.model.train()
         self.wrapped = distributed.wrap(self.model)
 
@@ -43,7 +73,7 @@ class Training:
         """Takes one step, and returns its seconds."""
         started = time.perf_counter()
         step = self.optimizer.steps_done
-        passed = forward(self.wrapped, self.objective, self.batch, step, micro_batch=0)
+        passed = forward.forward(self.wrapped, self.objective, self.batch, step, micro_batch=0)
         self.optimizer.accumulate(passed.terms.total)
         self.optimizer.step()
         self.model.parameters()[-1].numpy()  # waits for the device
@@ -58,15 +88,15 @@ def checkpoints(config: ConfigDict, folder: Path) -> dict[str, Step]:
         folder: the checkpoints are written there.
     """
     training = Training(config)
-    writer = Writer(folder, keep=1)
+    writer = checkpoint_writer.Writer(folder, keep=1)
 
     def step(saves: bool, waits: bool) -> float:
         writer.wait()  # for the checkpoint of the turn before
         started = time.perf_counter()
         if saves:
-            progress = Progress(training.optimizer.steps_done)
+            done = progress.Progress(training.optimizer.steps_done)
             arrays = run_weights.arrays_of(training.model)
-            writer.save(State(arrays, training.optimizer.state(), progress, {}))
+            writer.save(checkpoint.State(arrays, training.optimizer.state(), done, {}))
         if waits:
             writer.wait()
         training.step()
