@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import paddle
@@ -127,7 +127,7 @@ def kl_divergence(target: Tensor, other: Tensor) -> Tensor:
 def _mean_over_pairs(
     measure: Callable[[Tensor, Tensor], Tensor],
     values: Tensor,
-    pairs: Callable,
+    pairs: Callable[[list[Tensor], int], Iterable[tuple[Tensor, ...]]],
     stop_gradient: bool,
 ) -> Tensor:
     copies = paddle.unbind(values)  # m of (B, ..., C)
