@@ -1,7 +1,5 @@
 """Losses: pure functions of logits, wrapped as Paddle layers."""
 
-from __future__ import annotations
-
 from losses.distillation import KINDS, DistillationLoss
 from losses.rdrop import CONSISTENCY, FORMS, PRESETS, RDropLoss, Terms
 from losses.soft_targets import smooth

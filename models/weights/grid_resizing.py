@@ -1,10 +1,10 @@
-"""Bicubic interpolation of what is learned for each place of a grid, for another input size.
+"""Resizes parameters of each place of a grid to another input size, by bicubic interpolation.
 
-Two definitions are in use, and weights that were fine-tuned with one should not meet the other:
-position embeddings as timm's `resample_abs_pos_embed` (Keys' kernel with a = -0.5, antialiased),
-tables of relative positions as Swin's official code (a = -0.75, which is PyTorch's and Paddle's
-`interpolate`). Both put the corners of the grids, not the centres of their outermost cells, on each
-other (`align_corners=False`).
+Two definitions are in use. Weights that were fine-tuned with one should not be resized with the
+other. Position embeddings are resized as in timm's `resample_abs_pos_embed`: Keys' kernel with
+a = -0.5, antialiased. Tables of relative positions are resized as in Swin's official code:
+a = -0.75, which is PyTorch's and Paddle's `interpolate`. In both, the corners of the two grids
+coincide, not the centres of their outermost cells (`align_corners=False`).
 """
 
 import math
@@ -13,19 +13,19 @@ import numpy as np
 
 
 def resize_positions(positions: np.ndarray, grid: tuple[int, int], special: int) -> np.ndarray:
-    """Resize the grid part of a position embedding; the part of the special tokens stays as it is.
+    """Resizes the grid part of a position embedding; the part of the special tokens stays.
 
     Args:
-        positions: `(1, special + old_height * old_width, D)`. The old grid is taken for a square
-            where its size is that of one, else for the new one.
-        grid: height and width of the new one, in patches.
-        special: how many tokens come before the grid.
+        positions: `(1, special + old_height * old_width, D)`. The old grid is taken for a square if
+            its size is a square number, else for the new grid.
+        grid: height and width of the new grid, in patches.
+        special: number of tokens before the grid.
 
     Returns:
-        `(1, special + height * width, D)`; `positions` itself where the grid is the same.
+        `(1, special + height * width, D)`; `positions` itself if the grid is the same.
 
     Raises:
-        ValueError: when the old grid can't be known.
+        ValueError: when the old grid is not known.
     """
     count = positions.shape[1] - special if positions.ndim == 3 else -1
     old = (math.isqrt(count),) * 2 if count > 0 and math.isqrt(count) ** 2 == count else grid
@@ -44,17 +44,17 @@ def resize_positions(positions: np.ndarray, grid: tuple[int, int], special: int)
 
 
 def resize_bias_table(table: np.ndarray, window: int) -> np.ndarray:
-    """Resize a table of relative position biases.
+    """Resizes a table of relative position biases.
 
     Args:
         table: `((2 * old_window - 1)^2, heads)`.
         window: side of the new window, in patches.
 
     Returns:
-        `((2 * window - 1)^2, heads)`; `table` itself where the window is the same.
+        `((2 * window - 1)^2, heads)`; `table` itself if the window is the same.
 
     Raises:
-        ValueError: when the table is not that of a square window.
+        ValueError: when the table is not for a square window.
     """
     old = math.isqrt(table.shape[0]) if table.ndim == 2 else 0
     if table.ndim != 2 or old * old != table.shape[0] or old % 2 == 0:
@@ -69,17 +69,15 @@ def resize_bias_table(table: np.ndarray, window: int) -> np.ndarray:
 def _resize(
     grid: np.ndarray, size: tuple[int, int], sharpness: float, antialias: bool
 ) -> np.ndarray:
-    """`(h, w, D)` to `(H, W, D)`, float32; the arithmetic is float64."""
+    """Resizes `(h, w, D)` to `(H, W, D)`, float32; the arithmetic is float64."""
     rows, columns = (_taps(old, new, sharpness, antialias) for old, new in zip(grid.shape, size))
     resized = np.einsum("Hh,hwd,Ww->HWd", rows, grid.astype(np.float64), columns, optimize=True)
-    with np.errstate(over="ignore"):  # the loader looks at what comes out
+    with np.errstate(over="ignore"):  # the loader checks the result
         return resized.astype(np.float32)
 
 
 def _taps(old: int, new: int, sharpness: float, antialias: bool) -> np.ndarray:
-    """The weights `(new, old)` of the old places in the new ones along one axis; each row adds up
-    to 1.
-    """
+    """Returns the weights `(new, old)` of old places in new ones along one axis; rows sum to 1."""
     scale = old / new
     spread = max(scale, 1.0) if antialias else 1.0
     centres = (np.arange(new) + 0.5) * scale - 0.5
@@ -87,15 +85,15 @@ def _taps(old: int, new: int, sharpness: float, antialias: bool) -> np.ndarray:
     places = np.arange(-margin, old + margin)
     weights = _keys(np.abs(places - centres[:, None]) / spread, sharpness)
     taps = np.zeros((new, old))
-    if antialias:  # places outside do not count
+    if antialias:  # places outside the grid have no weight
         taps += weights[:, margin:-margin]
-    else:  # the outermost places go on outside
+    else:  # the outermost places continue outside the grid
         np.add.at(taps.T, np.clip(places, 0, old - 1), weights.T)
     return taps / taps.sum(axis=1, keepdims=True)
 
 
 def _keys(distance: np.ndarray, a: float) -> np.ndarray:
-    """Keys' cubic convolution kernel (IEEE TASSP 29(6), 1981)."""
+    """Computes Keys' cubic convolution kernel (IEEE TASSP 29(6), 1981)."""
     near = ((a + 2) * distance - (a + 3)) * distance**2 + 1
     far = a * (((distance - 5) * distance + 8) * distance - 4)
     return np.where(distance <= 1, near, np.where(distance < 2, far, 0.0))
