@@ -1,5 +1,6 @@
-"""Train: `python main.py [--config=configs/NAME.py] [--config.group.field=value ...]
-    [--workdir=FOLDER]`.
+"""Train a model, with R-Drop by default.
+
+    python main.py [--config=configs/NAME.py] [--config.group.field=value ...] [--workdir=FOLDER]
 
 Without a flag it trains a small vision transformer with R-Drop on handwritten digits, in about a
 minute on a CPU.

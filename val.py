@@ -1,5 +1,6 @@
-"""Check the accuracy of saved weights: `python val.py
-    --weights=output/digits_rdrop/weights.safetensors`.
+"""Check the accuracy of saved weights.
+
+    python val.py --weights=output/digits_rdrop/weights.safetensors
 
 Weights that this project wrote carry their config and their classes; for others give
 `--config=configs/NAME.py`.

@@ -1,0 +1,1 @@
+"""Experiments: `default.py` has every field of a config; each other file changes what differs."""

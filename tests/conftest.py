@@ -1,6 +1,4 @@
-"""What the tests share: Paddle started as the programs start it, generated images, and running the
-programs.
-"""
+"""What the tests share: Paddle as the programs load it, generated images, running the programs."""
 
 from __future__ import annotations
 
@@ -24,12 +22,13 @@ import paddle  # noqa: E402
 
 import data  # noqa: E402
 from common import threads  # noqa: E402
+from tools.measure import peer_timm  # noqa: E402
 
 SHARED_DATA = ROOT.parent / "shared" / "data"  # real images, where there are any
 
 
 def run_program(*words: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess:
-    """Run a Python program as a user would, in the project's folder."""
+    """Runs a Python program as a user would, in the project's folder."""
     command = [sys.executable, *map(str, words)]
     return subprocess.run(
         command, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True
@@ -39,49 +38,42 @@ def run_program(*words: str, cwd: Path = ROOT, **environment: str) -> subprocess
 def launch(
     processes: int, log_dir: Path, *words: str, **environment: str
 ) -> subprocess.CompletedProcess:
-    """Run a program on several processes by Paddle's launcher."""
-    launcher = [
-        "-m",
-        "paddle.distributed.launch",
-        "--nproc_per_node",
-        str(processes),
-        "--log_dir",
-        str(log_dir),
-    ]
-    return run_program(*launcher, *words, **environment)
+    """Runs a program in several processes by Paddle's launcher."""
+    launcher = ("-m", "paddle.distributed.launch", "--nproc_per_node", processes)
+    return run_program(*launcher, "--log_dir", log_dir, *words, **environment)
 
 
 def paint(folder: Path, classes: int, images: int, size: int = 24) -> Path:
-    """Write class folders of generated images that a model can tell apart by their colour."""
+    """Writes class folders of generated images that a model can tell apart by their colour."""
     rng = np.random.default_rng(0)
     for label in range(classes):
         (folder / f"class_{label}").mkdir(parents=True)
         for number in range(images):
             pixels = rng.integers(0, 120, (size, size + 3, 3))
             pixels[..., label % 3] += 40 + 90 * (label // 3 + 1) // classes
-            Image.fromarray(pixels.astype(np.uint8)).save(
-                folder / f"class_{label}" / f"{number:03d}.png"
-            )
+            path = folder / f"class_{label}" / f"{number:03d}.png"
+            Image.fromarray(pixels.astype(np.uint8)).save(path)
     return folder
 
 
 def random_batch(labelled: int = 6, unlabelled: int = 0):
-    """Images of 8 pixels of 5 classes, the same at every call."""
+    """Returns images of 8 pixels of 5 classes, the same at every call."""
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (labelled + unlabelled, 3, 8, 8), dtype=np.uint8)
     return data.Batch(paddle.to_tensor(pixels), paddle.to_tensor(rng.integers(0, 5, labelled)), 0)
 
 
 def random_logits(*shape: int):
-    """The same at every call; a gradient reaches them."""
+    """Returns logits that a gradient reaches, the same at every call."""
     return paddle.to_tensor(
         np.random.default_rng(1).normal(0, 2, shape).astype("float32"), stop_gradient=False
     )
 
 
 def labelled_logits(copies: int, batch: int, classes: int):
-    """Logits `(copies, batch, classes)`, which a gradient reaches, and labels; the same at every
-    call.
+    """Returns logits `(copies, batch, classes)` that a gradient reaches, and labels `(batch,)`.
+
+    They are the same at every call.
     """
     rng = np.random.default_rng(0)
     logits = paddle.to_tensor(
@@ -91,22 +83,10 @@ def labelled_logits(copies: int, batch: int, classes: int):
 
 
 def import_timm():
-    """timm, with torchvision beside it; the test is skipped where they are not."""
-    torch = pytest.importorskip("torch")
-    register = torch.library.register_fake
-
-    def tolerant(
-        name, *arguments, **fields
-    ):  # torchvision has no CPU build whose operators PyTorch would know
-        if isinstance(name, str) and name.startswith("torchvision::"):
-            return lambda function: function
-        return register(name, *arguments, **fields)
-
-    torch.library.register_fake = tolerant
-    try:
+    """Returns timm; the test is skipped where it or PyTorch is not installed."""
+    pytest.importorskip("torch")
+    with peer_timm.without_torchvision_operators():
         return pytest.importorskip("timm")
-    finally:
-        torch.library.register_fake = register
 
 
 @pytest.fixture

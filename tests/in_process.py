@@ -1,5 +1,6 @@
-"""Running the programs inside the process of the tests, where Paddle is imported already: a tenth
-of a second each.
+"""Runs the programs inside the process of the tests, which takes a tenth of a second each.
+
+Paddle is imported there already.
 """
 
 from __future__ import annotations
@@ -26,9 +27,7 @@ class Done(NamedTuple):
 
 
 def run_here(*words: str, cwd: Path = ROOT) -> Done:
-    """Run `main.py`, `val.py` or `tools.NAME` with its arguments, from the flags to the exit
-    code.
-    """
+    """Runs `main.py`, `val.py` or `tools.NAME` with its arguments; returns how it ended."""
     program, *arguments = map(str, words)
     path = ROOT / (program if program.endswith(".py") else program.replace(".", "/") + ".py")
     out, err = io.StringIO(), io.StringIO()

@@ -90,9 +90,7 @@ def test_rows_differ(name):
     ],
 )
 def test_a_single_card_has_the_same_objective(name):
-    """Four cards of 128, or one: the same images a step by accumulation, and nothing that counts by
-    micro-batch.
-    """
+    """Accumulation on one card has the images of four; nothing is counted by micro-batch."""
     config = config_files.load_file(str(ROOT / "configs" / f"{name}.py"))
     row = dict(_variants(name))["one_card"]
     assert row == {"train.accumulation_steps": 4 * config.train.accumulation_steps}

@@ -18,7 +18,7 @@ _BLOCKS = re.findall(
 
 
 class _Images(paddle.io.Dataset):
-    """Labels as a number, or in a column as some of Paddle's data sets give them."""
+    """Labels are numbers, or in a column as in some of Paddle's data sets."""
 
     def __init__(self, column: bool):
         super().__init__()

@@ -1,6 +1,4 @@
-"""Configs: every mistake is one line that names the field; files and JSON give back what was put
-in.
-"""
+"""Every mistake in a config is one line that names the field; JSON returns what was put in."""
 
 from __future__ import annotations
 
@@ -66,9 +64,8 @@ def test_json_round_trip():
     config.model.mean = (0.1, 0.2, 0.3)
     config.optim.lr = 1 / 3
     stored = json.loads(json.dumps(config.to_dict()))
-    assert config_fields.flattened(
-        config_fields.from_dict(stored, "file")
-    ) == config_fields.flattened(config)
+    read = config_fields.from_dict(stored, "file")
+    assert config_fields.flattened(read) == config_fields.flattened(config)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +91,8 @@ def test_bad_stored_configs(stored, message):
         ("import absent_module", "absent_module"),
         ("x = 1", "get_config"),
         (
-            "from configs import default\ndef get_config():\n  c = default.get_config()\n  c.optim.rl = 1\n  return c",
+            "from configs import default\n"
+            "def get_config():\n  c = default.get_config()\n  c.optim.rl = 1\n  return c",
             "rl",
         ),
     ],

@@ -1,6 +1,4 @@
-"""What is set before Paddle is imported changes speed, not results; and the user's own settings
-stay.
-"""
+"""What is set before Paddle is imported changes speed, not results; the user's settings stay."""
 
 from __future__ import annotations
 
@@ -20,7 +18,8 @@ import numpy, paddle, models
 paddle.seed(0)
 model = models.create("vit_n_2", 10, 8, drop_rate=0.1)
 model.train()
-images = paddle.to_tensor(numpy.random.default_rng(0).standard_normal((64, 3, 8, 8)).astype("float32"))
+pixels = numpy.random.default_rng(0).standard_normal((64, 3, 8, 8))
+images = paddle.to_tensor(pixels.astype("float32"))
 loss = model(images, copies=2).square().mean()
 loss.backward()
 names = ("OMP_NUM_THREADS", "KMP_BLOCKTIME", "MKL_DEBUG_CPU_TYPE")

@@ -11,7 +11,7 @@ from configs.traits import CORES, INFINITE, TRAITS, Trait, trait
 from data.augment import auto_augment, mixing, transforms
 from data.augment.auto_augment_operations import Edges
 from models.freezing import TRAINABLE
-from program import config_fields, config_files
+from program import config_fields
 
 _FIELDS = config_fields.flattened(default.get_config())
 

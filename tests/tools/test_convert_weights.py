@@ -15,9 +15,7 @@ from tools.convert_weights import convert
 
 
 def _arrays(model) -> dict[str, np.ndarray]:
-    """Random values for every parameter and buffer (variances included: none negative), by timm's
-    names.
-    """
+    """Random values by timm's names for all parameters and buffers; no variance is negative."""
     rng = np.random.default_rng(0)
     arrays = {
         name: rng.random(value.shape, dtype="float32") for name, value in model.state_dict().items()

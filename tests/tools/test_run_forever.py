@@ -1,6 +1,4 @@
-"""The supervisor with small commands in place of training; the slow test kills a worker of a real
-run.
-"""
+"""The supervisor with small commands; the slow test kills a worker of a real training run."""
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ from tools.run_forever import Policy, Supervisor, read_command_line
 
 
 class _Scripted(Supervisor):
-    """Runs nothing: gives exit codes after times from a list, and notes the pauses."""
+    """Runs nothing: returns exit codes after times from a list, and notes the pauses."""
 
     def __init__(self, runs, policy):
         self.runs, self.now, self.pauses = iter(runs), 0.0, []
@@ -87,21 +85,15 @@ def test_the_longest_pause():
     assert Policy(backoff=1, max_backoff=300).pause(10**6) == 300
 
 
+_ANEW = ("--overwrite", "-overwrite", "--overwrite=True", "--overwrite=1", "-overwrite=t")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         ([], "there is no command"),
         (["--max_restarts", "3", "--"], "there is no command"),
-        *(
-            (["--", "python", "main.py", word], "each restart would begin anew")
-            for word in (
-                "--overwrite",
-                "-overwrite",
-                "--overwrite=True",
-                "--overwrite=1",
-                "-overwrite=t",
-            )
-        ),
+        *((["--", "python", "main.py", word], "each restart would begin anew") for word in _ANEW),
         (["--max_restarts", "-1", "--", "true"], "--max_restarts is -1, expected 0 or more"),
         (["--backoff", "nan", "--", "true"], "--backoff is nan"),
         (["--hours", "inf", "--", "true"], "--hours is inf"),
@@ -113,10 +105,8 @@ def test_mistakes(words, message):
 
 
 def test_overwrite_that_is_off():
-    assert (
-        read_command_line(["--", "python", "main.py", "--overwrite=False"])[1][-1]
-        == "--overwrite=False"
-    )
+    command = ["python", "main.py", "--overwrite=False"]
+    assert read_command_line(["--", *command])[1] == command
 
 
 def _supervised(*words: str) -> list[str]:
@@ -138,7 +128,8 @@ note = pathlib.Path(sys.argv[1])
 if note.exists():
     state = pathlib.Path("/proc", note.read_text(), "stat")
     sys.exit(3 if state.exists() and state.read_text().rpartition(")")[2].split()[0] != "Z" else 0)
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
+child = subprocess.Popen(sleeper, start_new_session=True)
 note.write_text(str(child.pid))
 os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -216,25 +207,16 @@ def test_two_processes_one_of_them_killed(tmp_path, victim):
     done = launch(2, tmp_path / "log", "main.py", f"--workdir={tmp_path / 'whole'}", *overrides)
     assert done.returncode == 0, done.stdout[-3000:]
     folder = tmp_path / "cut"
-    command = [
-        sys.executable,
-        "-m",
-        "paddle.distributed.launch",
-        "--nproc_per_node",
-        "2",
-        "--log_dir",
-    ]
-    command += [str(tmp_path / "log2"), "main.py", f"--workdir={folder}", *overrides]
+    command = [sys.executable, "-m", "paddle.distributed.launch", "--nproc_per_node", "2"]
+    command += ["--log_dir", str(tmp_path / "log2"), "main.py", f"--workdir={folder}", *overrides]
     process = subprocess.Popen(
         [sys.executable, *_supervised("--", *command)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    while (
-        not (folder / "metrics.jsonl").is_file()
-        or (folder / "metrics.jsonl").read_text().count('"train"') < 12
-    ):
+    metrics = folder / "metrics.jsonl"
+    while not metrics.is_file() or metrics.read_text().count('"train"') < 12:
         assert process.poll() is None
         time.sleep(0.01)
     launcher = _children(process.pid)[0]

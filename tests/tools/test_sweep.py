@@ -47,7 +47,8 @@ def test_the_rows_are_run(tmp_path):
     path = tmp_path / "rows.py"
     path.write_text(
         "from configs import digits_ce\n\n\n"
-        "def get_config():\n    config = digits_ce.get_config()\n    config.train.steps = 2\n    return config\n\n\n"
+        "def get_config():\n    config = digits_ce.get_config()\n"
+        "    config.train.steps = 2\n    return config\n\n\n"
         "def get_rows():\n    return {'sgd': {'optim.name': 'sgd'}}\n"
     )
     done = run_program(
@@ -79,24 +80,14 @@ def test_mean_and_sample_deviation():
 
 
 def test_a_small_sweep(tmp_path):
-    words = [
-        "-m",
-        "tools.sweep",
-        "--config",
-        "configs/digits_ce.py",
-        "--set",
-        "train.steps=2",
-        "--seeds",
-        "0",
-        "1",
-    ]
-    done = run_program(
-        *words, "--jobs", "2", "--workdir", tmp_path / "runs", "--json", tmp_path / "table.json"
-    )
+    words = ["-m", "tools.sweep", "--config", "configs/digits_ce.py"]
+    words += ["--workdir", tmp_path / "runs"]
+    more = ["--seeds", "0", "1", "--jobs", "2", "--json", tmp_path / "table.json"]
+    done = run_program(*words, "--set", "train.steps=2", *more)
     assert done.returncode == 0, done.stderr
     assert "| digits_ce train.steps=2 | 2 |" in done.stdout
     assert (tmp_path / "table.json").is_file()
-    done = run_program(*words[:5], "train.steps=2,-2", "--workdir", tmp_path / "runs")
+    done = run_program(*words, "--set", "train.steps=2,-2")
     assert done.returncode == 2
     assert "| digits_ce train.steps=2 | 1 |" in done.stdout
     assert (
