@@ -1,3 +1,1 @@
-"""The trainer and what it stands on: configs, the run's folder, checkpoints, evaluation, several
-processes.
-"""
+"""The trainer and what it stands on: steps, plans, checkpoints, evaluation, several processes."""
