@@ -106,7 +106,7 @@ class MultiPass(nn.Layer):
         return logits.astype("float32")
 
     def autocast(self, level: str, dtype: str) -> None:
-        """Has the model compute in half precision; the weights stay float32.
+        """Makes the model compute in half precision; the weights stay float32.
 
         Args:
             level: Paddle's O1 or O2.
@@ -117,7 +117,7 @@ class MultiPass(nn.Layer):
         )
 
     def use_plain_operators(self) -> None:
-        """Has the model compute with Paddle's own operators on a CPU, too: the definition."""
+        """Makes the model compute with Paddle's own operators on a CPU, too."""
         self._operators = plain
 
     def describe_operators(self) -> str:
@@ -173,7 +173,7 @@ class MultiPass(nn.Layer):
         return recompute(run, x, use_reentrant=False, preserve_rng_state=False)
 
     def recompute(self) -> None:
-        """Has the backward pass run each block once more, so that only its input is kept.
+        """Makes the backward pass run each block once more, so that only its input is kept.
 
         Loss and gradients stay the same (Chen et al., arXiv:1604.06174).
 

@@ -103,7 +103,7 @@ def _repair(layer: nn.Layer) -> None:
     if isinstance(layer, nn.Dropout):
         layer.p = 0.0
     elif isinstance(layer, repvgg.RepVGGBlock):
-        # In evaluation it would need a fused convolution that nobody has made.
+        # In evaluation it would need a fused convolution, which is never made.
         layer.register_forward_pre_hook(lambda block, inputs: setattr(block, "training", True))
     elif isinstance(layer, cdnv2.CondenseLGC):
         # All channels in their order; before weights are loaded it is channel 0 for all.

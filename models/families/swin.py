@@ -89,7 +89,7 @@ class Swin(MultiPass, swin.SwinTransformer):
 
     @staticmethod
     def timm_name(name: str) -> str:
-        """timm merges patches at the beginning of a stage, not at the end of the one before."""
+        """Returns timm's name; timm merges patches where a stage begins, PPIM where one ends."""
         if found := re.match(r"layers\.(\d)\.downsample", name):
             name = f"layers.{int(found[1]) + 1}.downsample{name[found.end() :]}"
         return name.replace("head.", "head.fc.")

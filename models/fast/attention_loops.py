@@ -25,7 +25,7 @@ from models.fast.shared_loops import (
 
 
 class Windows(NamedTuple):
-    """W windows of L tokens each, which attend to themselves alone (Swin).
+    """W windows of L tokens each; a token attends to those of its window only (Swin).
 
     No elements: all tokens attend to each other.
     """

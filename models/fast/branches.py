@@ -104,7 +104,7 @@ def _branch(
     others: Sequence[Tensor] = (),
     windows: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
 ) -> Tensor:
-    """Computes a branch, and has its gradient computed where one is needed.
+    """Computes a branch, and records it for the gradient where one is needed.
 
     Args:
         kind: of branch.
@@ -121,7 +121,7 @@ def _branch(
     """
     norm, first, last, path = layers
     weights = [norm.weight, norm.bias, first.weight, first.bias, last.weight, last.bias]
-    if gamma is not None:  # the factor of the branch's output is one of its last layer
+    if gamma is not None:  # scaling the output of a branch is scaling its last layer
         weights[4:] = last.weight * gamma, last.bias * gamma
     settings = Settings(
         kind,

@@ -21,7 +21,7 @@ Order = NDArray[np.int64]
 
 
 def _set_up() -> None:
-    """Has compilers use all 64 bytes of AVX-512; with half of them, GELU takes a third more time.
+    """Makes compilers use all 64 bytes of AVX-512; with 32, GELU takes a third more time.
 
     Raises:
         ImportError: where numba must not compile.

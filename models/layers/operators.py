@@ -24,7 +24,7 @@ from models.layers.temporary_changes import set_to
 
 _PLAIN: ContextVar[bool] = ContextVar("plain", default=False)
 # Classes of layers that a compiled branch may replace, and the `forward` that each had when it was
-# noted here: somebody may change it later.
+# noted here: it may be replaced later.
 _REPLACEABLE: dict[type[nn.Layer], Callable] = {}
 
 
@@ -71,10 +71,9 @@ def replaceable(kind: type[nn.Layer]) -> type[nn.Layer]:
 def compiled_branches(x: Tensor, *layers: nn.Layer) -> ModuleType | None:
     """Returns the module of the compiled branches if they may replace the calls of some layers.
 
-    They may where they can compute with `x`, and nobody can tell that the layers are not called:
-    all are of noted classes, have all their parameters, and have no hooks. (`paddle.grad` can tell
-    when it is asked for only some gradients of a branch: it needs `plain`, as with any operator of
-    Paddle's that is a `PyLayer`.)
+    They may if they can compute with `x`, and if calling the layers would do nothing else: all are
+    of noted classes, have all their parameters, and have no hooks. (One difference remains:
+    `paddle.grad` for only some gradients of a branch needs `plain`, as with each `PyLayer`.)
     """
     if not compiled_operators(x) or not _all_replaceable(layers):
         return None

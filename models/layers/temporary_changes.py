@@ -13,7 +13,7 @@ from paddle import nn
 def watched(
     layers: Iterable[nn.Layer], before: Callable | None = None, after: Callable | None = None
 ) -> Iterator[None]:
-    """Has functions called at each forward pass of some layers, until the context ends.
+    """Calls functions at each forward pass of some layers, until the context ends.
 
     Args:
         layers: to watch.

@@ -1,4 +1,4 @@
-"""Resizes parameters of each place of a grid to another input size, by bicubic interpolation.
+"""Resizes parameters that belong to the places of a grid, by bicubic interpolation.
 
 Two definitions are in use. Weights that were fine-tuned with one should not be resized with the
 other. Position embeddings are resized as in timm's `resample_abs_pos_embed`: Keys' kernel with

@@ -23,8 +23,7 @@ def fit_heads(
     Args:
         model: that the arrays are for.
         arrays: with the names of the model.
-        head_rows: classes that are kept; empty: none; None: all, if they are as many as the model
-            has.
+        head_rows: classes that are kept; empty: none; None: all, if the model has the same number.
         origin: names the arrays in errors.
 
     Returns:

@@ -1,9 +1,11 @@
 """Loads pretrained weights: fits them to a model, and reports what happened to each array.
 
 Paddle's own `set_state_dict` is silent about surplus names and only warns about missing ones. Here
-everything that is not planned is an error. Three things are planned: parameters of each place of a
-grid are resized to another grid; heads for other classes are dropped or cut (and dropped with the
-`pre_logits` below them, if there are any); buffers that follow from the model's shape are dropped.
+everything that is not planned is an error. Three things are planned:
+
+- parameters that belong to the places of a grid are resized to another grid;
+- heads for other classes are dropped or cut, or dropped together with a `pre_logits` below them;
+- buffers that follow from the model's shape are dropped.
 """
 
 from __future__ import annotations
@@ -88,7 +90,7 @@ def assign(
 
 
 def assign_all(model: MultiPass, arrays: dict[str, np.ndarray], origin: str) -> None:
-    """Does as `assign`, but the heads must fit, too: for weights that are used as they are.
+    """Assigns as `assign` does, but the heads must fit: for weights that are used as they are.
 
     Raises:
         UserError: as `load_weights`, and when a head is missing or is for other classes.

@@ -1,5 +1,6 @@
-"""The loss against an independent PyTorch implementation: stored in the default tests, live in the
-slow ones.
+"""The loss against an independent PyTorch implementation.
+
+The default tests read its stored results; the slow tests run it.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from losses import PRESETS, RDropLoss
 
 
 def _compare(preset, logits, labels, alpha, expected, precision="float64", tolerance=1e-6) -> None:
-    """Loss and largest error of the gradient, relative to PyTorch's in float64 and to its largest
-    element.
+    """Returns the loss and the largest error of the gradient.
+
+    Both are relative to PyTorch's in float64, the error to the gradient's largest element.
     """
     values = paddle.to_tensor(logits, stop_gradient=False)
     total = RDropLoss(alpha, preset, precision=precision)(values, paddle.to_tensor(labels)).total

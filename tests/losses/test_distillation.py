@@ -1,6 +1,4 @@
-"""Distillation against numbers worked out by hand, its gradient in closed form, and PyTorch
-(slow).
-"""
+"""Distillation against numbers by hand, its gradient in closed form, and PyTorch (slow)."""
 
 from __future__ import annotations
 
@@ -28,8 +26,9 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def test_soft_by_hand():
-    """At T = 2 the teacher has (3/4, 1/4) and the two copies (1/2, 1/2) and (1/5, 4/5): T^2
-    KL(teacher || student).
+    """T^2 KL(teacher || student) at T = 2.
+
+    The teacher has (3/4, 1/4), the two copies (1/2, 1/2) and (1/5, 4/5).
     """
     teacher = paddle.to_tensor([[2 * math.log(3), 0.0]])
     student = paddle.to_tensor([[[0.0, 0.0]], [[0.0, 2 * math.log(4)]]])
@@ -41,7 +40,7 @@ def test_soft_by_hand():
 
 
 def test_hard_by_hand():
-    """The teacher's first class is 1, whatever its margin and the temperature."""
+    """The teacher's first class is 1, for any margin and temperature."""
     student = paddle.to_tensor([[[0.0, 0.0]], [[0.0, math.log(4)]]])
     expected = 0.5 * (math.log(2) - math.log(0.8))
     for margin, temperature in ((0.1, 1.0), (9.0, 5.0)):
@@ -69,8 +68,9 @@ def test_no_gradient_reaches_the_teacher_of_hard_either():
 
 
 def test_logits_and_log_probabilities_are_the_same_input():
-    """A constant added to all logits of an image changes nothing; a student that agrees has no
-    loss.
+    """A constant added to all logits of an image changes nothing.
+
+    A student that agrees with the teacher has no loss.
     """
     student, teacher = _random()
     loss = DistillationLoss()
@@ -116,8 +116,9 @@ def test_what_does_not_fit():
 @pytest.mark.slow
 @pytest.mark.parametrize("temperature", [1.0, 3.0])
 def test_live(temperature):
-    """PyTorch's `kl_div` takes the input's logarithm and, with `log_target`, the target's; its
-    first is the student.
+    """PyTorch's `kl_div` takes logarithms: of the input and, with `log_target`, of the target.
+
+    Its first argument is the student.
     """
     torch = pytest.importorskip("torch")
     student, teacher = _random(copies=1, batch=9, classes=7)

@@ -1,6 +1,4 @@
-"""The R-Drop loss against numbers worked out by hand, its presets against each other, its gradient
-in closed form.
-"""
+"""The R-Drop loss against numbers by hand, its presets, and its gradient in closed form."""
 
 from __future__ import annotations
 
@@ -15,7 +13,7 @@ from losses import PRESETS, RDropLoss
 
 
 def test_hand_computed():
-    """p = (1/2, 1/2) and q = (3/4, 1/4), label 0: every term is a logarithm of small numbers."""
+    """p = (1/2, 1/2), q = (3/4, 1/4), label 0: every term is a logarithm of small numbers."""
     logits = paddle.to_tensor([[[0.0, 0.0]], [[math.log(3), 0.0]]])
     terms = RDropLoss(alpha=2.0)(logits, paddle.to_tensor([0]))
     ce = 0.5 * (math.log(2) + math.log(4 / 3))
@@ -42,8 +40,9 @@ def test_kl_is_the_mean_over_ordered_pairs(copies):
 
 
 def test_gradient_in_closed_form():
-    """d CE / d z_i = (p_i - y) / (m B); d KL / d z_i = p_i (d - E_p[d]) / 2B + (p_i - p_j) / 2B,
-    with d = l_i - l_j.
+    """The gradients of CE and KL, with d = l_i - l_j.
+
+    d CE / d z_i = (p_i - y) / (m B); d KL / d z_i = p_i (d - E_p[d]) / 2B + (p_i - p_j) / 2B.
     """
     logits, labels = labelled_logits(2, 6, 5)
     RDropLoss(alpha=0.7)(logits, labels).total.backward()
@@ -99,8 +98,9 @@ def test_one_copy_is_cross_entropy():
 
 @pytest.mark.parametrize("precision", ["float64", "float32"])
 def test_exact_for_large_logits(precision):
-    """Two copies that are certain of the contrary: both KL are the distance of the logits, CE is
-    half of it.
+    """Two copies are certain of opposite classes.
+
+    Both KL are the distance of the logits; CE is half of it.
     """
     large = paddle.to_tensor([[[1e4, 0.0]], [[-1e4, 0.0]]])
     terms = RDropLoss(precision=precision)(large, paddle.to_tensor([0]))

@@ -43,8 +43,9 @@ def test_consistency_terms_by_hand():
 
 
 def test_a_temperature_by_hand():
-    """Logits of twice the size at temperature 2 are the same predictions; the term is multiplied by
-    2^2.
+    """Logits of twice the size at temperature 2 are the same predictions.
+
+    The term is multiplied by 2^2.
     """
     double = [[[0.0, 0.0]], [[2 * math.log(3), 0.0]]]
     assert _kl(double, temperature=2.0) == pytest.approx(4 * (_KL_PQ + _KL_QP) / 2, rel=1e-6)
@@ -53,7 +54,7 @@ def test_a_temperature_by_hand():
 @pytest.mark.parametrize("copies", [2, 3, 4])
 @pytest.mark.parametrize("consistency", sorted(CONSISTENCY))
 def test_consistency_of_several_copies(consistency, copies):
-    """Against the definitions in float64; copies that agree have none."""
+    """Against the definitions in float64. Copies that agree have no inconsistency."""
     logits, labels = labelled_logits(copies, 5, 7)
     z = logits.numpy().astype(np.float64)
     p = np.exp(z) / np.exp(z).sum(-1, keepdims=True)
@@ -77,7 +78,7 @@ def test_consistency_of_several_copies(consistency, copies):
 @pytest.mark.parametrize("stop_gradient", [False, True])
 @pytest.mark.parametrize("consistency", sorted(CONSISTENCY))
 def test_gradients_by_finite_differences(consistency, stop_gradient, form):
-    """In the direction of one copy: a stopped target must not contribute, an unstopped one must."""
+    """In the direction of one copy: a stopped target must not contribute, others must."""
     if stop_gradient and consistency == "js":
         pytest.skip("refused")
     loss = RDropLoss(1.0, consistency=consistency, stop_gradient=stop_gradient, form=form)
@@ -88,7 +89,7 @@ def test_gradients_by_finite_differences(consistency, stop_gradient, form):
     step = 1e-5
 
     def value(moved: np.ndarray, target: np.ndarray) -> float:
-        """The term in float64, of targets and predictions that may be different arrays."""
+        """Returns the term in float64, for targets and predictions that may be different arrays."""
         return _reference(consistency, form, target, moved)
 
     fixed = z if stop_gradient else None
@@ -122,8 +123,9 @@ def _reference(consistency: str, form: str, target: np.ndarray, other: np.ndarra
 
 
 def test_cosub():
-    """Its code: a quarter of each BCE with the labels and of each BCE with the other copy's stopped
-    sigmoid.
+    """As in its code, the terms count a quarter each.
+
+    They are the BCE of each copy with the labels, and with the other copy's stopped sigmoid.
     """
     logits, labels = labelled_logits(2, 6, 5)
     targets = paddle.nn.functional.one_hot(labels, 5)
@@ -143,9 +145,7 @@ def test_cosub():
 
 
 def test_soft_labels_by_hand():
-    """Label smoothing, mixup and CutMix: the cross-entropy with a distribution, the same for every
-    copy.
-    """
+    """Label smoothing, mixup, CutMix: cross-entropy with a distribution, the same for each copy."""
     targets = paddle.to_tensor([[0.75, 0.25]])
     ce = RDropLoss()(paddle.to_tensor(_HALVES), targets).ce.item()
     first = math.log(2)
@@ -162,7 +162,7 @@ def test_binary_cross_entropy_by_hand():
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
 def test_a_mask_hides_samples(preset):
-    """Also from what the published sums count."""
+    """It also hides them from the sums of the published code."""
     logits, labels = labelled_logits(2, 4, 3)
     loss, mask = RDropLoss(0.3, preset), paddle.to_tensor([True, False, True, False])
     expected = loss(logits[:, ::2], labels[::2]).total.item()
@@ -176,9 +176,7 @@ def test_a_mask_hides_samples(preset):
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("consistency", sorted(CONSISTENCY))
 def test_a_mask_hides_padding(consistency, form):
-    """The loss of sequences `(m, B, T, C)` is that of their valid places alone, whatever stands in
-    the others.
-    """
+    """The loss of sequences `(m, B, T, C)` is that of their valid places alone."""
     logits, labels = labelled_logits(2, 12, 5)
     valid = np.array([[1, 1, 1, 0], [1, 0, 0, 0], [1, 1, 1, 1]], bool)
     values = logits.detach().numpy().reshape(2, 3, 4, 5)

@@ -1,9 +1,9 @@
-"""Small models of every family, and what timm makes of them: logits, gradients, and logits at
-another input size.
+"""Small models of every family, and timm's results for them: logits and gradients.
 
-The weights are drawn by name from a generator that numpy promises never to change, so the files
-hold only the names, the shapes and the results. All are perturbed, biases and norms too: what a
-loader loses shows. With torch and timm installed (see docs/models.md) the files are made again by
+There are also logits at another input size. The weights are drawn by name from a generator that
+numpy promises never to change. So the files hold only names, shapes and results. All weights are
+perturbed, also biases and norms: if a loader loses one, the results differ. With torch and timm
+installed (see docs/models.md), this makes the files again:
 
     PYTHONPATH=. python tests/models/golden.py
 """
@@ -71,7 +71,7 @@ FAMILIES = {
 
 
 def ours(name: str, size: int = 0, **fields):
-    """Makes our model of a family without noise."""
+    """Makes our model of a family, without noise."""
     family = FAMILIES[name]
     module, _, kind = family.ours.partition(".")
     make = getattr(importlib.import_module(f"models.families.{module}"), kind)
@@ -79,9 +79,7 @@ def ours(name: str, size: int = 0, **fields):
 
 
 def draw(shapes: dict[str, list[int]]) -> dict[str, np.ndarray]:
-    """Random weights by name, all of about the size that keeps activations of a small model near
-    1.
-    """
+    """Draws weights by name, of a size that keeps activations of a small model near 1."""
     arrays = {}
     for place, (name, shape) in enumerate(sorted(shapes.items())):
         values = np.random.RandomState(place).standard_normal(shape).astype(np.float32)
@@ -92,18 +90,19 @@ def draw(shapes: dict[str, list[int]]) -> dict[str, np.ndarray]:
 
 
 def images(size: int) -> np.ndarray:
-    """Normalised images `(IMAGES, 3, size, size)`."""
+    """Returns normalised images `(IMAGES, 3, size, size)`."""
     return np.random.RandomState(1).standard_normal((IMAGES, 3, size, size)).astype(np.float32)
 
 
 def cotangent() -> np.ndarray:
-    """What the logits are multiplied with before their sum is differentiated."""
+    """Returns the factors of the logits, whose sum is differentiated."""
     return np.random.RandomState(2).standard_normal((IMAGES, CLASSES)).astype(np.float32)
 
 
 def read(family: str) -> tuple[dict[str, list[int]], dict[str, np.ndarray]]:
-    """The shapes of timm's parameters, and its results: `logits` (also `larger_`, `smaller_`) and
-    `gradient/NAME`.
+    """Reads the shapes of timm's parameters, and its results.
+
+    The results are `logits` (also `larger_` and `smaller_`) and `gradient/NAME`.
     """
     with np.load(FOLDER / f"{family}.npz") as content:
         results = {name: content[name] for name in content.files}

@@ -1,4 +1,4 @@
-"""What waits for the gradient, against what Paddle says is there, and against sums by hand."""
+"""What is kept for the gradient, against Paddle's counters and against sums by hand."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _left_behind(model, images: int, copies: int) -> int:
     ("name", "fields"), [("vit_ti_16", {}), ("vit_ti_16", {"shared_blocks": 6}), ("resnet_18", {})]
 )
 def test_it_is_what_a_forward_pass_leaves_behind(operators, name, fields):
-    """Of three images, the same number of times."""
+    """Three images keep three times as much as one."""
     model = models.create(name, num_classes=10, image_size=32, drop_rate=0.1, **fields)
     if operators == "plain":
         model.use_plain_operators()
@@ -80,8 +80,9 @@ def test_what_a_gpu_keeps(half, values, maps):
 
 
 def test_what_the_compiled_operators_keep():
-    """The input of both branches; queries, keys, values, attention weights and what they mix;
-    GELU's input; masks.
+    """Of a block: inputs of both branches, GELU's input, masks.
+
+    Also queries, keys and values, attention weights, and what they mix.
     """
     found = activation_memory.kept(_model(), 224, 1)
     assert found.block == pytest.approx(

@@ -1,6 +1,4 @@
-"""Logits and gradients as those of PPIM's own classes, on weights of which every one is
-perturbed.
-"""
+"""Logits and gradients are those of PPIM's own classes, with every weight perturbed."""
 
 from __future__ import annotations
 

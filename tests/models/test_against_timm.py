@@ -1,5 +1,6 @@
-"""Logits and gradients as timm's, on weights of which every one is perturbed: golden arrays, and
-live where timm is.
+"""Logits and gradients are those of timm, with every weight perturbed.
+
+They are compared with stored arrays, and with timm itself where it is installed.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ def _logits(model, images: np.ndarray) -> paddle.Tensor:
 
 
 def _gradients(model, logits: paddle.Tensor, cotangent: np.ndarray) -> dict[str, np.ndarray]:
-    """The gradients of all parameters by timm's names, in PyTorch's layout."""
+    """Returns the gradients of all parameters by timm's names, in PyTorch's layout."""
     (logits * paddle.to_tensor(cotangent)).sum().backward()
     trained = {name: value for name, value in model.state_dict().items() if not value.stop_gradient}
     return layouts.to_timm(model, {name: value.grad.numpy() for name, value in trained.items()})
 
 
 def _error(found: np.ndarray, expected: np.ndarray) -> float:
-    """The largest error relative to the largest value."""
+    """Returns the largest error, relative to the largest value."""
     assert found.shape == expected.shape
     return float(np.abs(found - expected).max() / np.abs(expected).max())
 
@@ -37,8 +38,9 @@ def _error(found: np.ndarray, expected: np.ndarray) -> float:
 def _assert_gradients(
     found: dict[str, np.ndarray], expected: dict[str, np.ndarray], tolerance: float
 ) -> None:
-    """Each to a part of its own largest value, or where that is 0 but for rounding, of a thousandth
-    of the largest.
+    """Checks each gradient to a fraction of its own largest value.
+
+    Where that is 0 except for rounding, it is a fraction of a thousandth of the largest of all.
     """
     assert found.keys() == expected.keys()
     largest = max(np.abs(values).max() for values in expected.values())
@@ -73,9 +75,7 @@ _OTHER_SIZES = [
 
 @pytest.mark.parametrize(("name", "size"), _OTHER_SIZES)
 def test_golden_logits_at_another_size(name, size):
-    """Position embeddings as timm resizes them, Swin's tables as its official code does (window 2
-    to 3).
-    """
+    """Positions are resized as in timm, Swin's tables (window 2 to 3) as in its official code."""
     family, (shapes, results) = golden.FAMILIES[name], golden.read(name)
     pixels = getattr(family, size)
     model = golden.ours(name, pixels, **(family.larger_fields if size == "larger" else {}))
@@ -88,13 +88,11 @@ def test_golden_logits_at_another_size(name, size):
 
 @pytest.mark.parametrize("name", golden.FAMILIES)
 def test_every_array_matters(name):
-    """The comparisons above see every array: it changes the logits by more than they admit."""
+    """The comparisons see every array: its change changes the logits beyond the tolerance."""
     family, (shapes, results) = golden.FAMILIES[name], golden.read(name)
     arrays, model = golden.draw(shapes), golden.ours(name)
-    without_effect = (
-        "attn.proj_l.bias",
-        "attn.k.bias",
-    )  # softmax takes no notice of what all its arguments share
+    # A constant that is added to all arguments of a softmax has no effect.
+    without_effect = ("attn.proj_l.bias", "attn.k.bias")
     for changed in shapes:
         models.assign(
             model, {key: a * (1.5 if key == changed else 1) for key, a in arrays.items()}, name
@@ -130,7 +128,7 @@ _PAIRS = [  # our name, timm's, the size of the input, what timm is told of it
 @pytest.mark.slow
 @pytest.mark.parametrize(("ours", "theirs", "size", "fields"), _PAIRS)
 def test_live(ours, theirs, size, fields, tmp_path):
-    """A whole model of timm's, saved by PyTorch, read here without it."""
+    """A whole model of timm's, saved by PyTorch and read here without PyTorch."""
     torch, timm = pytest.importorskip("torch"), import_timm()
     torch.manual_seed(0)
     reference = timm.create_model(theirs, num_classes=golden.CLASSES, **fields)
@@ -172,8 +170,9 @@ def test_live(ours, theirs, size, fields, tmp_path):
     ],
 )
 def test_live_from_224_to_384(ours, theirs, fields):
-    """The models that timm does not resize itself, or in another way; with timm's own bicubic
-    functions.
+    """Models that timm does not resize itself, or resizes in another way.
+
+    Here timm's own bicubic functions resize them.
     """
     torch, timm = pytest.importorskip("torch"), import_timm()
     from timm.layers import resample_abs_pos_embed
@@ -216,8 +215,9 @@ def test_what_is_written_for_timm_is_read_by_torch(tmp_path):
 
 @pytest.mark.slow
 def test_published_weights_are_timms_with_as_many_parameters_and_the_same_input():
-    """Every row of the list, for models of up to 100 million parameters; timm's are not even
-    allocated.
+    """Every row of the list, for models of up to 100 million parameters.
+
+    timm's models are made without memory.
     """
     torch, timm = pytest.importorskip("torch"), import_timm()
     for name, row in published._TIMM.items():

@@ -1,4 +1,4 @@
-"""Which part is trained, that the rest stays as it is, and that R-Drop still has its noise."""
+"""Which part is trained, that the rest stays as it is, and that R-Drop still has noise."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_head_that_is_frozen_stays_so():
     ],
 )
 def test_the_last_norm_is_the_last_that_runs(name, norms):
-    """In DLA others are listed behind it; LeViT's two heads have one each."""
+    """In DLA, other norms are listed behind it. LeViT's two heads have one each."""
     model, _ = _frozen(name, "head_and_norm", 64)
     heads = tuple(f"net.{head}." for head in model.heads)
     assert {key.rpartition(".")[0] for key in _trained(model) if not key.startswith(heads)} == norms
@@ -86,7 +86,7 @@ def test_attention_of_other_families():
     ],
 )
 def test_a_step_changes_that_part_alone(name, part):
-    """Weights, and the running statistics of batch norms; the loss has noise to compare."""
+    """Weights and running statistics of batch norms; the loss still has noise to compare."""
     model, images = _frozen(name, part, 32 if name == "resnet_18" else 0)
     config = default.get_config().optim
     config.update(name="momentum", weight_decay=0.1, lr=0.1)
@@ -120,8 +120,9 @@ def test_frozen_batch_norms_run_as_in_evaluation():
 
 @pytest.mark.parametrize("name", ["vit_n_2", "cait_xxs_24", "levit_128s"])
 def test_gradients_of_what_is_trained_are_those_of_the_whole(name):
-    """Through frozen layers; Paddle's own LayerNorm with a frozen weight, not 1, gives other ones
-    on a CPU.
+    """They go through frozen layers.
+
+    Paddle's own LayerNorm on a CPU has other gradients when its weight is frozen and not 1.
     """
     gradients = []
     for part in ("all", "attention"):

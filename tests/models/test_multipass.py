@@ -1,6 +1,4 @@
-"""Several passes as one batch, with or without shared blocks, give the loss and the gradients of
-passes one by one.
-"""
+"""Loss and gradients of several passes as one batch are those of passes one by one."""
 
 from __future__ import annotations
 
@@ -37,8 +35,9 @@ FAMILIES = {
 
 @pytest.fixture(params=FAMILIES)
 def family(request):
-    """Makes a small model of one family, far enough from its first weights that noise shows in its
-    logits.
+    """Makes a small model of one family.
+
+    Its weights are so far from their first values that noise changes its logits.
     """
 
     def make(rates: DropRates = _RATES):
@@ -96,8 +95,9 @@ def test_loss_and_gradients_are_those_of_full_passes(family, monkeypatch, copies
 
 @pytest.mark.parametrize("shared", [0, 2])
 def test_copies_one_by_one_are_those_of_the_joined_batch(family, monkeypatch, shared):
-    """Large passes go one after the other on a CPU: same masks, same gradients, same random numbers
-    afterwards.
+    """On a CPU, the copies of large batches go one after the other.
+
+    Masks, gradients and later random numbers are the same.
     """
     found = []
     for limit in (1 << 40, 0):
@@ -150,13 +150,13 @@ def test_all_copies_are_the_same_in_evaluation(family):
     "rates", [DropRates(path=0.5), DropRates(mlp=0.3), DropRates(attention=0.3)]
 )
 def test_each_kind_of_noise_is_enough(family, rates):
-    """Stochastic depth can take the place of dropout, and each rate reaches its layers."""
+    """Stochastic depth can replace dropout, and each rate reaches its layers."""
     logits = family(rates)(paddle.randn([6, 3, _SIZE, _SIZE]), copies=2)
     assert RDropLoss().unlabelled(logits).item() > 1e-6
 
 
 def test_each_copy_can_have_a_rate_of_its_own(family):
-    """The first copy without noise is what evaluation gives; the second is not."""
+    """The first copy has no noise and equals evaluation; the second copy does not."""
     model = family(DropRates(embedding=(0.0, 0.3), projection=(0.0, 0.3), mlp=(0.0, 0.3)))
     images = paddle.randn([6, 3, _SIZE, _SIZE])
     logits = model(images, copies=2)
@@ -176,8 +176,9 @@ def test_too_many_shared_blocks():
 def _step(
     model, copies: int, recompute: bool
 ) -> tuple[float, dict[str, np.ndarray], list[int], int]:
-    """Loss and gradients of two micro-batches, random numbers afterwards, and how often the last
-    block ran.
+    """Returns loss and gradients of two micro-batches.
+
+    Also the random numbers drawn afterwards, and how often the last block ran.
     """
     runs = []
     model.block_groups()[-1][0].register_forward_pre_hook(lambda *_: runs.append(1))
@@ -200,7 +201,7 @@ def _step(
 @pytest.mark.parametrize("limit", [1 << 40, 0])
 @pytest.mark.parametrize(("copies", "shared"), [(1, 0), (2, 0), (2, 2), (3, 3)])
 def test_recomputed_blocks_have_the_same_masks(family, monkeypatch, copies, shared, limit):
-    """The same bits, and the same random numbers afterwards."""
+    """The results have the same bits, and later random numbers are the same."""
     monkeypatch.setattr(multipass, "_CACHED", limit)
     found = []
     for recompute in (False, True):

@@ -39,7 +39,7 @@ def is_google(arrays: dict[str, np.ndarray]) -> bool:
 
 
 def from_google(arrays: dict[str, np.ndarray], origin: str) -> dict[str, np.ndarray]:
-    """Gives Google's arrays our names and layout; a name that is not known stays as it is.
+    """Converts Google's arrays to our names and layout; an unknown name stays as it is.
 
     Raises:
         UserError: when query, key and value are not three arrays `(D, heads, D / heads)`.

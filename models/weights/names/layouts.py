@@ -45,7 +45,7 @@ def styles(model: MultiPass, arrays: dict[str, np.ndarray], origin: str) -> tupl
 
 
 def to_ours(model: MultiPass, arrays: dict[str, np.ndarray], origin: str) -> dict[str, np.ndarray]:
-    """Gives the arrays of a file the names and the layout of the model.
+    """Converts the arrays of a file to the names and the layout of the model.
 
     An array that the model does not know stays as it is.
 
@@ -63,7 +63,7 @@ def to_ours(model: MultiPass, arrays: dict[str, np.ndarray], origin: str) -> dic
 
 
 def to_timm(model: MultiPass, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Gives arrays with our names timm's names and PyTorch's layout.
+    """Converts arrays with our names to timm's names and PyTorch's layout.
 
     Derived buffers are left out, as timm does.
     """

@@ -1,6 +1,4 @@
-"""Networks of PPIM and paddle.vision: all build and train, and in evaluation they are what PPIM's
-own classes give.
-"""
+"""Networks of PPIM and paddle.vision build, train, and evaluate as PPIM's own classes do."""
 
 from __future__ import annotations
 
@@ -31,10 +29,8 @@ _ONE_OF_EACH = [
     "levit_128s",
     "t2t_vit_7",
 ]
-_SIZES = {
-    "levit": 128,
-    "t2t": 32,
-}  # LeViT's last tokens are a quarter of those of the first stage along each side
+# LeViT's last tokens are a quarter of those of the first stage along each side.
+_SIZES = {"levit": 128, "t2t": 32}
 
 
 def _size(name: str) -> int:
@@ -42,7 +38,7 @@ def _size(name: str) -> int:
 
 
 def _create(name: str, **fields):
-    """A small model, far enough from its first weights that all of them count."""
+    """Makes a small model whose weights are all so far from their first values that they matter."""
     paddle.seed(0)
     model = models.create(name, 7, image_size=_size(name), **fields)
     for parameter in model.parameters():
@@ -59,9 +55,7 @@ def _images(name: str, batch: int, size: int = 0):
 
 
 def _own(name: str):
-    """The class that PPIM or paddle.vision has, after `_create` mended what PPIM's functions
-    need.
-    """
+    """Makes the model of PPIM or paddle.vision, whose functions `_create` has repaired."""
     if name.startswith("resnet"):
         return paddle.vision.models.resnet18(num_classes=7)
     size = {"img_size": _size(name)} if name.startswith(("levit", "t2t")) else {}
@@ -136,8 +130,9 @@ def test_what_is_before_the_dropout_runs_once_with_the_same_result(name, monkeyp
 
 
 def _settle(model, images) -> None:
-    """Give the batch norms the statistics of these images; random ones would let activations grow
-    without end.
+    """Sets the statistics of the batch norms to those of these images.
+
+    With random statistics, activations would grow without end.
     """
     norms = [
         layer for layer in model.sublayers() if isinstance(layer, (nn.BatchNorm1D, nn.BatchNorm2D))
@@ -152,20 +147,18 @@ def _settle(model, images) -> None:
 
 @pytest.mark.parametrize("name", [*_ONE_OF_EACH, "t2t_vit_t_14"])
 def test_evaluation_is_that_of_the_original(name):
-    """On the same weights, by their names, and at batch 1, where ReXNet's own lose the axis of the
-    batch.
+    """The weights are the same, by their names.
+
+    Also at batch 1, where ReXNet's own class loses the axis of the batch.
     """
     model, own = _create(name, drop_rate=0.3), _own(name)
-    images = _images(
-        name, 6, 224 if name == "cdnv2_a" else 0
-    )  # its own pooling takes no other size
+    size = 224 if name == "cdnv2_a" else 0  # its own pooling takes no other size
+    images = _images(name, 6, size)
     _settle(model, images)
     assert list(model.state_dict()) == list(own.state_dict())
     own.set_state_dict(model.state_dict())
     model.eval()
-    if (
-        name == "repvgg_a0"
-    ):  # in evaluation its own does not run: its form in training, batch norms aside
+    if name == "repvgg_a0":  # its blocks do not run in evaluation, only its batch norms
         for layer in own.sublayers():
             layer.training = isinstance(layer, repvgg.RepVGGBlock)
     else:
@@ -228,7 +221,7 @@ def test_image_sizes_that_do_not_fit(name, unit):
 
 
 def test_condensenet_uses_all_channels_before_it_has_weights():
-    """PPIM's buffers begin as zeros: the first channel for all, and nothing of what is fed back."""
+    """PPIM's buffers are zeros at first: the first channel for all, and no feedback."""
     for layer in models.create("cdnv2_a", 7).sublayers():
         if isinstance(layer, cdnv2.CondenseLGC):
             assert (layer.index.numpy() == np.arange(layer.in_channels)).all()
@@ -257,9 +250,7 @@ def test_no_blocks_to_share():
     ],
 )
 def test_parameters_and_multiply_adds_as_published(name, parameters, multiply_adds):
-    """At 1000 classes; parameters as timm counts, multiply-adds as the papers and timm round
-    them.
-    """
+    """At 1000 classes: parameters as in timm, multiply-adds as rounded by the papers and timm."""
     model = models.create(name)
     assert parameters in (None, flops.parameters(model))
     assert flops.cost(model, 224).multiply_adds == pytest.approx(multiply_adds, rel=0.045)
@@ -273,17 +264,17 @@ def test_all_train_at_their_native_size(name):
     images = _images(name, 2, models.native_size(name))
     RDropLoss()(model(images, copies=2), paddle.to_tensor([0, 6])).total.backward()
     assert all(p.stop_gradient or np.isfinite(p.grad.numpy()).all() for p in model.parameters())
-    _settle(
-        model, images
-    )  # at their first values RedNet's grow without end in evaluation, for some seeds even so
+    # With the first statistics, RedNet's activations grow without end in evaluation.
+    _settle(model, images)
     model.eval()
     assert np.isfinite(model(images).numpy()).all()
 
 
 @pytest.mark.slow
 def test_resnet_18_is_that_of_timm():
-    """With the same weights. timm needs torchvision, of which there is no CPU build: its operators
-    are not wanted.
+    """With the same weights.
+
+    timm needs torchvision, which has no CPU build. Its operators are not needed here.
     """
     torch = pytest.importorskip("torch")
     register = torch.library.register_fake

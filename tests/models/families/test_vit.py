@@ -1,4 +1,4 @@
-"""ViT and DeiT: exact sizes, and several passes as one batch."""
+"""ViT and DeiT: exact sizes, several passes as one batch, and the ways to compute attention."""
 
 from __future__ import annotations
 
@@ -63,8 +63,9 @@ def test_multiply_adds_at_384(name, published):
 
 
 def test_what_comes_before_the_noise_runs_once(monkeypatch):
-    """With drop path alone the first block has rate 0: it sees each image once, the second sees
-    every copy.
+    """With drop path alone, the first block has rate 0.
+
+    So it sees each image once, and the second block sees every copy.
     """
     model = models.create("vit_n_2", num_classes=10, drop_path_rate=0.3)
     seen = []
@@ -101,9 +102,7 @@ def test_same_seed_same_weights():
 
 
 def _of_attention(layer: vit.Attention, x: paddle.Tensor, queries: int) -> list[np.ndarray]:
-    """The output, and the gradients for parameters; the random numbers are the same at every
-    call.
-    """
+    """Returns the output and the parameters' gradients, with the same random numbers each time."""
     paddle.seed(1)
     found = layer(x, queries)
     found.square().sum().backward()
@@ -114,7 +113,7 @@ def _of_attention(layer: vit.Attention, x: paddle.Tensor, queries: int) -> list[
 
 @pytest.mark.parametrize("queries", [1, 9])
 def test_fused_attention_is_the_same(queries, monkeypatch):
-    """What a GPU takes in half precision, here in float32."""
+    """This is what a GPU runs in half precision, here in float32."""
     paddle.seed(0)
     layer, x = vit.Attention(24, 3, DropRates()), paddle.randn([2, 9, 24])
     expected = _of_attention(layer, x, queries)
@@ -126,7 +125,7 @@ def test_fused_attention_is_the_same(queries, monkeypatch):
 
 @pytest.mark.parametrize("queries", [1, 9])
 def test_transposed_heads_are_the_same(queries, monkeypatch):
-    """What a GPU and programs take, here on a CPU; with dropout of the same weights."""
+    """This is what a GPU and programs run, here on a CPU, with dropout of the same weights."""
     paddle.seed(0)
     layer, x = vit.Attention(24, 3, DropRates(attention=0.3)), paddle.randn([2, 9, 24])
     layer.train()

@@ -1,4 +1,4 @@
-"""Machine code that is kept is that of the sources as they are."""
+"""Kept machine code is used only with the sources that it was made from."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ print(total.tolist(), len(parts.add_last.stats.cache_hits))
 
 
 def test_code_that_calls_changed_code_is_compiled_anew(tmp_path):
-    """numba by itself would take the old code: the file that has the caller is the same."""
+    """numba alone would use the old code, since the file of the caller has not changed."""
     for package in ("models", "common"):
         shutil.copytree(
             ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__")

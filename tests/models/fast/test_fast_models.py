@@ -1,6 +1,4 @@
-"""Whole models with the compiled operators against Paddle's own: logits and all gradients, all
-noise on.
-"""
+"""Whole models: logits and gradients of the compiled operators are those of Paddle's."""
 
 from __future__ import annotations
 
@@ -22,10 +20,8 @@ _SIZES = {
     "vit_ti_16": (32, 64),
 }
 _NOISE = {"drop_rate": 0.2, "attn_drop_rate": 0.3, "drop_path_rate": 0.2}
-_SHIFTS = (
-    "proj_l.bias",
-    "attn.k.bias",
-)  # they move all scores of a softmax alike: their gradients are rounding errors
+# They move all scores of a softmax alike, so their gradients are rounding errors.
+_SHIFTS = ("proj_l.bias", "attn.k.bias")
 
 
 def _model(name: str, **fields) -> paddle.nn.Layer:
@@ -45,7 +41,7 @@ def _images(name: str, count: int) -> paddle.Tensor:
 
 
 def _step(model, images, context, copies: int = 2) -> dict[str, np.ndarray]:
-    """Logits and gradients of a step."""
+    """Returns the logits and the gradients of a step."""
     paddle.seed(5)
     with context():
         logits = model(images, copies=copies)
@@ -65,7 +61,7 @@ def _agree(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> Non
 
 @pytest.mark.parametrize("noise", [{}, {"drop_rate": 0.1}, _NOISE], ids=["none", "dropout", "all"])
 @pytest.mark.parametrize("name", _SIZES)
-def test_both_forms_agree(name, noise):
+def test_logits_and_gradients_agree(name, noise):
     if name == "swin_ti" and noise is not _NOISE:
         pytest.skip("Swin's smallest image has 3,136 tokens: once is enough")
     model, images = _model(name, **noise), _images(name, 1)
@@ -75,7 +71,7 @@ def test_both_forms_agree(name, noise):
 
 @pytest.mark.parametrize(("images", "expected"), [(1, 3), (2, 1), (3, 1)])
 def test_the_products_of_one_image_have_all_threads(images, expected, monkeypatch, set_threads):
-    """Which has no others to share them with; and the results stay."""
+    """One image alone leaves no other work for the threads. The results stay the same."""
     given, run = set(), attention_loops.gradient
     monkeypatch.setattr(
         attention_loops, "gradient", lambda *words: given.add(int(words[2].threads)) or run(*words)

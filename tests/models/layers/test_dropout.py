@@ -62,7 +62,7 @@ def test_random_layers_knows_ours_and_the_libraries():
 
 
 def _rows(axis: int, copies: int, *rows: range) -> np.ndarray:
-    """The mask of some rows of a batch: 3 heads, 5 entries an image, and 6 elements each."""
+    """Returns the mask of some rows of a batch: 3 heads, 5 entries of 6 elements for each image."""
     paddle.seed(5)
     shape = [3, 6] if axis else [6]
     shape.insert(axis, copies * 5 * sum(map(len, rows)))
@@ -73,9 +73,7 @@ def _rows(axis: int, copies: int, *rows: range) -> np.ndarray:
 @pytest.mark.parametrize("axis", [0, 1])
 @pytest.mark.parametrize("copies", [1, 2, 3])
 def test_parts_of_a_batch_have_the_masks_of_the_whole(axis, copies):
-    """Whatever the split: each image's mask depends on its place in the whole batch and on the copy
-    alone.
-    """
+    """An image's mask depends only on the copy and on its place in the whole batch."""
     whole = np.split(_rows(axis, copies, range(8)), copies, axis)
     for parts in ([range(4), range(4, 8)], [range(1), range(1, 6), range(6, 8)]):
         found = [np.split(_rows(axis, copies, part), copies, axis) for part in parts]
@@ -103,9 +101,8 @@ def test_a_rate_for_each_copy():
         y = Dropout((0.1, 0.6))(paddle.ones([2, 100_000])).numpy()
     assert (y == 0).mean(axis=1) == pytest.approx([0.1, 0.6], abs=0.01)
     assert y.mean(axis=1) == pytest.approx([1, 1], abs=0.02)
-    assert (~keep_mask([1, 100_000], (0.1, 0.6)).numpy()).mean() == pytest.approx(
-        0.1, abs=0.01
-    )  # a single pass
+    single = keep_mask([1, 100_000], (0.1, 0.6)).numpy()
+    assert (~single).mean() == pytest.approx(0.1, abs=0.01)
 
 
 def test_more_copies_than_rates():

@@ -1,6 +1,4 @@
-"""The fast form of each operator against its definition by Paddle's own operators: outputs and
-gradients.
-"""
+"""Compiled operators: outputs and gradients are those of Paddle's operators, the definition."""
 
 from __future__ import annotations
 
@@ -24,9 +22,7 @@ _TOLERANCE = 2e-6  # of the largest value
 def _both(
     function, *shapes: list[int], frozen: tuple[int, ...] = (), parameters=()
 ) -> list[list[np.ndarray]]:
-    """Outputs and gradients for the inputs that are not frozen, in the fast form and in the plain
-    one.
-    """
+    """Returns outputs and gradients of inputs: of compiled operators, and of Paddle's."""
     found, rng = [], np.random.default_rng(0)
     arrays = [rng.standard_normal(shape).astype(np.float32) for shape in shapes]
     for context in (paddle.enable_grad, operators.plain):
@@ -122,8 +118,11 @@ def test_softmax():
 def _branch(
     kind: str, rates: DropRates
 ) -> tuple[Callable[..., paddle.Tensor], list[paddle.Tensor]]:
-    """A residual branch as a function of tokens and how many it is for, and its parameters, all of
-    some size.
+    """Makes a residual branch of a ViT block.
+
+    Returns:
+        The branch as a function of tokens (attention: and of how many of them attend), and its
+        parameters, which are far from 0.
     """
     paddle.seed(0)
     block = vit.Block(_WIDTH, _HEADS, 40, rates)
@@ -139,9 +138,7 @@ def _branch(
 
 
 def _same(forward, parameters: list[paddle.Tensor], shape: list[int] = _SHAPE, **fields) -> None:
-    """See that both forms give the same output, and the same gradients for the input and all
-    parameters.
-    """
+    """Checks that both agree: the output, and the gradients of the input and all parameters."""
     _agree(lambda x, *_: forward(2 * x, **fields), shape, parameters=parameters)
 
 
@@ -262,16 +259,13 @@ def test_what_is_not_finite_stays_so(bad):
         with operators.plain():
             assert (fast == function(paddle.to_tensor(x)).isfinite().numpy()).all()
     rows = np.isnan(_softmax(x)).all(axis=-1)
-    assert rows.sum() == (
-        bad != float("-inf")
-    )  # Paddle's own gives finite numbers for rows of 8 and more
-    assert rows[1, 2] == (bad != float("-inf"))
+    spreads = bad != float("-inf")  # Paddle's own returns finite numbers for rows of 8 and more
+    assert rows.sum() == spreads
+    assert rows[1, 2] == spreads
 
 
 def test_large_and_small_values():
-    """The exponential and the tail of the normal distribution over all that float32 can be, against
-    float64.
-    """
+    """Exponential and normal distribution over the range of float32, against float64."""
     special = pytest.importorskip("scipy.special")
     z = np.concatenate([np.linspace(-15, 15, 60001), [0.0, -1e-30, 1e-30, -80, 1e4]]).astype(
         np.float32
@@ -279,9 +273,8 @@ def test_large_and_small_values():
     found = operators.gelu(paddle.to_tensor(z)).numpy()
     exact = z.astype(np.float64) * special.ndtr(z.astype(np.float64))
     normal = np.abs(exact) > 1e-30
-    assert (
-        np.abs(found[normal] / exact[normal] - 1).max() < 4e-6
-    )  # the square in the exponent is rounded
+    # The square in the exponent is rounded.
+    assert np.abs(found[normal] / exact[normal] - 1).max() < 4e-6
     assert np.abs(found - exact).max() < 1e-6 * 15
     x = np.linspace(-80, 0, 4001, dtype=np.float32)
     found = _softmax(np.stack([x, np.zeros_like(x)], axis=1))[:, 0]
@@ -289,8 +282,9 @@ def test_large_and_small_values():
 
 
 def test_softmax_gives_no_denormal_numbers():
-    """Products with them take ten times as long, and masked scores, which are far below the others,
-    are everywhere.
+    """Products with denormal numbers take ten times as long.
+
+    Masked scores are far below the others, so the numbers would be everywhere.
     """
     found = _softmax(np.linspace(-200, 0, 577, dtype=np.float32)[np.newaxis])
     assert ((found == 0) | (found >= np.finfo(np.float32).tiny)).all()

@@ -1,4 +1,4 @@
-"""Files of weights: read without PyTorch, without running what is in them, and never half."""
+"""Weights files are read without PyTorch, without running their content, and never in part."""
 
 from __future__ import annotations
 
@@ -37,9 +37,7 @@ _EXPECTED = {  # what tests/models/golden.py saved with PyTorch
 
 @pytest.mark.parametrize("name", ["zip", "legacy", "zip_state", "legacy_state"])
 def test_files_that_pytorch_wrote(name):
-    """Both formats; a bare dict of tensors, and the model inside a training state of a wrapped
-    model.
-    """
+    """Both formats: a dict of tensors, and a model in the training state of a wrapped model."""
     arrays, metadata = read_arrays(_GOLDEN / f"{name}.pth")
     assert metadata == {}
     assert arrays.keys() == _EXPECTED.keys()
@@ -125,9 +123,7 @@ def _zip(path, members: dict[str, bytes], compression=zipfile.ZIP_STORED) -> Non
 
 
 def _evil(witness) -> dict[str, bytes]:
-    """Files by ending, each of which makes the witness when it is read by what its ending
-    suggests.
-    """
+    """Returns files by ending; each writes the witness if it is read as its ending suggests."""
     call = _Call(os.system, f"touch {witness}")
     whole = pickle.dumps({"w": call}, 2)
     archive = io.BytesIO()
@@ -157,9 +153,8 @@ def test_code_does_not_run(tmp_path, ending):
     assert not witness.exists()
 
 
-_STORAGE = (
-    b"ctorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpu"  # a storage of the key "0"
-)
+# A storage with the key "0".
+_STORAGE = b"ctorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpu"
 
 
 def _tensor(
@@ -169,7 +164,7 @@ def _tensor(
     strides: tuple[int, ...],
     storage: bytes = _STORAGE,
 ) -> bytes:
-    """A pickle of one tensor of PyTorch's."""
+    """Returns a pickle of one tensor of PyTorch's."""
 
     def number(value):
         return b"\x8a\x09" + value.to_bytes(9, "little", signed=True)
@@ -215,7 +210,7 @@ def test_tensors_that_do_not_fit(tmp_path, pickled, message):
 
 @pytest.mark.parametrize("count", [5, 6, 7])
 def test_a_storage_of_another_size_than_its_tensors_say(tmp_path, count):
-    """In a file of before PyTorch 1.6, where sizes stand twice."""
+    """In files from before PyTorch 1.6, sizes are written twice."""
     head = b"".join(pickle.dumps(part, 2) for part in (0x1950A86A20F9469CFC6C, 1001, {}))
     tail = pickle.dumps(["0"], 2) + count.to_bytes(8, "little") + _BASE[:count].tobytes()
     (tmp_path / "w.pth").write_bytes(head + _tensor(6, 0, (2, 3), (3, 1)) + tail)

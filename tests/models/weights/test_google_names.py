@@ -1,6 +1,4 @@
-"""Google's ViT weights: a file with the names and layouts of the flax code, written here, gives the
-model back.
-"""
+"""Google's ViT weights: a file with flax's names and layouts loads into the same model."""
 
 from __future__ import annotations
 
@@ -16,7 +14,7 @@ _HEADS = 3  # of vit_n
 
 
 def _google(arrays: dict[str, np.ndarray], depth: int = 4) -> dict[str, np.ndarray]:
-    """Our arrays as flax keeps them."""
+    """Returns our arrays with flax's names and layouts."""
     width = arrays["pos_embed"].shape[-1]
     found = {
         "cls": arrays["cls_token"],

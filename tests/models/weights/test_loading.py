@@ -1,4 +1,4 @@
-"""Loading weights: nothing is lost in silence, and files that carry code are refused."""
+"""Loading weights: nothing is lost silently, and files that contain code are refused."""
 
 from __future__ import annotations
 
@@ -220,9 +220,7 @@ def test_numbers_that_a_resize_makes_too_large(model):
 
 
 def test_the_layout_of_a_head_that_is_square():
-    """Where no shape tells the layout, the names do: PyTorch's and Paddle's batch norms have other
-    ones.
-    """
+    """Shapes do not tell the layout, but the names of PyTorch's and Paddle's batch norms differ."""
     source, target = (models.create("resnet_18", num_classes=512) for _ in range(2))
     arrays = own_weights.arrays_of(source)
     for found in (arrays, layouts.to_timm(source, arrays)):
@@ -285,16 +283,16 @@ def test_a_table_of_another_arrangement_is_refused():
     name = "layers.0.blocks.0.attn.relative_position_index"
     index = dict(model.named_buffers())[name].numpy()
     assert models.assign(model, {**arrays, name: index}, "file").dropped == [name]
-    assert models.assign(model, {**arrays, name: np.zeros([9, 9], "int64")}, "file").dropped == [
-        name
-    ]  # other window
+    other_window = {**arrays, name: np.zeros([9, 9], "int64")}
+    assert models.assign(model, other_window, "file").dropped == [name]
     with pytest.raises(UserError, match="another arrangement"):
         models.assign(model, {**arrays, name: index[::-1]}, "file")
 
 
 def test_windows_of_another_arrangement_are_refused():
-    """Swin-S3 has the same names and depths as Swin, but larger windows in the third stage than
-    before.
+    """Swin-S3 has the same names and depths as Swin.
+
+    But its windows are larger in the third stage than before.
     """
     model = _swin(32, (1, 1, 1))
     arrays = own_weights.arrays_of(model)
@@ -304,8 +302,9 @@ def test_windows_of_another_arrangement_are_refused():
 
 
 def test_the_original_names_of_swin():
-    """Microsoft's files merge patches at the end of a stage, timm's at the beginning of the next:
-    both are read.
+    """Microsoft's files merge patches at the end of a stage, timm's at the beginning of the next.
+
+    Both are read.
     """
     source = _swin(32, (2, 2, 2))
     arrays = own_weights.arrays_of(source)
@@ -323,8 +322,9 @@ def test_the_original_names_of_swin():
 
 
 def test_ppim_names_use_paddles_cache(tmp_path, monkeypatch):
-    """A file that Paddle has downloaded is found under the name that Paddle gave it, taken over and
-    checked.
+    """A file that Paddle has downloaded is found under Paddle's name for it.
+
+    It is taken over and checked.
     """
     monkeypatch.setenv("HOME", str(tmp_path))
     source = models.create("deit_ti")

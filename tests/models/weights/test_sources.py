@@ -1,4 +1,4 @@
-"""Where weights come from, and that what they expect of images comes along."""
+"""Where weights come from, and what their sources say about the images that they expect."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_timms_config_beside_the_file(tmp_path, nested):
 
 
 def test_the_file_counts_not_the_name_of_its_folder(tmp_path, monkeypatch):
-    """A folder that has the name of a host; and an address with a query."""
+    """Folders with the names of hosts, and addresses with a query."""
     monkeypatch.chdir(tmp_path)
     for host in ("timm", "google"):
         (tmp_path / host).mkdir()

@@ -1,6 +1,4 @@
-"""When the compiled form stands in for Paddle's operators: where it can be had, and where nobody
-could tell.
-"""
+"""When compiled operators replace Paddle's: where they can run, and where no result changes."""
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ _WIDTH, _HEADS = 24, 3
 _SHAPE = [4, 19, _WIDTH]
 
 
-def test_which_form_is_taken():
+def test_which_operators_run():
     x = paddle.ones([2, 3])
     assert operators.compiled_operators(x) is single_operators
     assert operators.compiled_operators(x.astype("float64")) is None
@@ -93,7 +91,7 @@ def test_the_approximate_gelu_stays_one():
 
 
 def test_a_missing_library_is_named(monkeypatch):
-    """The same numbers come out, only slowly."""
+    """The results are the same, only slower."""
     x = paddle.randn(_SHAPE)
     expected = operators.gelu(x).numpy()
     assert operators.describe_operators() == "compiled operators"
