@@ -48,7 +48,7 @@ def finish(trainer: Trainer, test_set: data.ImageDataset) -> dict[str, Any]:
         "step": step,
         "weights_of": chosen,
         "beside": {
-            name: {**_measured(other), "weights": run_folder.BESIDE.format(name)}
+            name: {**_measured(other), "weights": run_folder.OTHER_WEIGHTS.format(name)}
             for name, other in results.items()
         },
         "images_seen": progress.steps_done * trainer.plan.global_batch,
@@ -86,7 +86,7 @@ def _test(trainer: Trainer, name: str, chosen: bool, test_set: data.ImageDataset
     config, check = trainer.config, trainer.stop.check
     with trainer.weights(name):
         if distributed.is_main():
-            file = run_folder.WEIGHTS if chosen else run_folder.BESIDE.format(name)
+            file = run_folder.WEIGHTS if chosen else run_folder.OTHER_WEIGHTS.format(name)
             arrays = run_weights.arrays_of(trainer.model)
             run_weights.save(trainer.folder / file, arrays, config, test_set.classes)
         return evaluate(trainer.model, test_set, config, check=check)

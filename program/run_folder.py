@@ -28,14 +28,15 @@ CHECKPOINTS = "checkpoints"  # a folder, with a folder `step_N` for each checkpo
 METRICS, VISUALDL, CURVE = "metrics.jsonl", "vdlrecords.main.log", "curve.png"
 RESULT = "result.json"  # only when the run is finished
 WEIGHTS = "weights.safetensors"  # the weights that the result is of
-BESIDE = "weights_{}.safetensors"  # other weights that were evaluated, too: raw, ema, swa
+OTHER_WEIGHTS = "weights_{}.safetensors"  # that were evaluated, too: raw, ema, swa
 STAGES = "stages.json"  # only of a run in stages: their names; each has a folder of its own
 LOCK = ".lock"  # names the process that has the folder
+SHARED = ".shared"  # only for a moment at the start, to see that all processes have this folder
 
 # What `clear` removes, in addition to VisualDL's files. The config goes last: see there.
 _REMOVED = (
     *(CONFIG, ENVIRONMENT, PRETRAINED, RESULT, WEIGHTS, CHECKPOINTS, METRICS, CURVE),
-    *(BESIDE.format(name) for name in ("raw", "ema", "swa")),
+    *(OTHER_WEIGHTS.format(name) for name in ("raw", "ema", "swa")),
 )
 # The fields of a result that are numbers.
 _MEASURED = ("top1", "top5", "loss", "ece", "step", "images_seen", "images_skipped", "seconds")

@@ -118,7 +118,7 @@ def _check_shared(folder: Path) -> None:
         UserError: on all of them, when one does not.
     """
     token = str(distributed.from_main(time.time_ns() % 2**50))
-    path = folder / ".shared"
+    path = folder / run_folder.SHARED
     if distributed.is_main():
         write_text(path, token)
     distributed.barrier()
