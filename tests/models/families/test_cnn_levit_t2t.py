@@ -6,6 +6,7 @@ import numpy as np
 import paddle
 import ppim.models
 import pytest
+from conftest import import_timm
 from paddle import nn
 from ppim.models import cdnv2, repvgg
 
@@ -272,21 +273,8 @@ def test_all_train_at_their_native_size(name):
 
 @pytest.mark.slow
 def test_resnet_18_is_that_of_timm():
-    """With the same weights.
-
-    timm needs torchvision, which has no CPU build. Its operators are not needed here.
-    """
-    torch = pytest.importorskip("torch")
-    register = torch.library.register_fake
-    torch.library.register_fake = lambda op, *args, **fields: (
-        (lambda fake: fake)
-        if isinstance(op, str) and op.startswith("torchvision::")
-        else register(op, *args, **fields)
-    )
-    try:
-        timm = pytest.importorskip("timm")
-    finally:
-        torch.library.register_fake = register
+    """With the same weights."""
+    torch, timm = pytest.importorskip("torch"), import_timm()
     torch.manual_seed(0)
     theirs = timm.create_model("resnet18").train()
     with torch.no_grad():

@@ -2,62 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import paddle
 import pytest
+from agreement import TOLERANCE, agree
 
-from models.families import vit
 from models.fast import activation_loops
 from models.layers import arrays, operators
-from models.layers.dropout import Dropout, DropRates
+from models.layers.dropout import Dropout
 from models.layers.dropout_masks import batch_copies
 
-_IMAGES, _TOKENS, _WIDTH, _HEADS = 4, 19, 24, 3
+_IMAGES, _TOKENS, _WIDTH = 4, 19, 24
 _SHAPE = [_IMAGES, _TOKENS, _WIDTH]
-_TOLERANCE = 2e-6  # of the largest value
-
-
-def _both(
-    function, *shapes: list[int], frozen: tuple[int, ...] = (), parameters=()
-) -> list[list[np.ndarray]]:
-    """Returns outputs and gradients of inputs: of compiled operators, and of Paddle's."""
-    found, rng = [], np.random.default_rng(0)
-    arrays = [rng.standard_normal(shape).astype(np.float32) for shape in shapes]
-    for context in (paddle.enable_grad, operators.plain):
-        inputs = [
-            paddle.to_tensor(array, stop_gradient=place in frozen)
-            for place, array in enumerate(arrays)
-        ]
-        paddle.seed(3)
-        with context():
-            outputs = function(*inputs)
-            outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-            rng = np.random.default_rng(1)
-            weights = [
-                paddle.to_tensor(rng.standard_normal(output.shape).astype(np.float32))
-                for output in outputs
-            ]
-            sum((output * weight).sum() for output, weight in zip(outputs, weights)).backward()
-        gradients = [
-            None if tensor.grad is None else tensor.grad.numpy()
-            for tensor in (*inputs, *parameters)
-        ]
-        for parameter in parameters:
-            parameter.clear_gradient(set_to_zero=False)
-        found.append([output.numpy() for output in outputs] + gradients)
-    return found
-
-
-def _agree(function, *shapes: list[int], frozen: tuple[int, ...] = (), parameters=()) -> None:
-    fast, plain = _both(function, *shapes, frozen=frozen, parameters=parameters)
-    for own, expected in zip(fast, plain):
-        assert (own is None) == (expected is None)
-        if own is not None:
-            np.testing.assert_allclose(
-                own, expected, rtol=0, atol=_TOLERANCE * np.abs(expected).max()
-            )
 
 
 def _dropout(rate) -> Dropout:
@@ -70,9 +26,9 @@ def _dropout(rate) -> Dropout:
 @pytest.mark.parametrize("name", ["layer_norm", "linear"])
 def test_with_parameters_that_may_be_frozen(name, frozen):
     if name == "linear":
-        _agree(operators.linear, _SHAPE, [_WIDTH, 10], [10], frozen=frozen)
+        agree(operators.linear, _SHAPE, [_WIDTH, 10], [10], frozen=frozen)
     else:
-        _agree(
+        agree(
             lambda *inputs: operators.layer_norm(*inputs, 1e-6),
             _SHAPE,
             [_WIDTH],
@@ -82,17 +38,17 @@ def test_with_parameters_that_may_be_frozen(name, frozen):
 
 
 def test_a_linear_layer_without_bias():
-    _agree(lambda x, weight: operators.linear(x, weight, None), _SHAPE, [_WIDTH, 10])
+    agree(lambda x, weight: operators.linear(x, weight, None), _SHAPE, [_WIDTH, 10])
 
 
 def test_gelu():
-    _agree(lambda x: operators.gelu(x * 3), _SHAPE)
+    agree(lambda x: operators.gelu(x * 3), _SHAPE)
 
 
 @pytest.mark.parametrize("rate", [0.3, (0.1, 0.6)])
 def test_dropout(rate):
     with batch_copies(range(2 if isinstance(rate, tuple) else 1)):
-        _agree(_dropout(rate), _SHAPE)
+        agree(_dropout(rate), _SHAPE)
 
 
 def _softmax(x: np.ndarray) -> np.ndarray:
@@ -112,130 +68,13 @@ def test_softmax():
     found, gradient = _softmax(x), np.empty_like(x)
     activation_loops.softmax_gradient(found, upper, gradient)
     for own, other in ((found, expected.numpy()), (gradient, given.grad.numpy())):
-        np.testing.assert_allclose(own, other, rtol=0, atol=_TOLERANCE * np.abs(other).max())
-
-
-def _branch(
-    kind: str, rates: DropRates
-) -> tuple[Callable[..., paddle.Tensor], list[paddle.Tensor]]:
-    """Makes a residual branch of a ViT block.
-
-    Returns:
-        The branch as a function of tokens (attention: and of how many of them attend), and its
-        parameters, which are far from 0.
-    """
-    paddle.seed(0)
-    block = vit.Block(_WIDTH, _HEADS, 40, rates)
-    block.train()
-    norm, branch = (block.norm1, block.attn) if kind == "attention" else (block.norm2, block.mlp)
-    for parameter in (parameters := [*norm.parameters(), *branch.parameters()]):
-        parameter.set_value(parameter + 0.3 * paddle.randn(parameter.shape))
-    if kind == "attention":
-        return lambda x, queries=_TOKENS: operators.attention_branch(
-            x, norm, branch, block.drop_path, queries
-        ), parameters
-    return lambda x: operators.mlp_branch(x, norm, branch, block.drop_path), parameters
-
-
-def _same(forward, parameters: list[paddle.Tensor], shape: list[int] = _SHAPE, **fields) -> None:
-    """Checks that both agree: the output, and the gradients of the input and all parameters."""
-    _agree(lambda x, *_: forward(2 * x, **fields), shape, parameters=parameters)
-
-
-RATES = {
-    "none": DropRates(),
-    "all": DropRates(attention=0.2, projection=0.3, mlp=0.4, path=0.5),
-    "attention": DropRates(attention=0.3),
-    "of copies": DropRates(projection=(0.1, 0.6), mlp=(0.6, 0.1)),
-    "path": DropRates(path=0.4),
-}
-
-
-@pytest.mark.parametrize("rates", RATES)
-@pytest.mark.parametrize("kind", ["attention", "mlp"])
-def test_branches(kind, rates):
-    with batch_copies(range(2 if rates == "of copies" else 1)):
-        _same(*_branch(kind, RATES[rates]))
-
-
-@pytest.mark.parametrize("rates", RATES)
-@pytest.mark.parametrize("queries", [1, 2, 7])
-def test_attention_of_the_first_tokens(queries, rates):
-    with batch_copies(range(2 if rates == "of copies" else 1)):
-        _same(*_branch("attention", RATES[rates]), queries=queries)
-
-
-@pytest.mark.parametrize("kind", ["attention", "mlp"])
-@pytest.mark.parametrize("frozen", range(7))
-def test_branches_with_a_frozen_parameter(kind, frozen):
-    forward, parameters = _branch(kind, RATES["all"])
-    for place, parameter in enumerate(parameters):
-        parameter.stop_gradient = place == frozen or frozen == 6
-    _same(forward, parameters)
-
-
-@pytest.mark.parametrize("kind", ["attention", "mlp"])
-@pytest.mark.parametrize("shape", [[1, 1, _WIDTH], [3, 700, _WIDTH], [50, 2, _WIDTH]])
-def test_branches_of_other_shapes(kind, shape):
-    forward, parameters = _branch(kind, RATES["all"])
-    _same(forward, parameters, shape, **({"queries": shape[1]} if kind == "attention" else {}))
-
-
-@pytest.mark.parametrize("kind", ["attention", "mlp"])
-def test_branches_without_gradients(kind):
-    forward, _ = _branch(kind, RATES["none"])
-    x = paddle.randn(_SHAPE)
-    expected = forward(x).numpy()
-    with paddle.no_grad():
-        assert (forward(x).numpy() == expected).all()
-
-
-@pytest.mark.parametrize("kind", ["attention", "mlp"])
-def test_branches_of_what_is_not_contiguous(kind):
-    forward, parameters = _branch(kind, RATES["all"])
-    swapped = [_TOKENS, _IMAGES, _WIDTH]
-    _agree(
-        lambda x: forward(x.transpose([1, 0, 2])).transpose([1, 0, 2]).contiguous() * 1.0,
-        swapped,
-        parameters=parameters,
-    )
-
-
-def test_threads_change_no_output_and_no_gradient_beyond_rounding(set_threads):
-    found = []
-    for count in (1, 3):
-        set_threads(count)
-        for kind in ("attention", "mlp"):
-            forward, parameters = _branch(kind, RATES["all"])
-            x = paddle.ones([9, 60, _WIDTH]).cumsum(0).cumsum(1)
-            x.stop_gradient = False
-            out = forward(x)
-            out.square().mean().backward()
-            found.append(
-                [out.numpy(), x.grad.numpy(), *(parameter.grad.numpy() for parameter in parameters)]
-            )
-    for one, three in zip(found[:2], found[2:]):
-        assert all((first == second).all() for first, second in zip(one[:2], three[:2]))
-        for first, second in zip(one[2:], three[2:]):
-            np.testing.assert_allclose(first, second, rtol=0, atol=2e-6 * np.abs(first).max())
-
-
-@pytest.mark.parametrize("kind", ["attention", "mlp"])
-@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_branches_keep_what_is_not_finite(kind, bad):
-    forward, _ = _branch(kind, RATES["none"])
-    x = np.random.default_rng(0).standard_normal(_SHAPE).astype(np.float32)
-    x[1, 2, 3] = bad
-    found = np.isfinite(forward(paddle.to_tensor(x)).numpy()).all(axis=-1)
-    expected = np.ones([_IMAGES, _TOKENS], bool)
-    expected[1, 2 if kind == "mlp" else slice(None)] = False
-    assert (found == expected).all()
+        np.testing.assert_allclose(own, other, rtol=0, atol=TOLERANCE * np.abs(other).max())
 
 
 def test_inputs_that_are_not_contiguous():
     swapped = [_TOKENS, _IMAGES, _WIDTH]
-    _agree(lambda x: operators.gelu(x.transpose([1, 0, 2])), swapped)
-    _agree(
+    agree(lambda x: operators.gelu(x.transpose([1, 0, 2])), swapped)
+    agree(
         lambda x, weight, bias: operators.linear(x.transpose([1, 0, 2]), weight, bias),
         swapped,
         [_WIDTH, 5],
@@ -246,7 +85,7 @@ def test_inputs_that_are_not_contiguous():
 
 
 def test_gradients_that_are_not_contiguous():
-    _agree(lambda x: operators.gelu(x).transpose([1, 0, 2]).contiguous() * 1.0, _SHAPE)
+    agree(lambda x: operators.gelu(x).transpose([1, 0, 2]).contiguous() * 1.0, _SHAPE)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
@@ -304,12 +143,6 @@ def test_number_of_threads_does_not_matter(set_threads):
         found.append((y.numpy(), x.grad.numpy()))
         x.clear_gradient()
     assert all((first == second).all() for first, second in zip(*found))
-
-
-def test_there_are_no_more_queries_than_tokens():
-    forward, _ = _branch("attention", DropRates())
-    x = paddle.randn([2, 3, _WIDTH])
-    assert (forward(x, 5).numpy() == forward(x, 3).numpy()).all()
 
 
 def test_a_view_keeps_its_tensor():

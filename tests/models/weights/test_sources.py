@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 
+import paddle
 import pytest
 
 import models
 from common.errors import UserError
+from common.files import sha256
 from models.input_images import IMAGENET_MEAN, IMAGENET_STD
 from models.weights import published, sources, stated_input
 
@@ -151,3 +154,40 @@ def test_published_weights_have_models():
     for name in models.MODELS:
         for source in published.sources(name):
             assert sources.address_of(source).url.startswith("https://")
+
+
+def test_ppim_names_use_paddles_cache(tmp_path, monkeypatch):
+    """A file that Paddle has downloaded is found under Paddle's name for it.
+
+    It is taken over and checked.
+    """
+    monkeypatch.setenv("HOME", str(tmp_path))
+    source = models.create("deit_ti")
+    from ppim.models.deit import urls
+
+    folder = tmp_path / ".cache/paddle/hapi/weights"
+    folder.mkdir(parents=True)
+    assert models.needs_download("deit_ti")
+    theirs = folder / urls["deit_ti"].rsplit("/", 1)[-1]
+    paddle.save(source.state_dict(), str(theirs))
+    assert not models.needs_download("deit_ti")
+    report = models.load_weights(models.create("deit_ti", num_classes=100), "deit_ti")
+    assert report.dropped == ["head.weight", "head.bias"]
+    theirs.unlink()
+    ours = models.locate("deit_ti")
+    assert ours.with_name(ours.name + ".sha256").read_text().startswith(sha256(ours))
+    ours.write_bytes(ours.read_bytes()[:-1])
+    with pytest.raises(UserError, match="SHA-256 is"):
+        models.load_weights(source, "deit_ti")
+    with pytest.raises(UserError, match="did you mean 'deit_ti'"):
+        models.load_weights(source, "deit_tiny")
+
+
+def test_a_copy_is_taken_where_a_second_name_can_not_be_given(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError("another disk")))
+    theirs = sources._paddles(sources.address_of("resnet_18").url)
+    theirs.parent.mkdir(parents=True)
+    theirs.write_bytes(b"weights")
+    with pytest.raises(UserError, match="MD5 is"):  # Paddle publishes that of its own file
+        models.locate("resnet_18")
