@@ -14,7 +14,7 @@ from typing import IO, BinaryIO
 
 from common.atomic_writing import publish, write_text
 from common.errors import UserError
-from common.files import digest, read_text, sha256
+from common.reading import digest, read_text, sha256
 
 _ATTEMPTS = 3
 _TIMEOUT_SECONDS = 30

@@ -2,7 +2,7 @@
 
 An experiment imports this file and changes what differs. A config is locked: a field that is not
 named here is an error. Counts and sizes are integers, rates are floats. A name or a path that is
-not set is an empty string. What a field may be, and where it may differ, is in `traits.py`.
+not set is an empty string. What a field may be, and where it may differ, is in `allowed_values.py`.
 """
 
 from ml_collections import ConfigDict

@@ -7,7 +7,7 @@
 from data.augment.erasing import Erasing
 from data.augment.mixing import Mixing
 from data.build import build, facts
-from data.checks import check_outside
+from data.config_checks import check_outside
 from data.dataset import UNREADABLE, ImageDataset
 from data.loader import Batch, join, load
 from data.sampler import EvalSampler, TrainSampler

@@ -6,7 +6,7 @@ from ml_collections import ConfigDict
 
 from common.errors import UserError, nearest
 from data.augment.transforms import EvalTransform, TrainTransform
-from data.checks import check_resize
+from data.config_checks import check_resize
 from data.dataset import ImageDataset
 from data.sets.folder import load_unlabelled
 from data.sets.images_and_labels import ImagesAndLabels

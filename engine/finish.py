@@ -9,9 +9,9 @@ import data
 import models
 from common.atomic_writing import write_json
 from common.errors import UserError
-from common.files import sha256
+from common.reading import sha256
 from engine import distributed
-from engine.results import console, curve
+from engine.results import console, training_curve
 from engine.results.evaluation import Result, evaluate
 from engine.state import checkpoint, run_weights
 from engine.trainer import Trainer
@@ -59,7 +59,7 @@ def finish(trainer: Trainer, test_set: data.ImageDataset) -> dict[str, Any]:
     if distributed.is_main():
         weights = run_folder.WEIGHTS
         outcome.update(weights=weights, weights_sha256=sha256(folder / weights))
-        curve.draw_curve(folder)
+        training_curve.draw_curve(folder)
         write_json(folder / run_folder.RESULT, outcome)
         console.show_result(result, outcome, folder)
     return outcome

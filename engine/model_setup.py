@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from paddle import nn
 
 import models
-from common.files import sha256
+from common.reading import sha256
 from engine import distributed
 from engine.step import mixed_precision
 

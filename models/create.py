@@ -6,11 +6,11 @@ import paddle
 from paddle import nn
 
 from common.errors import UserError, nearest
+from models.builders import Head, ImageSize, Spec
 from models.input_images import InputStats
 from models.layers import DropRates, Rate
 from models.multipass import MultiPass
 from models.registry import MODELS
-from models.specs import Head, ImageSize, Spec
 from models.weights.stated_input import stated_input
 
 # The logits of a distilled model in training and in evaluation; empty: what fits the training.

@@ -2,12 +2,12 @@
 
 from functools import partial
 
+from models.builders import ImageSize, Spec
 from models.families.cait import CaiT
 from models.families.cnn_levit_t2t import make_cnn, make_levit, make_t2t
 from models.families.swin import Swin
 from models.families.vit import DistilledVisionTransformer, VisionTransformer
 from models.input_images import IMAGENET_MEAN, IMAGENET_STD, InputStats
-from models.specs import ImageSize, Spec
 
 
 def _imagenet(size: ImageSize, resized: int, interpolation: str = "bicubic") -> InputStats:

@@ -16,10 +16,10 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from common.errors import UserError, nearest
-from common.files import user_path
+from common.reading import user_path
 from common.safetensors_files import own_metadata, read_metadata
 from configs import default
-from configs.traits import CORES, trait
+from configs.allowed_values import CORES, trait
 from program.config_fields import KINDS, changed, fits, flattened, from_dict
 from program.config_files import load_file, load_table
 
@@ -68,7 +68,7 @@ def parse(argv: Sequence[str], fallback: str | ConfigDict = _DIGITS) -> list[str
 def config_of_weights(argv: Sequence[str]) -> ConfigDict:
     """Returns the config in the file of `--weights`; the default where `--config` is given.
 
-    The file may come from a stranger: `configs/traits.py` says what it may not decide, such as how
+    The file may come from a stranger: `configs/allowed_values.py` says what it may not decide, such as how
     much memory this process takes and where it writes files.
 
     Raises:

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from ml_collections import ConfigDict
 
 from common.errors import UserError
-from common.files import is_number
+from common.reading import is_number
 from configs import default
-from configs.traits import MOST_VALUES
+from configs.allowed_values import MOST_VALUES
 
 _LARGEST = 2**1023  # no larger integer fits into a float
 

@@ -11,7 +11,7 @@ from common.errors import UserError, nearest
 from configs import default
 from program.config_fields import fits, flattened
 
-_LIBRARY = ("__init__", "default", "traits")  # files of configs/ that are no experiments
+_LIBRARY = ("__init__", "default", "allowed_values")  # files of configs/ that are no experiments
 
 
 def load_file(path: str) -> ConfigDict:
@@ -28,9 +28,8 @@ def load_file(path: str) -> ConfigDict:
         )
     found, known = flattened(config), flattened(default.get_config())
     for name in sorted(found.keys() ^ known.keys()):
-        problem = f"lacks {name}"
-        if name in found:
-            problem = f"sets {name}, which is no field{nearest(name, known)}"
+        wrong = f"sets {name}, which is no field{nearest(name, known)}"
+        problem = wrong if name in found else f"lacks {name}"
         raise UserError(f"--config: {path}: {problem} (begin with configs.default.get_config())")
     return config
 

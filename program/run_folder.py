@@ -16,8 +16,8 @@ from ml_collections import ConfigDict
 
 from common.atomic_writing import remove_partial, write_json
 from common.errors import UserError
-from common.files import is_number, read_json
-from configs.traits import trait
+from common.reading import is_number, read_json
+from configs.allowed_values import trait
 from program import config_fields
 
 # What is in the folder of a run.
@@ -144,7 +144,7 @@ def claim(folder: Path, config: ConfigDict, free: tuple[str, ...] = ()) -> None:
     Args:
         folder: of the run.
         config: with all fields resolved.
-        free: fields that may differ, in addition to those that `configs/traits.py` lets change.
+        free: fields that may differ, in addition to those that `configs/allowed_values.py` lets change.
 
     Raises:
         UserError: when the folder holds a run of another config, a run in stages, or one that has

@@ -60,8 +60,7 @@ def check_folder(flag: str, path: Path) -> None:
     Raises:
         UserError: when they can't.
     """
-    whole = path.absolute()
-    above = next(folder for folder in (whole, *whole.parents) if folder.exists())
+    above = next(one for one in (path.absolute(), *path.absolute().parents) if one.exists())
     if not above.is_dir() or not os.access(above, os.W_OK):
         reason = "not writable" if above.is_dir() else "a file"
         raise UserError(f"{flag}: {path} can't be written: {above} is {reason}")

@@ -22,7 +22,7 @@ from safetensors.numpy import save_file
 from common.errors import UserError
 from configs import default
 from data.sets import cifar, image_files, tiny_imagenet
-from engine.results import metrics_file
+from engine.results import metrics_reader
 from engine.state import checkpoint, run_weights
 from engine.state.progress import Progress
 from models.weights.formats import array_files
@@ -142,7 +142,7 @@ def _read_state(path: Path) -> object:
 
 
 def _read_metrics(path: Path) -> object:
-    return metrics_file.read_metrics(path.parent)
+    return metrics_reader.read_metrics(path.parent)
 
 
 def _read_own(path: Path) -> object:

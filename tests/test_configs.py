@@ -8,12 +8,12 @@ from conftest import ROOT, run_program
 import data
 import models
 from engine.commands import dry_run
-from program import config_fields, config_files, validation
+from program import config_fields, config_files, config_validation
 
 _CONFIGS = sorted(
     path.stem
     for path in (ROOT / "configs").glob("*.py")
-    if path.stem not in ("__init__", "default", "traits")
+    if path.stem not in ("__init__", "default", "allowed_values")
 )
 
 
@@ -21,7 +21,7 @@ _CONFIGS = sorted(
 def test_config_is_valid_and_explained(name):
     path = ROOT / "configs" / f"{name}.py"
     config = config_files.load_file(str(path))
-    validation.validate(config)
+    config_validation.validate(config)
     assert config.model.name in models.MODELS
     assert config.data.name in data.DATASETS
     assert "python" in path.read_text().split('"""')[1], "the docstring gives the command"
@@ -66,8 +66,8 @@ def test_every_stage_and_row_takes_a_step(name, capsys):
             else {}
         )
         config = config_fields.changed(config, small)
-        validation.validate(config)
-        validation.validate_length(config)
+        config_validation.validate(config)
+        config_validation.validate_length(config)
         assert dry_run.dry_run({label: config}) == 0
         assert "one step on 2 made-up images" in capsys.readouterr().out, label
 

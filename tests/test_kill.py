@@ -15,8 +15,8 @@ import pytest
 from conftest import ROOT
 from visualdl import LogReader
 
-from common.files import sha256
-from engine.results import metrics_file
+from common.reading import sha256
+from engine.results import metrics_reader
 from engine.state import checkpoint
 from program import run_folder
 
@@ -109,7 +109,7 @@ class _Run:
             states[step].append(
                 {name: value for name, value in progress.items() if name not in _TIMES}
             )
-        records = [_timeless(record) for record in metrics_file.read_metrics(self.folder)]
+        records = [_timeless(record) for record in metrics_reader.read_metrics(self.folder)]
         result = _timeless(run_folder.result(self.folder))
         weights = {path.name: sha256(path) for path in self.folder.glob("weights*.safetensors")}
         shown = LogReader(file_path=str(self.folder / run_folder.VISUALDL))

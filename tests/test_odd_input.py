@@ -14,7 +14,7 @@ from in_process import run_here
 
 import data
 from common.errors import UserError
-from common.files import read_json
+from common.reading import read_json
 from configs import default
 from data import loader
 from engine import distributed

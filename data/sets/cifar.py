@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from common.download import check_md5, fetch
 from common.errors import UserError
-from common.files import read_bytes, user_path
+from common.reading import read_bytes, user_path
 from common.safe_load import unpickle_arrays
 from common.tar_files import read_members
 from data.sets.images_and_labels import ImagesAndLabels

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from common.errors import UserError
-from common.files import read_bytes
+from common.reading import read_bytes
 
 # The formats of data/sets/image_folders.py, whatever the name of a file. Pillow reads many more;
 # for EPS it runs Ghostscript.

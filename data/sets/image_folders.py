@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import UserError
-from common.files import user_path
+from common.reading import user_path
 from data.sets.images_and_labels import ImageFiles, ImagesAndLabels
 
 # In sorted order, for the message.

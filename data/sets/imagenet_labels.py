@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from common.errors import UserError
-from common.files import read_bytes, read_text
+from common.reading import read_bytes, read_text
 
 _LARGEST_LIST = 64 << 20  # bytes of a list of labels; the largest official one has 10 million
 _LARGEST_MATLAB = 16 << 20  # bytes of the development kit's table

@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 
 from common.atomic_writing import atomic_folder
 from common.errors import UserError, listed
-from common.files import read_bytes, read_json, user_path
+from common.reading import read_bytes, read_json, user_path
 from common.zip_files import open_zip
 from data.sets.image_files import decode
 from data.sets.images_and_labels import ImagesAndLabels

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from common.atomic_writing import write_json
 from common.errors import UserError
-from common.files import sha256
+from common.reading import sha256
 from engine import distributed
 from engine.commands import single_run
 from program import config_fields, exits, run_folder

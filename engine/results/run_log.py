@@ -17,7 +17,7 @@ from visualdl import LogWriter
 import data
 from common.atomic_writing import named, write_text
 from engine.results.console import progress_bar
-from engine.results.metrics_file import INCIDENT, numbers, place, read_metrics, until
+from engine.results.metrics_reader import INCIDENT, numbers, place, read_metrics, until
 from engine.state.averages import RAW
 from engine.state.progress import Progress
 from program.run_folder import METRICS, VISUALDL

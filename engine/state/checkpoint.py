@@ -19,7 +19,7 @@ from safetensors.numpy import save_file
 
 from common.atomic_writing import atomic_folder, remove_folder
 from common.errors import UserError
-from common.files import read_json, sha256
+from common.reading import read_json, sha256
 from common.safetensors_files import read_safetensors
 from engine import distributed
 from engine.state.progress import Progress

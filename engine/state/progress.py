@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from common.errors import UserError
-from common.files import is_number
+from common.reading import is_number
 from engine.state.averages import EMA, RAW, SWA
 
 _LARGEST_STEP = 1 << 63

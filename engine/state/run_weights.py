@@ -13,7 +13,7 @@ from paddle import nn
 import models
 from common.errors import UserError
 from common.safetensors_files import own_metadata
-from program import config_fields, validation
+from program import config_fields, config_validation
 
 _FORMAT = 1  # of the metadata
 # Side in pixels: a stranger's config of a billion would take all memory.
@@ -73,7 +73,7 @@ def read(path: str | Path) -> Weights:
         raise UserError(f"{path}: the names of its classes are not a list of names")
     config = config_fields.from_dict(content["config"], str(path))
     try:
-        validation.validate(config)
+        config_validation.validate(config)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     count, size = config.model.num_classes, config.model.image_size

@@ -16,7 +16,7 @@ from paddle import Tensor, nn
 
 import models
 from common.errors import UserError
-from common.files import sha256
+from common.reading import sha256
 from configs import default
 from engine import distributed
 from engine.state import run_weights

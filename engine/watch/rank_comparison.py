@@ -17,7 +17,7 @@ from paddle import Tensor
 
 import data
 from common.errors import UserError, listed
-from configs.traits import trait
+from configs.allowed_values import trait
 from engine import distributed
 from program import config_fields
 

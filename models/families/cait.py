@@ -11,6 +11,7 @@ import paddle
 from paddle import Tensor
 from ppim.models import cait
 
+from models.builders import Head, ImageSize
 from models.families.vit import PatchEmbed, patch_grid
 from models.layers import (
     Dropout,
@@ -22,7 +23,6 @@ from models.layers import (
     replaceable,
 )
 from models.multipass import MultiPass
-from models.specs import Head, ImageSize
 
 replaceable(cait.Attention_talking_head)
 

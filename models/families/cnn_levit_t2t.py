@@ -13,6 +13,7 @@ import ppim.models
 from paddle import Tensor, nn
 from ppim.models import cdnv2, levit, repvgg, t2t
 
+from models.builders import Head, ImageSize
 from models.layers import (
     Dropout,
     DropRates,
@@ -23,7 +24,6 @@ from models.layers import (
     replace_layers,
 )
 from models.multipass import MultiPass
-from models.specs import Head, ImageSize
 
 
 class Whole(MultiPass):

@@ -12,6 +12,7 @@ import paddle
 from paddle import Tensor, nn
 from ppim.models import swin
 
+from models.builders import Head, ImageSize
 from models.layers import (
     Dropout,
     DropRates,
@@ -22,7 +23,6 @@ from models.layers import (
     replaceable,
 )
 from models.multipass import MultiPass
-from models.specs import Head, ImageSize
 from models.weights.grid_resizing import resize_bias_table
 
 _TABLE = ".attn.relative_position_bias_table"

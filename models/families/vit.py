@@ -12,6 +12,7 @@ import paddle.nn.functional as F
 from paddle import Tensor, nn
 from paddle.nn.functional.flash_attention import flash_attention
 
+from models.builders import Head, ImageSize
 from models.layers import (
     Dropout,
     DropPath,
@@ -24,7 +25,6 @@ from models.layers import (
     replaceable,
 )
 from models.multipass import MultiPass
-from models.specs import Head, ImageSize
 
 EPSILON = 1e-6  # of each LayerNorm, as in the published weights; Paddle's 1e-5 loses accuracy
 

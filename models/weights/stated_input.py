@@ -7,7 +7,7 @@ from pathlib import Path
 
 from common.download import fetch
 from common.errors import UserError
-from common.files import read_json
+from common.reading import read_json
 from common.safetensors_files import own_metadata, read_metadata
 from models.weights.sources import address_of, kept_path, locate
 

@@ -33,10 +33,10 @@ from engine.step.forward import forward
 from engine.step.objective import Objective
 from engine.step.optimizer import Optimizer
 from models import multipass
+from models.builders import Head
 from models.families.cait import CaiT
 from models.families.swin import Swin
 from models.layers.dropout import DropRates
-from models.specs import Head
 
 _RATES = DropRates(embedding=0.1, attention=0.1, projection=0.1, mlp=0.1, path=0.2)
 

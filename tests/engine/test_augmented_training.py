@@ -15,11 +15,11 @@ from common.safetensors_files import read_safetensors
 from configs import default
 from engine.commands import single_run
 from engine.plan import resolve_config
-from engine.results import metrics_file
+from engine.results import metrics_reader
 from engine.step.objective import Objective
 from engine.trainer import Trainer
 from models.input_images import normalise
-from program import exits, validation
+from program import config_validation, exits
 from program.signals import StopRequest
 
 _EVERYTHING = {
@@ -46,7 +46,7 @@ def _config(batch: int = 8, accumulation: int = 1, **fields):
     )
     config.train.update(batch_size=batch, accumulation_steps=accumulation)
     config.update_from_flattened_dict(fields)
-    validation.validate(config)
+    config_validation.validate(config)
     return config
 
 
@@ -154,7 +154,7 @@ def _run_config(painted, batch: int, accumulation: int, **fields):
     )
     config.train.checkpoint_every_steps = 4
     config.update_from_flattened_dict({**_EVERYTHING, **fields})
-    validation.validate(config)
+    config_validation.validate(config)
     return config
 
 
@@ -164,7 +164,9 @@ def _weights(folder) -> dict[str, np.ndarray]:
 
 def _losses(folder) -> list[float]:
     return [
-        record["loss"] for record in metrics_file.read_metrics(folder) if record["split"] == "train"
+        record["loss"]
+        for record in metrics_reader.read_metrics(folder)
+        if record["split"] == "train"
     ]
 
 

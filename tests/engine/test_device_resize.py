@@ -12,10 +12,10 @@ from common.safetensors_files import read_safetensors
 from configs import default
 from engine.commands import dry_run, single_run
 from engine.plan import resolve_config
-from engine.results import metrics_file, precise_batch_norm, run_log
+from engine.results import metrics_reader, precise_batch_norm, run_log
 from engine.step.objective import Objective
 from models.input_images import normalise
-from program import exits, run_folder, validation
+from program import config_validation, exits, run_folder
 from program.signals import StopRequest
 from tools import show_batch
 
@@ -39,7 +39,7 @@ def _config(resize_on: str, **fields):
         steps=5, batch_size=6, accumulation_steps=2, log_every_steps=1, checkpoint_every_steps=4
     )
     config.update_from_flattened_dict(fields)
-    validation.validate(config)
+    config_validation.validate(config)
     return config
 
 
@@ -47,7 +47,7 @@ def _outcome(folder) -> tuple[dict, list, dict]:
     """Weights, all that was recorded and the result, without what depends on the clock."""
     timed = ("seconds", "images_per_second", "weights_sha256")
     records, result = (
-        metrics_file.read_metrics(folder),
+        metrics_reader.read_metrics(folder),
         json.loads((folder / run_folder.RESULT).read_text()),
     )
     rows = [

@@ -9,7 +9,7 @@ from conftest import run_program
 
 import models
 from common.errors import UserError
-from common.files import sha256
+from common.reading import sha256
 from configs import default
 from engine.commands import dry_run, single_run
 from engine.model_setup import build_model, load_pretrained

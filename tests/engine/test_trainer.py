@@ -15,10 +15,10 @@ from configs import default
 from engine import finish, trainer
 from engine.commands import dry_run, single_run
 from engine.plan import resolve_config, run_plan, start_lines
-from engine.results import metrics_file
+from engine.results import metrics_reader
 from engine.state import checkpoint
 from engine.watch.diagnosis import Diagnosis
-from program import exits, validation
+from program import config_validation, exits
 from program.signals import StopRequest
 
 
@@ -42,7 +42,7 @@ def _outcome(folder):
     arrays, metadata = read_safetensors(folder / "weights.safetensors")
     records = [
         {k: v for k, v in r.items() if k not in ("seconds", "images_per_second")}
-        for r in metrics_file.read_metrics(folder)
+        for r in metrics_reader.read_metrics(folder)
     ]
     return arrays, records, json.loads(metadata["rdrop"])["classes"]
 
@@ -73,7 +73,7 @@ def test_a_run_and_its_folder(config, tmp_path, capsys):
     ):
         assert (folder / name).is_file(), name
     assert len(list((folder / "checkpoints").iterdir())) <= 3
-    train = [record for record in metrics_file.read_metrics(folder) if record["split"] == "train"]
+    train = [record for record in metrics_reader.read_metrics(folder) if record["split"] == "train"]
     assert train[-1]["ce"] < 0.7 * train[0]["ce"]
     assert all(record["kl"] > 0 for record in train)
     assert single_run.train(config, folder) == exits.DONE
@@ -87,7 +87,7 @@ def test_a_stopped_run_goes_on_with_the_same_bits(config, tmp_path, monkeypatch,
     steps = iter([False] * 6 + [True] + [False] * 99)
     monkeypatch.setattr(StopRequest, "agreed", lambda self: next(steps))
     assert single_run.train(config, tmp_path / "cut") == exits.STOPPED
-    assert metrics_file.read_metrics(tmp_path / "cut")[-1]["step"] == 7
+    assert metrics_reader.read_metrics(tmp_path / "cut")[-1]["step"] == 7
     assert single_run.train(config, tmp_path / "cut") == exits.DONE
     whole, cut = _outcome(tmp_path / "whole"), _outcome(tmp_path / "cut")
     assert whole[1:] == cut[1:]
@@ -136,7 +136,7 @@ def test_a_loss_that_is_no_number_stops_the_run(config, tmp_path):
         match=r"step 2: \S+ is the first layer whose output is not finite; .*lower optim.lr",
     ):
         single_run.train(config, tmp_path / "run")
-    assert all(np.isfinite(r.get("loss", 0)) for r in metrics_file.read_metrics(tmp_path / "run"))
+    assert all(np.isfinite(r.get("loss", 0)) for r in metrics_reader.read_metrics(tmp_path / "run"))
     for step in checkpoint.all_steps(tmp_path / "run" / "checkpoints"):
         arrays = checkpoint.load(tmp_path / "run" / "checkpoints", step).model
         assert all(np.isfinite(array).all() for array in arrays.values())
@@ -217,7 +217,7 @@ def test_a_run_killed_before_its_result_only_finishes(config, tmp_path, monkeypa
             single_run.train(config, tmp_path / "run")
     assert single_run.train(config, tmp_path / "run") == exits.DONE
     steps = [
-        r["step"] for r in metrics_file.read_metrics(tmp_path / "run") if r["split"] == "train"
+        r["step"] for r in metrics_reader.read_metrics(tmp_path / "run") if r["split"] == "train"
     ]
     assert steps == [1, 2, 3]
 
@@ -238,7 +238,7 @@ def test_plan_arithmetic_and_warnings(config):
     )
     with pytest.raises(UserError, match="num_classes is 3"):
         resolve_config.with_classes(config, 4)
-    validation.validate(config)
+    config_validation.validate(config)
 
 
 def test_a_scaled_rate_is_the_optimisers_alone(config, tmp_path, monkeypatch, capsys):
@@ -253,7 +253,7 @@ def test_a_scaled_rate_is_the_optimisers_alone(config, tmp_path, monkeypatch, ca
     assert single_run.train(config, tmp_path / "run") == exits.DONE
     rates = [
         record["lr"]
-        for record in metrics_file.read_metrics(tmp_path / "run")
+        for record in metrics_reader.read_metrics(tmp_path / "run")
         if record["split"] == "train"
     ]
     assert rates == pytest.approx([6e-3, 5e-3, 4e-3, 3e-3])

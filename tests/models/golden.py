@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from models.builders import Head
 from models.layers.dropout import DropRates
-from models.specs import Head
 
 FOLDER = Path(__file__).parent / "golden"
 CLASSES, IMAGES = 5, 2

@@ -10,12 +10,12 @@ import models
 from common.errors import UserError
 from losses import RDropLoss
 from models import multipass
+from models.builders import Head
 from models.families.cait import CaiT
 from models.families.swin import Swin
 from models.families.vit import DistilledVisionTransformer, VisionTransformer
 from models.layers import dropout
 from models.layers.dropout import DropRates
-from models.specs import Head
 
 _SIZE = 16
 _RATES = DropRates(embedding=0.1, attention=0.1, projection=0.2, mlp=0.2, path=0.3)

@@ -14,7 +14,7 @@ import data
 from common.safetensors_files import read_safetensors
 from configs import default
 from engine.commands import single_run
-from engine.results import metrics_file
+from engine.results import metrics_reader
 from program import exits
 from program.signals import StopRequest
 
@@ -49,7 +49,7 @@ def _outcome(folder):
     """Returns all that a run leaves, without times."""
     paths = sorted(folder.glob("weights*.safetensors"))
     arrays = {path.name: read_safetensors(path)[0] for path in paths}
-    records = metrics_file.read_metrics(folder)
+    records = metrics_reader.read_metrics(folder)
     result = json.loads((folder / "result.json").read_text())
     return arrays, [_without_times(record) for record in records], _without_times(result)
 
@@ -67,7 +67,7 @@ def _same(first, second) -> None:
 
 
 def _validations(folder):
-    return [one["step"] for one in metrics_file.read_metrics(folder) if one["split"] == "val"]
+    return [one["step"] for one in metrics_reader.read_metrics(folder) if one["split"] == "val"]
 
 
 def _stop_at_check(monkeypatch, number: int):
@@ -152,7 +152,7 @@ def test_records_of_a_validation_that_was_not_saved_are_not_kept(
         patch.setattr(single_run.Trainer, "batches", lambda self: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             single_run.train(config, tmp_path / "cut")
-    splits = [record["split"] for record in metrics_file.read_metrics(tmp_path / "cut")]
+    splits = [record["split"] for record in metrics_reader.read_metrics(tmp_path / "cut")]
     assert splits == ["val", "val_ema"]
     single_run.train(config, tmp_path / "cut")
     _same(whole, _outcome(tmp_path / "cut"))

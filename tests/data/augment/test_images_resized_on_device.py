@@ -14,7 +14,7 @@ from data.augment import device_resize
 from data.augment.device_resize import enlarge
 from data.augment.device_resize_views import View
 from data.augment.transforms import EvalTransform, TrainTransform
-from program import validation
+from program import config_validation
 
 _SIZES = ((32, 224), (64, 224), (64, 384), (64, 96), (16, 16))
 
@@ -44,7 +44,7 @@ def _on_device(transform, images: np.ndarray) -> np.ndarray:
 def _train_transform(size: int, **fields) -> TrainTransform:
     config = default.get_config()
     config.data.update(resize_on="device", eval_crop=0.875, vertical_flip=0.5, **fields)
-    validation.validate(config)
+    config_validation.validate(config)
     return TrainTransform(config.data, size)
 
 
@@ -186,7 +186,7 @@ def test_what_has_no_meaning_is_refused(fields, message):
     config = default.get_config()
     config.data.update({"resize_on": "device", **fields})
     with pytest.raises(UserError, match=message):
-        validation.validate(config)
+        config_validation.validate(config)
 
 
 def test_files_of_any_size_are_refused_for_images_without_labels(tmp_path):
@@ -196,7 +196,7 @@ def test_files_of_any_size_are_refused_for_images_without_labels(tmp_path):
     with pytest.raises(
         UserError, match=r"those of data\.unlabelled_root may not be: set data\.resize_on=host"
     ):
-        validation.validate(config)
+        config_validation.validate(config)
 
 
 @pytest.mark.parametrize("make", [data.facts, lambda config: data.build(config, "test")])

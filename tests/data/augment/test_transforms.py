@@ -20,7 +20,7 @@ from data.augment.transforms import (
     random_resized_crop,
     simple_crop,
 )
-from program import validation
+from program import config_validation
 
 
 def test_crop_box_statistics():
@@ -105,7 +105,7 @@ def _config(**fields):
     config = default.get_config()
     config.data.update(crop="none", flip=0.0, eval_crop=0.875)
     config.data.update(fields)
-    validation.validate(config)
+    config_validation.validate(config)
     return config.data
 
 

@@ -13,7 +13,7 @@ from common.errors import UserError
 from configs import default
 from engine.commands import lr_curve, lr_range_test, single_run
 from engine.commands.lr_curve import Curve
-from engine.results import metrics_file
+from engine.results import metrics_reader
 from program import config_files
 
 _RATES = lr_curve.growing_rates(1e-6, 1.0, 121)  # 20 a decade
@@ -144,7 +144,7 @@ def test_training_agrees(tmp_path):
     for times, steps in ((1, 80), (30, 40)):
         config.optim.lr, config.train.steps = times * found["suggestion"], steps
         single_run.train(config, tmp_path / f"at_{times}")
-        records = metrics_file.read_metrics(tmp_path / f"at_{times}")
+        records = metrics_reader.read_metrics(tmp_path / f"at_{times}")
         losses[times] = [record["ce"] for record in records if record["split"] == "train"][-1]
     assert losses[1] < 0.8 * math.log(10)
     assert losses[30] > 0.9 * math.log(10)

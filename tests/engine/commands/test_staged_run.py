@@ -11,11 +11,11 @@ from conftest import run_program
 
 import data
 from common.errors import UserError
-from common.files import sha256
+from common.reading import sha256
 from configs import default
 from engine.commands import single_run, staged_run
 from engine.plan import resolve_config
-from engine.results import metrics_file
+from engine.results import metrics_reader
 from models import read_arrays
 from program import config_fields, config_files, exits
 from program.signals import StopRequest
@@ -69,7 +69,7 @@ def test_one_command(path, tmp_path):
     assert all((before[name] == after[name]).all() for name in before)
     for folder, images in ((first, 9), (last, 36)):
         records = [
-            record for record in metrics_file.read_metrics(folder) if record["split"] == "train"
+            record for record in metrics_reader.read_metrics(folder) if record["split"] == "train"
         ]
         assert [record["step"] for record in records] == [1, 2]
         assert records[0]["epoch"] == round(6 / images, 4)

@@ -15,8 +15,8 @@ from engine import distributed
 from engine.commands import single_run
 from engine.plan import free_memory, memory_estimate, micro_batch_size
 from engine.plan.memory_estimate import Estimate
-from engine.results import metrics_file
-from program import exits, validation
+from engine.results import metrics_reader
+from program import config_validation, exits
 
 _GB = 2**30
 
@@ -52,11 +52,13 @@ def _run(config, folder, **fields):
     config = default.get_config() if config is None else config
     config = config.copy_and_resolve_references()
     config.update_from_flattened_dict(fields)
-    validation.validate(config)
+    config_validation.validate(config)
     assert single_run.train(config, folder) == exits.DONE
     train = json.loads((folder / "config.json").read_text())["train"]
     losses = [
-        record["loss"] for record in metrics_file.read_metrics(folder) if record["split"] == "train"
+        record["loss"]
+        for record in metrics_reader.read_metrics(folder)
+        if record["split"] == "train"
     ]
     weights, _ = read_safetensors(folder / "weights.safetensors")
     return (train["batch_size"], train["accumulation_steps"]), weights, losses
@@ -203,7 +205,7 @@ def test_empty_is_as_it_was(config):
 def test_any_other_value_is_refused(config):
     config.train.micro_batch = "8"
     with pytest.raises(UserError, match="micro_batch is '8', expected one of '', auto"):
-        validation.validate(config)
+        config_validation.validate(config)
 
 
 def _group(folder, **files):

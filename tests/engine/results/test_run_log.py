@@ -6,7 +6,7 @@ import numpy as np
 from visualdl import LogReader
 
 from engine.plan.run_plan import Plan
-from engine.results import curve, metrics_file, run_log
+from engine.results import metrics_reader, run_log, training_curve
 from engine.state.progress import Progress
 from program import run_folder
 
@@ -24,7 +24,9 @@ def _log(folder, start, end):
 def test_resumed_steps_are_logged_once(tmp_path):
     _log(tmp_path, 0, 8)
     _log(tmp_path, 5, 10)  # the run was killed at 8 and goes on from a checkpoint at 5
-    assert [record["step"] for record in metrics_file.read_metrics(tmp_path)] == list(range(1, 11))
+    assert [record["step"] for record in metrics_reader.read_metrics(tmp_path)] == list(
+        range(1, 11)
+    )
     assert len(list(tmp_path.glob("vdlrecords.*"))) == 1
     points = LogReader(file_path=str(tmp_path / run_folder.VISUALDL)).get_data(
         "scalar", "train/loss"
@@ -43,7 +45,7 @@ def test_incidents_are_those_of_the_run_that_goes_on(tmp_path):
     for _ in range(2):
         with run_log.RunLog(tmp_path, _PLAN, Progress(6, incidents=[skipped, back])):
             pass
-    steps = [(record["step"], record["split"]) for record in metrics_file.read_metrics(tmp_path)]
+    steps = [(record["step"], record["split"]) for record in metrics_reader.read_metrics(tmp_path)]
     expected = [(step, "train") for step in range(1, 7)]
     assert steps == [*expected[:3], (4, "nonfinite"), *expected[3:5], (9, "nonfinite"), expected[5]]
     texts = LogReader(file_path=str(tmp_path / run_folder.VISUALDL)).get_data(
@@ -56,12 +58,12 @@ def test_a_line_cut_short_is_left_out(tmp_path):
     _log(tmp_path, 0, 2)
     with open(tmp_path / run_folder.METRICS, "a") as file:
         file.write('{"step": 3, "lo')
-    assert [record["step"] for record in metrics_file.read_metrics(tmp_path)] == [1, 2]
+    assert [record["step"] for record in metrics_reader.read_metrics(tmp_path)] == [1, 2]
 
 
 def test_record_and_curve(tmp_path):
     _log(tmp_path, 0, 3)
-    record = metrics_file.read_metrics(tmp_path)[-1]
+    record = metrics_reader.read_metrics(tmp_path)[-1]
     assert record["epoch"] == 0.3
     assert record["split"] == "train"
     assert {
@@ -74,7 +76,7 @@ def test_record_and_curve(tmp_path):
         "images_per_second",
         "seconds",
     } <= record.keys()
-    assert curve.draw_curve(tmp_path).read_bytes().startswith(b"\x89PNG")
+    assert training_curve.draw_curve(tmp_path).read_bytes().startswith(b"\x89PNG")
 
 
 def test_image_grid():

@@ -15,11 +15,11 @@ from configs import default
 from engine import trainer
 from engine.commands import single_run
 from engine.plan import resolve_config, run_plan
-from engine.results import metrics_file
+from engine.results import metrics_reader
 from engine.state import checkpoint
 from engine.state.averages import EMA, RAW, SWA, Averages, Swa, ema_share
 from models import read_arrays
-from program import exits, validation
+from program import config_validation, exits
 from program.signals import StopRequest
 
 
@@ -110,7 +110,7 @@ def test_fields(fields, words):
     config = default.get_config()
     config.average.update(**fields)
     with pytest.raises(UserError, match=words):
-        validation.validate(config)
+        config_validation.validate(config)
 
 
 def test_installed_and_back():
@@ -165,7 +165,7 @@ def test_a_stopped_run_has_the_same_averages(config, tmp_path, monkeypatch):
     ]
     for name in ("weights_of", "beside", "top1", "weights_sha256"):
         assert results[0][name] == results[1][name], name
-    records = [r for r in metrics_file.read_metrics(tmp_path / "cut") if r["split"] == "train"]
+    records = [r for r in metrics_reader.read_metrics(tmp_path / "cut") if r["split"] == "train"]
     np.testing.assert_allclose([record["lr"] for record in records[8:]], [5.5e-4, 1e-4] * 4)
 
 
@@ -186,7 +186,7 @@ def test_the_best_of_all_is_chosen(config, tmp_path):
     single_run.train(config, tmp_path)
     outcome = json.loads((tmp_path / "result.json").read_text())
     found = {}
-    for record in metrics_file.read_metrics(tmp_path):
+    for record in metrics_reader.read_metrics(tmp_path):
         if record["split"].startswith("val"):
             found[record["step"], record["split"].partition("_")[2] or RAW] = record["top1"]
     assert {name for _, name in found} == {RAW, EMA, SWA}

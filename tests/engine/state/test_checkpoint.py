@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from common.errors import UserError
-from common.files import sha256
+from common.reading import sha256
 from engine.results.training_meter import Meter
 from engine.state import checkpoint
 from engine.state.progress import Progress

@@ -24,7 +24,7 @@ _KILLED = """
 import os, signal, sys
 from pathlib import Path
 import numpy as np
-import common.files, shutil
+import common.reading, shutil
 from engine.state import checkpoint
 from engine.state.progress import Progress
 

@@ -14,9 +14,9 @@ import pytest
 from conftest import paint
 from in_process import run_here
 
-from common.files import sha256
+from common.reading import sha256
 from common.safetensors_files import read_safetensors
-from engine.results import metrics_file
+from engine.results import metrics_reader
 from engine.state import checkpoint
 
 _STATE = 1400  # kilobytes of a checkpoint, roughly
@@ -95,7 +95,7 @@ def _outcome(folder: Path) -> _Outcome:
     state = {path.name: sha256(path) for path in sorted(last.glob("*.safetensors"))}
     timing = ("seconds", "images_per_second")
     records = [
-        {k: v for k, v in r.items() if k not in timing} for r in metrics_file.read_metrics(folder)
+        {k: v for k, v in r.items() if k not in timing} for r in metrics_reader.read_metrics(folder)
     ]
     return _Outcome(weights, state, records)
 

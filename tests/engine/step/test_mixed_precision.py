@@ -12,7 +12,7 @@ import models
 from common.errors import UserError
 from configs import default
 from engine.commands import single_run
-from engine.results import metrics_file
+from engine.results import metrics_reader
 from engine.state import checkpoint
 from engine.step import mixed_precision
 from engine.step.mixed_precision import LossScaler
@@ -229,7 +229,7 @@ def test_a_run_goes_on_over_a_skipped_step_and_resumes_with_the_same_bits(
     assert single_run.train(config, tmp_path / "cut") == exits.DONE
     records = [
         record
-        for record in metrics_file.read_metrics(tmp_path / "whole")
+        for record in metrics_reader.read_metrics(tmp_path / "whole")
         if record["split"] == "train"
     ]
     assert [record["loss_scale"] for record in records] == [65536.0, 65536.0] + [32768.0] * 4

@@ -12,11 +12,11 @@ from common.errors import UserError
 from configs import default
 from engine.commands import single_run
 from engine.plan import run_plan, start_lines
-from engine.results import metrics_file
+from engine.results import metrics_reader
 from engine.step.noise import is_rdrop_step
 from engine.step.objective import Objective
 from losses import PRESETS, RDropLoss
-from program import exits, validation
+from program import config_validation, exits
 
 
 def _config(**fields):
@@ -25,7 +25,7 @@ def _config(**fields):
         name="vit_n_2", image_size=8, num_classes=5, mean=(0.5,) * 3, std=(0.5,) * 3, drop_rate=0.2
     )
     config.update_from_flattened_dict(fields)
-    validation.validate(config)
+    config_validation.validate(config)
     return config
 
 
@@ -236,11 +236,11 @@ def test_each_variant_trains_from_start_to_end(painted, tmp_path, fields):
     config.model.update(name="vit_n_8", image_size=16, drop_rate=0.2)
     config.train.update(steps=4, batch_size=4, log_every_steps=1)
     config.update_from_flattened_dict(fields)
-    validation.validate(config)
+    config_validation.validate(config)
     assert single_run.train(config, tmp_path / "run") == exits.DONE
     records = [
         record
-        for record in metrics_file.read_metrics(tmp_path / "run")
+        for record in metrics_reader.read_metrics(tmp_path / "run")
         if record["split"] == "train"
     ]
     assert all(np.isfinite(record["loss"]) for record in records)

@@ -11,17 +11,17 @@ from conftest import launch, paint, random_batch, random_logits, run_program
 
 import models
 from common.errors import UserError
-from common.files import sha256
+from common.reading import sha256
 from common.safetensors_files import read_safetensors
 from configs import default
 from engine.commands import dry_run, single_run
 from engine.plan import resolve_config, run_plan, start_lines
-from engine.results import metrics_file
+from engine.results import metrics_reader
 from engine.results.training_meter import Meter
 from engine.state import run_weights
 from engine.step.objective import DistilledObjective, Objective, make_objective
 from losses import PRESETS, DistillationLoss, RDropLoss
-from program import config_fields, exits, validation
+from program import config_fields, config_validation, exits
 from program.signals import StopRequest
 
 
@@ -32,7 +32,7 @@ def _config(**fields):
     )
     config.distill.update(teacher="vit_n_8", weights="teacher.safetensors", alpha=0.3)
     config.update_from_flattened_dict(fields)
-    validation.validate(config)
+    config_validation.validate(config)
     return config
 
 
@@ -276,7 +276,7 @@ def _student(images, trained, **fields):
 
 
 def _records(folder) -> list[dict]:
-    return [record for record in metrics_file.read_metrics(folder) if record["split"] == "train"]
+    return [record for record in metrics_reader.read_metrics(folder) if record["split"] == "train"]
 
 
 def _distillation(folder) -> list[float]:
@@ -312,7 +312,7 @@ def test_a_student_by_the_command_line(images, trained, tmp_path):
 )
 def test_students_come_closer_to_their_teacher(images, trained, tmp_path, fields):
     config = _student(images, trained, **fields)
-    validation.validate(config)
+    config_validation.validate(config)
     assert single_run.train(config, tmp_path / "run") == exits.DONE
     values = _distillation(tmp_path / "run")
     assert np.mean(values[-3:]) < 0.7 * values[0]

@@ -11,7 +11,7 @@ import data
 from configs import default
 from engine.commands import single_run
 from engine.plan.run_plan import Plan
-from engine.results import metrics_file, run_log
+from engine.results import metrics_reader, run_log
 from engine.state.progress import Progress
 from models.layers import dropout
 from program import config_files, run_folder
@@ -42,7 +42,7 @@ def _digits(**fields):
 def _found(folder):
     return [
         record["kind"]
-        for record in metrics_file.read_metrics(folder)
+        for record in metrics_reader.read_metrics(folder)
         if record["split"] == "diagnosis"
     ]
 
@@ -67,7 +67,7 @@ def test_a_rate_100_times_too_high(tmp_path, capsys):
     found = _found(folder)
     assert found == ["rising"]
     record = next(
-        record for record in metrics_file.read_metrics(folder) if record["split"] == "diagnosis"
+        record for record in metrics_reader.read_metrics(folder) if record["split"] == "diagnosis"
     )
     assert {"step", "epoch", "split", "kind", "text", "seconds"} == record.keys()
     assert capsys.readouterr().out.count(record["text"]) == 1

@@ -11,7 +11,7 @@ from conftest import launch
 
 import data
 from engine.commands import single_run
-from engine.results import metrics_file
+from engine.results import metrics_reader
 from engine.state import checkpoint
 from engine.watch import nonfinite
 from engine.watch.rank_comparison import checksums
@@ -43,7 +43,7 @@ def test_a_layer_a_gradient_and_a_weight_of_one_rank(tmp_path):
     assert done.returncode != 0
     first, second = (
         record["text"]
-        for record in metrics_file.read_metrics(tmp_path / "run")
+        for record in metrics_reader.read_metrics(tmp_path / "run")
         if record["split"] == "nonfinite"
     )
     sampler = data.TrainSampler(
@@ -98,7 +98,7 @@ def test_all_ranks_go_back_for_the_trouble_of_one(tmp_path):
     assert "back to step 4, from there at 0.5 of the rate" in done.stdout
     steps = [
         record["step"]
-        for record in metrics_file.read_metrics(tmp_path / "run")
+        for record in metrics_reader.read_metrics(tmp_path / "run")
         if record["split"] == "train"
     ]
     assert steps == list(range(1, 9))

@@ -17,7 +17,7 @@ from common.errors import UserError
 from configs import default
 from engine.commands import single_run
 from engine.plan.run_plan import Plan
-from engine.results import curve, metrics_file
+from engine.results import metrics_reader, training_curve
 from engine.results.training_meter import Meter
 from engine.state import checkpoint
 from engine.state.averages import EMA, SWA, Averages
@@ -34,7 +34,7 @@ _NAN = float("nan")
 @pytest.fixture
 def config(painted, monkeypatch):
     """Dropout, mixup, accumulation, an average and a schedule are all in play."""
-    monkeypatch.setattr(curve, "draw_curve", lambda folder: None)
+    monkeypatch.setattr(training_curve, "draw_curve", lambda folder: None)
     config = default.get_config()
     config.data.update(name="folder", root=str(painted), crop_scale=(0.5, 1.0), mixup_alpha=0.2)
     config.model.update(name="vit_n_8", image_size=16, drop_rate=0.1)
@@ -126,7 +126,7 @@ def _records(folder):
     assert "Infinity" not in text
     return [
         {key: value for key, value in record.items() if key not in timed}
-        for record in metrics_file.read_metrics(folder)
+        for record in metrics_reader.read_metrics(folder)
     ]
 
 
@@ -310,7 +310,7 @@ def test_a_rollback_is_a_run_from_there_at_a_lower_rate(config, fault, tmp_path)
     config.train.update(nonfinite="rollback", steps=3, rollback_lr_factor=0.25)
     fault.kind, fault.when = "gradient", lambda step, micro, factor: step == 2 and factor == 1
     single_run.train(config, tmp_path / "back")
-    assert metrics_file.read_metrics(tmp_path / "back")[0]["back_to"] == 0
+    assert metrics_reader.read_metrics(tmp_path / "back")[0]["back_to"] == 0
     fault.when = lambda *place: False
     config.optim.lr = config.optim.lr / 4
     single_run.train(config, tmp_path / "low")

@@ -13,9 +13,9 @@ from safetensors.numpy import save_file
 import models
 from common.errors import UserError
 from engine.state import run_weights as own_weights
+from models.builders import Head
 from models.families.swin import Swin
 from models.layers.dropout import DropRates
-from models.specs import Head
 from models.weights.names import layouts
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import models
 from common.errors import UserError
-from common.files import sha256
+from common.reading import sha256
 from models.input_images import IMAGENET_MEAN, IMAGENET_STD
 from models.weights import published, sources, stated_input
 

@@ -1,0 +1,58 @@
+"""Checks that a config fits its data set and its run folder, before any image is read."""
+
+import os
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from common.errors import UserError
+from common.reading import user_path
+from data.sets.registry import find_entry
+
+
+def check_resize(config: ConfigDict) -> None:
+    """Checks that the device can resize the images, where `data.resize_on` says so.
+
+    Raises:
+        UserError: when they may differ in size, or are larger than `model.image_size`.
+    """
+    if config.data.resize_on == "host":
+        return
+    name = config.data.name
+    side, size = find_entry(name).side, config.model.image_size
+    if not side:
+        raise UserError(
+            f"data.resize_on=device needs images that are all of one size, which those of {name} "
+            "may not be: set data.resize_on=host"
+        )
+    if side > size:
+        raise UserError(
+            f"data.resize_on=device only enlarges, but the images of {name} have {side} pixels and "
+            f"model.image_size is {size}: set data.resize_on=host"
+        )
+
+
+def check_outside(data_config: ConfigDict, workdir: Path) -> None:
+    """Checks that a run's folder is not among the images; its files would be taken for images.
+
+    Args:
+        data_config: the `data` part of a config.
+        workdir: the folder of the run; it may not exist yet.
+
+    Raises:
+        UserError: when it is among them.
+    """
+    run = Path(os.path.realpath(workdir))
+    root = data_config.root if find_entry(data_config.name).image_folder else ""
+    for field, path in (
+        ("data.root", root),
+        ("data.unlabelled_root", data_config.unlabelled_root),
+    ):
+        folder = Path(os.path.realpath(user_path(path)))
+        parts = [folder / part for part in ("train", "test", "val") if (folder / part).is_dir()]
+        for images in parts if parts and field == "data.root" else [folder]:
+            if path and images in (run, *run.parents):
+                raise UserError(
+                    f"--workdir: {workdir} is among the images of {field} ({images}); give "
+                    "another folder"
+                )
