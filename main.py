@@ -11,7 +11,7 @@ from absl import flags
 from program.signals import StopRequest, blocked
 
 with blocked():  # no thread that a library starts may take a signal
-    from program import command_line, exits, paddle_setup, validation
+    from program import command_line, config_validation, exits, paddle_setup
 
 flags.DEFINE_string(
     "workdir",
@@ -36,8 +36,8 @@ def main(argv: list[str]) -> int:
     with StopRequest(values.max_hours) as stop:
         stages = command_line.stages(values.row)
         for config in stages.values():
-            validation.validate(config)
-            validation.validate_length(config)
+            config_validation.validate(config)
+            config_validation.validate_length(config)
         with stop.held():
             paddle_setup.load_paddle()
         from engine.commands import dry_run, staged_run

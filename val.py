@@ -8,7 +8,7 @@ Weights that this project wrote carry their config and their classes; for others
 
 from absl import flags
 
-from program import command_line, exits, paddle_setup, tool_arguments, validation
+from program import command_line, config_validation, exits, paddle_setup, tool_arguments
 
 flags.DEFINE_string(
     "weights",
@@ -34,7 +34,7 @@ def main(argv: list[str]) -> int:
     paddle_setup.load_paddle()
     from engine.commands import accuracy_check
 
-    validation.validate(values.config)
+    config_validation.validate(values.config)
     return accuracy_check.check(
         values.weights,
         values.config,

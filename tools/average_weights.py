@@ -26,12 +26,20 @@ if TYPE_CHECKING:
 
 def _arguments() -> argparse.Namespace:
     parser = tool_arguments.ArgumentParser("tools.average_weights", __doc__)
-    add = parser.add_argument
-    inputs = "weights files or folders of checkpoints"
-    add("inputs", nargs="+", type=Path, metavar="INPUT", help=inputs)
-    add("--output", required=True, type=Path, help="the weights file to write")
-    batches = "training batches for the statistics of batch norms, which have no useful mean"
-    add("--bn_batches", type=int, default=0, help=batches)
+    parser.add_argument(
+        "inputs",
+        nargs="+",
+        type=Path,
+        metavar="INPUT",
+        help="weights files or folders of checkpoints",
+    )
+    parser.add_argument("--output", required=True, type=Path, help="the weights file to write")
+    parser.add_argument(
+        "--bn_batches",
+        type=int,
+        default=0,
+        help="training batches for the statistics of batch norms, which have no useful mean",
+    )
     return parser.parse_args()
 
 

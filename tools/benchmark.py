@@ -124,10 +124,12 @@ def main() -> int:
     if arguments.json:
         import paddle
 
-        settings = {name: value for name, value in vars(arguments).items() if name != "json"}
-        about = environment.describe(paddle.device.get_device())
-        shown = {"model": arguments.model, "settings": settings, "environment": about}
-        write_json(arguments.json, {**shown, **found})
+        content = {
+            "model": arguments.model,
+            "settings": {name: value for name, value in vars(arguments).items() if name != "json"},
+            "environment": environment.describe(paddle.device.get_device()),
+        }
+        write_json(arguments.json, {**content, **found})
     return exits.DONE
 
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from common.errors import UserError
-from program import command_line, exits, paddle_setup, validation
+from program import command_line, config_validation, exits, paddle_setup
 
 _MOST_STEPS = 10**6
 
@@ -39,7 +39,7 @@ def main(argv: list[str]) -> int:
             "highest"
         )
     config = next(iter(command_line.stages(values.row).values()))
-    validation.validate(config)
+    config_validation.validate(config)
     paddle_setup.load_paddle()
     from engine.commands import lr_curve, lr_range_test
 

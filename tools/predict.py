@@ -18,8 +18,7 @@ def _arguments() -> argparse.Namespace:
     parser = tool_arguments.ArgumentParser("tools.predict", __doc__)
     add = parser.add_argument
     add("--weights", required=True, help="a weights file that this project wrote")
-    everything = "write all predictions there, with every class's probability"
-    add("--json", type=Path, help=everything)
+    add("--json", type=Path, help="write all predictions there, with every class's probability")
     add("images", nargs="+", type=Path, metavar="IMAGE", help="image files of any size")
     return parser.parse_args()
 

@@ -13,7 +13,7 @@ from absl import flags
 
 from common.atomic_writing import atomic_path
 from common.errors import UserError
-from program import command_line, exits, paddle_setup, tool_arguments, validation
+from program import command_line, config_validation, exits, paddle_setup, tool_arguments
 
 _COLUMNS = 4
 _NAMED = 0.01  # the smallest part of a target that is named
@@ -34,7 +34,7 @@ def seen(config, step: int):
     """Returns what the model sees in the first micro-batch of a step.
 
     Args:
-        config: as `validation.validate` accepts it.
+        config: as `config_validation.validate` accepts it.
         step: number of optimiser steps before it.
 
     Returns:
@@ -112,7 +112,7 @@ def main(argv: list[str]) -> int:
     """Draws the batch of the flags; returns the exit code."""
     values = command_line.FLAGS
     config = next(iter(command_line.stages(values.row).values()))
-    validation.validate(config)
+    config_validation.validate(config)
     path = Path(values.output)
     if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".pdf"):
         raise UserError(f"--output: {path} ends in none of .png, .jpg, .pdf")

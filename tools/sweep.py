@@ -54,8 +54,9 @@ def _arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--config", nargs="+", required=True, help="config files")
     add("--rows", nargs="*", metavar="ROW", help="rows of the config files; no name: all")
-    tried = "values of a field to try"
-    add("--set", action="append", default=[], metavar="FIELD=V1,V2", help=tried)
+    add(
+        "--set", action="append", default=[], metavar="FIELD=V1,V2", help="values of a field to try"
+    )
     add("--seeds", nargs="+", type=int, default=[0], help="seeds of each setting")
     add("--jobs", type=int, default=1, help="runs at a time; they share the cores")
     add("--workdir", type=Path, default=Path("output/sweep"), help="folder of all runs")

@@ -41,10 +41,10 @@ def measure(arguments: argparse.Namespace) -> dict:
     rows = []
     for name, steps in groups(timed_steps.config_of(arguments), arguments.data_root).items():
         print(f"{name}:", flush=True)
-        seconds = interleaved.measure(steps, arguments.rounds)
-        found = interleaved.table(seconds, arguments.batch)
-        rows += [{"group": name, **row} for row in found]
-    return interleaved.report(rows, headline=rows[0])
+        found = interleaved.measure(steps, arguments.rounds)
+        rows += [{"group": name, **row} for row in interleaved.table(found, arguments.batch)]
+    speed, seconds = rows[0]["images_per_second"], rows[0]["seconds"]
+    return {"images_per_second": speed, "seconds": seconds, "rows": rows}
 
 
 def groups(config: ConfigDict, data_root: str) -> dict[str, dict[str, interleaved.Step]]:

@@ -43,6 +43,8 @@ def table(seconds: dict[str, list[float]], batch: int) -> list[dict]:
     return rows
 
 
-def report(rows: list[dict], headline: dict) -> dict:
-    """Returns what `tools.benchmark --json` writes: the figures of one row, and all rows."""
-    return {**{key: headline[key] for key in ("images_per_second", "seconds")}, "rows": rows}
+def report(seconds: dict[str, list[float]], batch: int) -> dict:
+    """Prints the table; returns its rows with the figures of the last one, for `--json`."""
+    rows = table(seconds, batch)
+    speed, found = rows[-1]["images_per_second"], rows[-1]["seconds"]
+    return {"images_per_second": speed, "seconds": found, "rows": rows}

@@ -89,10 +89,9 @@ def measure(arguments: argparse.Namespace) -> dict:
     for row, median in zip(rows, medians):
         images = f"{row['batch']} image{'s' * (row['batch'] > 1)}"
         print(f"{images:28} {_megabytes(median)} at the peak  n = {len(row['peaks'])}")
-    error = 100 * (estimate["image"] / image - 1)
     print(
         f"{'an image':28} {_megabytes(image)}  estimate {_megabytes(estimate['image']).strip()} "
-        f"({error:+.1f} %)\n"
+        f"({100 * (estimate['image'] / image - 1):+.1f} %)\n"
         f"{'beside them':28} {_megabytes(constant)}  of which weights, gradients and moments "
         f"{_megabytes(estimate['constant']).strip()}"
     )

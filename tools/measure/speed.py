@@ -12,12 +12,10 @@ from tools.measure.timed_steps import Training, checkpoints, config_of, evaluati
 def train(arguments: argparse.Namespace) -> dict:
     """Measures training steps; with `--peak`, in turns with products of large matrices."""
     training = Training(config_of(arguments))
-    steps = {"train": training.step}
-    if not arguments.peak:
-        return _in_turns(steps, arguments)
-    steps.update(peak_flops.steps(training.model, training.config))
-    found = _in_turns(steps, arguments)
-    peak_flops.show(found["rows"])
+    products = peak_flops.steps(training.model, training.config) if arguments.peak else {}
+    found = _in_turns({"train": training.step, **products}, arguments)
+    if arguments.peak:
+        peak_flops.show(found["rows"])
     return found
 
 
@@ -55,7 +53,7 @@ def checkpoint(arguments: argparse.Namespace) -> dict:
 
 def compare(arguments: argparse.Namespace) -> dict:
     """Measures training or evaluation in turns with the library that `--peer` names."""
-    return _report(worker_processes.compare(arguments), arguments)
+    return interleaved.report(worker_processes.compare(arguments), arguments.batch)
 
 
 def serve(arguments: argparse.Namespace) -> None:
@@ -69,9 +67,4 @@ def serve(arguments: argparse.Namespace) -> None:
 
 
 def _in_turns(steps: dict[str, interleaved.Step], arguments: argparse.Namespace) -> dict:
-    return _report(interleaved.measure(steps, arguments.rounds), arguments)
-
-
-def _report(seconds: dict[str, list[float]], arguments: argparse.Namespace) -> dict:
-    rows = interleaved.table(seconds, arguments.batch)
-    return interleaved.report(rows, headline=rows[-1])
+    return interleaved.report(interleaved.measure(steps, arguments.rounds), arguments.batch)

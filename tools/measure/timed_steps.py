@@ -18,7 +18,7 @@ from engine.state import checkpoint, checkpoint_writer, progress, run_weights
 from engine.step import forward, objective, optimizer
 from engine.watch import start_checks
 from models.input_images import normalise
-from program import validation
+from program import config_validation
 from tools.measure.interleaved import Step
 
 
@@ -39,8 +39,9 @@ def config_of(arguments: argparse.Namespace, **rdrop: int) -> ConfigDict:
         drop_rate=arguments.drop_rate,
         operators=arguments.operators,
     )
-    own = {"copies": arguments.copies, "shared_blocks": arguments.shared_blocks}
-    config.rdrop.update({**own, **rdrop})
+    config.rdrop.update(
+        {"copies": arguments.copies, "shared_blocks": arguments.shared_blocks, **rdrop}
+    )
     config.optim.name = arguments.optimizer
     config.train.update(
         batch_size=arguments.batch,
@@ -48,7 +49,7 @@ def config_of(arguments: argparse.Namespace, **rdrop: int) -> ConfigDict:
         amp=arguments.amp,
         recompute=arguments.recompute,
     )
-    validation.validate(config)
+    config_validation.validate(config)
     return resolve_config.with_classes(resolve_config.with_input(config), 1000)
 
 
