@@ -130,10 +130,10 @@ def _branch(
         factor,
         windows,
         inner_shape,
-        inner.scales if inner else (),
-        outer.scales if outer else (),
-        path.factors(x.shape[0]),
-        paddle.is_grad_enabled() and any(needed(x, *weights, *others)),
+        inner_scales=inner.scales if inner else (),
+        scales=outer.scales if outer else (),
+        path_factors=path.factors(x.shape[0]),
+        has_gradient=paddle.is_grad_enabled() and any(needed(x, *weights, *others)),
     )
     tensors = [*weights, *others, inner and inner.keep, outer and outer.keep]
     if settings.has_gradient:
@@ -173,7 +173,7 @@ class _Branch(PyLayer):
         upper, out = upper.contiguous(), empty(x.shape)
         # The first and the last layer's matrices get no elements if their gradients are not needed.
         unneeded = [place in (2, 4) and not due for place, due in enumerate(ctx.needed[1:])]
-        shapes = [[0, 0] if out else one.shape for one, out in zip(tensors[:-2], unneeded)]
+        shapes = [[0, 0] if skip else one.shape for one, skip in zip(tensors[:-2], unneeded)]
         sums = list(map(empty, shapes))
         by_part = [
             [view(one) for one in sums],

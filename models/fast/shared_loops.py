@@ -11,8 +11,13 @@ import numpy as np
 
 from models.fast.blas import sgemm
 from models.fast.compiler import Booleans, Floats, Real, compiled
-from models.fast.norm_loops import layer_norm, layer_norm_again, layer_norm_gradient
-from models.fast.row_loops import add_rows, copy_row
+from models.fast.row_loops import (
+    add_rows,
+    copy_row,
+    layer_norm,
+    layer_norm_again,
+    layer_norm_gradient,
+)
 
 _BYTES = 4  # of a number
 _ROW_MAJOR, _AS_IS, _TRANSPOSED = np.int32(101), np.int32(111), np.int32(112)  # CBLAS's words

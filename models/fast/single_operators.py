@@ -15,7 +15,7 @@ from paddle import Tensor
 from paddle.autograd import PyLayer
 
 from common.threads import in_threads, parts
-from models.fast import activation_loops, norm_loops, row_loops
+from models.fast import activation_loops, row_loops
 from models.layers.arrays import Mask, view
 
 _BLOCK = 64  # rows whose sums are taken together
@@ -130,7 +130,7 @@ class LayerNorm(PyLayer):
 
         def loop(x: np.ndarray, mean: np.ndarray, scale: np.ndarray, out: np.ndarray) -> None:
             parameters = view(weight), view(bias), np.float32(epsilon)
-            norm_loops.layer_norm(x, *parameters, mean, scale, out)
+            row_loops.layer_norm(x, *parameters, mean, scale, out)
 
         ctx.save_for_backward(x, weight, mean, scale)
         ctx.needed = needed(x, weight, bias)
@@ -145,7 +145,7 @@ class LayerNorm(PyLayer):
         def loop(begin: int, end: int, for_weight: np.ndarray, for_bias: np.ndarray) -> None:
             x, mean, scale, upper, out = (array[begin:end] for array in by_rows)
             sums = for_weight, for_bias
-            norm_loops.layer_norm_gradient(x, view(weight), mean, scale, upper, x[:0], out, *sums)
+            row_loops.layer_norm_gradient(x, view(weight), mean, scale, upper, x[:0], out, *sums)
 
         return of_needed(ctx.needed, [out, *_by_blocks(loop, rows, 2)])
 
