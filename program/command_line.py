@@ -68,8 +68,8 @@ def parse(argv: Sequence[str], fallback: str | ConfigDict = _DIGITS) -> list[str
 def config_of_weights(argv: Sequence[str]) -> ConfigDict:
     """Returns the config in the file of `--weights`; the default where `--config` is given.
 
-    The file may come from a stranger: `configs/allowed_values.py` says what it may not decide, such as how
-    much memory this process takes and where it writes files.
+    The file may come from a stranger: `configs/allowed_values.py` says what it may not decide, such
+    as how much memory this process takes and where it writes files.
 
     Raises:
         UserError: when the file has no config and `--config` is not given.

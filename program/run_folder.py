@@ -144,7 +144,8 @@ def claim(folder: Path, config: ConfigDict, free: tuple[str, ...] = ()) -> None:
     Args:
         folder: of the run.
         config: with all fields resolved.
-        free: fields that may differ, in addition to those that `configs/allowed_values.py` lets change.
+        free: fields that may differ, in addition to those that `configs/allowed_values.py` lets
+            change.
 
     Raises:
         UserError: when the folder holds a run of another config, a run in stages, or one that has

@@ -27,7 +27,8 @@ from configs import default
 
 def get_config():
     config = default.get_config()
-    config.data.update(name="folder", root={root!r}, holdout=0.2, crop_scale=(0.5, 1.0), workers={workers})
+    config.data.update(name="folder", root={root!r}, holdout=0.2, crop_scale=(0.5, 1.0))
+    config.data.workers = {workers}
     config.data.update(mixup_alpha=0.8, cutmix_alpha=1.0, mix_mode="elem", erase_probability=0.25)
     config.model.update(name="vit_n_8", image_size=16, drop_rate=0.1, drop_path_rate=0.1)
     config.optim.update(lr=3e-3, warmup_steps=5, clip_norm=1.0)

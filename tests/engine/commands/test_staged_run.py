@@ -31,7 +31,8 @@ def get_config():
     return config
 
 def get_stages():
-    return {{"1_few": {{"data.max_images": 9, "optim.lr": 1e-4}}, "2_all": {{"optim.name": "sgd", "optim.lr": {lr}}}}}
+    few = {{"data.max_images": 9, "optim.lr": 1e-4}}
+    return {{"1_few": few, "2_all": {{"optim.name": "sgd", "optim.lr": {lr}}}}}
 
 def get_rows():
     return {{"momentum": {{"optim.name": "momentum", "optim.lr": 0.5, "train.steps": 4}}}}

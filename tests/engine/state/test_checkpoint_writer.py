@@ -42,11 +42,12 @@ def watched(function):
 def write(place):
     for step in (1, 2, 3):
         arrays = {"w": np.full(1000, step, "float32")}
-        checkpoint.save(place, checkpoint.State(arrays, dict(arrays), Progress(step, best_step=1), {}), keep=1)
+        state = checkpoint.State(arrays, dict(arrays), Progress(step, best_step=1), {})
+        checkpoint.save(place, state, keep=1)
         open(f"{place}.finished", "a").write(f"{step} ")
 
-for owner, name in [(os, "fsync"), (os, "rename"), (os, "replace"), (os, "unlink"), (os, "rmdir"), (os, "mkdir"),
-                    (checkpoint, "save_file"), (checkpoint, "sha256")]:
+calls = [(os, name) for name in ("fsync", "rename", "replace", "unlink", "rmdir", "mkdir")]
+for owner, name in [*calls, (checkpoint, "save_file"), (checkpoint, "sha256")]:
     setattr(owner, name, watched(getattr(owner, name)))
 while True:
     child = os.fork()

@@ -70,9 +70,8 @@ def accuracies() -> dict[tuple[str, str], float]:
             model = models.build(config.model)
             models.assign(model, second, "the second task")
             found[train_head, eval_head] = evaluate(model, data.build(config, "test"), config).top1
-            print(
-                f"trained {train_head:8} evaluated {eval_head:8} top-1 {100 * found[train_head, eval_head]:.1f} %"
-            )
+            top1 = 100 * found[train_head, eval_head]
+            print(f"trained {train_head:8} evaluated {eval_head:8} top-1 {top1:.1f} %")
     return found
 
 

@@ -181,7 +181,10 @@ def _start(**fields) -> str:
 
 
 def test_the_start_says_which_variant_it_is():
-    names = "per-sample alpha 9.6 (the paper's alpha 19.2, the official code's 0.3 at a micro-batch of 32)"
+    names = (
+        "per-sample alpha 9.6 (the paper's alpha 19.2, the official code's 0.3 at a micro-batch of "
+        "32)"
+    )
     assert names in _start(
         **{"rdrop.preset": "official_code", "rdrop.alpha": 0.3, "train.batch_size": 32}
     )

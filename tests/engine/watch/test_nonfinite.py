@@ -137,7 +137,8 @@ def _records(folder):
         ("loss", "the loss is inf, while the outputs of all layers are finite"),
         (
             "gradient",
-            "the gradient of head.bias is not finite, while the loss and the outputs of all layers are",
+            "the gradient of head.bias is not finite, while the loss and the outputs of all layers "
+            "are",
         ),
     ],
 )
