@@ -26,7 +26,7 @@ flags.DEFINE_bool("overwrite", False, "Remove the run that is in the folder and 
 flags.DEFINE_float(
     "max_hours",
     0.0,
-    "Stop like at a signal, saved and with exit code 75, before so many hours; 0: never.",
+    "Stop like at a signal, saved and with exit code 75, before this many hours; 0: never.",
 )
 
 

@@ -1,1 +1,1 @@
-"""Programs beside training: `python -m tools.NAME --help`."""
+"""Programs in addition to training: `python -m tools.NAME --help`."""

@@ -218,7 +218,7 @@ def read_command_line(words: list[str]) -> tuple[Policy, list[str]]:
         "max_restarts": "in a row without progress",
         "backoff": "seconds before the first restart",
         "max_backoff": "longest pause in seconds",
-        "hours": "stop it after so many hours in all; 0: never",
+        "hours": "stop it after this many hours in all; 0: never",
     }
     for name, default in Policy()._asdict().items():
         parser.add_argument(f"--{name}", type=type(default), default=default, help=helps[name])

@@ -1,4 +1,4 @@
-"""The teacher of a distillation: a trained model that gives logits and never changes.
+"""The teacher of a distillation: a trained model that returns logits and never changes.
 
 It sees the images that the student sees (augmented and mixed), normalised with the mean and the
 standard deviation that its own weights expect, at its own size. They are resized on the device:
