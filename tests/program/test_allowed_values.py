@@ -1,4 +1,4 @@
-"""The table of traits is about fields that exist, and offers what the code implements."""
+"""The table of allowed values is about fields that exist, and offers what the code implements."""
 
 from __future__ import annotations
 
