@@ -19,6 +19,7 @@ from paddle import Tensor, nn
 import data
 import models
 from engine import distributed
+from models.layers import watched
 
 
 @paddle.no_grad()
@@ -32,35 +33,32 @@ def estimate(model: nn.Layer, batches: Iterable[Tensor]) -> None:
         batches: normalised images `(B, 3, S, S)`, the same number of batches on each card.
     """
     norms, was_training = models.batch_norms(model), model.training
-    sums = [np.zeros((3, norm._mean.shape[0])) for norm in norms]
-    hooks = [
-        norm.register_forward_pre_hook(functools.partial(_add_sums, own))
-        for norm, own in zip(norms, sums)
-    ]
+    sums = {norm: np.zeros((3, norm._mean.shape[0])) for norm in norms}
     try:
         model.eval()
         for norm in norms:
             norm.train()
-        for images in batches:
-            model(images)
+        with watched(norms, before=functools.partial(_add_sums, sums)):
+            for images in batches:
+                model(images)
     finally:
-        for hook in hooks:
-            hook.remove()
         model.train() if was_training else model.eval()
-    total = distributed.sum_over_ranks(np.concatenate(sums, axis=1))
-    ends = np.cumsum([own.shape[1] for own in sums])
+    total = distributed.sum_over_ranks(np.concatenate(list(sums.values()), axis=1))
+    ends = np.cumsum([own.shape[1] for own in sums.values()])
     for norm, (count, first, second) in zip(norms, np.split(total, ends[:-1], axis=1)):
         mean = first / count
         norm._mean.set_value(mean.astype(np.float32))
         norm._variance.set_value(np.maximum(second / count - mean**2, 0).astype(np.float32))
 
 
-def _add_sums(sums: NDArray[np.float64], layer: nn.Layer, inputs: tuple[Tensor, ...]) -> None:
+def _add_sums(
+    sums: dict[nn.Layer, NDArray[np.float64]], layer: nn.Layer, inputs: tuple[Tensor, ...]
+) -> None:
     """Adds to float64 `(3, C)`: number, sum and sum of squares of each channel's input values."""
     values = inputs[0].astype("float64")
     axes = [axis for axis in range(values.ndim) if axis != 1]  # axis 1 is that of the channels
     count = paddle.full([values.shape[1]], values.size // values.shape[1], "float64")
-    sums += paddle.stack([count, values.sum(axes), values.square().sum(axes)]).numpy()
+    sums[layer] += paddle.stack([count, values.sum(axes), values.square().sum(axes)]).numpy()
 
 
 @contextlib.contextmanager

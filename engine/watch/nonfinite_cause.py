@@ -18,6 +18,7 @@ from engine import distributed
 from engine.step.forward import forward
 from engine.step.objective import Objective
 from engine.step.training_batches import TrainingSets, image_names, micro_batches
+from models.layers import watched
 
 
 def find_cause(
@@ -66,16 +67,10 @@ def first_bad(tensors: dict[str, Tensor]) -> str:
 def _look(model: nn.Layer, objective: Objective, batch: Batch, step: int, micro: int) -> str:
     """Says what of a micro-batch is not finite first: a layer's output, the loss, or a gradient."""
     bad: list[str] = []
-    hooks = [
-        layer.register_forward_post_hook(functools.partial(_note, bad, name))
-        for name, layer in model.named_sublayers()
-    ]
-    try:
+    names = {layer: name for name, layer in model.named_sublayers()}
+    with watched(names, after=functools.partial(_note, bad, names)):
         loss = forward(model, objective, batch, step, micro).terms.total
         loss.backward()
-    finally:
-        for hook in hooks:
-            hook.remove()
     if bad:
         return f"{bad[0]} is the first layer whose output is not finite"
     if not loss.isfinite().item():
@@ -89,9 +84,11 @@ def _look(model: nn.Layer, objective: Objective, batch: Batch, step: int, micro:
     )
 
 
-def _note(bad: list[str], name: str, layer: nn.Layer, inputs: object, output: object) -> None:
+def _note(
+    bad: list[str], names: dict[nn.Layer, str], layer: nn.Layer, inputs: object, output: object
+) -> None:
     """Notes the name of the first layer with an output that is not finite."""
     outputs = output if isinstance(output, (tuple, list)) else [output]
     tensors = {str(place): one for place, one in enumerate(outputs) if isinstance(one, Tensor)}
     if not bad and first_bad(tensors):
-        bad.append(name)
+        bad.append(names[layer])
