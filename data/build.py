@@ -8,8 +8,8 @@ from common.errors import UserError, nearest
 from data.augment.transforms import EvalTransform, TrainTransform
 from data.config_checks import check_resize
 from data.dataset import ImageDataset
+from data.images.images_and_labels import ImagesAndLabels
 from data.sets.folder import load_unlabelled
-from data.sets.images_and_labels import ImagesAndLabels
 from data.sets.registry import find_entry
 from data.splits import SPLITS, count_train, select
 

@@ -11,7 +11,7 @@ from paddle.io import Dataset
 from common.errors import UserError
 from data.augment.device_resize_views import View
 from data.augment.transforms import EvalTransform, TrainTransform
-from data.sets.images_and_labels import ImagesAndLabels
+from data.images.images_and_labels import ImagesAndLabels
 
 UNREADABLE = -1  # the label of a damaged image in evaluation
 _DIGEST_IMAGES = 16  # images whose pixels go into a digest

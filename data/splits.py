@@ -5,7 +5,7 @@ from ml_collections import ConfigDict
 from numpy.typing import NDArray
 
 from common.errors import UserError
-from data.sets.images_and_labels import ImagesAndLabels
+from data.images.images_and_labels import ImagesAndLabels
 
 SPLITS = ("train", "val", "test")  # those with labels
 _SPLIT_SEED = 20210614  # the held-out images are the same for every seed of a run

@@ -21,7 +21,8 @@ from safetensors.numpy import save_file
 
 from common.errors import UserError
 from configs import default
-from data.sets import cifar, image_files, tiny_imagenet
+from data.images import image_files
+from data.sets import cifar, tiny_imagenet
 from engine.results import metrics_reader
 from engine.state import checkpoint, run_weights
 from engine.state.progress import Progress

@@ -39,7 +39,7 @@ def predict(weights_path: str, paths: list[Path]) -> list[dict]:
 
     import models
     from data.augment.transforms import EvalTransform
-    from data.sets.image_files import decode
+    from data.images.image_files import decode
     from engine.state import run_weights
     from models.input_images import normalise
 

@@ -18,7 +18,7 @@ from common.errors import UserError
 from common.reading import read_bytes, user_path
 from common.safe_load import unpickle_arrays
 from common.tar_files import read_members
-from data.sets.images_and_labels import ImagesAndLabels
+from data.images.images_and_labels import ImagesAndLabels
 
 _SERVER = "https://www.cs.toronto.edu/~kriz/"
 _LARGEST_MEMBER = 400 << 20  # bytes; the largest official one has 155 MB

@@ -8,7 +8,7 @@ other 1,297 are for training.
 import numpy as np
 from ml_collections import ConfigDict
 
-from data.sets.images_and_labels import ImagesAndLabels
+from data.images.images_and_labels import ImagesAndLabels
 
 TEST_IMAGES = 500
 

@@ -10,8 +10,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from common.errors import UserError
-from data.sets.image_folders import existing_folder, images_below, images_by_class
-from data.sets.images_and_labels import ImageFiles, ImagesAndLabels
+from data.images.image_folders import existing_folder, images_below, images_by_class
+from data.images.images_and_labels import ImageFiles, ImagesAndLabels
 
 _TEST_EVERY = 10
 

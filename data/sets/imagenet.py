@@ -6,9 +6,9 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from common.errors import UserError
-from data.sets.image_folders import class_names, existing_folder, images_by_class, is_image
+from data.images.image_folders import class_names, existing_folder, images_by_class, is_image
+from data.images.images_and_labels import ImageFiles, ImagesAndLabels
 from data.sets.imagenet_labels import validation_labels
-from data.sets.images_and_labels import ImageFiles, ImagesAndLabels
 
 
 def load(data_config: ConfigDict, part: str) -> ImagesAndLabels:

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from ml_collections import ConfigDict
 
 from common.errors import UserError, nearest
+from data.images.images_and_labels import ImagesAndLabels
 from data.sets import cifar, digits, folder, imagenet, tiny_imagenet
-from data.sets.images_and_labels import ImagesAndLabels
 
 
 class Entry(NamedTuple):

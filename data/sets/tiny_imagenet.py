@@ -17,8 +17,8 @@ from common.atomic_writing import atomic_folder
 from common.errors import UserError, listed
 from common.reading import read_bytes, read_json, user_path
 from common.zip_files import open_zip
-from data.sets.image_files import decode
-from data.sets.images_and_labels import ImagesAndLabels
+from data.images.image_files import decode
+from data.images.images_and_labels import ImagesAndLabels
 
 SIDE = 64  # pixels
 _NAME, _PREFIX = "tiny-imagenet-200", "tiny-imagenet-200/"

@@ -57,19 +57,9 @@ def test_consistency_of_several_copies(consistency, copies):
     """Against the definitions in float64. Copies that agree have no inconsistency."""
     logits, labels = labelled_logits(copies, 5, 7)
     z = logits.numpy().astype(np.float64)
-    p = np.exp(z) / np.exp(z).sum(-1, keepdims=True)
-    divergence = lambda a, b: (a * np.log(a / b)).sum(-1)  # noqa: E731
-    ordered = list(itertools.permutations(range(copies), 2))
-    norm = np.linalg.norm(z, axis=-1)
-    expected = {
-        "symmetric_kl": lambda: [divergence(p[i], p[j]) for i, j in ordered],
-        "kl": lambda: [divergence(p[i], p[j]) for i, j in ordered if i < j],
-        "js": lambda: [divergence(one, p.mean(0)) for one in p],
-        "mse": lambda: [((z[i] - z[j]) ** 2).mean(-1) for i, j in ordered],
-        "cosine": lambda: [1 - (z[i] * z[j]).sum(-1) / (norm[i] * norm[j]) for i, j in ordered],
-    }[consistency]()
+    expected = _reference(consistency, "softmax", z, z)
     loss = RDropLoss(consistency=consistency)
-    assert loss(logits, labels).kl.item() == pytest.approx(np.mean(expected), rel=5e-6)
+    assert loss(logits, labels).kl.item() == pytest.approx(expected, rel=5e-6)
     same = paddle.concat([logits[:1]] * copies)
     assert loss(same, labels).kl.item() == pytest.approx(0, abs=1e-6)
 
@@ -100,26 +90,43 @@ def test_gradients_by_finite_differences(consistency, stop_gradient, form):
     assert (logits.grad.numpy() * direction).sum() == pytest.approx(slope, rel=1e-4, abs=1e-6)
 
 
+def _divergence(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    return (p * np.log(p / q)).sum(-1)
+
+
+def _cosine(z: np.ndarray, w: np.ndarray) -> np.ndarray:
+    return (z * w).sum(-1) / np.linalg.norm(z, axis=-1) / np.linalg.norm(w, axis=-1)
+
+
+def _pairs(copies: np.ndarray) -> list[tuple[int, int]]:
+    return list(itertools.permutations(range(len(copies)), 2))
+
+
+# The definition of each measure in float64, a list of which the mean is taken: of the probabilities
+# p of the targets and q of the other copies, and of their logits z and w, all (m, B, C).
+_REFERENCES = {
+    "symmetric_kl": lambda p, q, z, w: [_divergence(p[i], q[j]) for i, j in _pairs(p)],
+    "kl": lambda p, q, z, w: [_divergence(p[i], q[j]) for i, j in _pairs(p) if i < j],
+    "js": lambda p, q, z, w: [_divergence(one, q.mean(0)) for one in p],
+    "mse": lambda p, q, z, w: [(z[i] - w[j]) ** 2 for i, j in _pairs(p)],
+    "cosine": lambda p, q, z, w: [1 - _cosine(z[i], w[j]) for i, j in _pairs(p)],
+}
+
+
+def test_every_measure_has_a_reference():
+    assert _REFERENCES.keys() == CONSISTENCY.keys(), "add its definition to _REFERENCES above"
+
+
 def _reference(consistency: str, form: str, target: np.ndarray, other: np.ndarray) -> float:
     def probabilities(z):
         if form == "softmax":
             return np.exp(z) / np.exp(z).sum(-1, keepdims=True)
         return np.stack([1 / (1 + np.exp(-z)), 1 / (1 + np.exp(z))], -1)
 
-    p, q = probabilities(target), probabilities(other)
-    pairs = list(
-        (itertools.combinations if consistency == "kl" else itertools.permutations)(
-            range(len(p)), 2
-        )
-    )
-    if consistency == "js":
-        return float(np.mean([(one * np.log(one / q.mean(0))).sum(-1) for one in p]))
-    if consistency == "mse":
-        return float(np.mean([(target[i] - other[j]) ** 2 for i, j in pairs]))
-    if consistency == "cosine":
-        unit = [z / np.linalg.norm(z, axis=-1, keepdims=True) for z in (target, other)]
-        return float(np.mean([1 - (unit[0][i] * unit[1][j]).sum(-1) for i, j in pairs]))
-    return float(np.mean([(p[i] * np.log(p[i] / q[j])).sum(-1) for i, j in pairs]))
+    if consistency not in _REFERENCES:
+        pytest.skip("without a reference")
+    measure = _REFERENCES[consistency]
+    return float(np.mean(measure(probabilities(target), probabilities(other), target, other)))
 
 
 def test_cosub():

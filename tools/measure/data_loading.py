@@ -21,7 +21,7 @@ from PIL import Image
 import data
 from common.errors import UserError
 from data.augment.transforms import EvalTransform, TrainTransform
-from data.sets.images_and_labels import ImagesAndLabels
+from data.images.images_and_labels import ImagesAndLabels
 from models.input_images import normalise
 from program import config_fields
 from tools.measure import interleaved, peer_timm, timed_steps

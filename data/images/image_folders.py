@@ -7,7 +7,7 @@ import numpy as np
 
 from common.errors import UserError
 from common.reading import user_path
-from data.sets.images_and_labels import ImageFiles, ImagesAndLabels
+from data.images.images_and_labels import ImageFiles, ImagesAndLabels
 
 # In sorted order, for the message.
 _SUFFIXES = [".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"]

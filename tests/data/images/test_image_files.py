@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from common.errors import UserError
-from data.sets.image_files import decode
-from data.sets.images_and_labels import ImageFiles
+from data.images.image_files import decode
+from data.images.images_and_labels import ImageFiles
 
 
 def _saved(image: Image.Image, path):

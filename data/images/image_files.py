@@ -19,7 +19,7 @@ from PIL import Image, UnidentifiedImageError
 from common.errors import UserError
 from common.reading import read_bytes
 
-# The formats of data/sets/image_folders.py, whatever the name of a file. Pillow reads many more;
+# The formats of data/images/image_folders.py, whatever the name of a file. Pillow reads many more;
 # for EPS it runs Ghostscript.
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 # Where Pillow begins to warn; the largest photographs of ImageNet have 61 million.

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from paddle.io import Subset
 
-from data.sets.image_files import decode
+from data.images.image_files import decode
 
 
 class ImageFiles(Sequence[NDArray[np.uint8]]):

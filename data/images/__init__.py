@@ -1,0 +1,1 @@
+"""Images as every data set returns them: read by position, decoded, listed from folders."""
