@@ -34,4 +34,8 @@ def _remaining(optim: ConfigDict, progress: float) -> float:
         return 0.5 * (1 + math.cos(math.pi * progress))
     if optim.schedule == "polynomial":
         return (1 - progress) ** optim.power
-    return 1 - progress if optim.schedule == "linear" else 1.0
+    if optim.schedule == "linear":
+        return 1 - progress
+    if optim.schedule == "constant":
+        return 1.0
+    raise ValueError(f"no schedule is named {optim.schedule!r}")

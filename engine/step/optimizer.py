@@ -39,8 +39,10 @@ def _create(groups: list[Group], optim: ConfigDict) -> paddle.optimizer.Optimize
         return paddle.optimizer.Lamb(optim.lr, 0.0, optim.beta1, optim.beta2, parameters=described)
     if optim.name == "sgd":
         return paddle.optimizer.SGD(optim.lr, parameters=described)
-    nesterov = optim.nesterov
-    return paddle.optimizer.Momentum(optim.lr, optim.momentum, described, use_nesterov=nesterov)
+    if optim.name in ("momentum", "lars"):
+        nesterov = optim.nesterov
+        return paddle.optimizer.Momentum(optim.lr, optim.momentum, described, use_nesterov=nesterov)
+    raise ValueError(f"no optimiser is named {optim.name!r}")
 
 
 class Optimizer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import paddle
 import pytest
 
 import losses
@@ -10,6 +11,8 @@ from configs import default
 from configs.allowed_values import CORES, INFINITE, TRAITS, Trait, trait
 from data.augment import auto_augment, mixing, transforms
 from data.augment.auto_augment_operations import Edges
+from engine.step import optimizer
+from engine.step.learning_rate import learning_rate
 from models.freezing import TRAINABLE
 from program import config_fields
 
@@ -43,6 +46,29 @@ def test_each_line_is_about_a_field_and_suits_its_type(name):
 )
 def test_the_choices_are_what_is_implemented(name, implemented):
     assert sorted(trait(name).choices) == sorted(implemented)
+
+
+def test_every_optimiser_can_be_built():
+    for name in trait("optim.name").choices:
+        optim = default.get_config().optim
+        optim.name = name
+        optimizer.Optimizer(paddle.nn.Linear(2, 2), optim, total_steps=1)
+
+
+def test_every_schedule_has_a_rate():
+    for name in trait("optim.schedule").choices:
+        optim = default.get_config().optim
+        optim.schedule = name
+        assert learning_rate(0, optim, 10) == optim.lr
+
+
+def test_a_name_without_an_implementation_is_no_other_one():
+    optim = default.get_config().optim
+    optim.name = optim.schedule = "another"
+    with pytest.raises(ValueError, match="no optimiser is named 'another'"):
+        optimizer.Optimizer(paddle.nn.Linear(2, 2), optim, total_steps=1)
+    with pytest.raises(ValueError, match="no schedule is named 'another'"):
+        learning_rate(0, optim, 10)
 
 
 def test_every_auto_augmentation_can_be_built():
