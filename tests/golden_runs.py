@@ -1,5 +1,6 @@
-"""Short runs of the trainer whose every bit is on record: `python tests/golden_runs.py record|check
-FILE [--only NAME]`.
+"""Short runs of the trainer whose every bit is on record.
+
+    python tests/golden_runs.py record|check FILE [--only NAME]
 
 A change of structure must not change a number. `record` makes the runs and writes down the hash of
 their weights and all their metrics; `check` makes them again and compares. The hashes are those of
@@ -25,6 +26,8 @@ ROOT = Path(__file__).resolve().parent.parent
 RECORD = Path(__file__).with_suffix(".json")
 TOLERANCE = 0.02  # relative, of metrics on another kind of machine: rounding grows over 60 steps
 _TIMES = ("seconds", "images_per_second")
+# The bits depend on these. The test that calls this file has set them for its own process.
+_VARIABLES = ("OMP_NUM_THREADS", "KMP_BLOCKTIME", "MKL_DEBUG_CPU_TYPE")
 _COMMON = {
     "train.steps": 60,
     "optim.warmup_steps": 10,
@@ -66,7 +69,7 @@ RUNS: dict[str, dict[str, object]] = {
 
 
 def machine() -> dict[str, str]:
-    """What the bits of a run depend on besides the code."""
+    """Returns what the bits of a run depend on, apart from the code."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     facts = dict(line.split(":", 1) for line in lines if ":" in line)
     processor = {key.strip(): value.strip() for key, value in facts.items()}
@@ -81,14 +84,11 @@ def machine() -> dict[str, str]:
 
 
 def make(name: str, root: Path, folder: Path) -> dict[str, object]:
-    """Make one run in `folder / name` with the code in `root`; returns its hashes and its
-    metrics.
-    """
+    """Makes one run in `folder / name` with the code in `root`; returns its hashes and metrics."""
     fields = {**_COMMON, **RUNS[name]}
     if "distill.teacher" in fields:
-        fields["distill.weights"] = (
-            f"{_TEACHER}/weights.safetensors"  # relative: weights files hold their config
-        )
+        # A relative path: weights files hold their config.
+        fields["distill.weights"] = f"{_TEACHER}/weights.safetensors"
     words = [
         str(root / "main.py"),
         f"--workdir={name}",
@@ -98,9 +98,10 @@ def make(name: str, root: Path, folder: Path) -> dict[str, object]:
         launcher = ["-m", "paddle.distributed.launch", "--nproc_per_node", "2", "--log_dir", "logs"]
         words = [*launcher, *words]
     command = [sys.executable, *words]
+    environment = {key: value for key, value in os.environ.items() if key not in _VARIABLES}
     if name == "killed":
-        _kill(command, folder, folder / name / "checkpoints" / "step_00000020")
-    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        _kill(command, environment, folder, folder / name / "checkpoints" / "step_00000020")
+    subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)
     weights = sorted((folder / name).glob("weights*.safetensors"))
     records = map(
         json.loads, (folder / name / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
@@ -115,9 +116,9 @@ def make(name: str, root: Path, folder: Path) -> dict[str, object]:
     }
 
 
-def _kill(command: list[str], folder: Path, checkpoint: Path) -> None:
-    """Start a run, and kill it once it has written a checkpoint."""
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
+def _kill(command: list[str], environment: dict[str, str], folder: Path, checkpoint: Path) -> None:
+    """Starts a run, and kills it once it has written a checkpoint."""
+    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL)
     while not checkpoint.is_dir() and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
@@ -125,8 +126,9 @@ def _kill(command: list[str], folder: Path, checkpoint: Path) -> None:
 
 
 def differences(name: str, found: dict, expected: dict, same_machine: bool) -> list[str]:
-    """What of a run differs from its record, as lines; on another kind of machine only what exceeds
-    rounding.
+    """Returns what of a run differs from its record, as lines.
+
+    On another kind of machine that is only what exceeds rounding.
     """
     if same_machine:
         keys = ("weights", "metrics_sha256")
@@ -150,7 +152,7 @@ def differences(name: str, found: dict, expected: dict, same_machine: bool) -> l
 
 
 def main() -> int:
-    """Record or check the runs that the command line names; returns the exit code."""
+    """Records or checks the runs that the command line names; returns the exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
