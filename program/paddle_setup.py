@@ -5,6 +5,7 @@ import ctypes
 import io
 import os
 import warnings
+import zlib  # noqa: F401  # before Paddle 2.6, whose own copy would crash Python's
 from pathlib import Path
 
 # What is set for Paddle's CPU build, unless the user has set it.
