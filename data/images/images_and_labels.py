@@ -23,7 +23,8 @@ class ImageFiles(Sequence[NDArray[np.uint8]]):
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, position: int) -> NDArray[np.uint8]:  # type: ignore[override]  # no slices
+    # One position at a time; the type of a sequence has slices, too.
+    def __getitem__(self, position: int) -> NDArray[np.uint8]:  # type: ignore[override]
         return decode(self.paths[position], str(self.paths[position]))
 
 

@@ -32,7 +32,7 @@ def check(
 
     Args:
         path: of the weights, or a name that `models/weights/sources.py` knows.
-        config: says which model and which data; checked by `validation.validate`.
+        config: says which model and which data; checked by `config_validation.validate`.
         split: `train` (without augmentation), `val` or `test`.
         expect_top1: the least accuracy that is accepted, a fraction.
         json_path: where to write the result as JSON, if anywhere.

@@ -37,8 +37,8 @@ def find(config: ConfigDict, rates: Sequence[float], folder: Path) -> list[str]:
     grows would change the loss, too.
 
     Args:
-        config: checked by `validation.validate`; its length, its schedule and its averages are not
-            used.
+        config: checked by `config_validation.validate`; its length, its schedule and its averages
+            are not used.
         rates: of the steps.
         folder: for the two files; made if it is missing.
 

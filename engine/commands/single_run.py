@@ -33,7 +33,7 @@ def train(
     """Trains, or goes on with a run that was stopped.
 
     Args:
-        config: checked by `validation.validate`.
+        config: checked by `config_validation.validate`.
         folder: of the run. A config or data set that is refused leaves it as it is.
         overwrite: remove an earlier run there and start anew.
         free: fields that may differ from those of the run in the folder, in addition to those that

@@ -102,7 +102,8 @@ def test_live_against_torchvision(monkeypatch):
         order, factors = rng.permutation(4).tolist(), rng.uniform(0.6, 1.4, 3).tolist()
         shift = rng.uniform(-0.5, 0.5)
         theirs = transforms.ColorJitter(0.4, 0.4, 0.4, 0.5)
-        theirs.get_params = lambda *_: (torch.tensor(order), *factors, shift)  # noqa: B023 (called in this turn)
+        drawn = torch.tensor(order), *factors, shift
+        theirs.get_params = lambda *_, drawn=drawn: drawn
         found = color_jitter(
             image, 0.4, 0.5, _Scripted(order, [[*factors, shift][place] for place in order])
         )

@@ -89,8 +89,11 @@ def test_nothing_random(painted_config, tmp_path, monkeypatch, capsys, cause):
         painted_config.model.update(drop_rate=0.0, drop_path_rate=1e-5)
     else:
         drawn = dropout.keep_mask
-        first = lambda shape, *rest: paddle.concat(2 * [drawn(shape, *rest).chunk(2)[0]])  # noqa: E731
-        monkeypatch.setattr(dropout, "keep_mask", first)
+
+        def first_twice(shape, *rest):
+            return paddle.concat(2 * [drawn(shape, *rest).chunk(2)[0]])
+
+        monkeypatch.setattr(dropout, "keep_mask", first_twice)
     painted_config.train.steps = 30
     single_run.train(painted_config, tmp_path / "run")
     assert _found(tmp_path / "run") == ["no_kl"]
