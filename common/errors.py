@@ -16,8 +16,13 @@ class UserError(Exception):
     def __init__(self, message: str):
         if len(message) > _LONGEST:
             message = f"{message[: _LONGEST // 2]} ... {message[-_LONGEST // 2 :]}"
-        line = " ".join(message.split())
-        super().__init__("".join(letter if letter.isprintable() else "?" for letter in line))
+        super().__init__(one_line(message))
+
+
+def one_line(text: str) -> str:
+    """Returns a text as one line, without characters that could control the terminal."""
+    line = " ".join(text.split())
+    return "".join(letter if letter.isprintable() else "?" for letter in line)
 
 
 def listed(names: Sequence[str]) -> str:

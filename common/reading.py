@@ -1,5 +1,6 @@
 """Reads files whose size is bounded, and computes their checksums."""
 
+import codecs
 import hashlib
 import json
 import os
@@ -9,6 +10,12 @@ from typing import Any
 from common.errors import UserError
 
 _LARGEST_TEXT = 1 << 20  # bytes
+# Byte order marks. That of UTF-32 begins with that of UTF-16, and no editor writes it.
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
 
 
 def user_path(path: str) -> Path:
@@ -49,6 +56,46 @@ def read_text(path: Path, most: int = _LARGEST_TEXT) -> str:
         return read_bytes(path, most).decode("utf-8")
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: is not readable as text ({error})") from None
+
+
+def decode_text(content: bytes, origin: str) -> str:
+    """Decodes the text of a file that any editor or system may have written.
+
+    A byte order mark decides (UTF-8 or UTF-16); without one it is UTF-8, UTF-16 where every other
+    byte of the beginning is 0, or else GBK (GB18030), which Windows writes in China.
+
+    Args:
+        content: of the file.
+        origin: the name of the file, for the error.
+
+    Returns:
+        The text without a byte order mark; line ends are as they are.
+
+    Raises:
+        UserError: when it is text in none of these.
+    """
+    for mark, encoding in _MARKS:
+        if content.startswith(mark):
+            return _decoded(content[len(mark) :], encoding, origin)
+    even, odd = content[0:64:2], content[1:64:2]
+    if even and not any(odd):
+        return _decoded(content, "utf-16-le", origin)
+    if odd and not any(even):
+        return _decoded(content, "utf-16-be", origin)
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return _decoded(content, "gb18030", origin)
+
+
+def _decoded(content: bytes, encoding: str, origin: str) -> str:
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{origin}: is not readable as text ({error})") from None
+    if "\0" in text:
+        raise UserError(f"{origin}: is not readable as text (it has zero bytes)")
+    return text
 
 
 def read_json(path: Path, most: int = _LARGEST_TEXT) -> Any:

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Collection, Iterator
 from io import BufferedIOBase
 from pathlib import Path
+from typing import IO
 
 from common.errors import UserError
 
@@ -84,4 +85,44 @@ def read_members(
     except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error) as error:
         raise UserError(
             f"{path}: not a readable tar archive, or cut short ({error}); get it again"
+        ) from None
+
+
+def list_members(
+    file: IO[bytes], origin: str, most_members: int, end: int
+) -> Iterator[tarfile.TarInfo]:
+    """Yields the members of a tar file that is not packed; contents are passed over.
+
+    `offset_data` of a member is its place in `file`, which may begin before the archive.
+
+    Args:
+        file: at the beginning of the archive.
+        origin: the name of the archive, for errors.
+        most_members: largest number of members.
+        end: position in `file` behind the archive.
+
+    Raises:
+        UserError: when the archive is damaged, cut short, or has more members.
+    """
+    try:
+        # Names that are not UTF-8 keep their bytes, for whoever knows their encoding.
+        with tarfile.open(
+            fileobj=file, mode="r:", tarinfo=_Member, encoding="utf-8", errors="surrogateescape"
+        ) as tar:
+            for number, member in enumerate(tar):
+                if number == most_members:
+                    raise UserError(f"{origin}: has more than {number} members")
+                if member.offset >= end:
+                    return
+                if member.offset_data + member.size > end and member.isreg():
+                    raise tarfile.ReadError(f"{member.name} is cut short")
+                # Which would take a kilobyte each.
+                tar.members.clear()  # type: ignore[attr-defined]
+                yield member
+            file.seek(tar.offset)  # at a damaged header tarfile stops as at the end
+            if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
+                raise tarfile.ReadError("a damaged header")
+    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+        raise UserError(
+            f"{origin}: not a readable tar archive, or cut short ({error}); get it again"
         ) from None

@@ -2,22 +2,58 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import zipfile
-from io import FileIO
+from io import FileIO, RawIOBase
 from pathlib import Path
 
 from common.errors import UserError
 
 
-class _Capped(FileIO):
-    """A file of which at most `most` bytes are read at once; 0: no limit."""
+class _Capped(RawIOBase):
+    """A file of which at most `most` bytes are read at once; 0: no limit.
+
+    Its position is its own. Forked processes share the position of an open file, and would read
+    from each other's places.
+    """
 
     most = 0
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self._file, self._position = FileIO(str(path)), 0
+        self.name = str(path)
 
     def read(self, count: int | None = -1) -> bytes:
         if self.most and (count or 0) > self.most:
             raise zipfile.BadZipFile(f"its table of contents has {count} bytes")
-        return super().read(count)
+        if count is None or count < 0:
+            count = max(0, os.fstat(self._file.fileno()).st_size - self._position)
+        content = os.pread(self._file.fileno(), count, self._position)
+        self._position += len(content)
+        return content
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        end = os.fstat(self._file.fileno()).st_size if whence == os.SEEK_END else 0
+        start = self._position if whence == os.SEEK_CUR else end
+        if start + offset < 0:
+            raise OSError(errno.EINVAL, "a position before the beginning")
+        self._position = start + offset
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def open_zip(path: Path, most: int) -> zipfile.ZipFile:

@@ -17,7 +17,21 @@ def get_config() -> ConfigDict:
     data.name = "digits"  # digits | cifar10 | cifar100 | tiny_imagenet | imagenet | folder
     # Archive or folder of the data. Empty: CIFAR is read where AI Studio mounts it, or downloaded.
     data.root = ""
-    data.cache_dir = ""  # folder for decoded images (tiny_imagenet); empty: ~/.cache/rdrop
+    # Folder for what is decoded or unpacked once (tiny_imagenet, .tar.gz, parquet); empty:
+    # ~/.cache/rdrop.
+    data.cache_dir = ""
+    # folder: lists of paths and labels, below the root or anywhere; empty: those that lie at the
+    # root (train_list.txt, val_list.txt, test_list.txt and label_list.txt), if any.
+    data.train_list = ""
+    data.val_list = ""
+    data.test_list = ""
+    data.label_list = ""  # names of the classes, with or without their numbers
+    # folder: columns of a table (.csv, .jsonl, .parquet); empty: they are told from the content.
+    data.image_column = ""
+    data.label_column = ""
+    # Turn images upright by their EXIF orientation: apply | ignore | auto (people's own images
+    # are turned, those of ImageNet are not, as for its published figures).
+    data.exif_orientation = "auto"
     # Share of the training images that is held out for validation, which picks the best weights.
     data.holdout = 0.0
     # Train on this many images only, the same for every seed; held-out images do not count. 0: all.

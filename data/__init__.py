@@ -6,25 +6,33 @@
 
 from data.augment.erasing import Erasing
 from data.augment.mixing import Mixing
-from data.build import build, facts
-from data.config_checks import check_outside
+from data.build import Splits, build, build_splits, facts, has_own_val
+from data.config_checks import check_outside, usual_exif
 from data.dataset import UNREADABLE, ImageDataset
+from data.images.image_files import REMEDY
+from data.images.quick_look import look_at
 from data.loader import Batch, join, load
 from data.sampler import EvalSampler, TrainSampler
 from data.sets.registry import DATASETS
 
 __all__ = [
     "DATASETS",
+    "REMEDY",
     "UNREADABLE",
     "Batch",
     "Erasing",
     "EvalSampler",
     "ImageDataset",
     "Mixing",
+    "Splits",
     "TrainSampler",
     "build",
+    "build_splits",
     "check_outside",
     "facts",
+    "has_own_val",
     "join",
     "load",
+    "look_at",
+    "usual_exif",
 ]

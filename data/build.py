@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from ml_collections import ConfigDict
 
 from common.errors import UserError, nearest
 from data.augment.transforms import EvalTransform, TrainTransform
 from data.config_checks import check_resize
 from data.dataset import ImageDataset
+from data.files.open_tree import reused
 from data.images.images_and_labels import ImagesAndLabels
 from data.sets.folder import load_unlabelled
 from data.sets.registry import find_entry
@@ -45,14 +48,46 @@ def build(config: ConfigDict, split: str, augment: bool | None = None) -> ImageD
     )
 
 
+class Splits(NamedTuple):
+    """The data sets of a run; None: there is none."""
+
+    train: ImageDataset
+    val: ImageDataset | None = None  # picks the best weights
+    unlabelled: ImageDataset | None = None
+    test: ImageDataset | None = None  # is read once, at the end
+
+    def named(self) -> dict[str, ImageDataset]:
+        """Returns those that there are, by their names."""
+        return {name: one for name, one in self._asdict().items() if one is not None}
+
+
+def build_splits(config: ConfigDict) -> Splits:
+    """Builds all splits that a run needs; folders and archives are listed once.
+
+    Raises:
+        UserError: see `build`.
+    """
+    unlabelled = config.rdrop.unlabelled_batch_size
+    with reused():
+        return Splits(
+            build(config, "train"),
+            build(config, "val") if has_own_val(config) or config.data.holdout else None,
+            build(config, "unlabelled") if unlabelled else None,
+            build(config, "test"),
+        )
+
+
 def _load(config: ConfigDict, split: str) -> ImagesAndLabels:
-    if split == "unlabelled" and config.data.unlabelled_root:
-        source = load_unlabelled(config.data.unlabelled_root)
+    data_config, entry = config.data, find_entry(config.data.name)
+    if split == "unlabelled" and data_config.unlabelled_root:
+        source = load_unlabelled(data_config)
+    elif split == "val" and (own := _own_val(data_config)) is not None:
+        source = own
     else:
-        load = find_entry(config.data.name).load
-        source = load(config.data, "test" if split == "test" else "train")
+        source = entry.load(data_config, "test" if split == "test" else "train")
         if split != "test":
-            source = select(source, config.data, split, config.seed)
+            holdout = 0.0 if has_own_val(config) else data_config.holdout
+            source = select(source, data_config, split, config.seed, holdout)
     if len(source.labels):
         return source
     if split == "unlabelled":
@@ -60,7 +95,18 @@ def _load(config: ConfigDict, split: str) -> ImagesAndLabels:
             "no images are left for rdrop.unlabelled_batch_size: set data.unlabelled_root to a "
             "folder of images, or data.labels_per_class, which leaves some without labels"
         )
-    raise UserError(f"the split {split} has no images (data.holdout is {config.data.holdout})")
+    raise UserError(f"the split {split} has no images (data.holdout is {data_config.holdout})")
+
+
+def _own_val(data_config: ConfigDict) -> ImagesAndLabels | None:
+    """Returns the validation part of the data itself, which is used in place of `data.holdout`."""
+    entry = find_entry(data_config.name)
+    return entry.load(data_config, "val") if entry.may_have_val else None
+
+
+def has_own_val(config: ConfigDict) -> bool:
+    """Returns whether the data has a validation part: `data.holdout` is not used then."""
+    return _own_val(config.data) is not None
 
 
 def facts(config: ConfigDict) -> tuple[int, int]:

@@ -7,6 +7,7 @@ from ml_collections import ConfigDict
 
 from common.errors import UserError
 from common.reading import user_path
+from data.layouts.part_names import part_of
 from data.sets.registry import find_entry
 
 
@@ -32,6 +33,11 @@ def check_resize(config: ConfigDict) -> None:
         )
 
 
+def usual_exif(name: str) -> str:
+    """Returns `apply` for a data set of people's own images, else `ignore`."""
+    return "apply" if find_entry(name).own_images else "ignore"
+
+
 def check_outside(data_config: ConfigDict, workdir: Path) -> None:
     """Checks that a run's folder is not among the images; its files would be taken for images.
 
@@ -49,7 +55,8 @@ def check_outside(data_config: ConfigDict, workdir: Path) -> None:
         ("data.unlabelled_root", data_config.unlabelled_root),
     ):
         folder = Path(os.path.realpath(user_path(path)))
-        parts = [folder / part for part in ("train", "test", "val") if (folder / part).is_dir()]
+        names = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+        parts = [folder / name for name in names if part_of(name)]
         for images in parts if parts and field == "data.root" else [folder]:
             if path and images in (run, *run.parents):
                 raise UserError(

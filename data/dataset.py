@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,9 @@ class ImageDataset(Dataset):
         self.source, self.transform = source, transform
         self.training, self.seed = training, seed
         self.on_corrupt, self._on_device = on_corrupt, resize_on == "device"
+        # What this process has skipped since `take_skipped`, and what was named before.
+        self._skipped: list[str] = []
+        self._named: set[str] = set()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -77,11 +81,27 @@ class ImageDataset(Dataset):
         except UserError as error:
             if self.on_corrupt == "error":
                 raise
-            print(f"skipped: {error}", flush=True)
+            self._skipped.append(str(error))
         if self.training:
             return self._substitute(key)
         size = self.transform.size
         return np.zeros((3, size, size), np.uint8), UNREADABLE, 1
+
+    def take_skipped(self) -> list[str]:
+        """Returns what is wrong with each damaged image that was skipped since the last call."""
+        taken, self._skipped = self._skipped, []
+        return taken
+
+    def name_skipped(self, problems: Iterable[str]) -> None:
+        """Prints what is wrong with damaged images; each comes once in a run.
+
+        It is called in the process that trains, so that several workers and epochs do not repeat
+        it.
+        """
+        for problem in problems:
+            if problem not in self._named:
+                self._named.add(problem)
+                print(f"skipped: {problem}", flush=True)
 
     def digests(self) -> dict[str, str]:
         """Returns what identifies the data, by names for people; only a few images are read."""
@@ -93,6 +113,19 @@ class ImageDataset(Dataset):
             "the labels": _sha256(source.labels.astype("<i8").tobytes()),
             "the names of the images": _sha256("\n".join(source.names()).encode()),
             f"the content of {count} images": _sha256(b"".join(map(self._content, chosen))),
+        }
+
+    def identity(self) -> dict[str, Any]:
+        """Returns what a resumed run compares: classes, number of images, and their list's hash.
+
+        The hash is of the names without their folders, and the labels: the data may move.
+        """
+        rows = zip(self.source.names(), self.source.labels.tolist())
+        listing = "".join(f"{label} {name}\n" for name, label in rows)
+        return {
+            "classes": list(self.source.classes),
+            "images": len(self),
+            "sha256": _sha256(listing.encode("utf-8", "surrogateescape")),
         }
 
     def _content(self, position: int) -> bytes:

@@ -60,15 +60,17 @@ class _Keys(Dataset):
 def _read(dataset: ImageDataset, keys: list[tuple[int, ...]]) -> tuple[NDArray[Any], ...]:
     """Reads a batch; returns images, labels, number of skipped images, error text, and windows.
 
-    An error is returned as text: raised in a worker, it would crash Paddle's queue. The text ends
-    with a zero byte, since an empty array can't pass through shared memory.
+    An error is returned as text: raised in a worker, it would crash Paddle's queue. Behind it comes
+    what is wrong with each image that was skipped. The text ends with a zero byte, since an empty
+    array can't pass through shared memory.
     """
     try:
         items, error = [dataset[key] for key in keys], ""
     except UserError as problem:
         items, error = [(np.zeros(1, np.uint8), 0, 0)], str(problem)
     images, labels, skipped, *windows = zip(*items)
-    text = np.frombuffer(error.encode() + b"\0", np.uint8)
+    lines = "\n".join([error, *dataset.take_skipped()])
+    text = np.frombuffer(lines.encode("utf-8", "surrogateescape") + b"\0", np.uint8)
     counts = np.array(labels, np.int64), np.array([sum(skipped)], np.int64)
     return np.stack(images), *counts, text, *(np.stack(part) for part in windows)
 
@@ -143,7 +145,9 @@ def load(
     """
     interpolation = dataset.transform.interpolation
     for images, labels, skipped, text, *windows in _batches(dataset, sampler, workers):
-        message = text.numpy().tobytes().rstrip(b"\0").decode()
-        if message:
-            raise UserError(message)
+        lines = text.numpy().tobytes().rstrip(b"\0").decode("utf-8", "surrogateescape")
+        error, *skipped_now = lines.split("\n")
+        dataset.name_skipped(skipped_now)
+        if error:
+            raise UserError(error)
         yield Batch(images, labels, skipped.item(), windows[0] if windows else None, interpolation)

@@ -12,13 +12,14 @@ _SPLIT_SEED = 20210614  # the held-out images are the same for every seed of a r
 
 
 def select(
-    whole: ImagesAndLabels, data_config: ConfigDict, split: str, seed: int
+    whole: ImagesAndLabels, data_config: ConfigDict, split: str, seed: int, holdout: float
 ) -> ImagesAndLabels:
     """Selects the images of one split from all training images.
 
     Args:
         whole: all training images of the data set.
         data_config: the `data` part of a config.
+        holdout: share of the images that is held out; each class keeps one at least.
         split: `val`, the held-out images; `train`, the others, or `labels_per_class` of each class;
             `unlabelled`, those that `labels_per_class` leaves out.
         seed: of the run; it chooses the images with labels.
@@ -27,14 +28,33 @@ def select(
         UserError: when `max_images` or `labels_per_class` is more than there is.
     """
     order = np.random.default_rng(_SPLIT_SEED).permutation(len(whole.labels))
-    held_out = round(len(order) * data_config.holdout)
+    order, held_out = _keep_each_class(whole, order, round(len(order) * holdout))
     if split == "val":
-        return whole.subset(np.sort(order[:held_out]))
+        return _of(whole.subset(np.sort(order[:held_out])), "held out of {}")
     kept = order[held_out:][: _at_most(data_config.max_images, len(order) - held_out)]
     count = data_config.labels_per_class
     labelled = _few_labels(whole, kept, count, seed) if count else kept
     chosen = np.setdiff1d(kept, labelled) if split == "unlabelled" else labelled
     return whole.subset(np.sort(chosen))
+
+
+def _of(part: ImagesAndLabels, origin: str) -> ImagesAndLabels:
+    return part._replace(origin=origin.format(part.origin)) if part.origin else part
+
+
+def _keep_each_class(
+    whole: ImagesAndLabels, order: NDArray[np.int_], held_out: int
+) -> tuple[NDArray[np.int_], int]:
+    """Moves an image of each class that would have none left behind those that are held out.
+
+    Returns:
+        The order, and how many of its first images are held out.
+    """
+    labels = whole.labels[order]
+    lost = np.setdiff1d(labels[:held_out], labels[held_out:])
+    back = [int(np.flatnonzero(labels[:held_out] == label)[-1]) for label in lost]
+    moved = np.concatenate([np.delete(order[:held_out], back), order[held_out:], order[back]])
+    return moved.astype(order.dtype), held_out - len(back)
 
 
 def count_train(whole: int, num_classes: int, data_config: ConfigDict) -> int:

@@ -19,16 +19,17 @@ from engine.watch import nonfinite
 from program import run_folder
 
 
-def finish(trainer: Trainer, test_set: data.ImageDataset) -> dict[str, Any]:
+def finish(trainer: Trainer) -> dict[str, Any]:
     """Evaluates the best weights, or the last where no images are held out; writes the result.
 
     Args:
         trainer: after its last step.
-        test_set: `data.build(config, "test")`.
 
     Returns:
         The content of `result.json`.
     """
+    test_set = trainer.splits.test
+    assert test_set is not None
     progress, folder = trainer.progress, trainer.folder
     step, chosen = progress.steps_done, trainer.averages.names(progress.steps_done)[-1]
     best = _best(trainer) if progress.best_step >= 0 else None
@@ -36,7 +37,7 @@ def finish(trainer: Trainer, test_set: data.ImageDataset) -> dict[str, Any]:
         step, chosen = progress.best_step, progress.best_of
         models.assign_all(trainer.model, best.model, str(folder))
         trainer.averages.load_state(best.averages)
-    classes = trainer.train_set.classes
+    classes = trainer.splits.train.classes
     run_weights.check_classes(test_set.classes, classes, "the training images")
     names = trainer.averages.names(step)
     results = {name: _test(trainer, name, name == chosen, test_set) for name in names}
@@ -55,6 +56,7 @@ def finish(trainer: Trainer, test_set: data.ImageDataset) -> dict[str, Any]:
         "images_skipped": progress.skipped + result.skipped,
         **nonfinite.counts(progress.incidents),
         "seconds": round(progress.seconds, 1),
+        "data": progress.data,
     }
     if distributed.is_main():
         weights = run_folder.WEIGHTS

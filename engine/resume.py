@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import models
-from common.errors import UserError
+from common.errors import UserError, listed
 from engine import distributed
 from engine.state import checkpoint
 from engine.state.progress import Progress
@@ -37,6 +40,7 @@ def resume(trainer: Trainer, incidents: list[Incident] | None = None) -> int:
     if state:
         _check_split(trainer, state.progress)
         _check_teacher(trainer, state.progress)
+        refuse_other_data(trainer.folder, state.progress.data, trainer.progress.data)
         _load(trainer, state)
     progress = trainer.progress
     if incidents:
@@ -58,7 +62,9 @@ def _load(trainer: Trainer, state: checkpoint.State) -> None:
             f"{trainer.folder}: the newest checkpoint is not one of this run ({error!r})"
         ) from None
     micro_batch = trainer.config.train.batch_size
-    trainer.progress = dataclasses.replace(progress, micro_batch=micro_batch)
+    trainer.progress = dataclasses.replace(
+        progress, micro_batch=micro_batch, data=trainer.progress.data
+    )
 
 
 def _check_split(trainer: Trainer, before: Progress) -> None:
@@ -86,6 +92,43 @@ def _check_split(trainer: Trainer, before: Progress) -> None:
             f"{micro_batch}; with this preset, mixing, images without labels or batch norms that "
             "is another objective"
         )
+
+
+def refuse_other_data(
+    folder: Path, before: Mapping[str, dict[str, Any]], now: Mapping[str, dict[str, Any]]
+) -> None:
+    """Refuses to go on with other images, labels or classes.
+
+    Args:
+        folder: of the run.
+        before: what the run knew of its data, by the split; {} of an earlier version.
+        now: what the data is.
+
+    Raises:
+        UserError: with the first difference.
+    """
+    for split in before.keys() & now.keys():
+        difference = _difference(before[split], now[split])
+        if difference:
+            raise UserError(
+                f"{folder}: the data is not that of the run: of the {split} images, {difference}; "
+                "give the old data.root, another --workdir, or --overwrite to start anew"
+            )
+
+
+def _difference(before: dict[str, Any], now: dict[str, Any]) -> str:
+    gone = [name for name in before["classes"] if name not in now["classes"]]
+    new = [name for name in now["classes"] if name not in before["classes"]]
+    if gone or new:
+        changes = [("gone", gone), ("new", new)]
+        return ", ".join(f"classes {what}: {listed(names)}" for what, names in changes if names)
+    if before["classes"] != now["classes"]:
+        return "the order of the classes is another"
+    if before["images"] != now["images"]:
+        return f"there were {before['images']}, now there are {now['images']}"
+    if before["sha256"] != now["sha256"]:
+        return f"there are {now['images']} as before, but names or labels of some are others"
+    return ""
 
 
 def _check_teacher(trainer: Trainer, before: Progress) -> None:

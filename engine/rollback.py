@@ -29,8 +29,7 @@ def train(trainer: Trainer) -> tuple[Trainer, bool]:
             return trainer, False
         except Rollback as rollback:
             incidents = rollback.incidents
-        sets = trainer.train_set, trainer.val_set, trainer.unlabelled_set
-        trainer = Trainer(trainer.config, *sets, trainer.folder, trainer.stop)
+        trainer = Trainer(trainer.config, trainer.splits, trainer.folder, trainer.stop)
         step, share = resume(trainer, incidents), trainer.optimizer.lr_factor
         text = incidents[-1]["text"]
         distributed.say(f"{text}; back to step {step}, from there at {share:g} of the rate")

@@ -42,9 +42,7 @@ class Trainer:
 
     Args:
         config: with what the weights and the data set decide filled in (`resolve_config`).
-        train_set: `data.build(config, "train")`.
-        val_set: the held-out images; None for none.
-        unlabelled_set: the images without labels; None for none.
+        splits: `data.build_splits(config)`; the test images are for `engine/finish.py`.
         folder: of the run; not touched before `train`.
         stop: what may ask the run to stop; None: nothing.
     """
@@ -52,21 +50,19 @@ class Trainer:
     def __init__(
         self,
         config: ConfigDict,
-        train_set: data.ImageDataset,
-        val_set: data.ImageDataset | None,
-        unlabelled_set: data.ImageDataset | None,
+        splits: data.Splits,
         folder: Path,
         stop: StopRequest | None = None,
     ):
         self.config, self.folder, self.stop = config, folder, stop or StopRequest()
         self.stop.agree_by(distributed.any_rank)
-        self.train_set, self.val_set, self.unlabelled_set = train_set, val_set, unlabelled_set
-        self.sets = TrainingSets(train_set, unlabelled_set)
+        self.splits, train_set = splits, splits.train
+        self.sets = TrainingSets(train_set, splits.unlabelled)
         self.plan = run_plan.make(config, len(train_set))
         self.model = build_model(config)
         self.pretrained = load_pretrained(self.model, config, train_set.classes)
         start_checks.check_noise(self.model, config)
-        start_checks.check_unlabelled(config, unlabelled_set)
+        start_checks.check_unlabelled(config, splits.unlabelled)
         self.teacher = load_teacher(config, train_set.classes)
         self.objective = make_objective(config, self.teacher)
         scaled = resolve_config.with_rate(config, self.plan.global_batch)
@@ -80,6 +76,7 @@ class Trainer:
             global_batch=self.plan.global_batch,
             micro_batch=config.train.batch_size,
             teacher=self.teacher.provenance["sha256"] if self.teacher else "",
+            data={name: one.identity() for name, one in splits.named().items()},
         )
 
     def train(self) -> bool:
@@ -140,14 +137,14 @@ class Trainer:
             name: `raw` for its own weights, else an average; with their batch-norm statistics.
         """
         check = self.stop.check
-        statistics = precise_statistics(self.model, self.train_set, self.config, check)
+        statistics = precise_statistics(self.model, self.splits.train, self.config, check)
         with self.averages.installed(name), statistics:
             yield
 
     def _begin(self, log: Log) -> None:
         """Does what comes before the first step, of a resumed run also the validation due."""
-        log.pictures("train/images", self.train_set)
-        self.diagnosis.replay(log.records, len(self.val_set or ()))
+        log.pictures("train/images", self.splits.train)
+        self.diagnosis.replay(log.records, len(self.splits.val or ()))
         if self.progress.validation_due:
             self._validate(log)
             self.stop.check()
@@ -166,7 +163,7 @@ class Trainer:
         Returns:
             Whether the score is the best so far, or equal to it.
         """
-        if self.val_set is None:
+        if self.splits.val is None:
             return False
         self.guard.check_state(self.progress, log)
         progress, improved = self.progress, False
@@ -187,7 +184,7 @@ class Trainer:
 
     def _evaluate(self, name: str) -> Result:
         with self.weights(name):
-            return evaluate(self.model, self.val_set, self.config, check=self.stop.check)
+            return evaluate(self.model, self.splits.val, self.config, check=self.stop.check)
 
     def _save(self, log: Log, writer: Writer) -> None:
         """Begins to write a checkpoint."""

@@ -1,16 +1,18 @@
 """Decodes image files to 8-bit RGB.
 
 Greyscale is repeated over the channels, palettes are looked up, and CMYK is converted. 16-bit
-greyscale is scaled; a plain conversion would clip it to white. Transparent pixels show white. EXIF
-rotation is not applied, as in torchvision and timm.
+greyscale is scaled; a plain conversion would clip it to white. Transparent pixels show white. Of an
+animated image it is the first one. An image that was taken with a turned camera (EXIF orientation)
+is turned upright where that is asked for; Pillow turns a TIFF in any case.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +20,35 @@ from PIL import Image, UnidentifiedImageError
 
 from common.errors import UserError
 from common.reading import read_bytes
+from data.images.image_kinds import (
+    BEGINNING,
+    kind_by_content,
+    kind_by_ending,
+    readable_kinds,
+    remedy,
+    what_it_is,
+)
 
-# The formats of data/images/image_folders.py, whatever the name of a file. Pillow reads many more;
-# for EPS it runs Ghostscript.
-_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 # Where Pillow begins to warn; the largest photographs of ImageNet have 61 million.
 _MOST_PIXELS = 89_478_485
+# Of a JPEG, which is decoded at a half, a quarter or an eighth of its size where it is larger than
+# that; the largest cameras of phones have 200 million.
+_MOST_REDUCED = 600_000_000
 _LONGEST = 100  # the longer side in units of the shorter one, which decides how images are resized
-_LARGEST_FILE = 512 << 20  # bytes
+REMEDY = "mend or remove it, or set data.on_corrupt=skip"
+LARGEST_FILE = 512 << 20  # bytes
 _STRIP = 1 << 22  # pixels that are converted at a time
+_ORIENTATION = 0x0112  # the EXIF tag
+# What makes an image upright, by its EXIF orientation (CIPA DC-008, section 4.6.4).
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
@@ -59,12 +81,72 @@ def _wide_to_rgb(pixels: NDArray[Any], mode: str) -> NDArray[np.uint8]:
     return np.repeat(grey[..., None], 3, axis=-1)
 
 
-def decode(content: bytes | Path, name: str) -> NDArray[np.uint8]:
+def _upright(image: Image.Image) -> Image.Image:
+    """Returns an image as its EXIF orientation says; one whose EXIF is damaged as it is.
+
+    Not `ImageOps.exif_transpose`, which fails where any other part of the EXIF is damaged.
+    """
+    image.load()  # a TIFF is turned here, by Pillow
+    try:
+        turn = _TURNS.get(image.getexif().get(_ORIENTATION))
+    except Exception:  # a damaged one raises almost anything
+        return image
+    return image if turn is None else image.transpose(turn)
+
+
+@functools.cache
+def _prepare_pillow() -> None:
+    """Sets up Pillow once: its limit of pixels is replaced by those above, and HEIC is read.
+
+    Its own limit refuses photographs that can be read reduced.
+    """
+    Image.MAX_IMAGE_PIXELS = None
+    if "HEIF" in readable_kinds():
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+
+
+def open_image(stream: BinaryIO, name: str) -> Image.Image:
+    """Opens an image; its header is read and checked, its pixels are not decoded.
+
+    Args:
+        stream: the content of the file.
+        name: of the file; its ending matters only for TGA, whose content can't be recognised.
+
+    Raises:
+        ValueError: when it is too large, or a strip.
+        OSError: when it is damaged or of another format.
+    """
+    _prepare_pillow()
+    kinds = readable_kinds() - {"TGA"}
+    if kind_by_ending(name) == "TGA":
+        known = kind_by_content(stream.read(BEGINNING))
+        stream.seek(0)
+        kinds = kinds if known else frozenset({"TGA"})
+    # Only these: Pillow reads many more, and for EPS it runs Ghostscript.
+    image = Image.open(stream, formats=sorted(kinds))
+    pixels, most = math.prod(image.size), _MOST_PIXELS
+    if image.format in ("JPEG", "MPO"):
+        most = _MOST_REDUCED
+    if pixels > most or max(image.size) > _LONGEST * min(image.size):
+        raise ValueError(
+            f"{image.width} x {image.height} pixels, expected up to {most:,} in all, and one side "
+            f"at most {_LONGEST} times the other"
+        )
+    factor = next((n for n in (1, 2, 4) if pixels <= n * n * _MOST_PIXELS), 8)
+    if factor > 1:
+        image.draft(None, (-(-image.width // factor), -(-image.height // factor)))
+    return image
+
+
+def decode(content: bytes | Path, name: str, exif: bool = False) -> NDArray[np.uint8]:
     """Decodes an image file, or its bytes.
 
     Args:
         content: a path, or the file's bytes.
         name: the name of the file, for errors.
+        exif: whether to turn it upright by its EXIF orientation.
 
     Returns:
         uint8 `(H, W, 3)`.
@@ -73,24 +155,33 @@ def decode(content: bytes | Path, name: str) -> NDArray[np.uint8]:
         UserError: when it can't be decoded to the end, or is larger than the images of any data
             set.
     """
+    if isinstance(content, Path):
+        content = read_bytes(content, LARGEST_FILE)
     try:
-        if isinstance(content, Path):
-            content = read_bytes(content, _LARGEST_FILE)
-        with Image.open(BytesIO(content), formats=_FORMATS) as image:
-            if math.prod(image.size) > _MOST_PIXELS or max(image.size) > _LONGEST * min(image.size):
-                raise ValueError(
-                    f"{image.width} x {image.height} pixels, expected up to {_MOST_PIXELS:,} in "
-                    f"all, and one side at most {_LONGEST} times the other"
-                )
-            return _to_rgb(image)
+        with open_image(BytesIO(content), name) as image:
+            return _to_rgb(_upright(image) if exif else image)
     except UnidentifiedImageError:
-        reason = "its content is of no known format" if content else "the file is empty"
-    except Image.DecompressionBombError:
-        reason = f"it has far more than {_MOST_PIXELS:,} pixels"
+        reason = _unidentified(content)
     except OSError as error:
         reason = error.strerror or str(error)
     except Exception as error:  # a damaged image raises almost anything
         reason = f"{error}".replace(f"{name}: ", "")
-    raise UserError(
-        f"{name}: not a readable image ({reason}); mend or remove it, or set data.on_corrupt=skip"
-    )
+    raise unreadable(name, reason)
+
+
+def unreadable(name: str, reason: str) -> UserError:
+    """Returns the error for a damaged image."""
+    return UserError(f"{name}: not a readable image ({reason}); {REMEDY}")
+
+
+def _unidentified(content: bytes) -> str:
+    """Returns why Pillow does not know what a file is."""
+    kind = kind_by_content(content[:BEGINNING])
+    if not content:
+        return "the file is empty"
+    if not kind:
+        other = what_it_is(content[:BEGINNING])
+        return f"it is {other}" if other else "its content is of no known format"
+    if kind in readable_kinds():
+        return f"it is a damaged {kind} file"
+    return f"it is {kind}, which is not read here: {remedy(kind)}"

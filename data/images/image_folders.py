@@ -1,106 +1,77 @@
-"""Lists the image files in folders: class folders (one for each class), or any folder."""
+"""Lists the images of a tree of files, and counts what is no image."""
 
-import os
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
+from common.errors import UserError, listed
+from data.files.file_tree import FileTree
+from data.files.folder_tree import list_folder
+from data.files.stored_files import StoredFile
+from data.images.image_kinds import (
+    BEGINNING,
+    ending_of,
+    kind_by_content,
+    kind_by_ending,
+    may_be_image,
+    readable_kinds,
+    remedy,
+)
 
-from common.errors import UserError
-from common.reading import user_path
-from data.images.images_and_labels import ImageFiles, ImagesAndLabels
 
-# In sorted order, for the message.
-_SUFFIXES = [".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"]
+def image_names(tree: FileTree) -> list[str]:
+    """Lists the images at any depth of a tree, in order.
 
-
-def existing_folder(path: str, field: str) -> Path:
-    """Returns the folder that a field of the config names.
-
-    Raises:
-        UserError: when the path is empty, or no folder.
+    A link to nothing with an image's ending is an image, too, a damaged one: reading it is then an
+    error. An image of a kind that this installation can't read is none.
     """
-    if not path:
-        raise UserError(f"{field} is empty; give the folder of the images")
-    folder = user_path(path)
-    if not folder.is_dir():
-        raise UserError(f"{field}: {folder} is not a folder")
-    return folder
+    return [name for name in tree.names if is_image(tree, name)]
 
 
-def class_names(root: Path) -> list[str]:
-    """Returns the sorted names of the class folders in `root`, without hidden ones.
-
-    Raises:
-        UserError: for fewer than two.
-    """
-    classes = sorted(
-        path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")
-    )
-    if len(classes) < 2:
-        found = ", ".join([f"{len(classes)} class folders", *classes])
-        raise UserError(f"{root}: {found}; expected at least 2, each with its images")
-    return classes
+def is_image(tree: FileTree, name: str) -> bool:
+    """Returns whether a file is an image; one without an ending is read for it."""
+    kind = kind_by_ending(name)
+    if not kind and may_be_image(name) and name not in tree.dead:
+        kind = _kind_of(tree.file(name))
+    return kind in readable_kinds()
 
 
-def images_by_class(root: Path, expected: tuple[str, ...] = ()) -> ImagesAndLabels:
-    """Lists the images below `root/<class>/`, sorted by class and path.
+def _kind_of(file: StoredFile) -> str:
+    try:
+        return kind_by_content(file.ends(BEGINNING)[1])
+    except UserError:
+        return ""
+
+
+def left_out(tree: FileTree, names: Iterable[str], what: str) -> list[str]:
+    """Counts files by their endings, in one line for people; no line where there are none.
 
     Args:
-        root: the folder of the class folders.
-        expected: the classes that it must have; empty: any.
-
-    Raises:
-        UserError: for fewer than two classes, a class without images, or other classes than
-            `expected`.
+        tree: where they are.
+        names: of the files.
+        what: why they are not used.
     """
-    classes = class_names(root)
-    if expected and tuple(classes) != expected:
-        odd = sorted(set(classes) ^ set(expected))[0]
-        raise UserError(
-            f"{root}: its class folders are not those of the training images, first difference "
-            f"{odd!r}"
-        )
-    paths, labels = [], []
-    for label, name in enumerate(classes):
-        found = images_below(root / name)
-        if not found:
-            raise UserError(
-                f"{root / name}: no images; expected files that end in {', '.join(_SUFFIXES)}"
-            )
-        paths += found
-        labels += [label] * len(found)
-    return ImagesAndLabels(ImageFiles(paths), np.array(labels, np.int64), tuple(classes))
+    groups = defaultdict(list)
+    for name in [*names]:
+        groups[ending_of(name) or "no ending"].append(name)
+    if not groups:
+        return []
+    texts = []
+    for ending, members in sorted(groups.items(), key=lambda group: (-len(group[1]), group[0])):
+        kind = kind_by_ending(members[0])
+        hint = f"; {remedy(kind)}" if kind and kind not in readable_kinds() else ""
+        texts.append(f"{len(members)} {ending} (such as {tree.place(members[0])}{hint})")
+    return [f"left out, {what}: {listed(texts)}"]
 
 
 def images_below(folder: Path) -> list[Path]:
-    """Lists the images at any depth, sorted by path; links are followed, hidden folders are not.
+    """Lists the images of a folder of the disk at any depth, sorted by path.
+
+    Links are followed; hidden folders and traces of systems are left out.
 
     Raises:
         UserError: for a folder that can't be listed, or a link that leads back to where it is.
     """
-    # `ways` has the real folders on the way to each folder that is still to be listed.
-    found, ways = [], {str(folder): [os.path.realpath(folder)]}
-
-    def refuse(error: OSError) -> None:
-        raise UserError(f"{error.filename}: can't be listed ({error.strerror})") from None
-
-    for place, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        way = ways.pop(place)
-        for name in folders:
-            path = os.path.join(place, name)
-            real = os.path.realpath(path)
-            if real in way:
-                raise UserError(f"{path}: a link that leads back to {real}, without end; remove it")
-            ways[path] = [*way, real]
-        found += [path for path in (Path(place, name) for name in files) if is_image(path)]
-    return sorted(found)
-
-
-def is_image(path: Path) -> bool:
-    """Returns whether a file has an image's ending and is not hidden.
-
-    A link to nothing is an image, too, a damaged one: reading it is then an error.
-    """
-    looks_so = path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
-    return looks_so and (path.is_file() or (path.is_symlink() and not path.exists()))
+    return [folder / name for name in image_names(list_folder(folder))]

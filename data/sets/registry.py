@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
 from common.errors import UserError, nearest
-from data.images.images_and_labels import ImagesAndLabels
 from data.sets import cifar, digits, folder, imagenet, tiny_imagenet
 
 
@@ -21,13 +20,18 @@ class Entry(NamedTuple):
         num_classes: number of classes.
         side: height and width of each image, in pixels; 0 also when sizes differ.
         image_folder: whether `data.root` is a folder of image files that are read each time.
+        may_have_val: whether `load` is asked for `val`, too: the data's own validation part, or
+            None. It then picks the best weights, in place of `data.holdout`.
+        own_images: whether the images are people's own: they are turned by their EXIF orientation.
     """
 
-    load: Callable[[ConfigDict, str], ImagesAndLabels]
+    load: Callable[[ConfigDict, str], Any]
     train_images: int = 0
     num_classes: int = 0
     side: int = 0
     image_folder: bool = False
+    may_have_val: bool = False
+    own_images: bool = False
 
 
 DATASETS = {
@@ -36,7 +40,7 @@ DATASETS = {
     "cifar100": Entry(partial(cifar.load, cifar.CIFAR100), 50_000, num_classes=100, side=32),
     "tiny_imagenet": Entry(tiny_imagenet.load, 100_000, num_classes=200, side=tiny_imagenet.SIDE),
     "imagenet": Entry(imagenet.load, 1_281_167, num_classes=1_000, image_folder=True),
-    "folder": Entry(folder.load, image_folder=True),
+    "folder": Entry(folder.load, image_folder=True, may_have_val=True, own_images=True),
 }
 
 

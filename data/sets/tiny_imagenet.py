@@ -5,9 +5,13 @@ official validation images are the test part here. All images are decoded once i
 cache, which all processes share.
 """
 
+from __future__ import annotations
+
 import fcntl
 import hashlib
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +19,22 @@ from ml_collections import ConfigDict
 
 from common.atomic_writing import atomic_folder
 from common.errors import UserError, listed
-from common.reading import read_bytes, read_json, user_path
-from common.zip_files import open_zip
+from common.reading import read_json, user_path
+from data.files.archive_tree import is_archive, list_archive
+from data.files.file_tree import FileTree
+from data.files.open_tree import cache_folder, open_root
+from data.files.stored_files import DiskFile
 from data.images.image_files import decode
+from data.images.image_folders import image_names
 from data.images.images_and_labels import ImagesAndLabels
+from data.layouts.listed_files import ListedFiles
+from data.layouts.part_names import parts_among
 
 SIDE = 64  # pixels
-_NAME, _PREFIX = "tiny-imagenet-200", "tiny-imagenet-200/"
-_FORMAT = 1  # of the cache; raise it when the content of the cache changes
+_NAME, _CLASSES, _ANNOTATIONS = "tiny-imagenet-200", "wnids.txt", "val_annotations.txt"
+_TOGETHER = ("images", "image", "imgs")  # folders of the validation images that are no classes
+_FORMAT = 2  # of the cache; raise it when the content of the cache changes
 _LARGEST_FILE = 4 << 20  # bytes; the official images have a few thousand
-_MOST_MEMBERS = 200_000  # of the zip; the official one has 120,609
 _LARGEST_FACTS = 16 << 20  # bytes
 _MOST_IMAGES = 100_000  # of a part
 
@@ -39,8 +49,8 @@ def load(data_config: ConfigDict, part: str) -> ImagesAndLabels:
     Raises:
         UserError: when the files or the cache are missing, damaged or not Tiny ImageNet's.
     """
-    cache = user_path(data_config.cache_dir or "~/.cache/rdrop")
-    folder = _decoded(_find(data_config.root), cache, data_config.on_corrupt)
+    tree, root = _open(data_config), user_path(data_config.root)
+    folder = _decoded(tree, root, cache_folder(data_config), data_config.on_corrupt)
     try:
         source, skipped = _read_decoded(folder, part)
     except (KeyError, TypeError, ValueError, EOFError, OSError) as error:
@@ -55,27 +65,56 @@ def load(data_config: ConfigDict, part: str) -> ImagesAndLabels:
     return source
 
 
-def _find(root: str) -> Path:
-    """Returns the zip or the unpacked folder; the root is one of them, or a folder with one."""
-    path = user_path(root)
-    if not root:
+def _open(data_config: ConfigDict) -> FileTree:
+    """Returns the tree that has wnids.txt at its top, wherever that is below the root."""
+    if not data_config.root:
         raise UserError("data.root is empty; give tiny-imagenet-200.zip or its unpacked folder")
-    if path.is_dir() and not (path / "wnids.txt").is_file():
-        inside = [path / _NAME, path / f"{_NAME}.zip"]
-        path = next(filter(Path.exists, inside), inside[0])
-    if not path.exists():
+    if not user_path(data_config.root).exists():
         raise UserError(
-            f"data.root: {path} is not there; expected tiny-imagenet-200.zip or the unpacked folder"
+            f"data.root: {data_config.root} is not there; expected tiny-imagenet-200.zip or the "
+            "unpacked folder"
         )
-    return path
+    tree = open_root(data_config)
+    for inner in _candidates(tree, cache_folder(data_config)):
+        if inner:
+            return inner
+    raise UserError(
+        f"{tree.place()}: can't find wnids.txt, neither here nor below; is it Tiny ImageNet? "
+        f"Expected {_NAME}/ with train/, val/ and wnids.txt, or {_NAME}.zip"
+    )
 
 
-def _decoded(root: Path, cache: Path, on_corrupt: str) -> Path:
+def _candidates(tree: FileTree, cache: Path) -> Iterator[FileTree | None]:
+    yield _with_classes(tree)
+    for name in tree.top_files:
+        file = tree.file(name)
+        if is_archive(name) and isinstance(file, DiskFile):
+            yield _with_classes(list_archive(Path(file.path), cache))
+
+
+def _with_classes(tree: FileTree) -> FileTree | None:
+    """Returns the folder with wnids.txt, or else with classes in train/, nearest to the top."""
+    found = [name for name in tree.names if name.rpartition("/")[2].lower() == _CLASSES]
+    if not found:
+        found = [name for name in tree.folders if re.fullmatch(r"(.*/)?train/n\d{8}", name)]
+        found = [name.rpartition("/")[0] for name in found]
+    if not found:
+        return None
+    nearest = min(found, key=lambda name: (name.count("/"), name))
+    return tree.below(nearest.rpartition("/")[0])
+
+
+def _decoded(tree: FileTree, root: Path, cache: Path, on_corrupt: str) -> Path:
     """Returns the folder of the decoded images, which is made when it is not in the cache."""
-    files = [root] if root.is_file() else _files_below(root)
-    states = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    files = [root] if root.is_file() else [Path(str(tree.file(name))) for name in tree.names]
+    states = [
+        (str(path), path.stat().st_size, path.stat().st_mtime_ns)
+        for path in files
+        if path.is_file()  # not a link to nothing
+    ]
     key = f"{_FORMAT} {root.resolve()} {states} {on_corrupt}"
-    folder = cache / f"tiny-imagenet-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    name = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    folder = cache / f"tiny-imagenet-{name}"
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with open(cache / ".lock", "w", encoding="utf-8") as lock:
@@ -83,16 +122,12 @@ def _decoded(root: Path, cache: Path, on_corrupt: str) -> Path:
             if not folder.is_dir():
                 print(f"decoding {root} once into {folder}", flush=True)
                 with atomic_folder(folder) as temporary:
-                    _decode_all(_Archive(root), temporary, on_corrupt)
+                    _decode_all(tree, temporary, on_corrupt)
     except OSError as error:
         raise UserError(
             f"{cache}: can't write the cache there ({error}); set data.cache_dir to another folder"
         ) from None
     return folder
-
-
-def _files_below(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 def _read_decoded(folder: Path, part: str) -> tuple[ImagesAndLabels, list[str]]:
@@ -107,87 +142,90 @@ def _read_decoded(folder: Path, part: str) -> tuple[ImagesAndLabels, list[str]]:
     return ImagesAndLabels(images, np.array(labels), tuple(facts["classes"])), facts["skipped"]
 
 
-class _Archive:
-    """The zip or the folder, read in the same way: names are relative to `tiny-imagenet-200/`."""
-
-    def __init__(self, root: Path):
-        self.root = root
-        self._zip = open_zip(root, _MOST_MEMBERS) if root.is_file() else None
-        if self._zip:
-            names = self._zip.namelist()
-        else:
-            names = [_PREFIX + path.relative_to(root).as_posix() for path in _files_below(root)]
-        self.names = sorted({name[len(_PREFIX) :] for name in names if name.startswith(_PREFIX)})
-
-    def read(self, name: str) -> bytes:
-        try:
-            if self._zip:
-                if self._zip.getinfo(_PREFIX + name).file_size > _LARGEST_FILE:
-                    raise UserError(f"{self.root}: {name} is too large for Tiny ImageNet")
-                return self._zip.read(_PREFIX + name)
-            if ".." in name.split("/") or name.startswith("/"):
-                raise UserError(f"{self.root}: {name} is outside of the folder: it is refused")
-            return read_bytes(self.root / name, _LARGEST_FILE)
-        except UserError:
-            raise
-        except Exception as error:  # a damaged archive raises almost anything
-            raise UserError(
-                f"{self.root}: can't read {name} ({error}); is it Tiny ImageNet?"
-            ) from None
-
-
-def _decode_all(archive: _Archive, folder: Path, on_corrupt: str) -> None:
+def _decode_all(tree: FileTree, folder: Path, on_corrupt: str) -> None:
     """Decodes both parts into `folder`, with `facts.json`: the classes and the damaged images."""
-    classes, parts = _lists(archive)
+    classes, parts = _lists(tree)
     labels, skipped = {wnid: label for label, wnid in enumerate(classes)}, []
     for part, files in parts.items():
         found = {wnid for _, wnid in files}
         unknown = sorted(found - labels.keys())
         if unknown:
             raise UserError(
-                f"{archive.root}: {part} has the class {unknown[0]}, which wnids.txt does not list"
+                f"{tree.place()}: {part} has the class {unknown[0]}, which wnids.txt does not list"
             )
         without = sorted(labels.keys() - found) if part == "train" else []
         if without or not files:
             whose = f" of {listed(without)}" if files else ""
             raise UserError(
-                f"{archive.root}: {part} has no images{whose}; is it the whole archive?"
+                f"{tree.place()}: {part} has no images{whose}; is it the whole archive?"
             )
         if len(files) > _MOST_IMAGES:
             raise UserError(
-                f"{archive.root}: {part} has {len(files)} images, expected up to {_MOST_IMAGES:,}"
+                f"{tree.place()}: {part} has {len(files)} images, expected up to {_MOST_IMAGES:,}"
             )
         rows = [(name, labels[wnid]) for name, wnid in files]
-        skipped += _decode_part(archive, rows, folder, part, on_corrupt)
+        skipped += _decode_part(tree, rows, folder, part, on_corrupt)
     (folder / "facts.json").write_text(
         json.dumps({"classes": classes, "skipped": skipped}), encoding="utf-8"
     )
 
 
-def _lists(archive: _Archive) -> tuple[list[str], dict[str, list[tuple[str, str]]]]:
+def _lists(tree: FileTree) -> tuple[list[str], dict[str, list[tuple[str, str]]]]:
     """Returns the classes, and of `train` and `test` the files with their classes."""
-    try:
-        classes = sorted(archive.read("wnids.txt").decode().split())
-        lines = archive.read("val/val_annotations.txt").decode().splitlines()
-        rows = [line.split("\t")[:2] for line in lines if line]
-        test = sorted((f"val/images/{name}", wnid) for name, wnid in rows)
-    except ValueError as error:
-        raise UserError(
-            f"{archive.root}: wnids.txt or val_annotations.txt is not readable ({error})"
-        ) from None
+    folders = parts_among(tree.top, tree.place())
+    missing = {"train", "val"} - folders.keys()
+    if missing:
+        raise UserError(f"{tree.place()}: has no folder {' and '.join(sorted(missing))}")
+    train = _by_folder(tree, folders["train"])
+    own = next((name for name in tree.top_files if name.lower() == _CLASSES), "")
+    classes = sorted(tree.text(own).split()) if own else sorted({wnid for _, wnid in train})
     different = len(set(classes))
     if different < 2 or different < len(classes):
         raise UserError(
-            f"{archive.root}: wnids.txt lists {len(classes)} classes, of which {different} differ"
+            f"{tree.place()}: wnids.txt lists {len(classes)} classes, of which {different} differ"
         )
-    # train/<wnid>/images/<name>
-    parts = [(name, name.split("/")) for name in archive.names if name.startswith("train/")]
-    train = [(name, way[1]) for name, way in parts if len(way) == 4 and way[2] == "images"]
-    return classes, {"train": train, "test": test}
+    return classes, {"train": train, "test": _validation(tree, folders["val"])}
+
+
+def _by_folder(tree: FileTree, part: str) -> list[tuple[str, str]]:
+    """Returns images in `<part>/<wnid>/` or `<part>/<wnid>/images/`, with their classes."""
+    names = [name for name in image_names(tree) if name.startswith(f"{part}/")]
+    return [(name, name.split("/")[1]) for name in names if name.count("/") > 1]
+
+
+def _validation(tree: FileTree, folder: str) -> list[tuple[str, str]]:
+    """Returns the validation images with their classes, in the order of the names.
+
+    They are where they are: in class folders, whose names are the labels, or together, with a list
+    of them, `val_annotations.txt`.
+    """
+    sorted_ones = [
+        (name, wnid) for name, wnid in _by_folder(tree, folder) if wnid.lower() not in _TOGETHER
+    ]
+    if sorted_ones:
+        return sorted_ones
+    lists = [name for name in tree.names if name.rpartition("/")[2] == _ANNOTATIONS]
+    if not lists:
+        raise UserError(
+            f"{tree.place(folder)}: has neither class folders nor {_ANNOTATIONS}, which has the "
+            "labels of its images"
+        )
+    rows = [line.split("\t")[:2] for line in tree.text(lists[0]).splitlines() if line.strip()]
+    finder = ListedFiles(tree, [f"{folder}/images", folder])
+    found = []
+    for number, row in enumerate(rows, 1):
+        name = finder.find_name(row[0])
+        if len(row) < 2 or not name:
+            raise UserError(
+                f"{tree.place(lists[0])}: line {number}: "
+                + (f"{row[0]} is not there" if len(row) > 1 else "has no label")
+            )
+        found.append((name, row[1].strip()))
+    return sorted(found)
 
 
 def _decode_part(
-    archive: _Archive, files: list[tuple[str, int]], folder: Path, part: str, on_corrupt: str
+    tree: FileTree, files: list[tuple[str, int]], folder: Path, part: str, on_corrupt: str
 ) -> list[str]:
     """Decodes images into `<part>_images.npy` and their labels into `<part>_labels.npy`.
 
@@ -198,10 +236,10 @@ def _decode_part(
     labels: list[int] = []
     for name, label in files:
         try:
-            image = decode(archive.read(name), f"{archive.root}: {name}")
+            image = decode(tree.file(name).read(_LARGEST_FILE), tree.place(name))
             if image.shape != (SIDE, SIDE, 3):
                 raise UserError(
-                    f"{archive.root}: {name} has {image.shape[1]} x {image.shape[0]} pixels, "
+                    f"{tree.place(name)} has {image.shape[1]} x {image.shape[0]} pixels, "
                     "expected 64 x 64"
                 )
         except UserError as error:

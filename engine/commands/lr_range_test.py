@@ -91,7 +91,7 @@ def _trainer(config: ConfigDict, steps: int, folder: Path) -> Trainer:
     unlabelled_set = data.build(config, "unlabelled") if unlabelled else None
     config = resolve_config.with_classes(config, len(train_set.classes))
     config = micro_batch_size.resolve(config, build_model)
-    return Trainer(config, train_set, None, unlabelled_set, folder)
+    return Trainer(config, data.Splits(train_set, unlabelled=unlabelled_set), folder)
 
 
 def _step(trainer: Trainer, batches: Iterator[data.Batch], rate: float) -> float:

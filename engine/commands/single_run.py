@@ -16,8 +16,11 @@ from engine import distributed, rollback
 from engine.finish import finish
 from engine.model_setup import build_model
 from engine.plan import micro_batch_size, resolve_config, start_lines
-from engine.resume import resume
+from engine.resume import refuse_other_data, resume
+from engine.state.progress import is_data
 from engine.trainer import Trainer
+from engine.watch import data_warnings
+from engine.watch.image_check import ImageCheck
 from engine.watch.rank_comparison import check_same_config, check_same_data
 from program import environment, exits, run_folder
 from program.signals import Stopped, StopRequest
@@ -50,22 +53,21 @@ def train(
     stop = stop or StopRequest()
     stop.agree_by(distributed.any_rank)
     stop.check()
-    trainer, test_set = _prepare(config, folder, stop, overwrite)
+    trainer = _prepare(config, folder, stop, overwrite)
     with stop.deferred(), distributed.on_main(run_folder.lock(folder)):
         with distributed.together():
             if distributed.is_main():
                 if overwrite:
                     run_folder.clear(folder)
                 run_folder.claim(folder, trainer.config, free)
-        return _run(trainer, test_set)
+        return _run(trainer)
 
 
-def _prepare(
-    config: ConfigDict, folder: Path, stop: StopRequest, overwrite: bool
-) -> tuple[Trainer, data.ImageDataset]:
-    """Makes the trainer and the test images, the same on all processes.
+def _prepare(config: ConfigDict, folder: Path, stop: StopRequest, overwrite: bool) -> Trainer:
+    """Makes the trainer, the same on all processes.
 
-    What is wrong with the test images is said now, not at the end of days of training.
+    What is wrong with the images, those of the test included, is said now, not at the end of days
+    of training.
 
     Raises:
         UserError: on all processes, for what any of them refuses, or where they differ.
@@ -74,24 +76,23 @@ def _prepare(
         data.check_outside(config.data, folder)
         config = resolve_config.with_input(config)
     check_same_config(config)
-    unlabelled = config.rdrop.unlabelled_batch_size
     with distributed.together():
-        train_set = data.build(config, "train")
-        val_set = data.build(config, "val") if config.data.holdout else None
-        unlabelled_set = data.build(config, "unlabelled") if unlabelled else None
-        test_set = data.build(config, "test")
-        config = resolve_config.with_classes(config, len(train_set.classes))
-    check_same_data({"train": train_set, "test": test_set, "unlabelled": unlabelled_set})
-    config = micro_batch_size.resolve(config, build_model, None if overwrite else folder)
-    with distributed.together():
-        return Trainer(config, train_set, val_set, unlabelled_set, folder, stop), test_set
+        splits = data.build_splits(config)
+        config = resolve_config.with_classes(config, len(splits.train.classes))
+    check_same_data(splits.named())
+    with distributed.together(), ImageCheck(splits, config.data.on_corrupt):
+        config = micro_batch_size.resolve(config, build_model, None if overwrite else folder)
+        return Trainer(config, splits, folder, stop)
 
 
-def _run(trainer: Trainer, test_set: data.ImageDataset) -> int:
+def _run(trainer: Trainer) -> int:
     """Begins or goes on in the folder, which is locked; returns the exit code."""
     folder = trainer.folder
     with distributed.together():
         finished = run_folder.result(folder) if distributed.is_main() else None
+        known = finished["data"] if finished and is_data(finished.get("data")) else {}
+        if known:
+            refuse_other_data(folder, known, trainer.progress.data)
     if distributed.from_main(finished is not None):
         accuracy = f"top-1 {100 * finished['top1']:.2f} %" if finished else ""
         distributed.say(f"{folder} holds a finished run ({accuracy}); --overwrite starts it anew")
@@ -102,7 +103,7 @@ def _run(trainer: Trainer, test_set: data.ImageDataset) -> int:
     trainer, done = rollback.train(trainer)
     with contextlib.suppress(Stopped):  # in the evaluation: the last step is saved
         if done:
-            finish(trainer, test_set)
+            finish(trainer)
             return exits.DONE
     distributed.say(
         f"stopped after step {trainer.progress.steps_done} ({trainer.stop.reason}), saved; the "
@@ -135,12 +136,10 @@ def _check_shared(folder: Path) -> None:
 def _announce(trainer: Trainer, steps_done: int) -> None:
     """Prints the start lines, and writes what the run depends on besides its config."""
     config, folder, teacher = trainer.config, trainer.folder, trainer.teacher
-    held_out = f", {len(trainer.val_set)} held out for validation" if trainer.val_set else ""
-    unlabelled = f", {len(trainer.unlabelled_set)} without labels" if trainer.unlabelled_set else ""
     device = paddle.device.get_device()
     operators = trainer.model.describe_operators()
     distributed.say(
-        f"data: {config.data.name}, {len(trainer.train_set)} training images{unlabelled}{held_out}",
+        *data_warnings.describe(trainer.splits, config),
         *start_lines.describe_model(trainer.model, config),
         *start_lines.describe(config, trainer.plan),
         *trainer.diagnosis.start(),

@@ -2,6 +2,7 @@
 
 from ml_collections import ConfigDict
 
+import data
 import models
 from common.errors import UserError
 from program import config_fields
@@ -11,6 +12,8 @@ _RATES = ("optim.lr", "optim.final_lr", "average.swa_lr", "average.swa_lowest_lr
 
 def with_input(config: ConfigDict, weights: str = "") -> ConfigDict:
     """Fills in what weights decide: image size, mean, standard deviation, and how to evaluate.
+
+    The data set decides whether images are turned upright.
 
     Args:
         config: fields that are set stay as they are.
@@ -25,7 +28,10 @@ def with_input(config: ConfigDict, weights: str = "") -> ConfigDict:
         "data.interpolation": stats.interpolation,
     }
     known = config_fields.flattened(config)
-    return config_fields.changed(config, {name: known[name] or decided[name] for name in decided})
+    values = {name: known[name] or decided[name] for name in decided}
+    if config.data.exif_orientation == "auto":
+        values["data.exif_orientation"] = data.usual_exif(config.data.name)
+    return config_fields.changed(config, values)
 
 
 def with_classes(config: ConfigDict, num_classes: int) -> ConfigDict:

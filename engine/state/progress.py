@@ -30,6 +30,8 @@ class Progress:
     skipped: int = 0  # damaged images that were replaced
     validation_due: bool = False  # a stop came before or in the validation of this step
     teacher: str = ""  # SHA-256 of the teacher's weights
+    # Of each split: its classes, the number of its images, and a hash of their list; {}: not known.
+    data: dict[str, dict[str, Any]] = field(default_factory=dict)
     incidents: list[dict[str, Any]] = field(default_factory=list)  # see engine/watch/nonfinite.py
     meter: dict[str, list[Any]] = field(default_factory=dict)  # metrics since the last record
 
@@ -69,8 +71,24 @@ def _is_progress(content: Mapping[str, Any], step: int) -> bool:
         and content.get("best_of", RAW) in (RAW, EMA, SWA)
         and isinstance(content.get("validation_due", False), bool)
         and isinstance(content.get("teacher", ""), str)
+        and is_data(content.get("data", {}))
         and isinstance(incidents, list)
         and all(map(_is_incident, incidents))
+    )
+
+
+def is_data(found: object) -> bool:
+    """Returns whether it is what a run knows of its data."""
+    return isinstance(found, dict) and all(map(_is_split, found.values()))
+
+
+def _is_split(found: object) -> bool:
+    return (
+        isinstance(found, dict)
+        and isinstance(found.get("classes"), list)
+        and all(isinstance(name, str) for name in found["classes"])
+        and _is_step(found.get("images"))
+        and isinstance(found.get("sha256"), str)
     )
 
 

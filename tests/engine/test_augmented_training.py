@@ -196,7 +196,7 @@ def test_the_trainer_repeats_images_and_not_those_without_labels(painted, tmp_pa
         resolve_config.with_input(_run_config(painted, 12, 1, **fields)), 3
     )
     train_set, unlabelled_set = data.build(config, "train"), data.build(config, "unlabelled")
-    batches = Trainer(config, train_set, None, unlabelled_set, tmp_path).batches()
+    batches = Trainer(config, data.Splits(train_set, unlabelled=unlabelled_set), tmp_path).batches()
     batch = next(batches)
     assert (batch.labels.reshape([3, 4]) == batch.labels[:4]).all()
     repeats = batch.images[:12].reshape([3, 4, 3, 16, 16]).numpy()

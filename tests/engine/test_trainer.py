@@ -212,7 +212,7 @@ def test_rdrop_without_noise_is_refused(config, tmp_path):
 def test_a_run_killed_before_its_result_only_finishes(config, tmp_path, monkeypatch):
     config.train.steps = 3
     with monkeypatch.context() as patch:
-        patch.setattr(single_run, "finish", lambda trainer, test_set: 1 / 0)
+        patch.setattr(single_run, "finish", lambda trainer: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             single_run.train(config, tmp_path / "run")
     assert single_run.train(config, tmp_path / "run") == exits.DONE
@@ -277,13 +277,13 @@ def test_the_last_weights_stand_in_for_the_best_that_are_lost(
         result = evaluate(*arguments, **named)
         return result._replace(top1=next(scores, result.top1))
 
-    def damaged(trainer, test_set):
+    def damaged(trainer):
         path = trainer.folder / "checkpoints" / "step_00000004" / "model.safetensors"
         content = path.read_bytes()
         path.unlink()
         if damage == "flip":
             path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-        return finished(trainer, test_set)
+        return finished(trainer)
 
     monkeypatch.setattr(trainer, "evaluate", told)
     monkeypatch.setattr(single_run, "finish", damaged)

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from common.errors import UserError
+from data.files.stored_files import DiskFile
 from data.images.image_files import decode
 from data.images.images_and_labels import ImageFiles
 
@@ -60,7 +61,7 @@ def test_damaged_files_are_named(tmp_path):
         tmp_path / "whole.jpg"
     )
     (tmp_path / "cut.jpg").write_bytes((tmp_path / "whole.jpg").read_bytes()[:900])
-    files = ImageFiles([tmp_path / "empty.jpg", tmp_path / "cut.jpg"])
+    files = ImageFiles([DiskFile(str(tmp_path / name)) for name in ("empty.jpg", "cut.jpg")])
     for position, name in enumerate(("empty.jpg", "cut.jpg")):
         with pytest.raises(UserError, match=name):
             files[position]

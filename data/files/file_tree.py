@@ -1,0 +1,93 @@
+"""The files below a folder or in an archive, as a list of names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from functools import cached_property
+
+from common.errors import UserError
+from common.reading import decode_text
+from data.files.stored_files import StoredFile
+
+_LARGEST_TEXT = 256 << 20  # bytes of a list or a table
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Sorts names folder by folder, as `sorted` does with paths."""
+    return sorted(names, key=lambda name: name.split("/"))
+
+
+class FileTree:
+    """Names of files, relative to one folder, and how to read them. Traces of systems are not here.
+
+    Args:
+        place: of the folder, for messages; names are added to it. It ends in `/` or `: `.
+        names: of the files, with slashes.
+        folders: of all folders, also of empty ones.
+        make: returns the file of a name.
+        dead: names of links to nothing.
+        odd: names of what is neither file nor folder, such as a pipe.
+    """
+
+    def __init__(
+        self,
+        place: str,
+        names: Iterable[str],
+        folders: Iterable[str],
+        make: Callable[[str], StoredFile],
+        dead: Collection[str] = (),
+        odd: Collection[str] = (),
+    ):
+        self._place, self.names, self.folders = place, in_order(names), frozenset(folders)
+        self._make, self.dead, self.odd = make, frozenset(dead), frozenset(odd)
+
+    @cached_property
+    def known(self) -> frozenset[str]:
+        """The names, to look them up."""
+        return frozenset(self.names)
+
+    @cached_property
+    def top(self) -> list[str]:
+        """The folders that are not in another one, sorted."""
+        return sorted(name for name in self.folders if "/" not in name)
+
+    @cached_property
+    def top_files(self) -> list[str]:
+        """The files that are in no folder, sorted."""
+        return [name for name in self.names if "/" not in name]
+
+    def place(self, name: str = "") -> str:
+        """Returns where a file or folder is, for a message."""
+        return f"{self._place}{name}" if name else self._place.rstrip("/: ")
+
+    def file(self, name: str) -> StoredFile:
+        """Returns a file of the tree."""
+        return self._make(name)
+
+    def text(self, name: str) -> str:
+        """Reads the text of a file, whatever editor and system it comes from."""
+        return decode_text(self.file(name).read(_LARGEST_TEXT), self.place(name))
+
+    def below(self, folder: str) -> FileTree:
+        """Returns the tree of a folder; empty: this one.
+
+        Raises:
+            UserError: when there is no such folder.
+        """
+        if not folder:
+            return self
+        if folder not in self.folders:
+            raise UserError(f"{self.place(folder)}: no such folder")
+        start = f"{folder}/"
+
+        def inside(names: Iterable[str]) -> list[str]:
+            return [name[len(start) :] for name in names if name.startswith(start)]
+
+        return FileTree(
+            f"{self._place}{start}",
+            inside(self.names),
+            inside(self.folders),
+            lambda name: self._make(start + name),
+            inside(self.dead),
+            inside(self.odd),
+        )

@@ -1,0 +1,174 @@
+"""Reads labels off folders: the images of a class are below the folder of its name."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from common.errors import UserError, listed
+from data.files.file_tree import FileTree
+from data.images.image_folders import image_names, left_out
+from data.images.image_kinds import kind_by_ending
+from data.layouts.found import Found, Listed, divided
+from data.layouts.part_names import part_of, parts_among
+
+# Folders of pictures and of what belongs to each picture: another kind of data set.
+_PICTURES = {"image", "images", "img", "imgs", "jpegimages", "pictures", "photos", "input"}
+_MASKS = {
+    *("annotation", "annotations", "label", "labels", "mask", "masks", "segmentation", "trimaps"),
+    *("segmentationclass", "segmentationobject", "gt", "ground_truth", "groundtruth", "bbox"),
+    *("bboxes", "boxes", "labelme", "json", "xml", "yolo", "depth", "target", "targets"),
+}
+
+
+def plain(name: str) -> str:
+    """Returns a name in one form of Unicode: macOS writes accents as letters of their own."""
+    return unicodedata.normalize("NFC", name)
+
+
+class ClassFolders:
+    """One part in class folders.
+
+    Args:
+        tree: its top folders are the classes.
+        origin: of the part, such as `train/`.
+
+    Raises:
+        UserError: for fewer than two classes, a class without images, or folders that are no
+            classes.
+    """
+
+    def __init__(self, tree: FileTree, origin: str):
+        self.tree, self.origin = tree, origin
+        self.images: dict[str, list[str]] = {name: [] for name in tree.top}
+        loose, found = [], set()
+        for name in image_names(tree):
+            found.add(name)
+            top, inside, _ = name.partition("/")
+            if inside:
+                self.images[top].append(name)
+            else:
+                loose.append(name)
+        self._check()
+        others = [name for name in tree.names if name not in found]
+        self.notes = [
+            *left_out(tree, loose, "next to the class folders, so of no class"),
+            *left_out(tree, [*others, *sorted(tree.odd)], "no images that are read here"),
+        ]
+
+    @property
+    def classes(self) -> list[str]:
+        return sorted(self.images)
+
+    def listed(self, classes: Iterable[str]) -> Listed:
+        """Returns the images with labels: positions in `classes`, which are those of this part."""
+        folders = {plain(name): name for name in self.images}
+        names = [folders[plain(name)] for name in classes]
+        return Listed(
+            [self.tree.file(image) for name in names for image in self.images[name]],
+            [label for label, name in enumerate(names) for _ in self.images[name]],
+            self.origin,
+        )
+
+    def _check(self) -> None:
+        tree, classes = self.tree, self.classes
+        lost = [n for n in sorted(tree.dead) if "/" not in n and not kind_by_ending(n)]
+        if lost:
+            raise UserError(
+                f"{tree.place(lost[0])}: a link to nothing; is its disk there? mend or remove it"
+            )
+        if len(classes) < 2:
+            found = ", ".join([f"{len(classes)} class folders", *classes])
+            raise UserError(f"{tree.place()}: {found}; expected at least 2, each with its images")
+        self._refuse_masks()
+        for name in classes:
+            if not self.images[name]:
+                inside = [one for one in tree.names if one.startswith(f"{name}/")]
+                found = "; ".join(left_out(tree, inside, "no images that are read here"))
+                raise UserError(
+                    f"{tree.place(name)}: no images"
+                    + (f" ({found})" if found else "")
+                    + "; expected files such as .jpg or .png; remove the folder if it is no class"
+                )
+        named = defaultdict(list)
+        for name in classes:
+            named[plain(name)].append(name)
+        twice = next((names for names in named.values() if len(names) > 1), None)
+        if twice:
+            raise UserError(
+                f"{tree.place()}: two folders are called {plain(twice[0])!r}, with its accents "
+                "written in two ways; put them together"
+            )
+
+    def _refuse_masks(self) -> None:
+        """Refuses folders of pictures and of masks: they are no classes."""
+        pictures = [name for name in self.classes if name.lower() in _PICTURES]
+        masks = [name for name in self.classes if name.lower() in _MASKS]
+        if pictures and masks:
+            raise UserError(
+                f"{self.tree.place()}: its folders are {listed(self.classes)}, which look like "
+                "images with masks or boxes, not like classes; expected a folder for each class"
+            )
+
+
+def read_parts(trees: Mapping[str, tuple[FileTree, str]], notes: Iterable[str] = ()) -> Found:
+    """Reads parts in class folders, which must have the same classes.
+
+    Args:
+        trees: by the part, the tree of its class folders and its origin.
+        notes: lines that come first.
+
+    Raises:
+        UserError: when a part is no class folders, or has other classes than the training images.
+    """
+    parts = {part: ClassFolders(tree, origin) for part, (tree, origin) in trees.items()}
+    train = parts["train"]
+    classes = [plain(name) for name in train.classes]
+    classes.sort()
+    for one in parts.values():
+        check_same_classes(one.tree.place(), map(plain, one.classes), classes)
+    said = [line for one in parts.values() for line in one.notes]
+    listings = {part: one.listed(classes) for part, one in parts.items()}
+    return divided(classes, listings, [*notes, *said])
+
+
+def check_same_classes(place: str, found: Iterable[str], expected: Iterable[str]) -> None:
+    """Checks that a part has the classes of the training images.
+
+    Raises:
+        UserError: with the names that it lacks, and those that it has in addition.
+    """
+    own, known = set(found), set(expected)
+    lacks, more = sorted(known - own), sorted(own - known)
+    if not lacks and not more:
+        return
+    differences = [
+        *([f"it lacks {listed(lacks)}, of which there are training images"] if lacks else []),
+        *([f"it has {listed(more)}, of which there are no training images"] if more else []),
+    ]
+    lowered = {name.lower(): name for name in lacks}
+    same = [(lowered[name.lower()], name) for name in more if name.lower() in lowered]
+    hint = f"; {same[0][0]!r} and {same[0][1]!r} differ in capitals only" if same else ""
+    raise UserError(
+        f"{place}: its classes are not those of the train part: {'; '.join(differences)}{hint}"
+    )
+
+
+def transposed(tree: FileTree) -> dict[str, dict[str, str]]:
+    """Finds parts inside of class folders, `<class>/train/*` and `<class>/test/*`.
+
+    Returns:
+        By the part, the folder by the class; empty where not each top folder is divided so.
+    """
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    for top in tree.top:
+        inside = [
+            name for name in tree.folders if name.startswith(f"{top}/") and name.count("/") == 1
+        ]
+        parts = parts_among([name.partition("/")[2] for name in inside], tree.place(top))
+        if "train" not in parts or len(parts) < 2 or len(parts) < len(inside):
+            return {}
+        for part, name in parts.items():
+            found[part][top] = f"{top}/{name}"
+    return found if len(tree.top) > 1 and not any(map(part_of, tree.top)) else {}

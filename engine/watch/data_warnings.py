@@ -1,0 +1,70 @@
+"""Warns at the start of a run of what its images and labels show, before anything is learned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from ml_collections import ConfigDict
+
+import data
+from common.errors import listed, one_line
+
+
+def describe(splits: data.Splits, config: ConfigDict) -> list[str]:
+    """Returns the lines about the data: which images are what, the classes, and warnings."""
+    train = splits.train
+    parts = [f"{len(train)} training images{_origin(train)}"]
+    if splits.unlabelled:
+        parts.append(f"{len(splits.unlabelled)} without labels")
+    if splits.val:
+        own = data.has_own_val(config)
+        where = f"for validation{_origin(splits.val)}" if own else "held out for validation"
+        parts.append(f"{len(splits.val)} {where}")
+    if splits.test:
+        parts.append(f"{len(splits.test)} test images{_origin(splits.test)}")
+    lines = [
+        f"data: {config.data.name}, {', '.join(parts)}",
+        _classes(train),
+        *train.source.notes,
+        *(f"warning: {text}" for text in _warnings(splits, config)),
+    ]
+    return [one_line(line) for line in lines]
+
+
+def _origin(dataset: data.ImageDataset) -> str:
+    return f" ({dataset.source.origin})" if dataset.source.origin else ""
+
+
+def _classes(train: data.ImageDataset) -> str:
+    counts = np.bincount(train.source.labels, minlength=len(train.classes))
+    least, most = counts.min(), counts.max()
+    each = f"{least}" if least == most else f"{least} to {most}"
+    return f"classes: {len(counts)} ({listed(train.classes)}), {each} training images each"
+
+
+def _warnings(splits: data.Splits, config: ConfigDict) -> Iterator[str]:
+    train = splits.train
+    counts = np.bincount(train.source.labels, minlength=len(train.classes))
+    if (counts > 0).sum() == 1:
+        name = train.classes[int(counts.argmax())]
+        yield (
+            f"all {len(train)} training images are of the class {name!r}: there is nothing to "
+            "learn; see to the labels, data.max_images and the parts of the data"
+        )
+    elif missing := _lacking(train, train.classes):
+        yield f"no training images of {len(missing)} classes: {listed(missing)}"
+    own_parts = {"val": splits.val if data.has_own_val(config) else None, "test": splits.test}
+    for name, dataset in own_parts.items():
+        if dataset and (missing := _lacking(dataset, train.classes)):
+            yield f"no {name} images of {len(missing)} classes: {listed(missing)}"
+    if config.data.holdout and data.has_own_val(config):
+        yield (
+            f"data.holdout={config.data.holdout:g} is not used: the data's own validation part "
+            "picks the best weights"
+        )
+
+
+def _lacking(dataset: data.ImageDataset, classes: tuple[str, ...]) -> list[str]:
+    present = set(dataset.source.labels.tolist())
+    return [name for label, name in enumerate(classes) if label not in present]
