@@ -18,7 +18,17 @@ def check(config: ConfigDict) -> None:
     Raises:
         UserError: for the first rule that is broken.
     """
-    for rules in (_tuples, _augment, _copies, _optim, _trained, _averages, _distill, _nonfinite):
+    for rules in (
+        _tuples,
+        _own_images,
+        _augment,
+        _copies,
+        _optim,
+        _trained,
+        _averages,
+        _distill,
+        _nonfinite,
+    ):
         rules(config)
 
 
@@ -97,6 +107,20 @@ def _copies(config: ConfigDict) -> None:
     _refuse(
         rdrop.consistency == "cosine" and model.head_init == "zero",
         "rdrop.consistency=cosine has no gradient at model.head_init=zero, where all logits are 0",
+    )
+
+
+def _own_images(config: ConfigDict) -> None:
+    """What only the user's own images have."""
+    data = config.data
+    for name in ("train_list", "val_list", "test_list", "label_list"):
+        _refuse(
+            data[name] and data.name != "folder",
+            f"data.{name} is for data.name=folder, not {data.name}",
+        )
+    _refuse(
+        not data.train_list and (data.val_list or data.test_list),
+        "data.train_list is empty, but another list is set: set it, too",
     )
 
 

@@ -39,7 +39,7 @@ _REMOVED = (
     *(OTHER_WEIGHTS.format(name) for name in ("raw", "ema", "swa")),
 )
 # The fields of a result that are numbers.
-_MEASURED = ("top1", "top5", "loss", "ece", "step", "images_seen", "images_skipped", "seconds")
+_MEASURED = ("top1", "loss", "ece", "step", "images_seen", "images_skipped", "seconds")
 
 
 @contextlib.contextmanager
@@ -216,6 +216,7 @@ def _is_result(found: object) -> bool:
         isinstance(found, dict)
         # NaN is a possible loss.
         and all(is_number(value) or value != value for value in map(found.get, _MEASURED))
+        and is_number(found.get("top5") or 0)  # None: fewer than 5 classes
         and isinstance(found.get("weights"), str)
         and isinstance(found.get("beside"), dict)
     )

@@ -154,7 +154,7 @@ FLAGS = {
     "holdout-leaves-nothing": (
         nothing,
         "main.py --config.data.holdout=0.9999",
-        "split train has no images",
+        "larger than the 10 training images: set train.batch_size=10 or less",
     ),
     "workdir-is-a-file": (
         made(bad.write, "new", "mine"),

@@ -13,6 +13,7 @@ from common.reading import user_path
 from data.files.archive_tree import is_archive, list_archive
 from data.files.file_tree import FileTree
 from data.files.folder_tree import list_folder
+from data.files.stored_files import DiskFile
 
 # The trees that were opened inside `reused`, by what was asked for; None outside of it.
 _open: dict[tuple[Path, Path], FileTree] | None = None
@@ -64,6 +65,8 @@ def _list(place: Path, field: str, cache: Path) -> FileTree:
         return list_folder(place)
     if place.is_file() and is_archive(place.name):
         return list_archive(place, cache)
+    if place.is_file() and place.name.lower().endswith(".parquet"):
+        return FileTree(f"{place.parent}/", [place.name], (), lambda name: DiskFile(str(place)))
     nothing = "" if place.exists() else ": nothing is there"
     raise UserError(
         f"{field}: {place} is not a folder, nor an archive (.zip, .tar, .tar.gz){nothing}"

@@ -34,6 +34,7 @@ LABEL_COLUMNS = (
     *("species", "breed", "category_name", "diagnosis", "fine_label", "y", "cls", "类别", "标签"),
 )
 _SPLIT_COLUMNS = ("split", "set", "data set", "dataset", "subset", "part", "partition", "usage")
+_LARGEST_TABLE = 1 << 30  # bytes
 _LOOKED_AT = 50  # rows from which the columns are told
 
 
@@ -123,7 +124,7 @@ def _found(images: dict[str, _Columns], notes: Sequence[str] = ()) -> Found:
 
 
 def _read_table(tree: FileTree, name: str) -> Table:
-    text = tree.text(name)
+    text = tree.text(name, _LARGEST_TABLE)
     if name.lower().endswith(("jsonl", "ndjson")):
         return _from_json_lines(text, tree.place(name), name)
     lines = text.splitlines()

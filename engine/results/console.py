@@ -18,11 +18,13 @@ def progress_bar(total_images: int, done: int = 0) -> tqdm:
 
 
 def table(result: Result, split: str) -> str:
-    """Returns a result as a small table of text."""
+    """Returns a result as a small table of text; top-5 is left out where there are few classes."""
     skipped = f"\nskipped: {result.skipped} damaged images" if result.skipped else ""
+    few = result.top5 is None
+    top5 = "" if result.top5 is None else f"{100 * result.top5:7.2f}% "
     return (
-        "split      images    top-1    top-5     loss      ECE  images/s\n"
-        f"{split:8} {result.seen:8,} {100 * result.top1:7.2f}% {100 * result.top5:7.2f}% "
+        f"split      images    top-1 {'' if few else '   top-5 '}    loss      ECE  images/s\n"
+        f"{split:8} {result.seen:8,} {100 * result.top1:7.2f}% {top5}"
         f"{result.loss:8.4f} {100 * result.ece:7.2f}% {result.images_per_second:9,.1f}{skipped}"
     )
 

@@ -1,5 +1,7 @@
 """Exact evaluation: every image is counted once, and no averages are averaged."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -20,14 +22,14 @@ ECE_BINS = 15
 class Result(NamedTuple):
     """The accuracy of a model on one split.
 
-    `top1` and `top5` are fractions. `loss` is the mean cross-entropy in nats. `ece` is the expected
-    calibration error, a fraction (Guo et al., arXiv:1706.04599, 15 bins of equal width). `seen` is
-    the number of images that were counted, `skipped` that of damaged ones, which were left out.
-    `seconds` is the time on this process.
+    `top1` and `top5` are fractions; with fewer than 5 classes `top5` is None. `loss` is the mean
+    cross-entropy in nats. `ece` is the expected calibration error, a fraction (Guo et al.,
+    arXiv:1706.04599, 15 bins of equal width). `seen` is the number of images that were counted,
+    `skipped` that of damaged ones, which were left out. `seconds` is the time on this process.
     """
 
     top1: float
-    top5: float
+    top5: float | None
     loss: float
     ece: float
     seen: int
@@ -117,4 +119,5 @@ def evaluate(
     finally:
         if was_training:
             model.train()
-    return counter.result(time.perf_counter() - started)
+    result = counter.result(time.perf_counter() - started)
+    return result if config.model.num_classes >= 5 else result._replace(top5=None)

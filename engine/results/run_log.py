@@ -121,6 +121,7 @@ class RunLog(Log):
 
     def validation(self, steps_done: int, result: Result, name: str = RAW) -> None:
         values = {value: getattr(result, value) for value in ("top1", "top5", "loss", "ece")}
+        values = {value: number for value, number in values.items() if number is not None}
         self._record(steps_done, "val" if name == RAW else f"val_{name}", values)
         self._bar.set_description_str(f"val {100 * result.top1:.1f} %", refresh=False)
         if self._bar.disable:
