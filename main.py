@@ -11,7 +11,8 @@ from absl import flags
 from program.signals import StopRequest, blocked
 
 with blocked():  # no thread that a library starts may take a signal
-    from program import command_line, config_validation, exits, paddle_setup
+    from program import command_line, exits, paddle_setup
+    from program.config import config_validation
 
 flags.DEFINE_string(
     "workdir",

@@ -8,7 +8,8 @@ Weights that this project wrote carry their config and their classes; for others
 
 from absl import flags
 
-from program import command_line, config_validation, exits, paddle_setup, tool_arguments
+from program import command_line, exits, paddle_setup, tool_arguments
+from program.config import config_validation
 
 flags.DEFINE_string(
     "weights",

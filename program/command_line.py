@@ -20,8 +20,8 @@ from common.reading import user_path
 from common.safetensors_files import own_metadata, read_metadata
 from configs import default
 from configs.allowed_values import CORES, trait
-from program.config_fields import KINDS, changed, fits, flattened, from_dict
-from program.config_files import load_file, load_table
+from program.config.config_fields import KINDS, changed, fits, flattened, from_dict
+from program.config.config_files import load_file, load_table
 
 FLAGS = flags.FLAGS
 _SHOWN = 80  # characters of a wrong value

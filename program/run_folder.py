@@ -18,7 +18,7 @@ from common.atomic_writing import remove_partial, write_json
 from common.errors import UserError
 from common.reading import is_number, read_json
 from configs.allowed_values import trait
-from program import config_fields
+from program.config import config_fields
 
 # What is in the folder of a run.
 CONFIG = "config.json"  # the config with all fields resolved

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from common.errors import UserError
-from program import config_fields, exits, paddle_setup, run_folder, tool_arguments
+from program import exits, paddle_setup, run_folder, tool_arguments
+from program.config import config_fields
 
 if TYPE_CHECKING:
     from engine.state.run_weights import Weights

@@ -13,7 +13,8 @@ from absl import flags
 
 from common.atomic_writing import atomic_path
 from common.errors import UserError
-from program import command_line, config_validation, exits, paddle_setup, tool_arguments
+from program import command_line, exits, paddle_setup, tool_arguments
+from program.config import config_validation
 
 _COLUMNS = 4
 _NAMED = 0.01  # the smallest part of a target that is named

@@ -32,7 +32,8 @@ from tqdm import tqdm
 
 from common.atomic_writing import write_json
 from common.errors import UserError, nearest
-from program import command_line, config_files, exits, run_folder, tool_arguments
+from program import command_line, exits, run_folder, tool_arguments
+from program.config import config_files
 
 _ROOT = Path(__file__).resolve().parent.parent
 

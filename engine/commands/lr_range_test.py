@@ -22,7 +22,8 @@ from engine.plan import micro_batch_size, resolve_config
 from engine.results import console
 from engine.step.forward import forward
 from engine.trainer import Trainer
-from program import config_fields, run_folder
+from program import run_folder
+from program.config import config_fields
 
 JSON, PICTURE = "lr_find.json", "lr_find.png"
 _FIXED = {"train.epochs": 0.0, "rdrop.alpha_warmup_steps": 0, "optim.schedule": "constant"}

@@ -8,7 +8,8 @@ import pytest
 
 from common.errors import UserError
 from configs import default
-from program import command_line, config_fields, config_files
+from program import command_line
+from program.config import config_fields, config_files
 
 
 def _check(override: str) -> None:

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from common.errors import UserError, nearest
 from configs import default
-from program.config_fields import fits, flattened
+from program.config.config_fields import fits, flattened
 
 _LIBRARY = ("__init__", "default", "allowed_values")  # files of configs/ that are no experiments
 

@@ -1,7 +1,7 @@
 """Checks each value of a config by `configs/allowed_values.py`, then all together.
 
-Types are checked by `program/config_fields.py`, fields that depend on each other by
-`program/config_rules.py`.
+Types are checked by `program/config/config_fields.py`, fields that depend on each other by
+`program/config/config_rules.py`.
 """
 
 import math
@@ -11,8 +11,8 @@ from ml_collections import ConfigDict
 from common.errors import UserError
 from configs import default
 from configs.allowed_values import LARGEST_COUNT, MOST_VALUES, Trait, trait
-from program import config_rules
-from program.config_fields import KINDS, fits, flattened
+from program.config import config_rules
+from program.config.config_fields import KINDS, fits, flattened
 
 
 def validate(config: ConfigDict) -> None:
