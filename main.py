@@ -41,8 +41,10 @@ def main(argv: list[str]) -> int:
             config_validation.validate_length(config)
         with stop.held():
             paddle_setup.load_paddle()
+        from engine import distributed
         from engine.commands import dry_run, staged_run
 
+        distributed.say(*command_line.length_note())
         if values.dry_run:
             return dry_run.dry_run(stages)
         folder = command_line.output_folder(values.workdir)

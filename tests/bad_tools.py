@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import bad_files as bad
 from bad_files import LONG, copied, made, nothing
 
@@ -25,10 +27,10 @@ TOOLS = {
         "tools.average_weights {t}/a.txt --output {t}/o.pth",
         "weights are read from .safetensors",
     ),
-    "average-of-a-run": (
-        nothing,
-        "tools.average_weights {run} --output {t}/o.pth",
-        "is not a checkpoint",
+    "average-of-an-unfinished-run": (
+        lambda place, run: shutil.copytree(run / "checkpoints", place / "run" / "checkpoints"),
+        "tools.average_weights {t}/run --output {t}/o.pth",
+        "its run is not finished: give the run's command once more",
     ),
     "average-of-no-checkpoint": (
         lambda place, run: (place / "run" / "checkpoints" / "step_3").mkdir(parents=True),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from common.atomic_writing import write_json
 from common.errors import UserError
+from common.reading import user_path
 from program import exits, paddle_setup, tool_arguments
 
 
@@ -18,8 +19,8 @@ def _arguments() -> argparse.Namespace:
     parser = tool_arguments.ArgumentParser("tools.predict", __doc__)
     add = parser.add_argument
     add("--weights", required=True, help="a weights file that this project wrote")
-    add("--json", type=Path, help="write all predictions there, with every class's probability")
-    add("images", nargs="+", type=Path, metavar="IMAGE", help="image files of any size")
+    add("--json", type=user_path, help="write them there, too, with every class's probability")
+    add("images", nargs="+", type=user_path, metavar="IMAGE", help="image files of any size")
     return parser.parse_args()
 
 

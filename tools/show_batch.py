@@ -13,6 +13,7 @@ from absl import flags
 
 from common.atomic_writing import atomic_path
 from common.errors import UserError
+from common.reading import user_path
 from program import command_line, exits, paddle_setup, tool_arguments
 from program.config import config_validation
 
@@ -114,7 +115,7 @@ def main(argv: list[str]) -> int:
     values = command_line.FLAGS
     config = next(iter(command_line.stages(values.row).values()))
     config_validation.validate(config)
-    path = Path(values.output)
+    path = user_path(values.output)
     if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".pdf"):
         raise UserError(f"--output: {path} ends in none of .png, .jpg, .pdf")
     tool_arguments.check_output("--output", path)

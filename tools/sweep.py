@@ -32,6 +32,7 @@ from tqdm import tqdm
 
 from common.atomic_writing import write_json
 from common.errors import UserError, nearest
+from common.reading import user_path
 from program import command_line, exits, run_folder, tool_arguments
 from program.config import config_files
 
@@ -60,8 +61,8 @@ def _arguments() -> argparse.Namespace:
     )
     add("--seeds", nargs="+", type=int, default=[0], help="seeds of each setting")
     add("--jobs", type=int, default=1, help="runs at a time; they share the cores")
-    add("--workdir", type=Path, default=Path("output/sweep"), help="folder of all runs")
-    add("--json", type=Path, help="write the table there, too")
+    add("--workdir", type=user_path, default=Path("output/sweep"), help="folder of all runs")
+    add("--json", type=user_path, help="write the table there, too")
     return parser.parse_args()
 
 

@@ -8,7 +8,7 @@ import math
 
 from ml_collections import ConfigDict
 
-from common.errors import UserError
+from common.errors import UserError, nearest
 from configs import default
 from configs.allowed_values import LARGEST_COUNT, MOST_VALUES, Trait, trait
 from program.config import config_rules
@@ -35,7 +35,8 @@ def validate(config: ConfigDict) -> None:
             )
         if known.choices and value not in known.choices:
             choices = ", ".join(choice or "''" for choice in known.choices)
-            raise UserError(f"config.{name} is {value!r}, expected one of {choices}")
+            hint = nearest(str(value), known.choices, listed=False)
+            raise UserError(f"config.{name} is {value!r}, expected one of {choices}{hint}")
         if isinstance(value, (int, float)):
             _check_bounds(name, value, known)
     if config.seed >= 2**63:
