@@ -69,7 +69,7 @@ def check(
     check_same_data({split: dataset})
     distributed.say(*start_lines.head_warning(config))
     with console.progress_bar(len(dataset) // distributed.world_size()) as bar:
-        result = evaluate(model, dataset, config, bar.update)
+        result = evaluate(model, dataset, config, None if bar.disable else bar.update)
     distributed.say(console.table(result, split))
     if stored.classes is None:
         distributed.say("the weights do not name their classes: their order was not checked")
