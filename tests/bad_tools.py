@@ -156,10 +156,20 @@ TOOLS = {
         "tools.predict --weights {run}/weights.safetensors {t}/a.png",
         "a.png: not a readable",
     ),
-    "predict-a-folder": (
+    "predict-an-empty-folder": (
         nothing,
         "tools.predict --weights {run}/weights.safetensors {t}",
-        "no such file",
+        "no images there",
+    ),
+    "predict-a-pattern": (
+        nothing,
+        "tools.predict --weights {run} '{t}/*.jpg'",
+        "*.jpg: no images there",
+    ),
+    "predict-over-an-image-of-a-folder": (
+        made(bad.write, "a.png", bad.picture()),
+        "tools.predict --weights {run} {t} --json {t}/a.png",
+        "is an input",
     ),
     "predict-the-weights": (
         nothing,
