@@ -93,6 +93,16 @@ def draw(pixels, captions: list[str], path: Path) -> None:
     Raises:
         UserError: when the picture can't be written.
     """
+    from engine.results.picture_fonts import fonts_for
+
+    try:
+        with fonts_for(captions), atomic_path(path) as temporary:
+            _figure(pixels, captions).savefig(temporary, dpi=120)
+    except OSError as error:
+        raise UserError(f"--output: {path}: {error.strerror}") from None
+
+
+def _figure(pixels, captions: list[str]):
     from matplotlib.figure import Figure  # half a second to import
 
     rows = -(-len(pixels) // _COLUMNS)
@@ -102,12 +112,10 @@ def draw(pixels, captions: list[str], path: Path) -> None:
         cell.axis("off")
     for cell, image, caption in zip(cells, pixels, captions):
         cell.imshow(image.transpose(1, 2, 0), interpolation="nearest")
-        cell.set_title(caption, fontsize=7, parse_math=False)
-    try:
-        with atomic_path(path) as temporary:
-            figure.savefig(temporary, dpi=120)
-    except OSError as error:
-        raise UserError(f"--output: {path}: {error.strerror}") from None
+        # Fonts take no bytes that are not Unicode text.
+        text = caption.encode(errors="replace").decode()
+        cell.set_title(text, fontsize=7, parse_math=False)
+    return figure
 
 
 def main(argv: list[str]) -> int:
