@@ -1,4 +1,4 @@
-"""Makes standard output and error ones that can't end a program.
+"""Makes standard output and error ones that can't end a program; names may be in any language.
 
 Letters that the encoding lacks are written as escapes. What goes to a terminal that was closed is
 dropped. So is what goes to a pipe whose reader is gone, once a stop was requested: a signal to a
@@ -7,6 +7,7 @@ group of processes (Ctrl-C, a closed terminal) also ends the `tee` that reads ou
 
 from __future__ import annotations
 
+import codecs
 import errno
 import io
 import os
@@ -18,7 +19,14 @@ _stop_requested = False
 
 
 def prepare() -> None:
-    """Replaces both streams, unless something else (a notebook, a test) has replaced them."""
+    """Replaces both streams, unless something else (a notebook, a test) has replaced them.
+
+    Where the names of files are not UTF-8 for Python (`LC_ALL=C` with `PYTHONUTF8=0`, or an old
+    locale), the program first starts itself again in Python's UTF-8 mode: a name of another
+    language in a config could not be opened.
+    """
+    if sys.stdout is sys.__stdout__ and sys.getfilesystemencoding().lower() != "utf-8":
+        _start_again_in_utf8_mode()
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # closed by the shell
@@ -26,6 +34,17 @@ def prepare() -> None:
         elif stream is getattr(sys, f"__{name}__") and isinstance(stream, io.TextIOWrapper):
             stream.flush()
             setattr(sys, name, _lasting(stream))
+
+
+def _start_again_in_utf8_mode() -> None:
+    environment = {**os.environ, "PYTHONUTF8": "1"}
+    encoding = getattr(sys.stdout, "encoding", "ascii")
+    if "ascii" not in codecs.lookup(encoding).name:  # what the terminal shows stays as it is
+        environment.setdefault("PYTHONIOENCODING", encoding)
+    module = getattr(sys.modules["__main__"], "__spec__", None)
+    words = ["-m", module.name, *sys.argv[1:]] if module else sys.argv
+    words = getattr(sys, "orig_argv", ["", *words])[1:]  # Python 3.9 has none
+    os.execve(sys.executable, [sys.executable, "-X", "utf8", *words], environment)
 
 
 def note_stop() -> None:

@@ -130,7 +130,13 @@ def run_one(setting: Setting, seed: int, workdir: Path, threads: int) -> dict:
         *(f"--config.{override}" for override in (*setting.overrides, f"seed={seed}")),
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        command,
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        errors="backslashreplace",
+    )
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines() or [f"exit code {done.returncode}"]
         raise UserError(f"{setting.name}, seed {seed}: {said[-1]}")
