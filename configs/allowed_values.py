@@ -1,7 +1,7 @@
 """What a config field may be, and where its value may differ; its default is in `default.py`.
 
 Who reads this table:
-    choices, least, most, below, limit: `program/config_validation.py` checks values by them.
+    choices, least, most, below, limit: `program/config/config_validation.py` checks values by them.
     may_change: `program/run_folder.py` refuses to go on with a run whose other fields differ.
     may_differ: `engine/watch/rank_comparison.py` refuses processes whose other fields differ.
     weights_most, weights_may_set: `program/command_line.py` reads the config in a weights file.

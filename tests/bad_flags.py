@@ -5,10 +5,10 @@ from bad_files import LONG, config, copied, made, nothing
 
 FLAGS = {
     "config-is-a-folder": (nothing, "main.py --config=configs", "is a folder; give a file"),
-    "config-without-its-ending": (
+    "config-misspelt": (
         nothing,
-        "main.py --config=configs/digits_rdrop",
-        "is not a file; did you mean",
+        "main.py --config=configs/digits_rdrp.py",
+        "is not a file; did you mean 'digits_rdrop'",
     ),
     "config-is-no-python": (nothing, "main.py --config=README.md", "is not a Python file"),
     "config-is-empty-text": (nothing, "main.py --config=", "is a folder; give a file"),
@@ -63,7 +63,11 @@ FLAGS = {
     ),
     "config-has-no-such-row": (nothing, "main.py --row=best", "it has no rows"),
     "field-with-a-dash": (nothing, "main.py --config.optim-lr=1", "did you mean 'optim.lr'"),
-    "field-without-its-dot": (nothing, "main.py --config-optim.lr=1", "Unknown command line flag"),
+    "field-without-its-dot": (
+        nothing,
+        "main.py --config-optim.lr=1",
+        "did you mean --config.optim.lr",
+    ),
     "field-of-a-group": (nothing, "main.py --config.train=3", "is a group of fields"),
     "number-is-nan": (nothing, "main.py --config.optim.lr=nan", "expected a number"),
     "number-is-infinite": (nothing, "main.py --config.optim.lr=1e400", "expected 0 or more"),
@@ -107,6 +111,16 @@ FLAGS = {
         "main.py --config.train.steps=1000020 --config.train.log_every_steps=1000 "
         "--config.eval.every_steps=20",
         "eval.every_steps is 20 in a run of 1000020 steps: too many records; set it to 51 or more",
+    ),
+    "both-lengths-in-the-file": (
+        config("c.train.update(steps=3, epochs=1.0); return c"),
+        "main.py --config={t}/c.py",
+        "config.train.steps=3 and config.train.epochs=1 are both set; set the other to 0",
+    ),
+    "both-lengths-on-the-command-line": (
+        nothing,
+        "main.py --config.train.steps=3 --config.train.epochs=2",
+        "are both set; set the other to 0",
     ),
     "epochs-zero": (
         nothing,

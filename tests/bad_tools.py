@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import bad_files as bad
 from bad_files import LONG, copied, made, nothing
 
@@ -25,10 +27,10 @@ TOOLS = {
         "tools.average_weights {t}/a.txt --output {t}/o.pth",
         "weights are read from .safetensors",
     ),
-    "average-of-a-run": (
-        nothing,
-        "tools.average_weights {run} --output {t}/o.pth",
-        "is not a checkpoint",
+    "average-of-an-unfinished-run": (
+        lambda place, run: shutil.copytree(run / "checkpoints", place / "run" / "checkpoints"),
+        "tools.average_weights {t}/run --output {t}/o.pth",
+        "its run is not finished: give the run's command once more",
     ),
     "average-of-no-checkpoint": (
         lambda place, run: (place / "run" / "checkpoints" / "step_3").mkdir(parents=True),
@@ -154,10 +156,20 @@ TOOLS = {
         "tools.predict --weights {run}/weights.safetensors {t}/a.png",
         "a.png: not a readable",
     ),
-    "predict-a-folder": (
+    "predict-an-empty-folder": (
         nothing,
         "tools.predict --weights {run}/weights.safetensors {t}",
-        "no such file",
+        "no images there",
+    ),
+    "predict-a-pattern": (
+        nothing,
+        "tools.predict --weights {run} '{t}/*.jpg'",
+        "*.jpg: no images there",
+    ),
+    "predict-over-an-image-of-a-folder": (
+        made(bad.write, "a.png", bad.picture()),
+        "tools.predict --weights {run} {t} --json {t}/a.png",
+        "is an input",
     ),
     "predict-the-weights": (
         nothing,

@@ -8,7 +8,7 @@ from conftest import ROOT, run_program
 import data
 import models
 from engine.commands import dry_run
-from program import config_fields, config_files, config_validation
+from program.config import config_fields, config_files, config_validation
 
 _CONFIGS = sorted(
     path.stem

@@ -22,7 +22,8 @@ from engine.step.optimizer import Optimizer
 from engine.step.teacher import Teacher, fresh_teacher, load_teacher
 from engine.watch import start_checks
 from engine.watch.diagnosis import Diagnosis
-from program import config_fields, exits
+from program import exits
+from program.config import config_fields
 
 _IMAGES = 2  # made up
 

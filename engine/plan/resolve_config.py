@@ -5,7 +5,7 @@ from ml_collections import ConfigDict
 import data
 import models
 from common.errors import UserError
-from program import config_fields
+from program.config import config_fields
 
 _RATES = ("optim.lr", "optim.final_lr", "average.swa_lr", "average.swa_lowest_lr")
 

@@ -1,12 +1,12 @@
 """What a run shows in the terminal: the progress bar, the table of a result, its files."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from engine.results.evaluation import Result
+from engine.results.progress_lines import shows_bar
 from engine.state.averages import RAW
 from program.run_folder import CURVE
 
@@ -14,7 +14,7 @@ from program.run_folder import CURVE
 def progress_bar(total_images: int, done: int = 0) -> tqdm:
     """Returns a bar on standard error that counts images; silent if that is not a terminal."""
     options = {"unit": "img", "dynamic_ncols": True, "smoothing": 0.1}
-    return tqdm(total=total_images, initial=done, disable=not sys.stderr.isatty(), **options)
+    return tqdm(total=total_images, initial=done, disable=not shows_bar(), **options)
 
 
 def table(result: Result, split: str) -> str:

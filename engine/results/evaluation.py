@@ -15,6 +15,7 @@ from paddle import nn
 import data
 import models
 from engine import distributed
+from engine.results import progress_lines
 
 ECE_BINS = 15
 
@@ -89,7 +90,7 @@ def evaluate(
     model: nn.Layer,
     dataset: data.ImageDataset,
     config: ConfigDict,
-    on_batch: Callable[[int], None] = lambda images: None,
+    on_batch: Callable[[int], None] | None = None,
     check: Callable[[], None] = lambda: None,
 ) -> Result:
     """Evaluates a model on a data set, with all processes.
@@ -98,7 +99,8 @@ def evaluate(
         model: not wrapped for several cards; its mode is the same afterwards.
         dataset: from `data.build`, without augmentation.
         config: a whole config.
-        on_batch: called after each batch of this process with its number of images.
+        on_batch: called after each batch of this process with its number of images; None: a long
+            evaluation prints lines where there is no terminal.
         check: called before each batch that all processes have; may raise on all of them, which
             ends the evaluation.
 
@@ -108,6 +110,7 @@ def evaluate(
     was_training = model.training
     model.eval()
     sampler = data.EvalSampler(dataset, config.eval.batch_size)
+    on_batch = on_batch or progress_lines.evaluation(len(dataset))
     counter, started = Counter(), time.perf_counter()
     try:
         for number, batch in enumerate(data.load(dataset, sampler, config.data.workers)):

@@ -1,18 +1,18 @@
 """Checks each value of a config by `configs/allowed_values.py`, then all together.
 
-Types are checked by `program/config_fields.py`, fields that depend on each other by
-`program/config_rules.py`.
+Types are checked by `program/config/config_fields.py`, fields that depend on each other by
+`program/config/config_rules.py`.
 """
 
 import math
 
 from ml_collections import ConfigDict
 
-from common.errors import UserError
+from common.errors import UserError, nearest
 from configs import default
 from configs.allowed_values import LARGEST_COUNT, MOST_VALUES, Trait, trait
-from program import config_rules
-from program.config_fields import KINDS, fits, flattened
+from program.config import config_rules
+from program.config.config_fields import KINDS, fits, flattened
 
 
 def validate(config: ConfigDict) -> None:
@@ -35,7 +35,8 @@ def validate(config: ConfigDict) -> None:
             )
         if known.choices and value not in known.choices:
             choices = ", ".join(choice or "''" for choice in known.choices)
-            raise UserError(f"config.{name} is {value!r}, expected one of {choices}")
+            hint = nearest(str(value), known.choices, listed=False)
+            raise UserError(f"config.{name} is {value!r}, expected one of {choices}{hint}")
         if isinstance(value, (int, float)):
             _check_bounds(name, value, known)
     if config.seed >= 2**63:

@@ -4,13 +4,15 @@ from collections.abc import Iterator
 
 from ml_collections import ConfigDict
 
-from common.errors import UserError
+from common.errors import UserError, nearest
 from common.reading import is_number
 from configs import default
 from configs.allowed_values import MOST_VALUES
 
 _LARGEST = 2**1023  # no larger integer fits into a float
 
+# Whose fields are meant first, where several groups have one of the same name.
+_OFTEN_MEANT = ("train", "optim", "model", "data", "rdrop", "loss")
 KINDS = {bool: "true or false", int: "an integer", float: "a number", tuple: "a tuple of numbers"}
 
 
@@ -42,6 +44,21 @@ def flattened(config: ConfigDict, prefix: str = "") -> dict[str, object]:
         nested = isinstance(value, ConfigDict)
         flat.update(flattened(value, f"{prefix}{name}.") if nested else {prefix + name: value})
     return flat
+
+
+def nearest_field(name: str, listed: bool = True) -> str:
+    """Returns a hint for the name of a field that does not exist; see `common.errors.nearest`."""
+    return nearest(name, field_names(), listed)
+
+
+def field_names() -> list[str]:
+    """Returns the dotted names of all fields, those that are changed most often first."""
+    return sorted(flattened(default.get_config()), key=_rank)
+
+
+def _rank(name: str) -> int:
+    group = name.partition(".")[0]
+    return _OFTEN_MEANT.index(group) if group in _OFTEN_MEANT else len(_OFTEN_MEANT)
 
 
 def from_dict(stored: object, origin: str) -> ConfigDict:
