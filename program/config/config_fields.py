@@ -1,6 +1,7 @@
 """The fields of a config: their types, a copy with other values, a config read from JSON."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -9,6 +10,8 @@ from common.reading import is_number
 from configs import default
 from configs.allowed_values import MOST_VALUES
 
+# What versions did that did not have the field yet, where that is not its default.
+_EARLIER = {"data.exif_orientation": "ignore"}
 _LARGEST = 2**1023  # no larger integer fits into a float
 
 # Whose fields are meant first, where several groups have one of the same name.
@@ -65,7 +68,8 @@ def from_dict(stored: object, origin: str) -> ConfigDict:
     """Returns the config that was stored as JSON; nothing in it is executed.
 
     Args:
-        stored: the content of the JSON file. Fields that it lacks keep their defaults.
+        stored: the content of the JSON file. Fields that it lacks keep their defaults, or are what
+            earlier versions did.
         origin: the name of the file, for the messages.
 
     Raises:
@@ -89,7 +93,16 @@ def from_dict(stored: object, origin: str) -> ConfigDict:
                 f"{origin}: its config has {name} = {value!r}, expected such as {known[name]!r}"
             )
         config.update_from_flattened_dict({name: value})
+    old = {name: value for name, value in _EARLIER.items() if not _has(stored, name)}
+    config.update_from_flattened_dict(old)
     return config
+
+
+def _has(stored: dict[str, Any], name: str) -> bool:
+    """Returns whether a stored config has a field, by its dotted name."""
+    group, _, field = name.rpartition(".")
+    values = stored.get(group, {}) if group else stored
+    return isinstance(values, dict) and field in values
 
 
 def _flattened_json(
