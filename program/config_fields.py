@@ -7,7 +7,7 @@ from ml_collections import ConfigDict
 from common.errors import UserError
 from common.reading import is_number
 from configs import default
-from configs.allowed_values import MOST_VALUES
+from configs.allowed_values import MOST_VALUES, trait
 
 _LARGEST = 2**1023  # no larger integer fits into a float
 
@@ -42,6 +42,15 @@ def flattened(config: ConfigDict, prefix: str = "") -> dict[str, object]:
         nested = isinstance(value, ConfigDict)
         flat.update(flattened(value, f"{prefix}{name}.") if nested else {prefix + name: value})
     return flat
+
+
+def to_choose(config: ConfigDict) -> list[str]:
+    """Returns the fields that a config leaves to `train.recipe`, by their dotted names."""
+    return [
+        name
+        for name, value in flattened(config).items()
+        if trait(name).to_choose is not None and value == trait(name).to_choose
+    ]
 
 
 def from_dict(stored: object, origin: str) -> ConfigDict:

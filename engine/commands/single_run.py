@@ -15,7 +15,7 @@ from common.errors import UserError
 from engine import distributed, rollback
 from engine.finish import finish
 from engine.model_setup import build_model
-from engine.plan import micro_batch_size, resolve_config, start_lines
+from engine.plan import micro_batch_size, recipe, resolve_config, start_lines
 from engine.resume import resume
 from engine.trainer import Trainer
 from engine.watch.rank_comparison import check_same_config, check_same_data
@@ -72,6 +72,7 @@ def _prepare(
     """
     with distributed.together():
         data.check_outside(config.data, folder)
+        config = recipe.resolve(config, None if overwrite else folder)
         config = resolve_config.with_input(config)
     check_same_config(config)
     unlabelled = config.rdrop.unlabelled_batch_size

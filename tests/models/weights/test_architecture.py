@@ -62,8 +62,8 @@ def test_two_models_of_one_shape_are_not_guessed(tmp_path):
     path = _file(tmp_path, "deit_ti")
     with pytest.raises(
         UserError,
-        match="width 192, 12 blocks, patches of 16 px and images of 224 px: vit_ti_16, deit_ti have "
-        "this shape, but expect other pixels; name the model by --config.model.name=NAME",
+        match="width 192, 12 blocks, patches of 16 px and images of 224 px: vit_ti_16, deit_ti "
+        "have this shape, but expect other pixels; name the model by --config.model.name=NAME",
     ):
         model_of(path)
     (tmp_path / "config.json").write_text(
