@@ -223,4 +223,4 @@ def _recipe(config: ConfigDict) -> None:
     )
 
 
-_RULES = (_tuples, _augment, _copies, _optim, _trained, _averages, _distill, _nonfinite, _recipe)
+_RULES = (_recipe, _tuples, _augment, _copies, _optim, _trained, _averages, _distill, _nonfinite)
