@@ -124,8 +124,8 @@ def _size(config: ConfigDict, facts: Facts) -> _Chosen:
         return {"model.image_size": (native, "what the model was made for")}
     cost = (native / wanted) ** 2
     reason = (
-        f"on a CPU, for images of {side} px: at least {_LEAST_PATCHES} patches a side; the model's "
-        f"own {native} would cost {cost:.1f} times as much"
+        f"a CPU, and images of {side} px; the model's own {native} would cost {cost:.1f} times as "
+        "much"
     )
     return {"model.image_size": (wanted, reason)}
 

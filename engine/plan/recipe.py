@@ -58,13 +58,12 @@ def resolve(config: ConfigDict, folder: Path | None = None, download: bool = Tru
 def _begun(config: ConfigDict, folder: Path | None) -> ConfigDict | None:
     """Returns the config with what was chosen when the run in a folder began; None for a new run.
 
-    The batch of a step stays the same: it is shared by as many cards as there are now.
+    The batch of a step stays the same: it is shared by as many cards as there are now. Whether it
+    is the same run, `program/run_folder.py` checks later.
     """
     if folder is None or not (folder / run_folder.CONFIG).is_file():
         return None
     before = run_folder.read_config(folder)
-    if before.train.recipe != config.train.recipe:
-        return None  # another run, which is refused later
     known, left = config_fields.flattened(before), config_fields.to_choose(config)
     values = {name: known[name] for name in left}
     if config.model.name == AUTO:

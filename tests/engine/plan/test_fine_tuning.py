@@ -81,6 +81,13 @@ def test_more_images_larger_batch_fewer_epochs():
     assert rates == sorted(rates)
 
 
+def test_a_cpu_takes_fewer_epochs_of_many_images():
+    many = _FACTS._replace(images=5_000)
+    assert _chosen(many).train.epochs == 4
+    assert _chosen(many._replace(on_gpu=True)).train.epochs == 11
+    assert _chosen(many._replace(images=50_000)).train.epochs == 3
+
+
 def test_two_images_can_be_trained_on():
     facts = _FACTS._replace(images=2, smallest_class=1)
     assert _chosen(facts).train.batch_size == 1

@@ -190,7 +190,7 @@ def test_what_is_given_must_go_with_what_is_chosen(painted, weights):
 def test_the_size_of_a_typical_image(tmp_path, weights):
     """Damaged images do not count."""
     root = paint(tmp_path / "images", 2, 5, size=90)
-    (root / "class_0" / "damaged.png").write_bytes(b"no image")
+    (root / "class_0" / "000_damaged.png").write_bytes(b"no image")
     config = _config(root, weights, model__name="vit_ti_8", data__on_corrupt="skip")
     assert recipe._facts(config).side == 90
     size = {"model.image_size": 64}
