@@ -24,8 +24,8 @@ _SMALLEST_CLASS = 5  # images; a tenth may be all of fewer
 _LEAST_PATCHES = 8  # of a side, on a CPU
 _STEPS, _LEAST_STEPS = 100, 4  # of an epoch: where the batch may choose, and at least
 _GPU_BATCH, _CPU_BATCH = (16, 512), (16, 64)  # smallest and largest
-_EPOCHS, _FEW, _LEAST_EPOCHS = 50, 200, 5  # of so few images; of many
-_CPU_IMAGES, _LEAST_CPU_EPOCHS = 20_000, 3  # images that a run on a CPU sees; of many
+_EPOCHS, _FEW, _LEAST_EPOCHS = 30, 100, 5  # of so few images; of many
+_CPU_IMAGES, _LEAST_CPU_EPOCHS = 4_000, 3  # images that a run on a CPU sees; of many
 _WARMUP, _MOST_WARMUP = 0.1, 500  # a share of the run; steps
 _FEW_BLOCKS = 12
 _NOISE = 0.1
@@ -161,11 +161,13 @@ def _length(config: ConfigDict, facts: Facts) -> _Chosen:
         return {"train.epochs": (0.0, "train.steps is given")}
     images = _training_images(config, facts)
     epochs = max(_LEAST_EPOCHS, _EPOCHS * min(1.0, math.sqrt(_FEW / images)))
-    reason = f"{_EPOCHS} for {_FEW} images, fewer for more, by the root of their number"
+    reason = f"{_EPOCHS} of up to {_FEW} images, fewer of more, by the root of their number"
     affordable = max(_LEAST_CPU_EPOCHS, _CPU_IMAGES / images)
     if not facts.on_gpu and affordable < epochs:
-        epochs, reason = affordable, f"on a CPU: about {_CPU_IMAGES:,} images, and at least "
-        reason += f"{_LEAST_CPU_EPOCHS} epochs"
+        epochs, reason = (
+            affordable,
+            f"a CPU: about {_CPU_IMAGES:,} images, or {_LEAST_CPU_EPOCHS} epochs",
+        )
     return {"train.epochs": (float(round(epochs)), reason)}
 
 

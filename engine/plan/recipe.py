@@ -193,7 +193,7 @@ def _statistics(config: ConfigDict) -> list[Choice]:
     name, source = config.model.name, config.model.pretrained
     stated = not models.needs_download(source) and models.stated_input(source) is not None
     stats = models.input_stats(name, source if stated else "")
-    reason = "as the weights say" if stated else f"usual for {name}; the weights say nothing of it"
+    reason = "as the weights say" if stated else f"usual for {name}: the weights do not say"
     return [
         Choice(f"model.{field}", getattr(stats, field), reason)
         for field in ("mean", "std")

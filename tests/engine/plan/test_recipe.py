@@ -53,7 +53,7 @@ def test_a_whole_run(painted, weights, tmp_path):
     assert (table["model.name"], table["model.image_size"]) == ("vit_n_8", "64")
     assert (table["train.batch_size"], table["data.holdout"]) == ("8", "0")
     assert not {"train.epochs", "optim.lr"} & set(table), "what is given is not listed"
-    assert "usual for vit_n_8; the weights say nothing of it" in done.stdout
+    assert "usual for vit_n_8: the weights do not say" in done.stdout
     config = run_folder.read_config(tmp_path / "run")
     assert not config_fields.to_choose(config)
     assert config.model.mean == (0.5, 0.5, 0.5)
