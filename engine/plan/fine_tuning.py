@@ -6,7 +6,8 @@ Sources: AdamW with rates that fall layer by layer is the fine-tuning of BEiT (a
 MAE (arXiv:2111.06377), and so are its decays and its rate; warm-up, clipping and SGD's rate are
 those of ViT (arXiv:2010.11929), label smoothing is DeiT's (arXiv:2012.12877). A rate moves to
 another batch with its root for Adam (arXiv:2205.10287), in proportion for SGD (arXiv:1706.02677).
-The place of the noise, the lengths and the size on a CPU were measured: docs/recipes.md.
+The place of the noise and the image size on a CPU were measured (docs/recipes.md); the bounds of
+lengths, batches and hold-outs are this project's own.
 """
 
 from __future__ import annotations
@@ -153,7 +154,7 @@ def _batch(config: ConfigDict, facts: Facts) -> _Chosen:
 
 
 def _reference(config: ConfigDict, facts: Facts) -> _Chosen:
-    return {"train.reference_batch_size": (_global_batch(config, facts), "that of this run")}
+    return {"train.reference_batch_size": (_global_batch(config, facts), "the images of a step")}
 
 
 def _length(config: ConfigDict, facts: Facts) -> _Chosen:
@@ -164,10 +165,8 @@ def _length(config: ConfigDict, facts: Facts) -> _Chosen:
     reason = f"{_EPOCHS} of up to {_FEW} images, fewer of more, by the root of their number"
     affordable = max(_LEAST_CPU_EPOCHS, _CPU_IMAGES / images)
     if not facts.on_gpu and affordable < epochs:
-        epochs, reason = (
-            affordable,
-            f"a CPU: about {_CPU_IMAGES:,} images, or {_LEAST_CPU_EPOCHS} epochs",
-        )
+        epochs = affordable
+        reason = f"a CPU: about {_CPU_IMAGES:,} images in all, at least {_LEAST_CPU_EPOCHS} epochs"
     return {"train.epochs": (float(round(epochs)), reason)}
 
 
@@ -203,9 +202,9 @@ def _rate(config: ConfigDict, facts: Facts) -> _Chosen:
     usual = _RATES[optim.name]
     kind = "by_layer" if optim.layer_decay < 1 else "same"
     kind = "head" if config.model.trainable.startswith("head") else kind
-    base, growth = getattr(usual, kind), "root" if usual.power < 1 else "share"
+    base, growth = getattr(usual, kind), "by the root of" if usual.power < 1 else "in proportion to"
     rate = float(f"{base * (batch / _USUAL_BATCH) ** usual.power:.2g}")
-    reason = f"{optim.name}: {base:g} for {_USUAL_BATCH} images, by the {growth} of the batch"
+    reason = f"{optim.name}: {base:g} for {_USUAL_BATCH} images, {growth} the batch"
     decay = "usual in fine-tuning with " + optim.name
     return {"optim.lr": (rate, reason), "optim.weight_decay": (usual.weight_decay, decay)}
 
@@ -251,4 +250,16 @@ def _global_batch(config: ConfigDict, facts: Facts) -> int:
     return config.train.batch_size * facts.cards * config.train.accumulation_steps
 
 
-_RULES = (*(_size, _holdout, _batch, _reference, _length, _warmup, _layers, _rate, _noise, _rest),)
+# In an order in which each finds what it depends on.
+_RULES = (
+    _size,
+    _holdout,
+    _batch,
+    _reference,
+    _length,
+    _warmup,
+    _layers,
+    _rate,
+    _noise,
+    _rest,
+)
