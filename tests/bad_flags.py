@@ -182,6 +182,63 @@ FLAGS = {
     ),
     "workdir-not-writable": (nothing, "main.py --workdir=/proc/run", "can't be written"),
     "workdir-too-long": (nothing, f"main.py --workdir={{t}}/{LONG}", "File name too long"),
+    "left-to-no-recipe": (
+        nothing,
+        "main.py --config.optim.lr=-1",
+        "config.optim.lr is -1.0, which leaves it to a recipe: set a value, or train.recipe",
+    ),
+    "model-auto-without-a-recipe": (
+        nothing,
+        "main.py --config.model.name=auto",
+        "model.name=auto needs train.recipe=fine_tune",
+    ),
+    "recipe-unknown": (
+        nothing,
+        "main.py --config=configs/folder.py --config.train.recipe=tune",
+        "train.recipe is 'tune', expected one of '', fine_tune",
+    ),
+    "recipe-taken-away": (
+        nothing,
+        "main.py --config=configs/folder.py --config.train.recipe=",
+        "which leaves it to a recipe",
+    ),
+    "recipe-without-images": (
+        copied,
+        "main.py --config=configs/folder.py --config.model.pretrained={t}/weights.safetensors",
+        "data.root is empty; give the folder of the images",
+    ),
+    "recipe-without-a-rate": (
+        copied,
+        "main.py --config=configs/folder.py --config.data.name=digits "
+        "--config.model.pretrained={t}/weights.safetensors --config.optim.name=lars "
+        "--config.optim.weight_decay=0.1",
+        "no rate for optim.name=lars, only for adamw, momentum, sgd: set optim.lr",
+    ),
+    "recipe-with-a-scaled-rate": (
+        nothing,
+        "main.py --config=configs/folder.py --config.optim.scale_lr=true",
+        "optim.scale_lr has no use with train.recipe=fine_tune",
+    ),
+    "recipe-with-no-weights-file": (
+        nothing,
+        "main.py --config=configs/folder.py --config.model.pretrained={t}/w.pth",
+        "w.pth: no such weights file",
+    ),
+    "recipe-with-a-damaged-file": (
+        made(bad.write, "w.safetensors", b"hello"),
+        "main.py --config=configs/folder.py --config.model.pretrained={t}/w.safetensors",
+        "not a readable safetensors file",
+    ),
+    "recipe-of-an-unknown-model": (
+        nothing,
+        "main.py --config=configs/folder.py --config.model.name=deit_x",
+        "model 'deit_x' is not known; did you mean",
+    ),
+    "recipe-of-a-model-without-weights": (
+        nothing,
+        "main.py --config=configs/folder.py --config.model.name=vit_n_8",
+        "vit_n_8 has no published weights: give a file by --config.model.pretrained=FILE",
+    ),
     "pretrained-missing": (
         nothing,
         "main.py --config.model.pretrained={t}/w.pdparams",

@@ -50,10 +50,10 @@ def seen(config, step: int):
     import paddle.nn.functional as F
 
     import data
-    from engine.plan import resolve_config, run_plan
+    from engine.plan import recipe, resolve_config, run_plan
     from engine.step.objective import Objective
 
-    config = resolve_config.with_input(config)
+    config = resolve_config.with_input(recipe.resolve(config))
     dataset = data.build(config, "train")
     config = resolve_config.with_classes(config, len(dataset.classes))
     run_plan.make(config, len(dataset))  # refuses what can't be trained

@@ -13,7 +13,14 @@ import models
 from common.errors import UserError
 from engine import distributed
 from engine.model_setup import build_model, load_pretrained
-from engine.plan import memory_estimate, micro_batch_size, resolve_config, run_plan, start_lines
+from engine.plan import (
+    memory_estimate,
+    micro_batch_size,
+    recipe,
+    resolve_config,
+    run_plan,
+    start_lines,
+)
 from engine.state.averages import Averages
 from engine.step import mixed_precision
 from engine.step.forward import forward
@@ -47,6 +54,7 @@ def dry_run(stages: dict[str, ConfigDict]) -> int:
 
 
 def _try_out(config: ConfigDict) -> None:
+    config = recipe.resolve(config, download=False)
     pretrained = config.model.pretrained
     if pretrained and models.needs_download(pretrained):
         distributed.say(

@@ -18,7 +18,7 @@ from common.errors import UserError
 from configs import default
 from engine.commands.lr_curve import DIVERGED, describe, draw, range_test, suggest
 from engine.model_setup import build_model
-from engine.plan import micro_batch_size, resolve_config
+from engine.plan import micro_batch_size, recipe, resolve_config
 from engine.results import console
 from engine.results.progress_lines import CountLines
 from engine.step.forward import forward
@@ -90,7 +90,8 @@ def _trainer(config: ConfigDict, steps: int, folder: Path) -> Trainer:
     defaults = config_fields.flattened(default.get_config())
     unused = (*_UNUSED, *(f"average.{name}" for name in config.average))
     changes = {**{name: defaults[name] for name in unused}, **_FIXED, "train.steps": steps}
-    config = resolve_config.with_input(config_fields.changed(config, changes))
+    config = recipe.resolve(config_fields.changed(config, changes))
+    config = resolve_config.with_input(config)
     unlabelled = config.rdrop.unlabelled_batch_size
     train_set = data.build(config, "train")
     unlabelled_set = data.build(config, "unlabelled") if unlabelled else None

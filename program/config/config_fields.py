@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 from common.errors import UserError, nearest
 from common.reading import is_number
 from configs import default
-from configs.allowed_values import MOST_VALUES
+from configs.allowed_values import MOST_VALUES, trait
 
 # What versions did that did not have the field yet, where that is not its default.
 _EARLIER = {"data.exif_orientation": "ignore"}
@@ -62,6 +62,15 @@ def field_names() -> list[str]:
 def _rank(name: str) -> int:
     group = name.partition(".")[0]
     return _OFTEN_MEANT.index(group) if group in _OFTEN_MEANT else len(_OFTEN_MEANT)
+
+
+def to_choose(config: ConfigDict) -> list[str]:
+    """Returns the fields that a config leaves to `train.recipe`, by their dotted names."""
+    return [
+        name
+        for name, value in flattened(config).items()
+        if trait(name).to_choose is not None and value == trait(name).to_choose
+    ]
 
 
 def from_dict(stored: object, origin: str) -> ConfigDict:

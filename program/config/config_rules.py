@@ -7,6 +7,7 @@ from ml_collections import ConfigDict
 
 from common.errors import UserError
 from configs import default
+from configs.allowed_values import AUTO
 
 
 def check(config: ConfigDict) -> None:
@@ -18,17 +19,7 @@ def check(config: ConfigDict) -> None:
     Raises:
         UserError: for the first rule that is broken.
     """
-    for rules in (
-        _tuples,
-        _own_images,
-        _augment,
-        _copies,
-        _optim,
-        _trained,
-        _averages,
-        _distill,
-        _nonfinite,
-    ):
+    for rules in _RULES:
         rules(config)
 
 
@@ -231,3 +222,30 @@ def _nonfinite(config: ConfigDict) -> None:
             f"train.{name} has no use with train.nonfinite={train.nonfinite}; set "
             f"{' or '.join(values)}",
         )
+
+
+def _recipe(config: ConfigDict) -> None:
+    """What only a recipe can fill in, and what a recipe has no answer for."""
+    recipe, optim = config.train.recipe, config.optim
+    _refuse(
+        config.model.name == AUTO and not recipe,
+        "model.name=auto needs train.recipe=fine_tune: name the model",
+    )
+    _refuse(
+        recipe and optim.scale_lr,
+        f"optim.scale_lr has no use with train.recipe={recipe}, which chooses a rate for the batch",
+    )
+
+
+_RULES = (
+    _recipe,
+    _own_images,
+    _tuples,
+    _augment,
+    _copies,
+    _optim,
+    _trained,
+    _averages,
+    _distill,
+    _nonfinite,
+)
