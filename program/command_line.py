@@ -28,15 +28,18 @@ _SHOWN = 80  # characters of a wrong value
 _DIGITS = str(Path(__file__).resolve().parent.parent / "configs" / "digits_rdrop.py")
 
 
-def parse(argv: Sequence[str], fallback: str | ConfigDict = _DIGITS) -> list[str]:
+def parse(
+    argv: Sequence[str], fallback: str | ConfigDict = _DIGITS, most_words: int = 0
+) -> list[str]:
     """Defines `--config`, and parses all flags, for `absl.app.run`; overrides are checked first.
 
     Args:
         argv: the command line.
         fallback: the value of `--config` when it is not given: the path of a file, or a config.
+        most_words: how many words that are no flags there may be, before or behind the flags.
 
     Returns:
-        The words that are no flags: the name of the program.
+        The words that are no flags: the name of the program first.
 
     Raises:
         UserError: for a config file that can't be used, an override that does not fit it, or any
@@ -54,13 +57,15 @@ def parse(argv: Sequence[str], fallback: str | ConfigDict = _DIGITS) -> list[str
         config_flags.DEFINE_config_dict(
             "config", config, "The config that came with the weights.", lock_config=True
         )
+    FLAGS.set_gnu_getopt(most_words > 0)
     try:
         rest = FLAGS(argv)
     except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(" ".join(str(error).split())) from None
-    if len(rest) > 1:
+    if len(rest) > 1 + most_words:
         raise UserError(
-            f"{rest[1]!r} is not a flag; flags begin with --, fields of the config with --config."
+            f"{rest[1 + most_words]!r} is not a flag; flags begin with --, fields of the config "
+            "with --config."
         )
     return rest
 
@@ -135,6 +140,11 @@ def stages(row: str = "") -> dict[str, ConfigDict]:
         name: changed(FLAGS.config, {**own, **rows.get(row, {}), **given})
         for name, own in (load_table(path, "get_stages") or {"": {}}).items()
     }
+
+
+def overrides() -> dict[str, object]:
+    """Returns the fields that the command line sets, by `group.field`."""
+    return dict(config_flags.get_override_values(FLAGS["config"]))
 
 
 def _words(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
