@@ -44,7 +44,7 @@ def collect(
 
 
 def _copy(copy: Copy, scans: dict[str, Scan], classes: tuple[str, ...]) -> dict[str, Any]:
-    name = scans[copy.part].part.name(copy.position)
+    name = scans[copy.part].name(copy.position)
     label = {"class": classes[copy.label]} if copy.label >= 0 else {}
     return {"part": copy.part, "image": name, **label}
 
@@ -53,7 +53,7 @@ def _part(one: Scan, classes: tuple[str, ...]) -> dict[str, Any]:
     part, labelled = one.part, bool((one.part.labels >= 0).any())
 
     def names(positions: list[int]) -> list[str]:
-        return [part.name(position) for position in positions]
+        return [one.name(position) for position in positions]
 
     return {
         "images": len(part.labels),
@@ -61,7 +61,7 @@ def _part(one: Scan, classes: tuple[str, ...]) -> dict[str, Any]:
         "notes": list(part.notes),
         **(_balance(one, classes) if labelled else {}),
         "damaged": [
-            {"image": part.name(position), "reason": reason}
+            {"image": one.name(position), "reason": reason}
             for position, reason in one.damaged.items()
         ],
         "kinds": dict(sorted(one.kinds.items(), key=lambda item: (-item[1], item[0]))),

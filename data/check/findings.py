@@ -43,19 +43,20 @@ class Finding(NamedTuple):
     remedy: str
 
 
-def judge(facts: dict[str, Any], exif_applied: bool) -> list[Finding]:
+def judge(facts: dict[str, Any], exif_applied: bool, held_out: bool) -> list[Finding]:
     """Returns what is wrong, those that spoil a result first.
 
     Args:
         facts: from `data.check.facts.collect`.
         exif_applied: whether images are turned upright by their EXIF orientation.
+        held_out: whether the validation images are training images that are held out.
     """
     parts = facts["parts"]
     found = [
         *_contradictions(facts["duplicates"]),
         *_shared(facts),
         *_damaged(parts),
-        *_missing(parts),
+        *_missing(parts, held_out),
         *_repeated(facts),
         *_balance(parts["train"]),
         *_odd(parts),
@@ -113,15 +114,17 @@ def _damaged(parts: dict[str, Any]) -> Iterator[Finding]:
         )
 
 
-def _missing(parts: dict[str, Any]) -> Iterator[Finding]:
+def _missing(parts: dict[str, Any], held_out: bool) -> Iterator[Finding]:
     for name, part in parts.items():
-        missing = part.get("missing_classes")
+        missing, by_chance = part.get("missing_classes"), held_out and name == "val"
         if missing:
             yield Finding(
-                True,
+                not by_chance,
                 f"classes without {_OF[name]} images: {len(missing)} of "
                 f"{len(part['images_of_class'])} ({listed(missing)})",
-                "add images, or take these classes out of all parts",
+                "set data.holdout higher"
+                if by_chance
+                else "add images, or take these classes out of all parts",
             )
 
 

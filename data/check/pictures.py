@@ -12,7 +12,7 @@ _LONGEST = 96  # pixels of the longer side of a picture
 _AS_IT_IS = 32  # pixels; smaller images are stored without loss
 _QUALITY = 85  # of JPEG
 _PICTURES = 600  # in all
-_MOST_OF_A_CLASS = 6
+_MOST_OF_A_CLASS = 8
 
 
 def small_picture(pixels: NDArray[np.uint8]) -> bytes:

@@ -40,6 +40,7 @@ class Scan(NamedTuple):
         mean: of each channel, 0 to 1, each image counting the same; () without readable images.
         std: standard deviation of each channel, in the same way.
         pictures: small encoded images by the position.
+        root: of the data, which is left out of the names.
     """
 
     part: ImagesAndLabels
@@ -54,22 +55,32 @@ class Scan(NamedTuple):
     mean: tuple[float, ...]
     std: tuple[float, ...]
     pictures: dict[int, bytes]
+    root: str
+
+    def name(self, position: int) -> str:
+        """Returns the place of an image below the root; without files, its number in the part."""
+        name = self.part.name(position)
+        if name.isdigit():
+            return f"image {name}"
+        below = name.removeprefix(self.root) if self.root else name
+        return below.lstrip("/: ") if below[:1] in ("/", ":") and below != name else name
 
 
 def scan(
-    parts: dict[str, ImagesAndLabels], side: int, advance: Callable[[int], object]
+    parts: dict[str, ImagesAndLabels], root: str, side: int, advance: Callable[[int], object]
 ) -> dict[str, Scan]:
     """Reads all images of all parts; damaged ones are noted.
 
     Args:
         parts: by their names. Of `train` pictures are kept.
+        root: of the data.
         side: height and width that each image must have; 0: any.
         advance: is told how many images have been read since the last call.
     """
     with ThreadPoolExecutor(_threads(), thread_name_prefix="scan") as pool:
         try:
             return {
-                name: _scan_part(part, side, name == "train", pool, advance)
+                name: _scan_part(part, side, name == "train", pool, advance)._replace(root=root)
                 for name, part in parts.items()
             }
         except BaseException:
@@ -109,7 +120,7 @@ def _scan_part(
 def _collected(part: ImagesAndLabels, facts: Iterator[tuple[int, ImageFacts]]) -> Scan:
     digests = np.zeros((len(part.labels), DIGEST), np.uint8)
     sums = _Sums()
-    found = Scan(part, digests, {}, Counter(), Counter(), Counter(), [], [], [], (), (), {})
+    found = Scan(part, digests, {}, Counter(), Counter(), Counter(), [], [], [], (), (), {}, "")
     for position, one in facts:
         if one.problem:
             found.damaged[position] = one.problem

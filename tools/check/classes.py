@@ -10,6 +10,7 @@ from tools.check.pieces import details, picture, table, text
 _MOST_BARS = 60  # classes with a bar and a name each; of more there is a strip
 _EXTREMES = 10  # of the smallest and largest classes that are named next to a strip
 _WIDEST = 78  # percent of the width that is for the longest bar
+_PICTURE_WIDTH, _LEAST_WIDTH, _IN_A_ROW = 69, 104, 4  # pixels, pixels, pictures of a class
 NAMES = {"train": "training", "val": "validation", "test": "test"}
 
 
@@ -36,14 +37,18 @@ def sizes_of_classes(parts: dict[str, Any]) -> Iterator[str]:
 
 def _extremes(labelled: dict[str, Any]) -> str:
     head = ("part", "images", "classes", "smallest class", "images", "largest class", "images", "")
+    columns = len(head)
     rows = []
     for name, part in labelled.items():
         (small, least), (large, most) = part["smallest_class"], part["largest_class"]
         missing = len(part["missing_classes"])
         note = f"{missing} without images" if missing else ""
         classes = len(part["images_of_class"]) - missing
+        if least == most:
+            small, large = "all are alike", ""
         rows.append((NAMES[name], part["images"], classes, small, least, large, most, note))
-    return table(head, rows)
+    columns -= not any(row[-1] for row in rows)
+    return table(head[:columns], [row[:columns] for row in rows])
 
 
 def _bars(order: Sequence[str], labelled: dict[str, Any]) -> str:
@@ -94,7 +99,8 @@ def samples(classes: Sequence[str], labels: Any, pictures: dict[int, bytes]) -> 
     by_class: dict[int, list[bytes]] = {}
     for position, content in pictures.items():
         by_class.setdefault(int(labels[position]), []).append(content)
-    few = all(len(some) == 1 for some in by_class.values())
+    most = max(map(len, by_class.values()), default=1)
+    width = max(_LEAST_WIDTH, _PICTURE_WIDTH * min(_IN_A_ROW, most))
     cards = [
         f'<div><div class="caption">{text(classes[label])}</div><div class="pictures">'
         + "".join(picture(one, classes[label]) for one in by_class[label])
@@ -105,4 +111,5 @@ def samples(classes: Sequence[str], labels: Any, pictures: dict[int, bytes]) -> 
         title = f"Training images of {len(by_class):,} of the {len(classes):,} classes"
     else:
         title = "Training images of each class"
-    yield f'<h2>{title}</h2><div class="classes{" one" if few else ""}">{"".join(cards)}</div>'
+    columns = f"grid-template-columns:repeat(auto-fill,minmax({width}px,1fr))"
+    yield f'<h2>{title}</h2><div class="classes" style="{columns}">{"".join(cards)}</div>'

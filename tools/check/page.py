@@ -1,4 +1,4 @@
-"""The page of a check: findings first, then parts, classes, duplicates, files and pixels."""
+"""The page of a check: what is wrong first, then classes, files, pixels and pictures."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def render(
             f'<h1>{text(title)}</h1><p class="soft path">{text(facts["root"])}</p>',
             *_findings(findings),
             *_parts(facts["parts"]),
-            *sizes_of_classes(facts["parts"]),
-            *samples(train.part.classes, train.part.labels, train.pictures),
             *_duplicates(facts, scans, groups),
             *_damaged(facts["parts"]),
+            *sizes_of_classes(facts["parts"]),
             *_files(facts["parts"]),
             *_pixels(facts["parts"]),
+            *samples(train.part.classes, train.part.labels, train.pictures),
         ],
     )
 
@@ -81,7 +81,10 @@ def _name(part: str) -> str:
 
 def _parts(parts: dict[str, Any]) -> Iterator[str]:
     rows = [(_name(name), one["images"], one["origin"]) for name, one in parts.items()]
-    yield f"<h2>Parts</h2>{table(('part', 'images', 'from'), rows)}"
+    if any(one["origin"] for one in parts.values()):
+        yield f"<h2>Parts</h2>{table(('part', 'images', 'from'), rows)}"
+    else:
+        yield f"<h2>Parts</h2>{table(('part', 'images'), [row[:2] for row in rows])}"
     notes = dict.fromkeys(note for one in parts.values() for note in one["notes"])
     yield from (f'<p class="path"><small>{text(note)}</small></p>' for note in notes)
 
@@ -102,7 +105,7 @@ def _duplicates(
         for copy in group.copies[:_COPIES]:
             part = scans[copy.part].part
             label = text(part.classes[copy.label]) if copy.label >= 0 else "no label"
-            name = part.name(copy.position)
+            name = scans[copy.part].name(copy.position)
             content = examine[copy.part](copy.position, True).picture
             figures.append(
                 f"<figure>{pieces.picture(content, name)}<figcaption><b>{_name(copy.part)}: "

@@ -45,8 +45,7 @@ th { color: var(--soft); font-weight: 500; } td.n, th.n { text-align: right; whi
 .columns { columns: 3 220px; font-size: 13px; } .columns div { break-inside: avoid;
   display: flex; justify-content: space-between; gap: 8px; }
 .columns span:first-child { overflow-wrap: anywhere; }
-.classes { display: grid; grid-template-columns: repeat(auto-fill, minmax(320px, 1fr));
-  gap: 14px 20px; } .classes.one { grid-template-columns: repeat(auto-fill, minmax(104px, 1fr)); }
+.classes { display: grid; gap: 14px 20px; }
 .pictures { display: flex; flex-wrap: wrap; gap: 4px; }
 .caption { font-size: 13px; overflow-wrap: anywhere; }
 img { width: auto; height: 64px; min-width: 24px; max-width: 130px; object-fit: contain;
