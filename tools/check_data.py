@@ -99,7 +99,8 @@ def main(argv: list[str]) -> int:
     known, wrong, page = check(config)
     write_text(folder / "check.html", page)
     write_json(json_path, known)
-    print(one_line(describe(known)))
+    notes = [note for part in known["parts"].values() for note in part["notes"]]
+    print(*map(one_line, [describe(known), *dict.fromkeys(notes)]), sep="\n")
     for one in wrong:
         kind = "problem" if one.spoils else "warning"
         print(one_line(f"{kind}: {one.text}; {one.remedy}"))

@@ -79,8 +79,7 @@ def _contradictions(duplicates: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _place(copy: dict[str, Any]) -> str:
-    label = f" ({copy['class']})" if "class" in copy else ""
-    return f"{copy['part']} {copy['image']}{label}"
+    return f"{copy['image']} ({', '.join(filter(None, [copy['part'], copy.get('class')]))})"
 
 
 def _shared(facts: dict[str, Any]) -> Iterator[Finding]:

@@ -133,7 +133,10 @@ def test_findings_come_worst_first(root):
         (False, "images of a single colour"),
         (False, "images with one side more than 4 times the other"),
     ]
-    assert "train/<b>&cat/2.png (<b>&cat) = train train/狗/contradiction.png (狗)" in wrong[0].text
+    assert (
+        "train/<b>&cat/2.png (train, <b>&cat) = train/狗/contradiction.png (train, 狗)"
+        in wrong[0].text
+    )
 
 
 def test_mean_and_std(tmp_path):
@@ -188,6 +191,7 @@ def test_a_missing_class_and_one_of_many(tmp_path):
     missing = [one for one in wrong if one.text.startswith("classes without")]
     assert [one.spoils for one in missing] == [True, True]
     assert page.count('class="strip') == 2
+    assert "training images, a bar for each class, the highest is 2" in page
     assert 'class="bars"' not in page
 
 
@@ -309,7 +313,8 @@ def test_the_command(root, tmp_path):
     assert done.returncode == 1, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == "data: folder, 3 classes, images: 18 train (train/), 14 test (test/)"
-    assert [line.partition(":")[0] for line in lines[1:]] == ["problem"] * 3 + ["warning"] * 4 + [
+    assert lines[1].startswith("left out, no images that are read here: 1 .txt")
+    assert [line.partition(":")[0] for line in lines[2:]] == ["problem"] * 3 + ["warning"] * 4 + [
         "page"
     ]
     assert done.stderr == ""

@@ -24,6 +24,8 @@ def sizes_of_classes(parts: dict[str, Any]) -> Iterator[str]:
         yield _bars(order, labelled)
         return
     for number, (name, part) in enumerate(labelled.items()):
+        if len(set(part["images_of_class"].values())) == 1:
+            continue
         yield _strip(part["images_of_class"], name, number)
     counts = "".join(
         f"<div><span>{text(name)}</span><span>"

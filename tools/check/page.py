@@ -79,6 +79,10 @@ def _name(part: str) -> str:
     return NAMES.get(part, part)
 
 
+def _pair(pair: str) -> str:
+    return " and ".join(map(_name, pair.split(" and ")))
+
+
 def _parts(parts: dict[str, Any]) -> Iterator[str]:
     rows = [(_name(name), one["images"], one["origin"]) for name, one in parts.items()]
     if any(one["origin"] for one in parts.values()):
@@ -95,8 +99,8 @@ def _duplicates(
     found = facts["duplicates"]
     rows = [
         ("same pixels, different classes", found["contradicting_images"]),
-        *((f"in both {pair}", count) for pair, count in found["between"].items()),
-        *((f"repeated within {name}", count) for name, count in found["within"].items()),
+        *((f"in {_pair(pair)} both", count) for pair, count in found["between"].items()),
+        *((f"repeated within {_name(name)}", count) for name, count in found["within"].items()),
     ]
     yield f"<h2>Images with the same pixels</h2>{table(('', 'images'), rows)}"
     examine = {name: examiner(one.part, 0) for name, one in scans.items()}
