@@ -217,6 +217,7 @@ def test_held_out_and_unlabelled_images_are_parts(root):
 
 def test_exif_that_is_not_applied_is_said(root):
     wrong = check(_config("folder", root, exif_orientation="ignore"))[1]
+    assert wrong[-1].text.endswith("read as they are: 1")
     assert "data.exif_orientation=apply" in wrong[-1].remedy
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ from tools.check.pieces import details, table, text
 
 _GROUPS = 24  # of duplicates that are shown, and how many copies of each
 _COPIES = 4
-_ROWS = 12  # of a table of sizes
+_ROWS = 8  # of a table of sizes
 _LISTED = 100  # names in a folded list
 _ORIENTATIONS = {
     "0": "none",
@@ -149,10 +150,10 @@ def _files(parts: dict[str, Any]) -> Iterator[str]:
     if any(set(one) - {"none"} for one in turned.values()):
         yield _counted("EXIF orientation", turned)
     sizes = {
-        name: {f"{w} x {h}": n for w, h, n in one["sizes"]["most_frequent"][:_ROWS]}
+        name: {f"{w} x {h}": n for w, h, n in one["sizes"]["most_frequent"]}
         for name, one in parts.items()
     }
-    yield _counted("width x height", sizes)
+    yield _counted("width x height", sizes, _most_frequent(sizes)[:_ROWS])
     if any(one["sizes"]["different"] > _ROWS for one in parts.values()):
         yield "".join(
             f"<p><small>{_name(name)}: {one['sizes']['different']:,} different sizes</small></p>"
@@ -180,13 +181,16 @@ def _counted(
     what: str, parts: dict[str, dict[str, int]], order: Sequence[str] | None = None
 ) -> str:
     """Returns a table: a row for each thing that is counted, a column for each part."""
-    if order is None:
-        total = {key: 0 for one in parts.values() for key in one}
-        for key in total:
-            total[key] = sum(one.get(key, 0) for one in parts.values())
-        order = sorted(total, key=lambda key: -total[key])
-    rows = [(key, *(one.get(key, 0) for one in parts.values())) for key in order]
+    keys = _most_frequent(parts) if order is None else order
+    rows = [(key, *(one.get(key, 0) for one in parts.values())) for key in keys]
     return table((what, *map(_name, parts)), rows)
+
+
+def _most_frequent(parts: dict[str, dict[str, int]]) -> list[str]:
+    total: Counter[str] = Counter()
+    for one in parts.values():
+        total.update(one)
+    return [key for key, _ in total.most_common()]
 
 
 def _pixels(parts: dict[str, Any]) -> Iterator[str]:
