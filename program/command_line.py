@@ -38,15 +38,18 @@ _OTHER_LENGTH = {"train.steps": "train.epochs", "train.epochs": "train.steps"}
 _DIGITS = str(Path(__file__).resolve().parent.parent / "configs" / "digits_rdrop.py")
 
 
-def parse(argv: Sequence[str], fallback: str | ConfigDict = _DIGITS) -> list[str]:
+def parse(
+    argv: Sequence[str], fallback: str | ConfigDict = _DIGITS, most_words: int = 0
+) -> list[str]:
     """Defines `--config`, and parses all flags, for `absl.app.run`; overrides are checked first.
 
     Args:
         argv: the command line.
         fallback: the value of `--config` when it is not given: the path of a file, or a config.
+        most_words: how many words that are no flags there may be, before or behind the flags.
 
     Returns:
-        The words that are no flags: the name of the program.
+        The words that are no flags: the name of the program first.
 
     Raises:
         UserError: for a config file that can't be used, an override that does not fit it, or any
@@ -69,6 +72,7 @@ def parse(argv: Sequence[str], fallback: str | ConfigDict = _DIGITS) -> list[str
             "config", config, "The config that came with the weights.", lock_config=True
         )
     rest, own = [], help_page.own_flags(argv[0])
+    FLAGS.set_gnu_getopt(most_words > 0)
     try:
         rest = FLAGS(_with_path(argv, path))
     except flags.UnrecognizedFlagError as error:
@@ -81,8 +85,8 @@ def parse(argv: Sequence[str], fallback: str | ConfigDict = _DIGITS) -> list[str
         rest = [word for word in argv[:2] if not word.startswith("-")]
         if len(rest) < 2:
             raise UserError(f"--{missing[1]} is missing; --help says what it is") from None
-    if len(rest) > 1:
-        raise command_words.stray_word(rest[1], own, path)
+    if len(rest) > 1 + most_words:
+        raise command_words.stray_word(rest[1 + most_words], own, path)
     return rest
 
 
@@ -179,6 +183,11 @@ def _with_one_length(given: dict[str, object]) -> dict[str, object]:
         if given.get(name) and other not in given
     }
     return {**given, **others}
+
+
+def overrides() -> dict[str, object]:
+    """Returns the fields that the command line sets, by `group.field`."""
+    return dict(config_flags.get_override_values(FLAGS["config"]))
 
 
 def _words(argv: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -77,6 +77,25 @@ TOOLS = {
         "tools.benchmark eval --json {t}/a/b.json",
         "a is a file",
     ),
+    "check-nothing-there": (nothing, "tools.check_data {t}/absent", "nothing is there"),
+    "check-empty": (
+        lambda place, run: (place / "images").mkdir(),
+        "tools.check_data {t}/images --output={t}/o",
+        "0 class folders; expected at least 2",
+    ),
+    "check-two-roots": (nothing, "tools.check_data a b", "'b' is not a flag"),
+    "check-root-and-config": (
+        nothing,
+        "tools.check_data {t} --config=configs/digits_ce.py",
+        "give either",
+    ),
+    "check-into-a-file": (
+        made(bad.write, "o", "x"),
+        "tools.check_data --output={t}/o",
+        "can't be written",
+    ),
+    "check-json-is-a-folder": (nothing, "tools.check_data --json={t}", "is a folder"),
+    "check-flag-misspelt": (nothing, "tools.check_data --outptu=a", "Unknown command line flag"),
     "convert-unknown-model": (
         nothing,
         f"{_CONVERT} --model vit_q --input a.pth --output {{t}}/b.pth",

@@ -24,7 +24,7 @@ from data.files.open_tree import cache_folder, open_root
 from data.files.stored_files import DiskFile
 from data.images.image_files import decode
 from data.images.image_folders import image_names
-from data.images.images_and_labels import ImagesAndLabels
+from data.images.images_and_labels import ImageFiles, ImagesAndLabels
 from data.layouts.listed_files import ListedFiles
 from data.layouts.parquet_files import load_parquet
 from data.layouts.part_names import parts_among
@@ -65,6 +65,17 @@ def load(data_config: ConfigDict, part: str) -> ImagesAndLabels:
             flush=True,
         )
     return source
+
+
+def load_files(data_config: ConfigDict, part: str) -> ImagesAndLabels:
+    """Lists `train` or `test` without decoding anything; reading a damaged image is an error."""
+    tree = _open(data_config)
+    classes, parts = _lists(tree)
+    numbers = {wnid: label for label, wnid in enumerate(classes)}
+    _check_classes(tree, numbers, part, parts[part])
+    labels = np.array([numbers[wnid] for _, wnid in parts[part]], np.int64)
+    files = [tree.file(name) for name, _ in parts[part]]
+    return ImagesAndLabels(ImageFiles(files), labels, tuple(classes))
 
 
 def _open(data_config: ConfigDict) -> FileTree:
@@ -135,18 +146,7 @@ def _decode_all(tree: FileTree, folder: Path, on_corrupt: str) -> None:
     classes, parts = _lists(tree)
     labels, skipped = {wnid: label for label, wnid in enumerate(classes)}, []
     for part, files in parts.items():
-        found = {wnid for _, wnid in files}
-        unknown = sorted(found - labels.keys())
-        if unknown:
-            raise UserError(
-                f"{tree.place()}: {part} has the class {unknown[0]}, which wnids.txt does not list"
-            )
-        without = sorted(labels.keys() - found) if part == "train" else []
-        if without or not files:
-            whose = f" of {listed(without)}" if files else ""
-            raise UserError(
-                f"{tree.place()}: {part} has no images{whose}; is it the whole archive?"
-            )
+        _check_classes(tree, labels, part, files)
         if len(files) > _MOST_IMAGES:
             raise UserError(
                 f"{tree.place()}: {part} has {len(files)} images, expected up to {_MOST_IMAGES:,}"
@@ -156,6 +156,22 @@ def _decode_all(tree: FileTree, folder: Path, on_corrupt: str) -> None:
     (folder / "facts.json").write_text(
         json.dumps({"classes": classes, "skipped": skipped}), encoding="utf-8"
     )
+
+
+def _check_classes(
+    tree: FileTree, labels: dict[str, int], part: str, files: list[tuple[str, str]]
+) -> None:
+    """Checks that a part has images of known classes, and `train` of each."""
+    found = {wnid for _, wnid in files}
+    unknown = sorted(found - labels.keys())
+    if unknown:
+        raise UserError(
+            f"{tree.place()}: {part} has the class {unknown[0]}, which wnids.txt does not list"
+        )
+    without = sorted(labels.keys() - found) if part == "train" else []
+    if without or not files:
+        whose = f" of {listed(without)}" if files else ""
+        raise UserError(f"{tree.place()}: {part} has no images{whose}; is it the whole archive?")
 
 
 def _lists(tree: FileTree) -> tuple[list[str], dict[str, list[tuple[str, str]]]]:
