@@ -27,7 +27,7 @@ from data.files.stored_files import DiskFile, Segment, StoredFile
 from data.images.image_folders import image_names
 from data.layouts.found import Found, Listed, divided
 from data.layouts.part_names import part_of
-from data.layouts.tables import LABEL_COLUMNS, usual
+from data.layouts.table_columns import LABEL_COLUMNS, usual
 
 _FORMAT = 1  # of the cache; raise it when the content of the cache changes
 _LARGEST_FACTS = 1 << 30  # bytes
