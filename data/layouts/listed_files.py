@@ -42,7 +42,7 @@ class ListedFiles:
 
     def start_anew(self) -> None:
         """Forgets which folders are not in the tree: the next names are of another column."""
-        self._outside = None
+        self._outside, self._several = None, []
 
     def find(self, text: str) -> StoredFile | None:
         """Returns the file of a name; None where there is none.
@@ -64,6 +64,10 @@ class ListedFiles:
         if found or "\\" not in text:
             return found
         return self._look_up(text.strip().replace("\\", "/"))
+
+    def is_unclear(self) -> bool:
+        """Returns whether the last name is in several folders."""
+        return bool(self._several)
 
     def problem(self) -> str:
         """Returns why the last name was not found."""

@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from common.errors import UserError, listed
 from data.files.file_tree import FileTree
 from data.files.stored_files import StoredFile
+from data.images.image_kinds import kind_by_ending
 from data.layouts.listed_files import ListedFiles
 from data.layouts.part_names import part_of, parts_among
 
@@ -80,14 +81,25 @@ class Columns:
         return name
 
     def _image(self) -> str:
-        """Returns the column whose first cells are names of images; of several the usual one."""
+        """Returns the column whose first cells are names of images; of several the usual one.
+
+        Raises:
+            UserError: when the names are there, but each in several folders.
+        """
         first = self._table.rows[:_LOOKED_AT]
-        hits = {}
+        hits: dict[str, int] = {}
+        unclear = ""
         for name in self._table.columns:
             self._finder.start_anew()
-            hits[name] = sum(bool(row[name] and self._finder.find(row[name])) for row in first)
+            cells = [row[name] for row in first if row[name]]
+            found = [self._finder.find(cell) for cell in cells]
+            hits[name] = sum(one is not None for one in found)
+            if self._finder.is_unclear() and not hits[name] and kind_by_ending(cells[-1]):
+                unclear = f"{self.place}: {cells[-1]} {self._finder.problem()}"
         self._finder.start_anew()
         most = max(hits.values(), default=0)
+        if not most and unclear:
+            raise UserError(unclear)
         enough = most > 0 and 2 * most >= len(first)
         return usual([name for name in hits if hits[name] == most and enough], _IMAGE_COLUMNS)
 
@@ -137,9 +149,8 @@ class Columns:
         if not self.image or self._in_class_folders():
             return ""  # it has something else about each image
         # What differs in each row is no class: a text, a number of the row.
-        columns = [
-            name for name in columns if len(self._values(name)) <= len(self._table.rows) // 2
-        ]
+        most = len(self._table.rows) // 2
+        columns = [name for name in columns if 2 <= len(self._values(name)) <= most]
         if len(columns) > 1:
             return self._same(columns) or self._unclear(columns)
         return columns[0] if columns else ""
