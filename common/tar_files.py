@@ -121,9 +121,8 @@ def list_members(
                 tar.members.clear()  # type: ignore[attr-defined]
                 yield member
             # At a damaged header, or one that is empty, tarfile stops as at the end.
-            start = max(0, tar.offset - tarfile.BLOCKSIZE)
-            file.seek(start)
-            if file.read(min(end - start, _BEHIND)).strip(b"\0"):
+            file.seek(tar.offset)
+            if file.read(max(0, min(end - tar.offset, _BEHIND))).strip(b"\0"):
                 raise tarfile.ReadError("a damaged header")
     except (tarfile.TarError, EOFError, OSError, ValueError) as error:
         raise UserError(

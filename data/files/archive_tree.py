@@ -34,6 +34,7 @@ _MOST_MEMBERS = 5_000_000
 _MOST_RATIO, _ALWAYS = 200, 1 << 30  # unpacked bytes for a packed one, and how many are always fine
 _BLOCK = 1 << 22  # bytes
 _LONGEST_LINK, _MOST_LINKS = 1 << 16, 8  # bytes; links on the way to a file
+_MOST_LINKED = 1000  # links to folders
 _PACKED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 _UTF8_NAME = 0x800  # flag of a zip member whose name is UTF-8
 # What is recognised, to say that it has to be unpacked.
@@ -208,7 +209,7 @@ def resolve_links(members: dict[str, Any], links: dict[str, str]) -> set[str]:
         waiting = {name: to for name, to in waiting.items() if name not in found}
         if not found:
             break
-    for name, to in list(waiting.items()):
+    for name, to in list(waiting.items())[:_MOST_LINKED]:
         inside = [one for one in members if to and one.startswith(f"{to}/")]
         if inside and not name.startswith(f"{to}/"):
             members.update({name + one[len(to) :]: members[one] for one in inside})

@@ -29,13 +29,13 @@ def list_folder(root: Path) -> FileTree:
             name = f"{folder}/{entry.name}" if folder else entry.name
             if is_trace(entry.name):
                 continue
-            if entry.is_dir():
+            if entry.is_symlink() and not os.path.exists(entry.path):  # also one to itself
+                dead.append(name)
+            elif entry.is_dir():
                 folders.append(name)
                 waiting.append((name, (*way, _real(entry, way))))
             elif entry.is_file():
                 names.append(name)
-            elif entry.is_symlink() and not os.path.exists(entry.path):
-                dead.append(name)
             else:
                 odd.append(name)
     start = os.path.join(root, "")

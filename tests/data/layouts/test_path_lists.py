@@ -90,7 +90,11 @@ def test_absolute_paths(tmp_path):
         *(_NAMES, "0\tant\n1\tbee\n2\tcow\n", "0,ant\n1,bee\n2,cow\n", "0: ant\n1: bee\n2: cow\n"),
         *("ant\nbee\ncow\n", "ant\n\nbee\n\ncow", "ant 0\nbee 1\ncow 2\n", "ant,0\nbee,1\ncow,2\n"),
         *("2 cow\n0 ant\n1 bee\n", "label name\n0 ant\n1 bee\n2 cow\n", "# names\nant\nbee\ncow"),
-        *('0 "ant"\n1 "bee"\n2 "cow"\n', "0：ant\n1：bee\n2：cow\n", "\ufeff0 ant\r\n1 bee\r\n2 cow"),
+        *(
+            '0 "ant"\n1 "bee"\n2 "cow"\n',
+            "0：ant\n1：bee\n2：cow\n",
+            "\ufeff0 ant\r\n1 bee\r\n2 cow",
+        ),
     ],
 )
 def test_tables_of_names(tmp_path, table):

@@ -94,7 +94,9 @@ def test_a_table_of_the_test_images(tmp_path, columns, train, test):
 
 @pytest.mark.parametrize(("one", "none"), [("1", "0"), ("1.0", "0.0"), ("True", "False")])
 def test_a_column_for_each_class(tmp_path, one, none):
-    cells = {number: ",".join(one if n == number else none for n in range(3)) for number in range(3)}
+    cells = {
+        number: ",".join(one if n == number else none for n in range(3)) for number in range(3)
+    }
     files = _table("{base},#{label}", "image,ant,bee,cow\n")
     for number, text in cells.items():
         files["train.csv"] = files["train.csv"].replace(f"#{number}", text)
