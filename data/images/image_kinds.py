@@ -21,11 +21,14 @@ _FORMATS = {
     "TGA": (".tga",),
 }
 _BY_ENDING = {ending: kind for kind, endings in _FORMATS.items() for ending in endings}
-# What a browser, a download or an editor has not finished, or keeps of an older state.
+# What a browser, a download or an editor has not finished, or keeps of an older state; and kinds
+# that begin like images: what cameras store has a small preview at the beginning.
 _NO_IMAGES = {
     *(".part", ".crdownload", ".download", ".tmp", ".temp", ".bak", ".old", ".orig", ".swp"),
     *(".downloading", ".partial", ".opdownload", ".filepart", ".aria2", ".xltd", ".td", ".cfg"),
-    *(".!ut", ".bc!", ".!qb", ".lock", ".synopart", ".sync", ".partially", ".unconfirmed"),
+    *(".!ut", ".bc!", ".!qb", ".lock", ".synopart", ".sync", ".unconfirmed", ".delta"),
+    *(".cr2", ".cr3", ".nef", ".nrw", ".arw", ".sr2", ".dng", ".orf", ".rw2", ".raf", ".pef"),
+    *(".srw", ".raw", ".psd", ".psb", ".svs", ".ndpi", ".lsm", ".zip", ".rar", ".7z", ".mov"),
 }
 # How a file of a format begins: bytes, and their place. TGA has no such bytes.
 _BEGINNINGS = (
