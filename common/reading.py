@@ -12,6 +12,7 @@ from typing import Any
 from common.errors import UserError
 
 _LARGEST_TEXT = 1 << 20  # bytes
+_LOOKED_AT, _SHARE = 4096, 8  # bytes from which UTF-16 is told, and how one side prevails
 # Byte order marks. That of UTF-32 begins with that of UTF-16, and no editor writes it.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -63,8 +64,8 @@ def read_text(path: Path, most: int = _LARGEST_TEXT) -> str:
 def decode_text(content: bytes, origin: str) -> str:
     """Decodes the text of a file that any editor or system may have written.
 
-    A byte order mark decides (UTF-8 or UTF-16); without one it is UTF-8, UTF-16 where every other
-    byte of the beginning is 0, or else GBK (GB18030), which Windows writes in China.
+    A byte order mark decides (UTF-8 or UTF-16); without one it is UTF-8, UTF-16 where many bytes
+    of one side are 0, or else GBK (GB18030), which Windows writes in China.
 
     Args:
         content: of the file.
@@ -79,11 +80,11 @@ def decode_text(content: bytes, origin: str) -> str:
     for mark, encoding in _MARKS:
         if content.startswith(mark):
             return _decoded(content[len(mark) :], encoding, origin)
-    even, odd = content[0:64:2], content[1:64:2]
-    if even and not any(odd):
-        return _decoded(content, "utf-16-le", origin)
-    if odd and not any(even):
-        return _decoded(content, "utf-16-be", origin)
+    # In UTF-16 the digits, blanks and line ends have a zero byte each, on one side.
+    even, odd = (content[side:_LOOKED_AT:2].count(0) for side in (0, 1))
+    for zeros, others, encoding in ((odd, even, "utf-16-le"), (even, odd, "utf-16-be")):
+        if zeros > max(_SHARE * others, len(content[:_LOOKED_AT]) / 2 / _SHARE):
+            return _decoded(content, encoding, origin)
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError:

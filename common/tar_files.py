@@ -11,6 +11,7 @@ from typing import IO
 from common.errors import UserError
 
 _LARGEST_HEADER = 1 << 16  # bytes of a long name or an extended header
+_BEHIND = 1 << 20  # bytes behind the end of an archive that must be empty; 10240 are usual
 _HEADERS = (
     *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
     *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
@@ -119,8 +120,9 @@ def list_members(
                 # Which would take a kilobyte each.
                 tar.members.clear()  # type: ignore[attr-defined]
                 yield member
-            file.seek(tar.offset)  # at a damaged header tarfile stops as at the end
-            if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
+            # At a damaged header, or one that is empty, tarfile stops as at the end.
+            file.seek(tar.offset)
+            if file.read(max(0, min(end - tar.offset, _BEHIND))).strip(b"\0"):
                 raise tarfile.ReadError("a damaged header")
     except (tarfile.TarError, EOFError, OSError, ValueError) as error:
         raise UserError(

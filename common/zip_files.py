@@ -71,12 +71,21 @@ def open_zip(path: Path, most: int) -> zipfile.ZipFile:
         archive = zipfile.ZipFile(file)
         file.most = 0  # members may be larger
     except Exception as error:  # a damaged file raises almost anything
-        raise UserError(f"{path}: not a readable zip archive ({error})") from None
+        raise UserError(
+            f"{path}: not a readable zip archive ({error}): damaged, cut short, or one of several "
+            "parts; get it again"
+        ) from None
     members, methods = archive.infolist(), (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-    # Bit 1 of the flags: encrypted.
-    odd = sum(item.compress_type not in methods or item.flag_bits & 1 for item in members)
+    locked = sum(item.flag_bits & 1 for item in members)
+    if locked:
+        raise UserError(
+            f"{path}: {locked} members are encrypted, of a kind that is not read; unpack it "
+            "yourself"
+        )
+    odd = sum(item.compress_type not in methods for item in members)
     if len(members) > most or odd:
         raise UserError(
-            f"{path}: its archive has {len(members)} members, {odd} of a kind that is not read"
+            f"{path}: its archive has {len(members)} members, {odd} of a kind that is not read; "
+            "unpack it yourself"
         )
     return archive

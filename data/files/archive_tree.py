@@ -13,6 +13,7 @@ import gzip
 import lzma
 import os
 import shutil
+import stat
 import tarfile
 import zipfile
 import zlib
@@ -25,23 +26,40 @@ from common.tar_files import list_members
 from common.zip_files import open_zip
 from data.files.file_tree import FileTree
 from data.files.made_once import made_once, states
-from data.files.stored_files import Segment, StoredFile, ZipMember
+from data.files.stored_files import DeadLink, Segment, StoredFile, ZipMember
 from data.files.traces import has_trace
+from data.images.image_kinds import ZIP, what_it_is
 
 _MOST_MEMBERS = 5_000_000
 _MOST_RATIO, _ALWAYS = 200, 1 << 30  # unpacked bytes for a packed one, and how many are always fine
 _BLOCK = 1 << 22  # bytes
 _COPY = "unpacked.tar"
+_LONGEST_LINK, _MOST_LINKS = 1 << 16, 8  # bytes; links on the way to a file
+_MOST_LINKED = 1000  # links to folders
 _PACKED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 _UTF8_NAME = 0x800  # flag of a zip member whose name is UTF-8
 # What is recognised, to say that it has to be unpacked.
 _FOREIGN = {b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!": "RAR", b"\x28\xb5\x2f\xfd": "zstd"}
-ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+_ENDINGS = (
+    *(".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".txz"),
+    *(".7z", ".rar", ".tar.zst", ".tzst"),  # which are not read
+)
 
 
 def is_archive(name: str) -> bool:
     """Returns whether a file has the ending of an archive that is read, or of one that is not."""
-    return name.lower().endswith((*ENDINGS, ".7z", ".rar", ".tar.zst"))
+    return name.lower().endswith(_ENDINGS)
+
+
+def has_archive(path: Path) -> bool:
+    """Returns whether a file begins as archives do, whatever its name is."""
+    try:
+        with open(path, "rb") as file:
+            beginning = file.read(512)
+    except OSError:
+        return False
+    marks = (b"PK\3\4", *_PACKED, *_FOREIGN)
+    return beginning.startswith(marks) or beginning[257:262] == b"ustar"
 
 
 def list_archive(path: Path, cache: Path) -> FileTree:
@@ -64,6 +82,11 @@ def list_archive(path: Path, cache: Path) -> FileTree:
             raise UserError(
                 f"{path}: {kind} archives are not read; unpack it, and give the folder as data.root"
             )
+    other = what_it_is(beginning)
+    if other and other != ZIP:
+        raise UserError(f"{path}: is no archive, it is {other}; get it again")
+    if not beginning:
+        raise UserError(f"{path}: is empty; get it again")
     if beginning.startswith(b"PK") or path.name.lower().endswith(".zip"):
         return _list_zip(path)
     opener = next((open_ for mark, open_ in _PACKED.items() if beginning.startswith(mark)), None)
@@ -74,17 +97,21 @@ def _list_zip(path: Path) -> FileTree:
     archive = open_zip(path, _MOST_MEMBERS)
     members, folders = {}, set()
     infos = [(_zip_name(info), info) for info in archive.infolist()]
-    # Old programs of Windows write backslashes; a name with both has a backslash in it.
-    windows = not any("/" in name for name, _ in infos)
+    links = {}
     for name, info in infos:
-        plain = _cleaned(name.replace("\\", "/") if windows else name)
+        # Old programs of Windows write backslashes; a name with both has a backslash in it.
+        plain = _cleaned(name if "/" in name else name.replace("\\", "/"))
         if not plain or has_trace(plain):
             continue
         if name.endswith(("/", "\\")) or info.is_dir():
             folders.add(plain)
+        elif stat.S_ISLNK(info.external_attr >> 16):
+            content = ZipMember(archive, info, plain).read(_LONGEST_LINK)
+            links[plain] = _target(plain, content.decode("utf-8", "replace"))
         else:
             members[plain] = info
-    return _tree(path, folders, members, lambda name: ZipMember(archive, members[name], name))
+    dead = resolve_links(members, links)
+    return _tree(path, folders, members, lambda name: ZipMember(archive, members[name], name), dead)
 
 
 def _zip_name(info: zipfile.ZipInfo) -> str:
@@ -120,15 +147,15 @@ def list_tar(container: Path, archive: Path, prefix: str = "") -> FileTree:
         elif member.islnk():
             links[name] = _cleaned(member.linkname)
         elif member.issym():
-            links[name] = _cleaned(os.path.join(os.path.dirname(name), member.linkname))
+            links[name] = _target(name, member.linkname)
         elif member.isreg() and not member.issparse():
             places[name] = (member.offset_data, member.size)
-    places.update({name: places[to] for name, to in links.items() if to in places})
+    dead = resolve_links(places, links)
 
     def make(name: str) -> StoredFile:
         return Segment(str(container), *places[name], name, str(archive))
 
-    return _tree(archive, folders, places, make)
+    return _tree(archive, folders, places, make, dead)
 
 
 def _tar_name(name: str) -> str:
@@ -158,12 +185,49 @@ def _cleaned(name: str) -> str:
     return "/".join(parts)
 
 
-def _tree(path: Path, folders: set[str], members: Any, make: Any) -> FileTree:
+def _target(link: str, to: str) -> str:
+    """Returns where a symbolic link leads to; empty for a place outside of the archive."""
+    if os.path.isabs(to):
+        return ""
+    path = os.path.normpath(os.path.join(os.path.dirname(link), to))
+    return "" if path.startswith("..") else path
+
+
+def resolve_links(members: dict[str, Any], links: dict[str, str]) -> set[str]:
+    """Adds what links lead to, files or whole folders, to the members of an archive.
+
+    Args:
+        members: by the name; it is changed.
+        links: where the links lead to, by their names.
+
+    Returns:
+        The names of links that lead to nothing in the archive.
+    """
+    waiting = dict(links)
+    for _ in range(_MOST_LINKS):  # a link may lead to a link
+        found = {name: to for name, to in waiting.items() if to in members}
+        members.update({name: members[to] for name, to in found.items()})
+        waiting = {name: to for name, to in waiting.items() if name not in found}
+        if not found:
+            break
+    for name, to in list(waiting.items())[:_MOST_LINKED]:
+        inside = [one for one in members if to and one.startswith(f"{to}/")]
+        if inside and not name.startswith(f"{to}/"):
+            members.update({name + one[len(to) :]: members[one] for one in inside})
+            del waiting[name]
+    return set(waiting)
+
+
+def _tree(path: Path, folders: set[str], members: Any, make: Any, dead: set[str]) -> FileTree:
     """Returns the tree of an archive; the folders on the way to its members may lack entries."""
     for name in (*members, *tuple(folders)):
         parts = name.split("/")
         folders.update("/".join(parts[:depth]) for depth in range(1, len(parts)))
-    return FileTree(f"{path}: ", members, folders, make)
+
+    def file(name: str) -> StoredFile:
+        return DeadLink(f"{path}: {name}") if name in dead else make(name)
+
+    return FileTree(f"{path}: ", [*members, *dead], folders, file, dead)
 
 
 def _unpacked(path: Path, opener: Any, cache: Path) -> Path:

@@ -29,7 +29,7 @@ def list_folder(root: Path) -> FileTree:
             name = f"{folder}/{entry.name}" if folder else entry.name
             if is_trace(entry.name):
                 continue
-            if entry.is_symlink() and not os.path.exists(entry.path):  # or in a circle
+            if entry.is_symlink() and not os.path.exists(entry.path):  # also one to itself
                 dead.append(name)
             elif entry.is_dir():
                 folders.append(name)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from common.errors import UserError
+from common.errors import UserError, listed
 from common.reading import user_path
-from data.files.archive_tree import is_archive, list_archive
+from data.files.archive_tree import has_archive, is_archive, list_archive
 from data.files.file_tree import FileTree
 from data.files.folder_tree import list_folder
-from data.files.stored_files import DiskFile
+from data.files.stored_files import DiskFile, StoredFile
 
 # The trees that were opened inside `reused`, by what was asked for; None outside of it.
 _open: dict[tuple[Path, Path], FileTree] | None = None
@@ -60,10 +60,58 @@ def open_tree(path: str, field: str, cache: Path) -> FileTree:
     return known[place, cache]
 
 
+def open_archives(tree: FileTree, cache: Path, keep: bool) -> FileTree | None:
+    """Opens the archives in a folder; None where there are none.
+
+    Args:
+        tree: of the folder.
+        cache: a folder for what has to be unpacked.
+        keep: whether other files of the folder belong to the data set.
+
+    Returns:
+        The tree of a single archive, or of the folder as if each archive were unpacked into a
+        folder of its name: `train.zip` into `train/`.
+
+    Raises:
+        UserError: when an archive is damaged, or in another archive.
+    """
+    names = [name for name in tree.top_files if is_archive(name)]
+    archives = {}
+    for name in names:
+        file = tree.file(name)
+        if not isinstance(file, DiskFile):
+            raise UserError(
+                f"{tree.place()}: holds the archives {listed(names)}; unpack it, and give the "
+                "folder as data.root"
+            )
+        archives[name.partition(".")[0]] = list_archive(Path(file.path), cache)
+    if len(archives) < len(names):
+        raise UserError(
+            f"{tree.place()}: holds the archives {listed(names)}, of which some would be unpacked "
+            "into one folder; unpack them yourself"
+        )
+    if len(archives) == 1 and not keep:
+        return next(iter(archives.values()))
+    return _together(tree, archives) if archives else None
+
+
+def _together(tree: FileTree, archives: dict[str, FileTree]) -> FileTree:
+    """Returns the tree of a folder, with the trees of its archives as its folders."""
+    files: dict[str, StoredFile] = {
+        name: tree.file(name) for name in tree.names if "/" in name or not is_archive(name)
+    }
+    folders, dead = set(tree.folders), set(tree.dead)
+    for folder, inner in archives.items():
+        files.update({f"{folder}/{name}": inner.file(name) for name in inner.names})
+        folders.update([folder, *(f"{folder}/{name}" for name in inner.folders)])
+        dead.update(f"{folder}/{name}" for name in inner.dead)
+    return FileTree(f"{tree.place()}/", files, folders, files.__getitem__, dead, tree.odd)
+
+
 def _list(place: Path, field: str, cache: Path) -> FileTree:
     if place.is_dir():
         return list_folder(place)
-    if place.is_file() and is_archive(place.name):
+    if place.is_file() and (is_archive(place.name) or has_archive(place)):
         return list_archive(place, cache)
     if place.is_file() and place.name.lower().endswith(".parquet"):
         return FileTree(f"{place.parent}/", [place.name], (), lambda name: DiskFile(str(place)))

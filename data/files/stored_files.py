@@ -150,3 +150,25 @@ class ZipMember(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.archive.filename}: {self.label}"
+
+
+class DeadLink(NamedTuple):
+    """A link in an archive that leads to nothing there."""
+
+    place: str
+
+    def read(self, most: int) -> bytes:
+        raise UserError(f"{self.place}: a link to nothing in the archive")
+
+    def ends(self, count: int) -> tuple[int, bytes, bytes]:
+        raise UserError(f"{self.place}: a link to nothing in the archive")
+
+    def open(self) -> BinaryIO:
+        raise UserError(f"{self.place}: a link to nothing in the archive")
+
+    @property
+    def name(self) -> str:
+        return self.place.rpartition("/")[2]
+
+    def __str__(self) -> str:
+        return self.place

@@ -9,34 +9,39 @@ _TRACES = {
     "icon\r",
     "network trash folder",
     "temporary items",
-    "thumbs.db",
-    "ehthumbs.db",
-    "ehthumbs_vista.db",
     "desktop.ini",
     "system volume information",
     "recycler",
     "recycled",
     "$recycle.bin",
-    "found.000",
     "@eadir",
     "@tmp",
     "@sharebin",
     "@recycle",
     "@recently-snapshot",
     "@__thumb",
+    "@transcode",
+    "@synoresource",
+    "@synoeastream",
+    "~snapshot",
+    "_gsdata_",
     "#recycle",
     "#snapshot",
     "lost+found",
     "picasa.ini",
     "zbthumbnail.info",
     "__pycache__",
+    "icon\uf00d",
     "cvs",
 }
 _PATTERNS = re.compile(
     r"""\..*                      # hidden, such as ._photo.jpg and .ipynb_checkpoints
     |~\$.*                        # opened in an office program
     |.*~                          # an editor's copy of the old state
-    |.*\.(swp|swo|lnk|url)        # an open editor; links of Windows
+    |.*\.(swp|swo|lnk|url|webloc) # an open editor; links of Windows and macOS
+    |.*@Syno(EAStream|Resource)   # of a Synology NAS, for each file
+    |found\.\d\d\d                # what a check of the disk has found
+    |(eh)?thumbs(_vista)?\.db.*   # Windows, also with what a copy adds
     """,
     re.VERBOSE | re.IGNORECASE,
 )

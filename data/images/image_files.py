@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
+import warnings
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -99,8 +100,10 @@ def _upright(image: Image.Image) -> Image.Image:
 def _prepare_pillow() -> None:
     """Sets up Pillow once: its limit of pixels is replaced by those above, and HEIC is read.
 
-    Its own limit refuses photographs that can be read reduced.
+    Its own limit refuses photographs that can be read reduced. What it warns of, such as a damaged
+    EXIF, is either an error here or of no importance.
     """
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     Image.MAX_IMAGE_PIXELS = None
     if "HEIF" in readable_kinds():
         import pillow_heif

@@ -21,8 +21,15 @@ _FORMATS = {
     "TGA": (".tga",),
 }
 _BY_ENDING = {ending: kind for kind, endings in _FORMATS.items() for ending in endings}
-# What a browser, a download or an editor has not finished, or keeps of an older state.
-_NO_IMAGES = {".part", ".crdownload", ".download", ".tmp", ".bak", ".old", ".orig", ".swp"}
+# What a browser, a download or an editor has not finished, or keeps of an older state; and kinds
+# that begin like images: what cameras store has a small preview at the beginning.
+_NO_IMAGES = {
+    *(".part", ".crdownload", ".download", ".tmp", ".temp", ".bak", ".old", ".orig", ".swp"),
+    *(".downloading", ".partial", ".opdownload", ".filepart", ".aria2", ".xltd", ".td", ".cfg"),
+    *(".!ut", ".bc!", ".!qb", ".lock", ".synopart", ".sync", ".unconfirmed", ".delta"),
+    *(".cr2", ".cr3", ".nef", ".nrw", ".arw", ".sr2", ".dng", ".orf", ".rw2", ".raf", ".pef"),
+    *(".srw", ".raw", ".psd", ".psb", ".svs", ".ndpi", ".lsm", ".zip", ".rar", ".7z", ".mov"),
+}
 # How a file of a format begins: bytes, and their place. TGA has no such bytes.
 _BEGINNINGS = (
     ("JPEG", 0, b"\xff\xd8\xff"),
@@ -41,13 +48,14 @@ _BRANDS = {
     "AVIF": (b"avif", b"avis"),
     "HEIF": (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1"),
 }
+ZIP = "a zip archive"
 # Others, to say what a file is that is called an image.
 _OTHERS = (
     ("a web page", (b"<!doctype", b"<html", b"<head", b"<?xml", b"<!--")),
     ("an SVG drawing", (b"<svg",)),
     ("a PDF", (b"%pdf",)),
     ("a Photoshop file", (b"8bps",)),
-    ("a zip archive", (b"pk\3\4",)),
+    (ZIP, (b"pk\3\4",)),
     ("JSON", (b"{", b"[")),
     ("a Git LFS pointer: run git lfs pull", (b"version https://git-lfs",)),
 )

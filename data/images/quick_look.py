@@ -65,7 +65,8 @@ def _looks_whole(stream: BinaryIO, name: str) -> bool:
         image = open_image(stream, name)
     except Exception:  # a damaged header raises almost anything
         return False
-    stream.seek(max(0, size - _END))
+    # Behind the header, which may have a whole small image, with its own end.
+    stream.seek(max(0, size - _END, stream.tell()))
     return _ends_well(image, stream.read(_END), stream, size)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -9,22 +10,40 @@ from collections.abc import Iterable, Mapping
 from common.errors import UserError, listed
 from data.files.file_tree import FileTree
 from data.images.image_folders import image_names, left_out
-from data.images.image_kinds import kind_by_ending
+from data.images.image_kinds import ending_of
 from data.layouts.found import Found, Listed, divided
-from data.layouts.part_names import part_of, parts_among
+from data.layouts.part_names import MASKS
 
 # Folders of pictures and of what belongs to each picture: another kind of data set.
-_PICTURES = {"image", "images", "img", "imgs", "jpegimages", "pictures", "photos", "input"}
-_MASKS = {
-    *("annotation", "annotations", "label", "labels", "mask", "masks", "segmentation", "trimaps"),
-    *("segmentationclass", "segmentationobject", "gt", "ground_truth", "groundtruth", "bbox"),
-    *("bboxes", "boxes", "labelme", "json", "xml", "yolo", "depth", "target", "targets"),
+_PICTURES = {
+    "image",
+    "images",
+    "img",
+    "imgs",
+    "jpegimages",
+    "pictures",
+    "photos",
+    "input",
+    "leftimg8bit",
 }
+
+
+# What is no image, but often lies with images, in a folder of its own.
+_TEXTS = {
+    *(".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".md", ".pdf", ".mat"),
+    *(".py", ".ipynb", ".html", ".log", ".npy", ".pkl", ".xlsx", ".xls", ".doc", ".docx", ".names"),
+}
+_TABLES = (".txt", ".csv", ".tsv", ".list", ".lst", ".json", ".jsonl", ".xlsx", ".xls", ".mat")
 
 
 def plain(name: str) -> str:
     """Returns a name in one form of Unicode: macOS writes accents as letters of their own."""
     return unicodedata.normalize("NFC", name)
+
+
+def _has_texts_only(tree: FileTree, folder: str) -> bool:
+    inside = [name for name in tree.names if name.startswith(f"{folder}/")]
+    return bool(inside) and all(ending_of(name) in _TEXTS for name in inside)
 
 
 class ClassFolders:
@@ -50,7 +69,12 @@ class ClassFolders:
                 self.images[top].append(name)
             else:
                 loose.append(name)
-        self._check()
+        self.images = {
+            name: images
+            for name, images in self.images.items()
+            if images or not _has_texts_only(tree, name)
+        }
+        self._check(loose)
         others = [name for name in tree.names if name not in found]
         self.notes = [
             *left_out(tree, loose, "next to the class folders, so of no class"),
@@ -71,16 +95,21 @@ class ClassFolders:
             self.origin,
         )
 
-    def _check(self) -> None:
+    def _check(self, loose: list[str]) -> None:
         tree, classes = self.tree, self.classes
-        lost = [n for n in sorted(tree.dead) if "/" not in n and not kind_by_ending(n)]
-        if lost:
-            raise UserError(
-                f"{tree.place(lost[0])}: a link to nothing; is its disk there? mend or remove it"
-            )
         if len(classes) < 2:
             found = ", ".join([f"{len(classes)} class folders", *classes])
-            raise UserError(f"{tree.place()}: {found}; expected at least 2, each with its images")
+            more = f", and {len(loose)} images next to them" if loose else ""
+            texts = [name for name in tree.top_files if name.lower().endswith(_TABLES)]
+            hint = (
+                f"; {listed(texts)} there: is that a list or table of the classes? Give it as "
+                "data.train_list, or call a table train.csv"
+                if texts
+                else ", or a list (train_list.txt) or table (train.csv) of their classes"
+            )
+            raise UserError(
+                f"{tree.place()}: {found}{more}; expected at least 2, each with its images{hint}"
+            )
         self._refuse_masks()
         for name in classes:
             if not self.images[name]:
@@ -104,7 +133,7 @@ class ClassFolders:
     def _refuse_masks(self) -> None:
         """Refuses folders of pictures and of masks: they are no classes."""
         pictures = [name for name in self.classes if name.lower() in _PICTURES]
-        masks = [name for name in self.classes if name.lower() in _MASKS]
+        masks = [name for name in self.classes if name.lower() in MASKS]
         if pictures and masks:
             raise UserError(
                 f"{self.tree.place()}: its folders are {listed(self.classes)}, which look like "
@@ -122,8 +151,10 @@ def read_parts(trees: Mapping[str, tuple[FileTree, str]], notes: Iterable[str] =
     Raises:
         UserError: when a part is no class folders, or has other classes than the training images.
     """
-    parts = {part: ClassFolders(tree, origin) for part, (tree, origin) in trees.items()}
-    train = parts["train"]
+    train = ClassFolders(*trees["train"])
+    parts = {"train": train} | {
+        part: ClassFolders(*one) for part, one in trees.items() if part != "train"
+    }
     classes = [plain(name) for name in train.classes]
     classes.sort()
     for one in parts.values():
@@ -131,6 +162,11 @@ def read_parts(trees: Mapping[str, tuple[FileTree, str]], notes: Iterable[str] =
     said = [line for one in parts.values() for line in one.notes]
     listings = {part: one.listed(classes) for part, one in parts.items()}
     return divided(classes, listings, [*notes, *said])
+
+
+def _letters(name: str) -> str:
+    """Returns a name without capitals, signs, blanks, and wide or composed forms of letters."""
+    return re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", name).casefold())
 
 
 def check_same_classes(place: str, found: Iterable[str], expected: Iterable[str]) -> None:
@@ -147,28 +183,9 @@ def check_same_classes(place: str, found: Iterable[str], expected: Iterable[str]
         *([f"it lacks {listed(lacks)}, of which there are training images"] if lacks else []),
         *([f"it has {listed(more)}, of which there are no training images"] if more else []),
     ]
-    lowered = {name.lower(): name for name in lacks}
-    same = [(lowered[name.lower()], name) for name in more if name.lower() in lowered]
-    hint = f"; {same[0][0]!r} and {same[0][1]!r} differ in capitals only" if same else ""
+    alike = {_letters(name): name for name in lacks}
+    same = [(alike[_letters(name)], name) for name in more if _letters(name) in alike]
+    hint = f"; {same[0][0]!r} and {same[0][1]!r} differ in spelling only" if same else ""
     raise UserError(
         f"{place}: its classes are not those of the train part: {'; '.join(differences)}{hint}"
     )
-
-
-def transposed(tree: FileTree) -> dict[str, dict[str, str]]:
-    """Finds parts inside of class folders, `<class>/train/*` and `<class>/test/*`.
-
-    Returns:
-        By the part, the folder by the class; empty where not each top folder is divided so.
-    """
-    found: dict[str, dict[str, str]] = defaultdict(dict)
-    for top in tree.top:
-        inside = [
-            name for name in tree.folders if name.startswith(f"{top}/") and name.count("/") == 1
-        ]
-        parts = parts_among([name.partition("/")[2] for name in inside], tree.place(top))
-        if "train" not in parts or len(parts) < 2 or len(parts) < len(inside):
-            return {}
-        for part, name in parts.items():
-            found[part][top] = f"{top}/{name}"
-    return found if len(tree.top) > 1 and not any(map(part_of, tree.top)) else {}

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ml_collections import ConfigDict
 
 from common.errors import UserError, listed
-from data.files.archive_tree import is_archive, list_archive
+from data.files.archive_tree import is_archive
 from data.files.file_tree import FileTree
-from data.files.open_tree import cache_folder, open_root
-from data.files.stored_files import DiskFile
-from data.images.image_folders import image_names, is_image, left_out
-from data.layouts.class_folders import ClassFolders, read_parts, transposed
+from data.files.open_tree import cache_folder, open_archives, open_root
+from data.images.image_folders import image_names
+from data.images.image_kinds import ending_of
+from data.layouts.class_folders import ClassFolders
 from data.layouts.found import Found, divided
-from data.layouts.part_names import part_of, parts_among
-from data.layouts.path_lists import find_lists
-from data.layouts.tables import find_metadata, find_tables
+from data.layouts.part_folders import (
+    class_root,
+    find_part_folders,
+    find_parts_in_classes,
+    folders_with_images,
+    only_folder,
+)
+from data.layouts.part_names import part_of
+from data.layouts.path_lists import find_lists, lists_at_top
+from data.layouts.tables import find_tables, tables_at_top
 
 _DEEPEST = 6  # folders that hold nothing but one folder
+_LISTS = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".list", ".lst")
 
 
 def find(data_config: ConfigDict) -> Found:
@@ -30,13 +36,18 @@ def find(data_config: ConfigDict) -> Found:
     tree = open_root(data_config)
     notes: list[str] = []
     for depth in range(_DEEPEST):
+        opened = _with_archives(tree, data_config)
+        if opened is not tree:
+            tree, notes = opened, [f"the images are in {opened.place()}"]
+        _check_links(tree)
         found = _at(tree, data_config, top=depth == 0)
         if found:
             return found._replace(notes=(*notes, *found.notes))
-        inner = _only_folder(tree) or _only_archive(tree, cache_folder(data_config))
+        inner = only_folder(tree) or _folder_of_archives(tree)
         if inner is None:
             break
-        tree, notes = inner, [f"the images are in {inner.place()}"]
+        notes = [f"the images are in {inner.place()}", *_unread(tree, inner)]
+        tree = inner
     return _class_folders(tree, notes)
 
 
@@ -44,145 +55,89 @@ def _at(tree: FileTree, data_config: ConfigDict, top: bool) -> Found | None:
     """Returns the data set whose lists, tables or parts are at the top of a tree; None: none."""
     from data.layouts.parquet_files import find_parquet
 
-    return (
+    found = (
         find_lists(tree, data_config, top)
         or find_tables(tree, data_config)
         or find_parquet(tree, data_config)
-        or _parts(tree, data_config)
-        or _transposed(tree)
     )
+    if found:
+        return found
+    found = find_part_folders(tree, data_config) or find_parts_in_classes(tree)
+    return found and found._replace(notes=(*found.notes, *_unread(tree)))
 
 
-def _with_images(tree: FileTree) -> list[str]:
-    """Returns the top folders that have images."""
-    return sorted({name.partition("/")[0] for name in image_names(tree) if "/" in name})
+def _with_archives(tree: FileTree, data_config: ConfigDict) -> FileTree:
+    """Returns a tree without images together with what is in its archives."""
+    if image_names(tree):
+        return tree
+    keep = bool(lists_at_top(tree) or tables_at_top(tree))
+    opened = open_archives(tree, cache_folder(data_config), keep)
+    return _with_archives(opened, data_config) if opened else tree
 
 
-def _only_folder(tree: FileTree) -> FileTree | None:
-    """Returns the tree of the only top folder with images, if no images are next to it.
+def _check_links(tree: FileTree) -> None:
+    """Refuses links to nothing that may be folders: of a class, or of a part."""
+    lost = sorted(name for name in tree.dead if not ending_of(name))
+    if lost:
+        raise UserError(
+            f"{tree.place(lost[0])}: a link to nothing; is its disk there? mend or remove it"
+        )
 
-    A single class folder is none: it has images, but no folders with images.
+
+def _folder_of_archives(tree: FileTree) -> FileTree | None:
+    """Returns the only top folder of a tree without images, if it holds archives."""
+    if len(tree.top) != 1 or image_names(tree):
+        return None
+    inner = tree.below(tree.top[0])
+    return inner if any(map(is_archive, inner.names)) else None
+
+
+def _unread(tree: FileTree, inner: FileTree | None = None) -> list[str]:
+    """Returns a line about lists or tables of parts that are not read.
+
+    Args:
+        tree: where they may be.
+        inner: a tree in it that is looked at by itself.
     """
-    folders = _with_images(tree)
-    if len(folders) != 1 or any(is_image(tree, name) for name in tree.top_files):
-        return None
-    inner = tree.below(folders[0])
-    return inner if _with_images(inner) else None
-
-
-def _only_archive(tree: FileTree, cache: Path) -> FileTree | None:
-    """Returns the tree of the archives in a folder without images."""
-    archives = [name for name in tree.top_files if is_archive(name)]
-    if not archives or image_names(tree):
-        return None
-    file = tree.file(archives[0])
-    if len(archives) > 1 or not isinstance(file, DiskFile):
-        raise UserError(
-            f"{tree.place()}: holds the archives {listed(archives)}; unpack them, or give one of "
-            "them as data.root"
-        )
-    return list_archive(Path(file.path), cache)
-
-
-def _class_root(tree: FileTree) -> FileTree:
-    """Goes down to the folders of the classes, as long as there is a single folder."""
-    for _ in range(_DEEPEST):
-        inner = _only_folder(tree)
-        if inner is None:
-            break
-        tree = inner
-    return tree
-
-
-def _parts(tree: FileTree, data_config: ConfigDict) -> Found | None:
-    names = parts_among(tree.top, tree.place())
-    if not names or _is_class(tree, names):
-        return None
-    if "train" not in names:
-        raise UserError(
-            f"{tree.place()}: {listed([f'{name}/' for name in names.values()])} there, but no "
-            "train/ next to it; name the folder of the training images so (a class can't be called "
-            "like a part)"
-        )
-    trees = {part: tree.below(name) for part, name in names.items()}
-    labelled = {part: one for part, one in trees.items() if _with_images(_class_root(one))}
-    tabled = find_metadata(
-        {part: one for part, one in trees.items() if image_names(one)}, data_config
-    )
-    if tabled:
-        return tabled
-    if "train" not in labelled:
-        raise UserError(
-            f"{tree.place(names['train'])}: {len(image_names(trees['train']))} images, but no "
-            f"class folders; expected {names['train']}/<class>/*, or a list or table of their "
-            "classes (train_list.txt, train.csv) next to it" + _class_tars(trees["train"])
-        )
-    notes = [
-        line
-        for part, one in trees.items()
-        if part not in labelled
-        for line in left_out(tree, _full(tree, names[part]), f"{names[part]}/ has no class folders")
+    names = [
+        name
+        for name in tree.names
+        if name.count("/") < 2
+        and not (inner and tree.place(name).startswith(inner.place(" ")[:-1]))
+        and name.lower().endswith(_LISTS)
+        and part_of(name.rpartition("/")[2].rpartition(".")[0])
     ]
-    rest = [name for name in tree.top if name not in names.values()]
-    for name in rest:
-        notes += left_out(tree, _full(tree, name), "in none of the parts")
-    roots = {part: (_class_root(one), f"{names[part]}/") for part, one in labelled.items()}
-    return read_parts(roots, notes)
-
-
-def _full(tree: FileTree, folder: str) -> list[str]:
-    """Returns the images in a top folder, by their names in the tree."""
-    return [f"{folder}/{name}" for name in image_names(tree.below(folder))]
-
-
-def _class_tars(tree: FileTree) -> str:
-    tars = [name for name in tree.names if is_archive(name)]
-    if not tars:
-        return ""
-    return f"; it holds {listed(tars)}: unpack each into a folder of its name"
-
-
-def _is_class(tree: FileTree, names: dict[str, str]) -> bool:
-    """Returns whether `train` is a class, next to others such as `bus`: it has no class folders."""
-    others = [name for name in _with_images(tree) if name not in names.values()]
-    return (
-        names == {"train": "train"}
-        and len(others) > 1
-        and not tree.below("train").top
-        and any(is_image(tree, name) for name in tree.names if name.startswith("train/"))
-    )
-
-
-def _transposed(tree: FileTree) -> Found | None:
-    parts = transposed(tree)
-    if not parts:
-        return None
-    trees = {
-        part: (_regrouped(tree, part, folders), f"<class>/{part}/")
-        for part, folders in parts.items()
-    }
-    return read_parts(trees)
-
-
-def _regrouped(tree: FileTree, part: str, folders: dict[str, str]) -> FileTree:
-    """Returns the tree of a part, with the class folders at its top."""
-    names = {
-        f"{top}/{name}": f"{folder}/{name}"
-        for top, folder in folders.items()
-        for name in tree.below(folder).names
-    }
-    place = f"{tree.place()} ({part}): "
-    return FileTree(place, names, folders, lambda name: tree.file(names[name]))
+    if not names:
+        return []
+    return [
+        f"not read: {listed(names)}; the folders tell the part and the class of each image (set "
+        "data.train_list to use a list)"
+    ]
 
 
 def _class_folders(tree: FileTree, notes: list[str]) -> Found:
     """Returns class folders without parts, which are divided."""
-    bad = [name for name in tree.top if part_of(name)]
-    if len(bad) > 1 and not _is_class(tree, {"train": "train"}):
-        raise UserError(
-            f"{tree.place()}: {listed(bad)} are names of parts, not of classes; expected "
-            "train/<class>/* and test/<class>/*"
-        )
+    _refuse_parts(tree)
     folders = ClassFolders(tree, "")
     listings = folders.listed(folders.classes)
-    return divided(folders.classes, {"train": listings}, [*notes, *folders.notes])
+    return divided(folders.classes, {"train": listings}, [*notes, *folders.notes, *_unread(tree)])
+
+
+def _refuse_parts(tree: FileTree) -> None:
+    """Refuses folders that are rather parts, each with the same classes, than classes."""
+    tops = folders_with_images(tree)
+    named = [name for name in tops if part_of(name)]
+    inside = {name: frozenset(folders_with_images(class_root(tree.below(name)))) for name in tops}
+    several = len({part_of(name) for name in named}) > 1
+    if several and (named == tops or any(inside[name] for name in named)):
+        raise UserError(
+            f"{tree.place()}: {listed(named)} are names of parts, not of classes; expected "
+            "train/<class>/* and test/<class>/*"
+        )
+    shared = set(inside.values())
+    if len(tops) > 1 and len(shared) == 1 and len(classes := sorted(shared.pop())) >= len(tops):
+        raise UserError(
+            f"{tree.place()}: {listed(tops)} have the same folders inside, {listed(classes)}; if "
+            "those are the classes, call the folders above them train/ and test/, or give one of "
+            "them as data.root; if not, put the images of each class into one folder"
+        )

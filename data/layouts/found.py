@@ -76,3 +76,38 @@ def divided(classes: Sequence[str], parts: dict[str, Listed], notes: Sequence[st
                 + (f"one in {TEST_EVERY} of a class" if name == "test" else "the others"),
             )
     return Found(tuple(classes), parts, tuple(notes))
+
+
+def doubts(parts: dict[str, Listed]) -> list[str]:
+    """Returns warnings for images that are in two parts, or listed twice in one."""
+    lines = []
+    labels = {part: _labels_of(one) for part, one in parts.items()}
+    for one, other in (("train", "val"), ("train", "test"), ("val", "test")):
+        shared = sorted(labels.get(one, {}).keys() & labels.get(other, {}).keys())
+        if shared:
+            lines.append(
+                f"warning: {len(shared)} images are in {parts[one].origin} and in "
+                f"{parts[other].origin}, such as {shared[0]}: what is measured on them is not to "
+                "be trusted"
+            )
+    for part, known in labels.items():
+        unclear = sorted(place for place, some in known.items() if len(set(some)) > 1)
+        again = sorted(place for place, some in known.items() if len(some) > 1)
+        if unclear:
+            lines.append(
+                f"warning: {parts[part].origin} has {len(unclear)} images with two classes, such "
+                f"as {unclear[0]}: is it a list of objects in images?"
+            )
+        elif again:
+            lines.append(
+                f"warning: {parts[part].origin} has {len(again)} images more than once, such as "
+                f"{again[0]}"
+            )
+    return lines
+
+
+def _labels_of(part: Listed) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for file, label in zip(part.files, part.labels):
+        found.setdefault(str(file), []).append(label)
+    return found

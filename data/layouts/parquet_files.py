@@ -27,11 +27,12 @@ from data.images.image_folders import image_names
 from data.images.images_and_labels import ImagesAndLabels
 from data.layouts.found import Found, Listed, divided
 from data.layouts.part_names import part_of
-from data.layouts.tables import LABEL_COLUMNS, usual
+from data.layouts.table_columns import LABEL_COLUMNS, usual
 
 _FORMAT = 1  # of the cache; raise it when the content of the cache changes
 _LARGEST_FACTS = 1 << 30  # bytes
 _LARGEST_FILE = 16 << 30  # bytes of a parquet file in an archive
+_NO_LABEL = (-1, None, "")
 _ROWS = 256  # that are read at a time
 _IMAGE_COLUMNS = ("image", "img", "picture", "photo", "jpg", "png", "pixel_values")
 
@@ -120,6 +121,11 @@ def _write(
         with open(folder / f"{part}.bin", "wb") as container:
             for name in names:
                 table = _Parquet(tree, name, data_config)
+                if table.classes and classes and table.classes != classes:
+                    raise UserError(
+                        f"{table.place}: has other names of the classes ({listed(table.classes)}) "
+                        f"than the files before it ({listed(classes)})"
+                    )
                 classes = classes or table.classes
                 for path, content, label in table.rows():
                     container.write(content)
@@ -128,20 +134,35 @@ def _write(
                     files.append(path or f"{part}_{len(files):08}")
         np.save(folder / f"{part}_sizes.npy", np.array(sizes, np.int64))
         texts[part] = [files, labels]
-    labels = [label for _, some in texts.values() for label in some]
-    classes = classes or sorted({str(label) for label in labels if label not in (-1, None)})
-    if all(isinstance(label, int) for label in labels):
-        known: dict[Any, int] = {number: number for number in range(len(classes))}
-        if classes and all(name.isdigit() for name in classes):
-            classes.sort(key=int)
-            known = {int(name): place for place, name in enumerate(classes)}
-    else:
-        known = {name: place for place, name in enumerate(classes)}
+    labels = [label for _, some in texts.values() for label in some if label not in _NO_LABEL]
+    classes, known = _positions(labels, classes)
+    strange = [label for label in labels if label not in known]
+    if strange:
+        raise UserError(
+            f"{tree.place()}: the label {strange[0]} is of none of the {len(classes)} classes "
+            f"({listed(classes)})"
+        )
     listed_parts: dict[str, list[Any]] = {}
     for part, (files, some) in texts.items():
         listed_parts[part] = [files, [known.get(label, -1) for label in some]]
     facts = {"classes": classes, "parts": listed_parts}
     (folder / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
+
+
+def _positions(labels: list[Any], names: list[str]) -> tuple[list[str], dict[Any, int]]:
+    """Returns the classes in order, and the position of each label.
+
+    Args:
+        labels: numbers, or words.
+        names: stored names of the classes; a number is then a position in them.
+    """
+    numbers = all(isinstance(label, int) for label in labels)
+    if names:
+        by_name: dict[Any, int] = {name: place for place, name in enumerate(names)}
+        return names, dict(enumerate(range(len(names)))) if numbers else by_name
+    different = sorted(set(labels)) if numbers else sorted(set(map(str, labels)))
+    places = {label: place for place, label in enumerate(different)}
+    return [str(label) for label in different], places
 
 
 def _read(tree: FileTree, folder: Path) -> Found:

@@ -6,23 +6,21 @@ import re
 from collections.abc import Iterable
 
 from common.errors import UserError
+from data.files.file_tree import FileTree
 
 _WORDS = {
-    "train": {"train", "training", "trn", "trainset", "traindata", "训练", "训练集", "训练数据"},
+    "train": {
+        *("train", "training", "trn", "trainset", "traindata", "trainlist"),
+        *("训练", "训练集", "训练数据", "训练样本"),
+    },
     "val": {
         *("val", "valid", "validation", "validate", "vali", "dev", "devel", "development"),
-        *("eval", "evaluation", "valset", "validset", "验证", "验证集", "验证数据"),
+        *("eval", "evaluation", "evaluate", "valset", "validset", "vallist", "valdata"),
+        *("验证", "验证集", "验证数据", "校验", "校验集", "验证样本"),
     },
     "test": {
-        "test",
-        "tests",
-        "testing",
-        "tst",
-        "testset",
-        "testdata",
-        "测试",
-        "测试集",
-        "测试数据",
+        *("test", "tests", "testing", "tst", "testset", "testdata", "testlist"),
+        *("测试", "测试集", "测试数据", "测试样本"),
     },
 }
 # Words that say nothing about which part it is.
@@ -31,11 +29,18 @@ _GENERIC = {
     *("image", "images", "img", "imgs", "pic", "pics", "picture", "pictures", "photo", "photos"),
     *("jpg", "jpeg", "png", "list", "lists", "label", "labels", "labeled", "labelled", "raw"),
 }
+_KNOWN = set.union(*_WORDS.values()) | _GENERIC
 _TOKENS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+|\d+")
 
 
 def words(name: str) -> list[str]:
-    """Splits a name at signs, digits and capitals, into words of small letters."""
+    """Splits a name at signs, digits and capitals, into words of small letters.
+
+    Capitals do not divide where that leaves a known word: `TrAiN`.
+    """
+    plain = _TOKENS.findall(name.lower())
+    if all(word in _KNOWN or word.isdigit() for word in plain):
+        return plain
     return [word.lower() for word in _TOKENS.findall(name)]
 
 
@@ -50,8 +55,7 @@ def part_of(name: str) -> str:
 
 def _rest(name: str) -> tuple[str, ...]:
     """Returns the words that are neither a part nor generic; numbers say nothing either."""
-    known = set.union(*_WORDS.values()) | _GENERIC
-    return tuple(word for word in words(name) if word not in known and not word.isdigit())
+    return tuple(word for word in words(name) if word not in _KNOWN and not word.isdigit())
 
 
 def parts_among(names: Iterable[str], place: str) -> dict[str, str]:
@@ -87,3 +91,24 @@ def parts_among(names: Iterable[str], place: str) -> dict[str, str]:
             )
         found[part] = name
     return found
+
+
+# Folders of what belongs to pictures: masks, boxes and other kinds of labels.
+MASKS = {
+    *("annotation", "annotations", "label", "labels", "mask", "masks", "segmentation", "trimaps"),
+    *("segmentationclass", "segmentationobject", "gt", "ground_truth", "groundtruth", "bbox"),
+    *("bboxes", "boxes", "labelme", "json", "xml", "yolo", "depth", "target", "targets"),
+    *("gtfine", "gtcoarse", "seg", "masks_png", "label_images", "trimap"),
+}
+
+
+def folders_of_part(tree: FileTree, part: str) -> list[str]:
+    """Returns the top folders in which the images of a part may be, that a list or table names.
+
+    That is the folder of the part, or else those that are of no other part, and have no masks.
+    """
+    parts = parts_among(tree.top, tree.place())
+    if part in parts:
+        return [parts[part]]
+    others = set(parts.values())
+    return [name for name in tree.top if name not in others and name.lower() not in MASKS]

@@ -16,16 +16,27 @@ from common.errors import UserError, listed
 from common.reading import decode_text, read_bytes, user_path
 from data.files.file_tree import FileTree
 from data.files.stored_files import StoredFile
-from data.layouts.found import Found, Listed, divided
+from data.layouts.class_names import only_name_table, parse_names
+from data.layouts.found import Found, Listed, divided, doubts
 from data.layouts.listed_files import ListedFiles
-from data.layouts.part_names import parts_among, words
+from data.layouts.part_names import folders_of_part, part_of, parts_among, words
 
 _FIELDS = {"train": "train_list", "val": "val_list", "test": "test_list"}
-_NAME_TABLE = re.compile(
-    r"(.*[_-])?(labels?|class(es)?)([_-]?(list|names?))?\.txt|label[_-]?map\.txt"
-)
 _LARGEST_LIST = 1 << 30  # bytes
-_DELIMITERS = (" \t", ",", "\t", ",", " \t")  # tried in this order, the first two with numbers only
+# Tried in this order, the first two with numbers only.
+_DELIMITERS = (" \t", ",;|", "\t", ",;|", " \t")
+_ENDINGS = (".txt", ".list", ".lst")
+_TITLES = {
+    "path",
+    "image",
+    "file",
+    "filename",
+    "file_name",
+    "image_path",
+    "img",
+    "img_path",
+    "name",
+}
 _SHOWN = 80  # characters of a line in a message
 
 
@@ -46,14 +57,43 @@ class TextFile(NamedTuple):
 
 def lists_at_top(tree: FileTree) -> dict[str, str]:
     """Finds the lists at the top of a tree: names of files by the part; empty without `train`."""
-    names = [name for name in tree.top_files if name.lower().endswith(".txt")]
-    by_word = [name for name in names if set(words(name[:-4])) & {"list", "lists"}]
-    plain = [name for name in names if len(words(name[:-4])) == 1]
-    for some in (by_word, plain):
-        stems = {name[:-4]: name for name in some}
-        found = parts_among(stems, tree.place())
-        if "train" in found:
-            return {part: stems[stem] for part, stem in found.items()}
+    names = [
+        name
+        for name in tree.top_files
+        if name.lower().endswith(_ENDINGS) or ("." not in name and "list" in words(name))
+    ]
+    stems = {name.rpartition(".")[0] or name: name for name in names}
+    by_word = [stem for stem in stems if set(words(stem)) & {"list", "lists"}]
+    plain = [stem for stem in stems if len(words(stem)) == 1]
+    for some in (by_word, plain, [stem for stem in stems if part_of(stem)]):
+        found = {part: stems[stem] for part, stem in parts_among(some, tree.place()).items()}
+        if "train" in found and (set(some) & {*by_word, *plain} or _is_list(tree, found["train"])):
+            return found
+    return {}
+
+
+def _is_list(tree: FileTree, name: str) -> bool:
+    """Returns whether the first line of a text names an image of the tree and its class."""
+    line = tree.text(name).strip().partition("\n")[0]
+    try:
+        row = parse_rows(TextFile(name, line))[0]
+    except UserError:
+        return False
+    return bool(ListedFiles(tree, tree.top).find(row.path))
+
+
+def _lists_below(tree: FileTree) -> dict[str, str]:
+    """Finds the lists in a folder of their own, such as `lists/train.txt`."""
+    for top in tree.top:
+        inner = tree.below(top)
+        if part_of(top) or len(inner.names) > len(inner.top_files):
+            continue
+        try:
+            found = {part: f"{top}/{name}" for part, name in lists_at_top(inner).items()}
+        except UserError:  # train1.txt and train2.txt: no lists of this kind
+            continue
+        if found and _is_list(tree, found["train"]):
+            return found
     return {}
 
 
@@ -76,10 +116,11 @@ def find_lists(tree: FileTree, data_config: ConfigDict, top: bool) -> Found | No
     if given:
         texts = {part: _given(tree, path, _FIELDS[part]) for part, path in given.items()}
     else:
-        texts = {part: _own(tree, name) for part, name in lists_at_top(tree).items()}
+        names = lists_at_top(tree) or _lists_below(tree)
+        texts = {part: _own(tree, name) for part, name in names.items()}
     if not texts:
         return None
-    return _read(tree, texts, _names_of(tree, data_config.label_list))
+    return _read(tree, texts, _names_of(tree, data_config.label_list, texts))
 
 
 def _own(tree: FileTree, name: str) -> TextFile:
@@ -96,30 +137,20 @@ def _given(tree: FileTree, path: str, field: str) -> TextFile:
     return TextFile(path, decode_text(read_bytes(place, _LARGEST_LIST), path))
 
 
-def _names_of(tree: FileTree, given: str) -> tuple[str, dict[int, str]]:
+def _names_of(tree: FileTree, given: str, lists: dict[str, TextFile]) -> tuple[str, dict[int, str]]:
     """Reads the names of the classes by their numbers; ("", {}) where there is no table of them."""
     if given:
         table = _given(tree, given, "label_list")
-    else:
-        tables = [name for name in tree.top_files if _NAME_TABLE.fullmatch(name.lower())]
-        if not tables:
-            return "", {}
-        if len(tables) > 1:
-            raise UserError(
-                f"{tree.place()}: {listed(tables)} may all have the names of the classes; set "
-                "data.label_list to the right one"
-            )
-        table = _own(tree, tables[0])
-    lines = [line.strip() for line in table.text.splitlines() if line.strip()]
-    numbered = [re.fullmatch(r"(\d+)[ \t,:]+(.*\S)", line) for line in lines]
-    if lines and all(numbered):
-        names = {int(match[1]): match[2] for match in numbered if match}
-    else:
-        names = dict(enumerate(lines))
-    different = len(set(names.values()))
-    if len(names) < len(lines) or different < len(names) or not names:
-        raise UserError(f"{table.name}: has {len(lines)} lines, but {different} different classes")
-    return table.name, names
+        return table.name, parse_names(*table)
+    own = lists["train"].name
+    used = [one.name.rpartition("/")[2] for one in lists.values()]
+    # Next to the lists, or else at the top.
+    for folder in dict.fromkeys([own.rpartition("/")[0] if own in tree.known else "", ""]):
+        inner = tree.below(folder)
+        found = only_name_table(inner, used)
+        if found:
+            return found, parse_names(found, inner.text(found))
+    return "", {}
 
 
 def parse_rows(file: TextFile) -> list[Row]:
@@ -132,6 +163,8 @@ def parse_rows(file: TextFile) -> list[Row]:
         UserError: for a line without a label, or an empty list.
     """
     lines = [(n, line.strip()) for n, line in enumerate(file.text.splitlines(), 1) if line.strip()]
+    if len(lines) > 1 and re.split(r"[\s,;|]", lines[0][1].lower())[0].strip("\"'") in _TITLES:
+        lines = lines[1:]
     if not lines:
         raise UserError(f"{file.name}: has no lines; expected the path of an image and its class")
     problem = lines[0]
@@ -143,7 +176,7 @@ def parse_rows(file: TextFile) -> list[Row]:
         right = [m and (not numbers or re.fullmatch(r"-?\d+", m[2].strip())) for m in matches]
         if all(right):
             return [
-                Row(number, match[1].strip().strip("\"'"), match[2].strip().strip("\"'"))
+                Row(number, _bare(match[1]), _bare(match[2]))
                 for (number, _), match in zip(lines, matches)
                 if match
             ]
@@ -156,12 +189,18 @@ def parse_rows(file: TextFile) -> list[Row]:
     )
 
 
+def _bare(text: str) -> str:
+    """Returns a cell without quotes, and without a second delimiter behind it (`a.jpg, 0`)."""
+    return text.strip(" \t,;|").strip("\"'")
+
+
 def _read(tree: FileTree, texts: dict[str, TextFile], table: tuple[str, dict[int, str]]) -> Found:
     rows = {part: parse_rows(file) for part, file in texts.items()}
     table_name, names = table
     classes, numbers = _classes(rows, names)
-    finder, parts = ListedFiles(tree), {}
+    parts = {}
     for part, lines in rows.items():
+        finder = ListedFiles(tree, folders_of_part(tree, part))
         file, files, labels = texts[part], [], []
         for row in lines:
             label = numbers.get(row.label)
@@ -170,7 +209,14 @@ def _read(tree: FileTree, texts: dict[str, TextFile], table: tuple[str, dict[int
             files.append(_find(finder, file.name, row, tree))
             labels.append(label)
         parts[part] = Listed(files, labels, file.name)
-    notes = [_what_holds(tree, texts), *overlap(parts), *_rest(tree, parts)]
+    called = "no table of their names (label_list.txt): the classes are called by their numbers"
+    numbered = not names and all(name.isdigit() for name in classes)
+    notes = [
+        called if numbered else "",
+        _what_holds(tree, texts),
+        *doubts(parts),
+        *_rest(tree, parts),
+    ]
     return divided(classes, parts, [note for note in notes if note])
 
 
@@ -181,8 +227,8 @@ def _classes(rows: dict[str, list[Row]], names: dict[int, str]) -> tuple[list[st
         classes = [names[number] for number in sorted(names)] or sorted(texts)
         return classes, {name: position for position, name in enumerate(classes)}
     if not names:
-        numbers = [int(row.label) for row in rows["train"]]
-        names = {number: str(number) for number in range(max(numbers) + 1)}
+        numbers = {int(row.label) for row in rows["train"]}
+        names = {number: str(number) for number in numbers if number >= 0}
     order = sorted(names)
     known = {number: position for position, number in enumerate(order)}
     return [names[number] for number in order], {
@@ -191,11 +237,11 @@ def _classes(rows: dict[str, list[Row]], names: dict[int, str]) -> tuple[list[st
 
 
 def _unknown_label(name: str, row: Row, table: str, classes: Sequence[str]) -> UserError:
-    whose = table or "the training list"
+    whose = f"{table} has" if table else "the training list has"
+    how = ", numbered from 0 unless it says otherwise" if table else ""
     return UserError(
         f"{name}: line {row.number}, {row.path} {row.label}: there is no class {row.label}; "
-        f"{whose} has {len(classes)} classes ({listed(classes)}), numbered from 0 unless it says "
-        "otherwise"
+        f"{whose} {len(classes)} classes ({listed(classes)}){how}"
     )
 
 
@@ -203,8 +249,8 @@ def _find(finder: ListedFiles, name: str, row: Row, tree: FileTree) -> StoredFil
     file = finder.find(row.path)
     if file is None:
         raise UserError(
-            f"{name}: line {row.number}: {row.path} is not there; the paths of a list begin at "
-            f"{tree.place()}"
+            f"{name}: line {row.number}: {row.path} {finder.problem()}; the paths of a list begin "
+            f"at {tree.place()}"
         )
     return file
 
@@ -215,21 +261,6 @@ def _what_holds(tree: FileTree, texts: dict[str, TextFile]) -> str:
         return ""
     lists = " and ".join(sorted(file.name for file in texts.values()))
     return f"{lists} tell the part and the class of each image; folders are not read for that"
-
-
-def overlap(parts: dict[str, Listed]) -> list[str]:
-    """Returns a warning for each two parts that share images."""
-    places = {part: set(map(str, one.files)) for part, one in parts.items()}
-    lines = []
-    for one, other in (("train", "val"), ("train", "test"), ("val", "test")):
-        shared = sorted(places.get(one, set()) & places.get(other, set()))
-        if shared:
-            lines.append(
-                f"warning: {len(shared)} images are in {parts[one].origin} and in "
-                f"{parts[other].origin}, such as {shared[0]}: what is measured on them is not to "
-                "be trusted"
-            )
-    return lines
 
 
 def _rest(tree: FileTree, parts: dict[str, Listed]) -> list[str]:

@@ -10,40 +10,20 @@ import csv
 import json
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
 from common.errors import UserError, listed
 from data.files.file_tree import FileTree
-from data.files.stored_files import StoredFile
-from data.layouts.found import Found, Listed, divided
+from data.layouts.found import Found, Listed, divided, doubts
 from data.layouts.listed_files import ListedFiles
-from data.layouts.part_names import part_of, parts_among
-from data.layouts.path_lists import overlap
+from data.layouts.part_names import folders_of_part, parts_among
+from data.layouts.table_columns import Columns, Table
 
 _ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson")
-_METADATA = ("metadata.csv", "metadata.jsonl", "metadata.tsv")
-# Usual names of the columns, the likelier ones first.
-_IMAGE_COLUMNS = (
-    *("file_name", "filename", "file", "image", "image_id", "imageid", "image_path", "path"),
-    *("filepath", "filepaths", "file_path", "image_name", "img", "img_path", "fname", "id", "name"),
-)
-LABEL_COLUMNS = (
-    *("label", "labels", "class", "class_name", "label_name", "category", "target", "classname"),
-    *("species", "breed", "category_name", "diagnosis", "fine_label", "y", "cls", "类别", "标签"),
-)
-_SPLIT_COLUMNS = ("split", "set", "data set", "dataset", "subset", "part", "partition", "usage")
+# Hugging Face's, and Roboflow's.
+_METADATA = ("metadata.csv", "metadata.jsonl", "metadata.tsv", "_classes.csv")
 _LARGEST_TABLE = 1 << 30  # bytes
-_LOOKED_AT = 50  # rows from which the columns are told
-
-
-class Table(NamedTuple):
-    """A table of text: its name for people, its columns, and its rows."""
-
-    name: str
-    columns: list[str]
-    rows: list[dict[str, str]]
 
 
 def tables_at_top(tree: FileTree) -> dict[str, str]:
@@ -78,49 +58,60 @@ def find_tables(tree: FileTree, data_config: ConfigDict) -> Found | None:
 
 
 def find_metadata(trees: dict[str, FileTree], data_config: ConfigDict) -> Found | None:
-    """Reads the `metadata.csv` or `.jsonl` inside each part's folder; None where one has none."""
-    images: dict[str, _Columns] = {}
-    for part, tree in trees.items():
+    """Reads the `metadata.csv` or `.jsonl` inside each part's folder; None where `train` has none.
+
+    A part without one has no labels, and is left out.
+    """
+    images: dict[str, Columns] = {}
+    notes = []
+    for part, tree in sorted(trees.items(), key=lambda item: item[0] != "train"):
         own = [name for name in tree.top_files if name.lower() in _METADATA]
-        if not own:
+        columns = None
+        if own:
+            wanted = images["train"].label if images else ""
+            columns = Columns(_read_table(tree, own[0]), tree, [], data_config, wanted)
+        if columns and columns.image and columns.label:
+            images[part] = columns
+        elif part == "train":
             return None
-        columns = _Columns(_read_table(tree, own[0]), tree, [], data_config)
-        if not columns.label:
-            return None
-        images[part] = columns
-    return _found(images)
+        else:
+            notes.append(f"left out, {tree.place()} has no table of its classes as train has")
+    return _found(images, notes) if images else None
 
 
 def read_tables(tree: FileTree, tables: dict[str, Table], data_config: ConfigDict) -> Found | None:
     """Reads the tables of a data set; None where that of `train` does not tell the classes."""
-    folders = parts_among(tree.top, tree.place())
-    images, notes = {}, []
-    for part, table in tables.items():
-        other = set(folders.values()) - {folders.get(part)}
-        near = [folders[part]] if part in folders else [n for n in tree.top if n not in other]
-        columns = _Columns(table, tree, near, data_config)
+    images: dict[str, Columns] = {}
+    notes = []
+    for part, table in sorted(tables.items(), key=lambda item: item[0] != "train"):
+        wanted = images["train"].label if images else ""
+        columns = Columns(table, tree, folders_of_part(tree, part), data_config, wanted)
         if columns.label and columns.image:
             images[part] = columns
-        elif part != "train":
+        elif part == "train":
+            return None
+        else:
             notes.append(f"{table.name} has no column of classes, so it is not used")
-    if "train" not in images:
-        return None
     return _found(images, notes)
 
 
-def _found(images: dict[str, _Columns], notes: Sequence[str] = ()) -> Found:
+def _found(images: dict[str, Columns], notes: Sequence[str] = ()) -> Found:
     labels = sorted({label for columns in images.values() for label in columns.labels()})
     if all(re.fullmatch(r"-?\d+", label) for label in labels):
         labels.sort(key=int)
     if len(labels) < 2:
-        name = images["train"].table.name
-        raise UserError(f"{name}: all images are of the class {listed(labels)}; expected 2 or more")
+        raise UserError(
+            f"{images['train'].place}: all images are of the class {listed(labels)}; expected 2 or "
+            "more"
+        )
     known = {label: position for position, label in enumerate(labels)}
     parts: dict[str, Listed] = {}
     for part, columns in images.items():
-        for own, files, names in columns.by_split(part):
+        for own, files, names in columns.by_part(part):
             parts[own] = Listed(files, [known[name] for name in names], columns.origin(own, part))
-    return divided(labels, parts, [*notes, *overlap(parts)])
+    if "train" not in parts:
+        raise UserError(f"{images['train'].place}: no images are of the train part")
+    return divided(labels, parts, [*notes, *images["train"].notes(), *doubts(parts)])
 
 
 def _read_table(tree: FileTree, name: str) -> Table:
@@ -128,7 +119,7 @@ def _read_table(tree: FileTree, name: str) -> Table:
     if name.lower().endswith(("jsonl", "ndjson")):
         return _from_json_lines(text, tree.place(name), name)
     lines = text.splitlines()
-    sign = max(",;\t", key=lambda one: lines[0].count(one)) if lines else ","
+    sign = max(",;\t|", key=lambda one: lines[0].count(one)) if lines else ","
     try:
         rows = [row for row in csv.reader(lines, delimiter=sign) if any(row)]
     except csv.Error as error:
@@ -165,111 +156,3 @@ def _from_json_lines(text: str, place: str, name: str) -> Table:
         raise UserError(f"{place}: has no lines; expected the names of images and classes")
     columns = list(dict.fromkeys(key for row in rows for key in row))
     return Table(name, columns, [{key: row.get(key, "") for key in columns} for row in rows])
-
-
-class _Columns:
-    """Which columns of a table have the image, the class and the part.
-
-    Args:
-        table: of one part, or of all.
-        tree: the names of images are relative to it, or to one of the folders.
-        folders: where the images of this part may be.
-        data_config: its `image_column` and `label_column` decide, where they are set.
-    """
-
-    def __init__(
-        self, table: Table, tree: FileTree, folders: Sequence[str], data_config: ConfigDict
-    ):
-        self.table, self._tree = table, tree
-        nested = [
-            name for name in tree.folders if name.count("/") == 1 and name.split("/")[0] in folders
-        ]
-        self._finder = ListedFiles(tree, [*folders, *sorted(nested)], ending_added=True)
-        self._one_hot: list[str] = []
-        self.image = self._given(data_config.image_column, "image_column") or self._image()
-        rest = [name for name in table.columns if name != self.image]
-        self.split = self._split(rest)
-        rest = [name for name in rest if name != self.split]
-        self.label = self._given(data_config.label_column, "label_column") or self._label(rest)
-
-    def _given(self, name: str, field: str) -> str:
-        if name and name not in self.table.columns:
-            raise UserError(
-                f"data.{field}: {self.table.name} has no column {name!r}; it has "
-                f"{', '.join(self.table.columns)}"
-            )
-        return name
-
-    def _image(self) -> str:
-        """Returns the column whose first cells are names of images; of several the usual one."""
-        first = self.table.rows[:_LOOKED_AT]
-        hits = {
-            name: sum(bool(row[name] and self._finder.find(row[name])) for row in first)
-            for name in self.table.columns
-        }
-        most = max(hits.values(), default=0)
-        return usual([name for name in hits if hits[name] == most > 0], _IMAGE_COLUMNS)
-
-    def _split(self, columns: list[str]) -> str:
-        for name in columns:
-            values = {row[name] for row in self.table.rows}
-            if name.lower() in _SPLIT_COLUMNS and len(values) > 1 and all(map(part_of, values)):
-                return name
-        return ""
-
-    def _label(self, columns: list[str]) -> str:
-        known = [name for name in columns if name.lower() in LABEL_COLUMNS]
-        if known:
-            return usual(known, LABEL_COLUMNS)
-        values = [[row[name] for name in columns] for row in self.table.rows]
-        if len(columns) > 1 and all(
-            sorted(row) == ["0"] * (len(row) - 1) + ["1"] for row in values
-        ):
-            self._one_hot = columns
-            return columns[0]
-        if len(columns) > 1 and self.image:
-            raise UserError(
-                f"{self._tree.place(self.table.name)}: which of the columns {listed(columns)} has "
-                "the classes? set data.label_column"
-            )
-        return columns[0] if columns else ""
-
-    def _label_of(self, row: dict[str, str]) -> str:
-        if self._one_hot:
-            return next(name for name in self._one_hot if row[name] == "1")
-        return row[self.label]
-
-    def labels(self) -> list[str]:
-        """Returns the class of each row."""
-        return [self._label_of(row) for row in self.table.rows]
-
-    def by_split(self, part: str) -> list[tuple[str, list[StoredFile], list[str]]]:
-        """Returns the files and classes of each part in the table.
-
-        Raises:
-            UserError: when an image is not there, or has no class.
-        """
-        found: dict[str, tuple[list[StoredFile], list[str]]] = {}
-        for number, row in enumerate(self.table.rows, 2):
-            file, label = self._finder.find(row[self.image]), self._label_of(row)
-            if file is None or not label:
-                problem = "has no class" if file else "is not there"
-                raise UserError(
-                    f"{self._tree.place(self.table.name)}: row {number}: {row[self.image]} "
-                    + problem
-                )
-            own = part_of(row[self.split]) if self.split else part
-            files, labels = found.setdefault(own, ([], []))
-            files.append(file)
-            labels.append(label)
-        return [(own, *lists) for own, lists in found.items()]
-
-    def origin(self, own: str, part: str) -> str:
-        """Returns where a part comes from, for people."""
-        return f"{self.table.name}, {self.split} {own}" if self.split else self.table.name
-
-
-def usual(names: Sequence[str], known: Sequence[str]) -> str:
-    """Returns the name that comes first among the known ones, or else the first; empty for none."""
-    ranks = {name: rank for rank, name in enumerate(known)}
-    return min(names, key=lambda name: ranks.get(name.lower(), len(ranks)), default="")
