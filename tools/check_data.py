@@ -17,7 +17,8 @@ from absl import flags
 from common.atomic_writing import write_json, write_text
 from common.errors import UserError, one_line
 from common.reading import user_path
-from program import command_line, config_validation, exits, paddle_setup, tool_arguments
+from program import command_line, exits, paddle_setup, tool_arguments
+from program.config import config_validation
 
 _ENDINGS = re.compile(r"\.(zip|tar|tgz|tbz2|txz)(\.(gz|bz2|xz))?$", re.IGNORECASE)
 
