@@ -104,9 +104,10 @@ def classifier(weights_path: str) -> tuple[Callable, Callable]:
     models.assign_all(model, arrays, weights_path)
     model.eval()
     transform = EvalTransform(size, crop, config.data.interpolation)
+    upright = config.data.exif_orientation == "apply"  # as in training
 
     def read(path: Path) -> np.ndarray:
-        return transform(decode(path, str(path)), None).transpose(2, 0, 1)
+        return transform(decode(path, str(path), upright), None).transpose(2, 0, 1)
 
     @paddle.no_grad()
     def classify(pixels: np.ndarray) -> list[dict[str, float]]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from conftest import run_program
 from in_process import run_here
+from PIL import Image
 
 from configs import default
 from data.images import image_files
@@ -73,10 +74,22 @@ def test_a_batch_is_as_good_as_single_images(weights, painted):
 def test_images_come_as_they_are_classified(weights, painted, monkeypatch):
     """The first batch is out before the second one is read."""
     paths, read = sorted((painted / "train").rglob("*.png")), []
-    monkeypatch.setattr(image_files, "decode", lambda path, name: read.append(path) or _PIXELS)
+    monkeypatch.setattr(image_files, "decode", lambda path, *_: read.append(path) or _PIXELS)
     rows = classified(str(weights), paths)
     next(rows)
     assert read == paths[:16]
 
 
 _PIXELS = np.zeros((20, 20, 3), np.uint8)
+
+
+def test_a_photograph_is_turned_as_in_training(weights, tmp_path):
+    """Its EXIF orientation counts, as for the images of `data.name=folder`."""
+    rng = np.random.default_rng(0)
+    upright = Image.fromarray(rng.integers(0, 256, (24, 16, 3), dtype=np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    upright.save(tmp_path / "a.png")
+    upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "b.png", exif=exif)
+    first, second = predict(str(weights), [tmp_path / "a.png", tmp_path / "b.png"])
+    assert first["probabilities"] == second["probabilities"]

@@ -153,8 +153,7 @@ def test_the_run_stops_at_that_step_and_names_the_cause(config, fault, tmp_path,
     train_set = data.build(config, "train")
     sampler = data.TrainSampler(train_set, 6, 2, 8, config.seed, start=4)
     keys = list(sampler)[1]
-    view = train_set.source.images
-    paths = [str(view.dataset.paths[view.indices[index]]) for _, index in keys]
+    paths = [train_set.source.name(index) for _, index in keys]
     assert str(error.value).startswith(
         f"step 5: {text}; images: {', '.join(paths[:5])} and 1 more; lower optim.lr"
     )
