@@ -74,9 +74,11 @@ def lists_at_top(tree: FileTree) -> dict[str, str]:
 
 def _is_list(tree: FileTree, name: str) -> bool:
     """Returns whether the first line of a text names an image of the tree and its class."""
-    line = tree.text(name).strip().partition("\n")[0]
+    line = TextFile(name, tree.text(name).strip().partition("\n")[0])
+    if _rows_of_folders(tree, "train", line):
+        return True
     try:
-        row = parse_rows(TextFile(name, line))[0]
+        row = parse_rows(line)[0]
     except UserError:
         return False
     return bool(ListedFiles(tree, tree.top).find(row.path))
@@ -120,7 +122,10 @@ def find_lists(tree: FileTree, data_config: ConfigDict, top: bool) -> Found | No
         texts = {part: _own(tree, name) for part, name in names.items()}
     if not texts:
         return None
-    return _read(tree, texts, _names_of(tree, data_config.label_list, texts))
+    by_folder = _rows_of_folders(tree, "train", texts["train"])
+    named = data_config.label_list or not by_folder
+    table = _names_of(tree, data_config.label_list, texts) if named else ("", {})
+    return _read(tree, texts, table)
 
 
 def _own(tree: FileTree, name: str) -> TextFile:
@@ -189,18 +194,37 @@ def parse_rows(file: TextFile) -> list[Row]:
     )
 
 
+def _finder(tree: FileTree, part: str) -> ListedFiles:
+    return ListedFiles(tree, folders_of_part(tree, part), ending_added=True)
+
+
+def _rows_of_folders(tree: FileTree, part: str, file: TextFile) -> list[Row]:
+    """Reads a list without labels: the folder of an image is its class; [] for other lists."""
+    lines = [(n, line.strip()) for n, line in enumerate(file.text.splitlines(), 1) if line.strip()]
+    finder = _finder(tree, part)
+    if not lines or "/" not in finder.find_name(lines[0][1]):
+        return []
+    names = [finder.find_name(line) for _, line in lines]
+    return [
+        Row(number, line, (name or line).rpartition("/")[0].rpartition("/")[2])
+        for (number, line), name in zip(lines, names)
+    ]
+
+
 def _bare(text: str) -> str:
     """Returns a cell without quotes, and without a second delimiter behind it (`a.jpg, 0`)."""
     return text.strip(" \t,;|").strip("\"'")
 
 
 def _read(tree: FileTree, texts: dict[str, TextFile], table: tuple[str, dict[int, str]]) -> Found:
-    rows = {part: parse_rows(file) for part, file in texts.items()}
+    rows = {
+        part: _rows_of_folders(tree, part, file) or parse_rows(file) for part, file in texts.items()
+    }
     table_name, names = table
     classes, numbers = _classes(rows, names)
     parts = {}
     for part, lines in rows.items():
-        finder = ListedFiles(tree, folders_of_part(tree, part))
+        finder = _finder(tree, part)
         file, files, labels = texts[part], [], []
         for row in lines:
             label = numbers.get(row.label)

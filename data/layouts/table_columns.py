@@ -109,7 +109,13 @@ class Columns:
     def _split_column(self, columns: list[str]) -> str:
         for name in columns:
             values = self._values(name)
-            named = name.lower() in _SPLIT_COLUMNS and all(map(part_of, values))
+            named = name.lower() in _SPLIT_COLUMNS and any(map(part_of, values))
+            if named and not all(map(part_of, values)):
+                strange = sorted(value for value in values if not part_of(value))
+                raise UserError(
+                    f"{self.place}: the column {name!r} has {listed([repr(v) for v in strange])}; "
+                    "expected train, val or test"
+                )
             flag = _flagged(name) and {value.lower() for value in values} <= _YES | _NO
             if len(values) > 1 and (named or flag):
                 return name
