@@ -11,9 +11,9 @@ from ml_collections import ConfigDict
 
 from common.errors import UserError, listed
 from data.files.file_tree import FileTree
+from data.files.listed_files import ListedFiles
 from data.files.stored_files import StoredFile
 from data.images.image_kinds import kind_by_ending
-from data.layouts.listed_files import ListedFiles
 from data.layouts.part_names import part_of, parts_among
 
 # Usual names of the columns, the likelier ones first.
