@@ -246,7 +246,7 @@ def _unpacked(path: Path, opener: Any, cache: Path) -> Path:
     except (EOFError, ValueError, lzma.LZMAError, zlib.error) as error:
         raise UserError(f"{path}: damaged or cut short ({error}); get it again") from None
     except OSError as error:
-        if error.filename is None and error.errno is None:  # of the archive's content
+        if error.errno is None:  # of the archive's content
             raise UserError(f"{path}: damaged or cut short ({error}); get it again") from None
         raise UserError(
             f"{cache}: can't unpack {path} there ({error.strerror}); set data.cache_dir to a "
