@@ -11,8 +11,6 @@ _TRACES = {
     "temporary items",
     "desktop.ini",
     "system volume information",
-    "recycler",
-    "recycled",
     "$recycle.bin",
     "@eadir",
     "@tmp",
@@ -31,8 +29,6 @@ _TRACES = {
     "picasa.ini",
     "zbthumbnail.info",
     "__pycache__",
-    "icon\uf00d",
-    "cvs",
 }
 _PATTERNS = re.compile(
     r"""\..*                      # hidden, such as ._photo.jpg and .ipynb_checkpoints
@@ -53,7 +49,7 @@ def is_trace(name: str) -> bool:
     Args:
         name: without the folders above it.
     """
-    return name.lower() in _TRACES or bool(_PATTERNS.fullmatch(name))
+    return name.lower() in _TRACES or name == "RECYCLER" or bool(_PATTERNS.fullmatch(name))
 
 
 def has_trace(path: str) -> bool:

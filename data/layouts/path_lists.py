@@ -8,51 +8,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
 from common.errors import UserError, listed
 from common.reading import decode_text, read_bytes, user_path
 from data.files.file_tree import FileTree
+from data.files.listed_files import ListedFiles
 from data.files.stored_files import StoredFile
 from data.layouts.class_names import only_name_table, parse_names
 from data.layouts.found import Found, Listed, divided, doubts
-from data.layouts.listed_files import ListedFiles
-from data.layouts.part_names import folders_of_part, part_of, parts_among, words
+from data.layouts.list_lines import Row, TextFile, finder_of, parse_rows, rows_of_folders
+from data.layouts.part_names import part_of, parts_among, words
 
 _FIELDS = {"train": "train_list", "val": "val_list", "test": "test_list"}
 _LARGEST_LIST = 1 << 30  # bytes
-# Tried in this order, the first two with numbers only.
-_DELIMITERS = (" \t", ",;|", "\t", ",;|", " \t")
 _ENDINGS = (".txt", ".list", ".lst")
-_TITLES = {
-    "path",
-    "image",
-    "file",
-    "filename",
-    "file_name",
-    "image_path",
-    "img",
-    "img_path",
-    "name",
-}
-_SHOWN = 80  # characters of a line in a message
-
-
-class Row(NamedTuple):
-    """A line of a list."""
-
-    number: int  # from 1
-    path: str
-    label: str
-
-
-class TextFile(NamedTuple):
-    """A list or a table of names: its name for people, and its text."""
-
-    name: str
-    text: str
 
 
 def lists_at_top(tree: FileTree) -> dict[str, str]:
@@ -74,9 +45,11 @@ def lists_at_top(tree: FileTree) -> dict[str, str]:
 
 def _is_list(tree: FileTree, name: str) -> bool:
     """Returns whether the first line of a text names an image of the tree and its class."""
-    line = tree.text(name).strip().partition("\n")[0]
+    line = TextFile(name, tree.text(name).strip().partition("\n")[0])
+    if rows_of_folders(tree, "train", line):
+        return True
     try:
-        row = parse_rows(TextFile(name, line))[0]
+        row = parse_rows(line)[0]
     except UserError:
         return False
     return bool(ListedFiles(tree, tree.top).find(row.path))
@@ -120,7 +93,17 @@ def find_lists(tree: FileTree, data_config: ConfigDict, top: bool) -> Found | No
         texts = {part: _own(tree, name) for part, name in names.items()}
     if not texts:
         return None
-    return _read(tree, texts, _names_of(tree, data_config.label_list, texts))
+    if rows_of_folders(tree, "train", texts["train"]):
+        rows = {part: rows_of_folders(tree, part, file) for part, file in texts.items()}
+        rows = {part: some or parse_rows(texts[part]) for part, some in rows.items()}
+        own = data_config.label_list
+        table = _names_of(tree, own, texts) if own else ("", {})
+        return _read(tree, texts, rows, table)
+    bare = [part for part, file in texts.items() if rows_of_folders(tree, part, file)]
+    notes = [f"{texts.pop(part).name} has no labels, so it is not used" for part in bare]
+    rows = {part: parse_rows(file) for part, file in texts.items()}
+    found = _read(tree, texts, rows, _names_of(tree, data_config.label_list, texts))
+    return found._replace(notes=(*notes, *found.notes))
 
 
 def _own(tree: FileTree, name: str) -> TextFile:
@@ -153,54 +136,22 @@ def _names_of(tree: FileTree, given: str, lists: dict[str, TextFile]) -> tuple[s
     return "", {}
 
 
-def parse_rows(file: TextFile) -> list[Row]:
-    """Splits a list into paths and labels.
-
-    The label is what is behind the last space, tab or comma. If that is a number in no line, the
-    labels are words, behind the last tab or else comma of each line.
-
-    Raises:
-        UserError: for a line without a label, or an empty list.
-    """
-    lines = [(n, line.strip()) for n, line in enumerate(file.text.splitlines(), 1) if line.strip()]
-    if len(lines) > 1 and re.split(r"[\s,;|]", lines[0][1].lower())[0].strip("\"'") in _TITLES:
-        lines = lines[1:]
-    if not lines:
-        raise UserError(f"{file.name}: has no lines; expected the path of an image and its class")
-    problem = lines[0]
-    for attempt, signs in enumerate(_DELIMITERS):
-        matches = [
-            re.fullmatch(rf"(.*[^{signs}])[{signs}]+([^{signs}]+)", line) for _, line in lines
-        ]
-        numbers = attempt < 2
-        right = [m and (not numbers or re.fullmatch(r"-?\d+", m[2].strip())) for m in matches]
-        if all(right):
-            return [
-                Row(number, _bare(match[1]), _bare(match[2]))
-                for (number, _), match in zip(lines, matches)
-                if match
-            ]
-        if any(right):
-            problem = lines[right.index(next(one for one in right if not one))]
-            break
-    raise UserError(
-        f"{file.name}: line {problem[0]}, {problem[1][:_SHOWN]!r}, has no label; expected the path "
-        "of an image and the number of its class, with a space, tab or comma between them"
-    )
-
-
-def _bare(text: str) -> str:
-    """Returns a cell without quotes, and without a second delimiter behind it (`a.jpg, 0`)."""
-    return text.strip(" \t,;|").strip("\"'")
-
-
-def _read(tree: FileTree, texts: dict[str, TextFile], table: tuple[str, dict[int, str]]) -> Found:
-    rows = {part: parse_rows(file) for part, file in texts.items()}
+def _read(
+    tree: FileTree,
+    texts: dict[str, TextFile],
+    rows: dict[str, list[Row]],
+    table: tuple[str, dict[int, str]],
+) -> Found:
     table_name, names = table
     classes, numbers = _classes(rows, names)
+    if len(classes) < 2:
+        raise UserError(
+            f"{texts['train'].name}: all images are of the class {listed(classes)}; expected 2 or "
+            "more classes"
+        )
     parts = {}
     for part, lines in rows.items():
-        finder = ListedFiles(tree, folders_of_part(tree, part))
+        finder = finder_of(tree, part)
         file, files, labels = texts[part], [], []
         for row in lines:
             label = numbers.get(row.label)

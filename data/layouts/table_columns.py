@@ -11,9 +11,9 @@ from ml_collections import ConfigDict
 
 from common.errors import UserError, listed
 from data.files.file_tree import FileTree
+from data.files.listed_files import ListedFiles
 from data.files.stored_files import StoredFile
 from data.images.image_kinds import kind_by_ending
-from data.layouts.listed_files import ListedFiles
 from data.layouts.part_names import part_of, parts_among
 
 # Usual names of the columns, the likelier ones first.
@@ -109,7 +109,13 @@ class Columns:
     def _split_column(self, columns: list[str]) -> str:
         for name in columns:
             values = self._values(name)
-            named = name.lower() in _SPLIT_COLUMNS and all(map(part_of, values))
+            named = name.lower() in _SPLIT_COLUMNS and any(map(part_of, values))
+            if named and not all(map(part_of, values)):
+                strange = sorted(value for value in values if not part_of(value))
+                raise UserError(
+                    f"{self.place}: the column {name!r} has {listed([repr(v) for v in strange])}; "
+                    "expected train, val or test"
+                )
             flag = _flagged(name) and {value.lower() for value in values} <= _YES | _NO
             if len(values) > 1 and (named or flag):
                 return name

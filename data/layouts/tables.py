@@ -15,8 +15,8 @@ from ml_collections import ConfigDict
 
 from common.errors import UserError, listed
 from data.files.file_tree import FileTree
+from data.files.listed_files import ListedFiles
 from data.layouts.found import Found, Listed, divided, doubts
-from data.layouts.listed_files import ListedFiles
 from data.layouts.part_names import folders_of_part, parts_among
 from data.layouts.table_columns import Columns, Table
 

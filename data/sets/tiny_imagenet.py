@@ -19,13 +19,13 @@ from common.errors import UserError, listed
 from common.reading import read_json, user_path
 from data.files.archive_tree import is_archive, list_archive
 from data.files.file_tree import FileTree
+from data.files.listed_files import ListedFiles
 from data.files.made_once import made_once, states
 from data.files.open_tree import cache_folder, open_root
 from data.files.stored_files import DiskFile
 from data.images.image_files import decode
 from data.images.image_folders import image_names
 from data.images.images_and_labels import ImageFiles, ImagesAndLabels
-from data.layouts.listed_files import ListedFiles
 from data.layouts.parquet_files import load_parquet
 from data.layouts.part_names import parts_among
 

@@ -206,6 +206,9 @@ def test_a_damaged_header_in_the_middle(tmp_path, filling):
         ("a.tar.gz", b"<html>", "it is a web page; get it again"),
         ("a.zip", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
         ("a.tar", b"", "is empty; get it again"),
+        ("a.tar.gz", b"\x1f\x8b" + b"x" * 30, "damaged or cut short"),
+        ("a.tar.bz2", b"BZh" + b"x" * 30, "damaged or cut short"),
+        ("a.tar.xz", b"\xfd7zXZ\0" + b"x" * 30, "damaged or cut short"),
         ("a.xyz", b"abc", "is not a folder, nor an archive"),
     ],
 )

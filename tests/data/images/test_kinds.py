@@ -225,7 +225,7 @@ _JUNK = (
     *("ant/0.png@SynoEAStream", "ant/0.png@SynoResource", "#recycle/a.png", "#snapshot/a/b.png"),
     *("@Recycle/a.png", ".@__thumb/a.png", "ant/.@__thumb/0.png", "@Recently-Snapshot/a/a.png"),
     *(".ipynb_checkpoints/a.png", "ant/.ipynb_checkpoints/0-checkpoint.png", ".git/a.png"),
-    *(".svn/a.png", "CVS/Root", "__pycache__/a.pyc", ".dropbox.cache/a.png", ".Trash-1000/a/b.png"),
+    *(".svn/a.png", "__pycache__/a.pyc", ".dropbox.cache/a.png", ".Trash-1000/a/b.png"),
     *("ant/0.png~", "~$list.xlsx", "ant/.0.png.swp", "a.lnk", "a.url", "lost+found/a.png"),
     *("ant/Picasa.ini", "ant/ZbThumbnail.info", ".thumbnails/a.png", "found.001/a.png"),
 )
@@ -254,6 +254,11 @@ def test_what_is_no_image_is_counted(tmp_path, ending):
     assert sum(read(root).values()) == 30
     last = ending.rpartition(".")[2].lower()
     assert f"2 .{last} (such as {root}/ant/5.jpg.{ending})" in said(root)
+
+
+def test_classes_that_sound_like_junk(tmp_path):
+    names = ("CVS", "recycled", "tmp")
+    assert read(write(tmp_path / "root", folders("", 11, names)), names)["train"] == 30
 
 
 def test_loose_images_are_counted(tmp_path):

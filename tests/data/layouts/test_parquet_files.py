@@ -20,7 +20,7 @@ _COARSE = {"_type": "ClassLabel", "names": ["small", "large"]}
 
 def _table(images: int, image="img", labels="fine_label", kind="int", start=0, **columns):
     """Returns rows of three classes, the images as dictionaries of bytes and a path."""
-    names = [name for name in flat("", images)]
+    names = list(flat("", images))
     numbers = [int(name[0]) for name in names]
     pictures = [
         {"bytes": picture(number), "path": f"a/{name}"} for name, number in zip(names, numbers)

@@ -175,7 +175,7 @@ def test_folders_of_texts_are_no_classes(tmp_path):
 
 
 def test_lists_that_are_not_read_are_named(tmp_path):
-    files = {**folders("images/", 11), "meta/train.txt": "ant/0\n", "meta/test.txt": "ant/1\n"}
+    files = {**folders("images/", 11), "meta/train.txt": "1 0\n", "meta/test.txt": "2 1\n"}
     assert "not read: meta/test.txt, meta/train.txt" in said(write(tmp_path / "root", files))
 
 

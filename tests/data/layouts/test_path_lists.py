@@ -241,6 +241,38 @@ def test_lists_go_before_class_folders(tmp_path):
     assert "3 images are in train_list.txt and in val_list.txt" in notes
 
 
+@pytest.mark.parametrize("place", ["", "meta/"])
+@pytest.mark.parametrize("ending", [".png", ""])
+def test_lists_without_labels(tmp_path, place, ending):
+    """As those of Food-101: the class is the folder."""
+    images = [name.removesuffix(".png") for name in folders("", 6)]
+    files = {
+        **folders("images/", 6),
+        f"{place}train.txt": "".join(f"{name}{ending}\n" for name in images if name[-1] != "5"),
+        f"{place}test.txt": "".join(f"{name}{ending}\n" for name in images if name[-1] == "5"),
+        f"{place}classes.txt": "ant\nbee\ncow\n",
+        f"{place}labels.txt": "Ant\nBee\nCow\n",
+    }
+    root = write(tmp_path / "root", files)
+    assert read(root) == _READ
+    write(root, {f"{place}test.txt": "ant/gone\n"})
+    assert "test.txt: line 1" in message(root)
+
+
+def test_a_test_list_without_labels_is_not_used(tmp_path):
+    """PaddleX writes one for images that are only to be predicted."""
+    files = {**_lists(), "test_list.txt": "\n".join(_TEST)}
+    root = write(tmp_path / "root", files)
+    assert read(root) == _READ
+    assert "test_list.txt has no labels, so it is not used" in said(root)
+
+
+def test_accents_in_two_forms(tmp_path):
+    images = {f"caf\u00e9/{name}": one for name, one in flat("", 6).items()}
+    files = {**images, "train_list.txt": rows(images).replace("\u00e9", "e\u0301")}
+    assert sum(read(write(tmp_path / "root", files), ("0", "1", "2")).values()) == 18
+
+
 def test_lines_that_come_twice(tmp_path):
     files = _lists()
     files["train_list.txt"] += b"images/0_0.jpg 0\n"
@@ -254,6 +286,11 @@ def test_two_tables_of_names(tmp_path):
     root = write(tmp_path / "root", files)
     assert "set data.label_list to the right one" in message(root)
     assert read(root, label_list="labels.txt") == _READ
+
+
+def test_a_single_class(tmp_path):
+    files = {**_IMAGES, "train_list.txt": "".join(f"{name} 0\n" for name in _IMAGES)}
+    assert "all images are of the class 0" in message(write(tmp_path / "root", files))
 
 
 def test_an_empty_list(tmp_path):

@@ -130,6 +130,12 @@ def test_a_column_of_the_part(tmp_path, name):
     assert "not used: fold" in said(root)
 
 
+def test_a_part_that_is_none(tmp_path):
+    files = _with_column("split", ["train", "test", "extra", ""])
+    text = message(write(tmp_path / "root", files))
+    assert "the column 'split' has '', 'extra'; expected train, val or test" in text
+
+
 def test_columns_that_are_not_clear(tmp_path):
     files = _table("{base},{word},{label}", "image,species,breed\n")
     root = write(tmp_path / "root", files)

@@ -11,6 +11,7 @@ import data
 from common.errors import UserError
 
 _WNIDS = ("n00000003", "n00000001", "n00000002")  # not in order, as in wnids.txt
+_LIST = "\n".join(_WNIDS)
 _ORDER = (2, 0, 1, 1, 0, 2)  # classes of the validation images
 
 
@@ -33,7 +34,7 @@ def _files(start="tiny-imagenet-200/", val="val/images/val_{n}.JPEG", images="im
     return files
 
 
-def _whole(start="tiny-imagenet-200/", wnids="\n".join(_WNIDS), **form) -> dict:
+def _whole(start="tiny-imagenet-200/", wnids=_LIST, **form) -> dict:
     files = {**_files(start, **form), f"{start}val/val_annotations.txt": _annotations()}
     return {**files, f"{start}wnids.txt": wnids} if wnids else files
 
