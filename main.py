@@ -11,7 +11,8 @@ from absl import flags
 from program.signals import StopRequest, blocked
 
 with blocked():  # no thread that a library starts may take a signal
-    from program import command_line, config_validation, exits, paddle_setup
+    from program import command_line, exits, paddle_setup
+    from program.config import config_validation
 
 flags.DEFINE_string(
     "workdir",
@@ -40,8 +41,10 @@ def main(argv: list[str]) -> int:
             config_validation.validate_length(config)
         with stop.held():
             paddle_setup.load_paddle()
+        from engine import distributed
         from engine.commands import dry_run, staged_run
 
+        distributed.say(*command_line.length_note())
         if values.dry_run:
             return dry_run.dry_run(stages)
         folder = command_line.output_folder(values.workdir)

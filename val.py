@@ -8,12 +8,14 @@ Weights that this project wrote carry their config and their classes; for others
 
 from absl import flags
 
-from program import command_line, config_validation, exits, paddle_setup, tool_arguments
+from program import command_line, exits, paddle_setup, tool_arguments
+from program.config import config_validation
 
 flags.DEFINE_string(
     "weights",
     None,
-    "The weights: a file, an https address, or a name (see docs/models.md).",
+    "The weights: a file, the folder of a finished run, an https address, or a name (see "
+    "docs/models.md).",
     required=True,
 )
 flags.DEFINE_enum("split", "test", ["train", "val", "test"], "Which images to use.")
@@ -30,7 +32,7 @@ flags.DEFINE_string("json", "", "Write the result there as JSON, too.")
 def main(argv: list[str]) -> int:
     """Evaluates the weights of the flags; returns the exit code."""
     values = command_line.FLAGS
-    tool_arguments.check_output("--json", values.json, [values.weights])
+    report = tool_arguments.check_output("--json", values.json, [values.weights])
     paddle_setup.load_paddle()
     from engine.commands import accuracy_check
 
@@ -40,7 +42,7 @@ def main(argv: list[str]) -> int:
         values.config,
         values.split,
         values.expect_top1,
-        values.json,
+        report,
         values.precision,
     )
 

@@ -1,7 +1,8 @@
 """Errors that the user can correct: shown as one line, without a traceback."""
 
-import difflib
 from collections.abc import Iterable, Sequence
+
+from common.similar_names import similar
 
 _LISTED = 5  # names in a message
 _LONGEST = 1000  # characters of a message; what it quotes from a file may be megabytes
@@ -35,12 +36,12 @@ def nearest(name: str, known: Iterable[str], listed: bool = True) -> str:
     """Returns a hint for an unknown name: `; did you mean 'x'?`, or else the known names.
 
     Args:
-        name: the unknown name.
+        name: the unknown name; that of another library is understood, see `similar_names.py`.
         known: the names that there are.
         listed: whether to list the known names when none is similar.
     """
-    known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    known = list(known)
+    close = similar(name, known)
     if close:
-        return f"; did you mean {close[0]!r}?"
-    return f"; known: {', '.join(known)}" if listed else ""
+        return f"; did you mean {' or '.join(map(repr, close))}?"
+    return f"; known: {', '.join(sorted(known))}" if listed else ""

@@ -1,5 +1,7 @@
 """Reads files whose size is bounded, and computes their checksums."""
 
+from __future__ import annotations
+
 import codecs
 import hashlib
 import json
@@ -19,12 +21,12 @@ _MARKS = (
 )
 
 
-def user_path(path: str) -> Path:
-    """Expands `~` in a path that the user gave.
+def user_path(path: str | Path) -> Path:
+    """Expands `~`, `$NAME` and `${NAME}` in a path that the user gave.
 
-    Unlike `Path.expanduser`, it keeps the `~name` of an unknown user.
+    The `~name` of an unknown user and a variable that is not set stay as they are.
     """
-    return Path(os.path.expanduser(path))
+    return Path(os.path.expanduser(os.path.expandvars(path)))
 
 
 def is_number(value: Any) -> bool:

@@ -10,10 +10,49 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import UserError
+from common.reading import read_json, user_path
 
 METADATA = "rdrop"  # the entry of the metadata that describes this project's own weights
 LARGEST_WEIGHTS = 32 << 30  # bytes of a weights file; a ViT-L's has 1.2e9
+RUN_WEIGHTS, RUN_STAGES = "weights.safetensors", "stages.json"  # in the folder of a run
 _LARGEST_HEADER = 8 << 20  # bytes of JSON in a safetensors file; a ViT-L's has 40 thousand
+
+
+def weights_file(given: str) -> str:
+    """Returns the weights that the user means: of the folder of a run, those of its result.
+
+    Args:
+        given: a file, the folder of a run, an address or a name; `~` and variables are expanded.
+
+    Raises:
+        UserError: for a folder without such weights.
+    """
+    if not given or "://" in given:
+        return given
+    path = user_path(given)
+    if not path.is_dir():
+        return str(path)
+    found = _last_stage(path) / RUN_WEIGHTS
+    if found.is_file():
+        return str(found)
+    checkpoints = [path, *sorted(_last_stage(path).glob("checkpoints/step_*"), reverse=True)]
+    newest = next((one for one in checkpoints if (one / "manifest.json").is_file()), None)
+    if newest is None:
+        raise UserError(f"{path} is a folder without {RUN_WEIGHTS}; give a weights file")
+    raise UserError(
+        f"{path} has no {RUN_WEIGHTS}, since its run is not finished: give the run's command once "
+        "more to finish it, or make weights of its newest checkpoint: python -m "
+        f"tools.average_weights {newest} --output mine.safetensors"
+    )
+
+
+def _last_stage(folder: Path) -> Path:
+    """Returns the folder of the last stage of a run in stages; of another run its own."""
+    path = folder / RUN_STAGES
+    names = read_json(path) if path.is_file() else []
+    if isinstance(names, list) and names and isinstance(names[-1], str):
+        return folder / Path(names[-1]).name
+    return folder
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:

@@ -1,10 +1,11 @@
 """What a config field may be, and where its value may differ; its default is in `default.py`.
 
 Who reads this table:
-    choices, least, most, below, limit: `program/config_validation.py` checks values by them.
+    choices, least, most, below, limit: `program/config/config_validation.py` checks values by them.
     may_change: `program/run_folder.py` refuses to go on with a run whose other fields differ.
     may_differ: `engine/watch/rank_comparison.py` refuses processes whose other fields differ.
     weights_most, weights_may_set: `program/command_line.py` reads the config in a weights file.
+    to_choose: `program/config/config_fields.py` finds the fields that `train.recipe` is to choose.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ LARGEST_COUNT = 2**31 - 1  # what Paddle takes for a size; no count of a run is 
 LARGEST_SIDE = 16_384  # pixels
 MOST_VALUES = 1000  # of a field that is a tuple
 CORES = "cores"  # as a bound: how many cores this machine has
+TO_CHOOSE = -1  # of a number that `train.recipe` is to choose
+AUTO = "auto"  # of `model.name`: the model is told by its weights
 
 
 class Trait(NamedTuple):
@@ -33,6 +36,9 @@ class Trait(NamedTuple):
     # What the config in a weights file may set, when that file may come from a stranger.
     weights_most: int | str | None = None  # at most this, or CORES; None: no bound of its own
     weights_may_set: bool = True  # False: the default is taken
+    # The value that leaves the field to `train.recipe`; without a recipe it is refused. None: a
+    # recipe never chooses the field.
+    to_choose: int | tuple[()] | None = None
 
 
 TRAITS = {
@@ -44,9 +50,10 @@ TRAITS = {
     "data.val_list": Trait(may_change=True, may_differ=True),
     "data.test_list": Trait(may_change=True, may_differ=True),
     "data.label_list": Trait(may_change=True, may_differ=True),
-    "data.holdout": Trait(below=1),
+    "data.holdout": Trait(below=1, to_choose=TO_CHOOSE),
     "data.unlabelled_root": Trait(may_differ=True),
     "data.crop": Trait(("random_resized", "simple", "padded", "none", "test")),
+    "data.crop_scale": Trait(to_choose=()),
     "data.crop_padding": Trait(limit=LARGEST_SIDE),
     "data.flip": Trait(most=1),
     "data.vertical_flip": Trait(most=1),
@@ -67,8 +74,12 @@ TRAITS = {
     "data.resize_on": Trait(("host", "device"), may_change=True),
     "data.eval_crop": Trait(most=1),
     "data.on_corrupt": Trait(("error", "skip"), may_change=True),
-    "data.workers": Trait(limit=1024, may_change=True, may_differ=True, weights_most=CORES),
-    "model.image_size": Trait(limit=LARGEST_SIDE),
+    "data.workers": Trait(
+        limit=1024, may_change=True, may_differ=True, weights_most=CORES, to_choose=TO_CHOOSE
+    ),
+    "model.image_size": Trait(limit=LARGEST_SIDE, to_choose=TO_CHOOSE),
+    "model.drop_rate": Trait(to_choose=TO_CHOOSE),
+    "model.attn_drop_rate": Trait(to_choose=TO_CHOOSE),
     "model.embed_drop_rate": Trait(least=-INFINITE),
     "model.proj_drop_rate": Trait(least=-INFINITE),
     "model.mlp_drop_rate": Trait(least=-INFINITE),
@@ -83,13 +94,17 @@ TRAITS = {
     "rdrop.every_steps": Trait(least=1),
     "rdrop.consistency": Trait(("symmetric_kl", "kl", "js", "mse", "cosine")),
     "loss.form": Trait(("softmax", "sigmoid")),
-    "loss.label_smoothing": Trait(most=1),
+    "loss.label_smoothing": Trait(most=1, to_choose=TO_CHOOSE),
     "distill.kind": Trait(("soft", "hard")),
     "distill.alpha": Trait(most=1),
     "distill.image_size": Trait(limit=LARGEST_SIDE),
     "distill.head": Trait(("auto", "imagenet")),
     "optim.name": Trait(("adamw", "momentum", "sgd", "lamb", "lars")),
-    "optim.layer_decay": Trait(most=1),
+    "optim.lr": Trait(to_choose=TO_CHOOSE),
+    "optim.layer_decay": Trait(most=1, to_choose=TO_CHOOSE),
+    "optim.weight_decay": Trait(to_choose=TO_CHOOSE),
+    "optim.clip_norm": Trait(to_choose=TO_CHOOSE),
+    "optim.warmup_steps": Trait(to_choose=TO_CHOOSE),
     "optim.momentum": Trait(below=1),
     "optim.beta1": Trait(below=1),
     "optim.beta2": Trait(below=1),
@@ -98,11 +113,13 @@ TRAITS = {
     "optim.gamma": Trait(most=1),
     "average.ema_decay": Trait(below=1),
     "average.swa_start": Trait(below=1),
-    "train.epochs": Trait(limit=10**6),
+    "train.recipe": Trait(("", "fine_tune")),
+    "train.epochs": Trait(limit=10**6, to_choose=TO_CHOOSE),
     # These two may change as long as the global batch stays the same: see `engine/resume.py`.
-    "train.batch_size": Trait(least=1, may_change=True),
+    "train.batch_size": Trait(least=1, may_change=True, to_choose=TO_CHOOSE),
     "train.accumulation_steps": Trait(least=1, may_change=True),
     "train.micro_batch": Trait(("", "auto"), may_change=True),
+    "train.reference_batch_size": Trait(to_choose=TO_CHOOSE),
     "train.recompute": Trait(may_change=True),
     "train.amp": Trait(("", "O1", "O2")),
     "train.amp_dtype": Trait(("float16", "bfloat16")),

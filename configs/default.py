@@ -90,7 +90,8 @@ def get_config() -> ConfigDict:
     data.workers = 0
 
     config.model = model = ConfigDict()
-    model.name = "vit_b_16_384"  # a key of models.MODELS
+    # A key of models.MODELS; auto (with train.recipe): the model that the weights are of.
+    model.name = "vit_b_16_384"
     model.num_classes = 0  # 0: as many as the data set has
     model.image_size = 0  # side of the square input in pixels; 0: the model's own
     # Dropout at three places: after the position embedding, after the attention's projection, and
@@ -212,6 +213,11 @@ def get_config() -> ConfigDict:
     average.precise_bn_batches = 0
 
     config.train = train = ConfigDict()
+    # fine_tune: at the start, each field that is -1 (data.crop_scale: ()) is chosen for the data,
+    # the weights and the machine, and printed with the reason (see engine/plan/fine_tuning.py).
+    # model.name may be auto, and an empty model.pretrained means the model's published weights.
+    # Empty: every field says what it is.
+    train.recipe = ""
     # Length of the run in passes over the training images; used when steps is 0.
     train.epochs = 0.0
     train.steps = 0  # length of the run in optimiser steps

@@ -35,7 +35,7 @@ def build(config: ConfigDict, split: str, augment: bool | None = None) -> ImageD
     check_resize(config)
     if split not in (*SPLITS, "unlabelled"):
         raise UserError(f"split {split!r} is not known{nearest(split, SPLITS)}")
-    source, size = _load(config, split), config.model.image_size
+    source, size = load_source(config, split), config.model.image_size
     training = split in ("train", "unlabelled") if augment is None else augment
     if training:
         transform: TrainTransform | EvalTransform = TrainTransform(
@@ -77,14 +77,22 @@ def build_splits(config: ConfigDict) -> Splits:
         )
 
 
-def _load(config: ConfigDict, split: str) -> ImagesAndLabels:
+def load_source(config: ConfigDict, split: str, as_files: bool = False) -> ImagesAndLabels:
+    """Loads the images and labels of one split; see `build`.
+
+    Args:
+        config: a whole config; of the model nothing is used.
+        split: as in `build`.
+        as_files: whether images that are otherwise kept decoded are read from their files.
+    """
     data_config, entry = config.data, find_entry(config.data.name)
+    load = entry.load_files if as_files and entry.load_files else entry.load
     if split == "unlabelled" and data_config.unlabelled_root:
         source = load_unlabelled(data_config)
     elif split == "val" and (own := _own_val(data_config)) is not None:
         source = own
     else:
-        source = entry.load(data_config, "test" if split == "test" else "train")
+        source = load(data_config, "test" if split == "test" else "train")
         if split != "test":
             holdout = 0.0 if has_own_val(config) else data_config.holdout
             source = select(source, data_config, split, config.seed, holdout)

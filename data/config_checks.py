@@ -38,12 +38,13 @@ def usual_exif(name: str) -> str:
     return "apply" if find_entry(name).own_images else "ignore"
 
 
-def check_outside(data_config: ConfigDict, workdir: Path) -> None:
+def check_outside(data_config: ConfigDict, workdir: Path, flag: str = "--workdir") -> None:
     """Checks that a run's folder is not among the images; its files would be taken for images.
 
     Args:
         data_config: the `data` part of a config.
         workdir: the folder of the run; it may not exist yet.
+        flag: that names it, for the error.
 
     Raises:
         UserError: when it is among them.
@@ -60,6 +61,6 @@ def check_outside(data_config: ConfigDict, workdir: Path) -> None:
         for images in parts if parts and field == "data.root" else [folder]:
             if path and images in (run, *run.parents):
                 raise UserError(
-                    f"--workdir: {workdir} is among the images of {field} ({images}); give "
+                    f"{flag}: {workdir} is among the images of {field} ({images}); give "
                     "another folder"
                 )

@@ -94,5 +94,5 @@ def _test(trainer: Trainer, name: str, chosen: bool, test_set: data.ImageDataset
         return evaluate(trainer.model, test_set, config, check=check)
 
 
-def _measured(result: Result) -> dict[str, float]:
+def _measured(result: Result) -> dict[str, float | None]:
     return {name: getattr(result, name) for name in ("top1", "top5", "loss", "ece")}

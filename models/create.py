@@ -58,7 +58,7 @@ def create(
         UserError: for an unknown name, a rate outside 0 to 1, an image size that the patches do not
             divide, or more shared blocks than there are.
     """
-    spec = _spec(name)
+    spec = spec_of(name)
     head = Head(num_classes, head_init, train_head, eval_head)
     _check_head(name, head, spec.distilled)
     embedding, projection, mlp = (
@@ -127,7 +127,7 @@ def build(model_config, drop_rates: tuple[float, ...] = (), shared_blocks: int =
 
 def is_distilled(name: str) -> bool:
     """Returns whether a model has a head for distillation in addition to that for classes."""
-    return _spec(name).distilled
+    return spec_of(name).distilled
 
 
 def input_stats(name: str, source: str = "") -> InputStats:
@@ -141,15 +141,16 @@ def input_stats(name: str, source: str = "") -> InputStats:
         UserError: when the model is not known, or the source can't be read.
     """
     stated = stated_input(source) if source else None
-    return _spec(name).stats._replace(**stated or {})
+    return spec_of(name).stats._replace(**stated or {})
 
 
 def native_size(name: str) -> int:
     """Returns the side of the square images that a model is made for, in pixels."""
-    return _spec(name).image_size
+    return spec_of(name).image_size
 
 
-def _spec(name: str) -> Spec:
+def spec_of(name: str) -> Spec:
+    """Returns the spec of a model; raises `UserError` for an unknown name."""
     if name not in MODELS:
         raise UserError(f"model {name!r} is not known{nearest(name, MODELS)}")
     return MODELS[name]

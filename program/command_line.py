@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -17,33 +18,49 @@ from ml_collections import ConfigDict, config_flags
 
 from common.errors import UserError, nearest
 from common.reading import user_path
-from common.safetensors_files import own_metadata, read_metadata
+from common.safetensors_files import own_metadata, read_metadata, weights_file
 from configs import default
 from configs.allowed_values import CORES, trait
-from program.config_fields import KINDS, changed, fits, flattened, from_dict
-from program.config_files import load_file, load_table
+from program import command_words, help_page
+from program.config.config_fields import (
+    KINDS,
+    changed,
+    fits,
+    flattened,
+    from_dict,
+    nearest_field,
+)
+from program.config.config_files import find, load_file, load_table
 
 FLAGS = flags.FLAGS
 _SHOWN = 80  # characters of a wrong value
+_OTHER_LENGTH = {"train.steps": "train.epochs", "train.epochs": "train.steps"}
 _DIGITS = str(Path(__file__).resolve().parent.parent / "configs" / "digits_rdrop.py")
 
 
-def parse(argv: Sequence[str], fallback: str | ConfigDict = _DIGITS) -> list[str]:
+def parse(
+    argv: Sequence[str], fallback: str | ConfigDict = _DIGITS, most_words: int = 0
+) -> list[str]:
     """Defines `--config`, and parses all flags, for `absl.app.run`; overrides are checked first.
 
     Args:
         argv: the command line.
         fallback: the value of `--config` when it is not given: the path of a file, or a config.
+        most_words: how many words that are no flags there may be, before or behind the flags.
 
     Returns:
-        The words that are no flags: the name of the program.
+        The words that are no flags: the name of the program first.
 
     Raises:
         UserError: for a config file that can't be used, an override that does not fit it, or any
             other mistake.
     """
-    path = _option(argv, "config") or (fallback if isinstance(fallback, str) else "")
-    config = load_file(path) if path else fallback
+    if help_page.is_wanted(argv):
+        help_page.show(argv[0])
+    given, path, config = _option(argv, "config"), "", fallback
+    if given is not None or isinstance(fallback, str):
+        path = find(fallback if given is None else given)
+        config = load_file(path)
     for name, value in _overrides(argv):
         check_override(config, name, value)
     if path:
@@ -54,14 +71,22 @@ def parse(argv: Sequence[str], fallback: str | ConfigDict = _DIGITS) -> list[str
         config_flags.DEFINE_config_dict(
             "config", config, "The config that came with the weights.", lock_config=True
         )
+    rest, own = [], help_page.own_flags(argv[0])
+    FLAGS.set_gnu_getopt(most_words > 0)
     try:
-        rest = FLAGS(argv)
+        rest = FLAGS(_with_path(argv, path))
+    except flags.UnrecognizedFlagError as error:
+        raise command_words.unknown_flag(error.flagname, own) from None
     except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UserError(" ".join(str(error).split())) from None
-    if len(rest) > 1:
-        raise UserError(
-            f"{rest[1]!r} is not a flag; flags begin with --, fields of the config with --config."
-        )
+        message = " ".join(str(error).split())
+        missing = re.match(r"flag --(\w+)=None: ", message)
+        if not missing:
+            raise UserError(message) from None
+        rest = [word for word in argv[:2] if not word.startswith("-")]
+        if len(rest) < 2:
+            raise UserError(f"--{missing[1]} is missing; --help says what it is") from None
+    if len(rest) > 1 + most_words:
+        raise command_words.stray_word(rest[1 + most_words], own, path)
     return rest
 
 
@@ -74,9 +99,10 @@ def config_of_weights(argv: Sequence[str]) -> ConfigDict:
     Raises:
         UserError: when the file has no config and `--config` is not given.
     """
-    path = _option(argv, "weights")
-    if not path or _option(argv, "config"):
+    given = _option(argv, "weights")
+    if not given or _option(argv, "config") or help_page.is_wanted(argv):
         return default.get_config()
+    path = weights_file(given)
     content = own_metadata(read_metadata(path), path) or {}
     if "config" not in content:
         raise UserError(
@@ -127,7 +153,7 @@ def stages(row: str = "") -> dict[str, ConfigDict]:
     """
     flag = FLAGS["config"]
     path, given = config_flags.get_config_filename(flag), config_flags.get_override_values(flag)
-    rows = load_table(path, "get_rows") if row else {}
+    rows, given = load_table(path, "get_rows") if row else {}, _with_one_length(given)
     if row and row not in rows:
         hint = nearest(row, rows) if rows else "; it has no rows"
         raise UserError(f"--row: {path} has no row {row!r}{hint}")
@@ -135,6 +161,33 @@ def stages(row: str = "") -> dict[str, ConfigDict]:
         name: changed(FLAGS.config, {**own, **rows.get(row, {}), **given})
         for name, own in (load_table(path, "get_stages") or {"": {}}).items()
     }
+
+
+def length_note() -> list[str]:
+    """Returns a line where the length on the command line replaces that of the config file."""
+    flag = FLAGS["config"]
+    given = config_flags.get_override_values(flag)
+    return [
+        f"length: --config.{_OTHER_LENGTH[name]}={given[_OTHER_LENGTH[name]]} counts, not the "
+        f"{name}={FLAGS.config[name]} of {config_flags.get_config_filename(flag)}"
+        for name in _with_one_length(given).keys() - given.keys()
+        if FLAGS.config[name]
+    ]
+
+
+def _with_one_length(given: dict[str, object]) -> dict[str, object]:
+    """Returns overrides in which a length in steps or epochs takes the place of the other one."""
+    others = {
+        other: type(FLAGS.config[other])(0)
+        for name, other in _OTHER_LENGTH.items()
+        if given.get(name) and other not in given
+    }
+    return {**given, **others}
+
+
+def overrides() -> dict[str, object]:
+    """Returns the fields that the command line sets, by `group.field`."""
+    return dict(config_flags.get_override_values(FLAGS["config"]))
 
 
 def _words(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -145,9 +198,21 @@ def _words(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
             yield name, value if equals else "".join(argv[position + 1 : position + 2])
 
 
-def _option(argv: Sequence[str], name: str) -> str:
-    """Returns the value of the flag `--name`; the last one counts."""
-    return dict(_words(argv)).get(name, "")
+def _option(argv: Sequence[str], name: str) -> str | None:
+    """Returns the value of the flag `--name`, of which the last one counts; None without it."""
+    return dict(_words(argv)).get(name)
+
+
+def _with_path(argv: Sequence[str], path: str) -> list[str]:
+    """Returns the command line with another value of `--config`."""
+    words, before = [], ""
+    for word in argv:
+        name, equals, _ = word.lstrip("-").partition("=")
+        is_flag = word.startswith("-") and name == "config"
+        is_value = before.startswith("-") and before.lstrip("-") == "config"
+        words.append(f"--config={path}" if is_flag and equals else path if is_value else word)
+        before = word
+    return words
 
 
 def _overrides(argv: Sequence[str]) -> list[tuple[str, str]]:
@@ -172,7 +237,7 @@ def check_override(config: ConfigDict, name: str, text: str) -> None:
                 f"--config.{name} is a group of fields; set one of them, as in "
                 f"--config.{name}.NAME=value"
             )
-        raise UserError(f"--config.{name}: no such field{nearest(name, known)}")
+        raise UserError(f"--config.{name}: no such field{nearest_field(name)}")
     default_value = known[name]
     if isinstance(default_value, str):
         if text == "None":

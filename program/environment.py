@@ -68,4 +68,6 @@ def git_commit() -> str:
 
 def _git(*words: str) -> subprocess.CompletedProcess[str]:
     command = ["git", "-C", str(Path(__file__).resolve().parent.parent), *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=10)
+    return subprocess.run(
+        command, capture_output=True, encoding="utf-8", errors="backslashreplace", timeout=10
+    )

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from absl import app, logging
 
 from common.errors import UserError
+from program import streams
 from program.signals import Stopped
 
 DONE, FAILED_EXPECTATION, BAD_INPUT, FAULT, STOPPED = 0, 1, 2, 70, 75
@@ -42,6 +43,7 @@ def run_tool(main: Callable[[], int]) -> None:
 
     A `UserError` becomes one line; a fault of the program has an exit code of its own.
     """
+    streams.prepare()
     try:
         sys.exit(main())
     except UserError as error:

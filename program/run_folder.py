@@ -17,8 +17,9 @@ from ml_collections import ConfigDict
 from common.atomic_writing import remove_partial, write_json
 from common.errors import UserError
 from common.reading import is_number, read_json
+from common.safetensors_files import RUN_STAGES, RUN_WEIGHTS
 from configs.allowed_values import trait
-from program import config_fields
+from program.config import config_fields
 
 # What is in the folder of a run.
 CONFIG = "config.json"  # the config with all fields resolved
@@ -27,9 +28,9 @@ PRETRAINED = "pretrained.json"  # the weights that the run began with, and what 
 CHECKPOINTS = "checkpoints"  # a folder, with a folder `step_N` for each checkpoint
 METRICS, VISUALDL, CURVE = "metrics.jsonl", "vdlrecords.main.log", "curve.png"
 RESULT = "result.json"  # only when the run is finished
-WEIGHTS = "weights.safetensors"  # the weights that the result is of
+WEIGHTS = RUN_WEIGHTS  # weights.safetensors: the weights that the result is of
 OTHER_WEIGHTS = "weights_{}.safetensors"  # that were evaluated, too: raw, ema, swa
-STAGES = "stages.json"  # only of a run in stages: their names; each has a folder of its own
+STAGES = RUN_STAGES  # stages.json, of a run in stages only: their names; each has its own folder
 LOCK = ".lock"  # names the process that has the folder
 SHARED = ".shared"  # only for a moment at the start, to see that all processes have this folder
 
@@ -39,7 +40,7 @@ _REMOVED = (
     *(OTHER_WEIGHTS.format(name) for name in ("raw", "ema", "swa")),
 )
 # The fields of a result that are numbers.
-_MEASURED = ("top1", "top5", "loss", "ece", "step", "images_seen", "images_skipped", "seconds")
+_MEASURED = ("top1", "loss", "ece", "step", "images_seen", "images_skipped", "seconds")
 
 
 @contextlib.contextmanager
@@ -216,6 +217,7 @@ def _is_result(found: object) -> bool:
         isinstance(found, dict)
         # NaN is a possible loss.
         and all(is_number(value) or value != value for value in map(found.get, _MEASURED))
+        and is_number(found.get("top5") or 0)  # None: fewer than 5 classes
         and isinstance(found.get("weights"), str)
         and isinstance(found.get("beside"), dict)
     )

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from common.errors import UserError
+from program import streams
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 
 
 @contextlib.contextmanager
@@ -37,7 +38,10 @@ class Stopped(BaseException):
 
 
 class StopRequest:
-    """Notes SIGINT, SIGTERM and SIGUSR1 inside its `with` block, and the end of the allowed time.
+    """Notes a request to stop inside its `with` block, and the end of the allowed time.
+
+    Requests are SIGINT, SIGTERM, SIGUSR1, and SIGHUP: its terminal was closed. A program that
+    `nohup` has started goes on without its terminal.
 
     While there is nothing to save, a signal raises `Stopped` at once. Inside `deferred` it only
     leaves a note, and the trainer asks for it. A second SIGINT ends the process wherever it is:
@@ -60,6 +64,7 @@ class StopRequest:
         self._asked_at: float | None = None
         self._longest_step = self._longest_save = 0.0
         self._previous: dict[signal.Signals, Any] = {}
+        self._outlives_terminal = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
         self._agree: Callable[[bool], bool] = bool
 
     @property
@@ -76,15 +81,21 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _listen(self) -> dict[signal.Signals, Any]:
-        return {number: signal.signal(number, self._handle) for number in _SIGNALS}
+        ignored = {signal.SIGHUP} if self._outlives_terminal else set()
+        handlers = {one: signal.SIG_IGN if one in ignored else self._handle for one in _SIGNALS}
+        return {number: signal.signal(number, handlers[number]) for number in _SIGNALS}
 
     def _handle(self, number: int, frame: object) -> None:
         if os.getpid() != self._process:  # a fork, such as a loader worker: its parent decides
             return
+        streams.note_stop()
         self._interrupts += number == signal.SIGINT
         if self._interrupts > 1 and number == signal.SIGINT:
             bar = b"\n" if os.isatty(2) else b""  # a progress bar does not end its line
-            os.write(2, bar + b"interrupted; the same command goes on from the newest checkpoint\n")
+            with contextlib.suppress(OSError):
+                os.write(
+                    2, bar + b"interrupted; the same command goes on from the newest checkpoint\n"
+                )
             os._exit(128 + signal.SIGINT)  # no `finally` and no library can delay it
         self._note = self._note or signal.Signals(number).name
         if not self._deferred:

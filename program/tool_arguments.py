@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from common.errors import UserError
+from common.reading import user_path
+from common.safetensors_files import RUN_WEIGHTS
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -28,20 +30,26 @@ class ArgumentParser(argparse.ArgumentParser):
         raise UserError(f"{message} (python -m {self.prog} --help)")
 
 
-def check_output(flag: str, path: str | Path | None, inputs: Sequence[str | Path] = ()) -> None:
+def check_output(
+    flag: str, path: str | Path | None, inputs: Sequence[str | Path] = ()
+) -> Path | None:
     """Checks before the work that a file can be written, and is not one of the inputs.
 
     Args:
         flag: the flag that names the file, for the message.
         path: the file that will be written; empty or None: no file.
-        inputs: files that are read; names of anything else are ignored.
+        inputs: files that are read, or folders of runs, whose weights are; names of anything else
+            are ignored.
+
+    Returns:
+        The path with `~` and variables expanded; None for no file.
 
     Raises:
         UserError: when it can't be written, or is an input.
     """
     if not path:
-        return
-    target = Path(path)
+        return None
+    target = user_path(path)
     if target.is_dir():
         raise UserError(f"{flag}: {target} is a folder; give the name of a file")
     if target.exists() and not target.is_file():
@@ -49,9 +57,11 @@ def check_output(flag: str, path: str | Path | None, inputs: Sequence[str | Path
             f"{flag}: {target} is a device or a pipe, which a file would replace; give the name of "
             "a file"
         )
-    if target.exists() and any(Path(one).exists() and target.samefile(one) for one in inputs):
+    files = [path / RUN_WEIGHTS if path.is_dir() else path for path in map(user_path, inputs)]
+    if target.exists() and any(one.exists() and target.samefile(one) for one in files):
         raise UserError(f"{flag}: {target} is an input, which would be lost; give another file")
     check_folder(flag, target.absolute().parent)
+    return target
 
 
 def check_folder(flag: str, path: Path) -> None:

@@ -100,7 +100,7 @@ ARCHIVES = {
     "tiny-is-a-zip-in-a-zip": (zip_in_zip, TINY, "is it Tiny ImageNet?"),
     "tiny-without-classes": (tiny_with("wnids.txt", ""), TINY, "wnids.txt lists 0 classes"),
     "tiny-classes-twice": (tiny_with("wnids.txt", "n01\nn02\nn02\n"), TINY, "of which 2 differ"),
-    "tiny-classes-binary": (tiny_with("wnids.txt", b"\xff\xfe"), TINY, "is not readable"),
+    "tiny-classes-binary": (tiny_with("wnids.txt", b"\xff\xfe"), TINY, "wnids.txt lists 0 classes"),
     "tiny-class-unknown": (
         tiny_with("val/val_annotations.txt", "val_0.JPEG\tn09\n"),
         TINY,
@@ -109,7 +109,7 @@ ARCHIVES = {
     "tiny-without-annotations": (
         tiny_with("val/val_annotations.txt", None),
         TINY,
-        "can't read val/val_annotations",
+        "has neither class folders nor val_annotations.txt",
     ),
     "tiny-annotations-binary": (
         tiny_with("val/val_annotations.txt", b"\xff\t\xff"),
@@ -119,7 +119,7 @@ ARCHIVES = {
     "tiny-annotations-of-spaces": (
         tiny_with("val/val_annotations.txt", "a.JPEG n01\n"),
         TINY,
-        "is not readable",
+        "line 1: a.JPEG is not there",
     ),
     "tiny-class-without-images": (
         made(bad.tiny, **{f"train/n02/images/n02_{number}.JPEG": None for number in range(3)}),

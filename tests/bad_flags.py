@@ -5,10 +5,10 @@ from bad_files import LONG, config, copied, made, nothing
 
 FLAGS = {
     "config-is-a-folder": (nothing, "main.py --config=configs", "is a folder; give a file"),
-    "config-without-its-ending": (
+    "config-misspelt": (
         nothing,
-        "main.py --config=configs/digits_rdrop",
-        "is not a file; did you mean",
+        "main.py --config=configs/digits_rdrp.py",
+        "is not a file; did you mean 'digits_rdrop'",
     ),
     "config-is-no-python": (nothing, "main.py --config=README.md", "is not a Python file"),
     "config-is-empty-text": (nothing, "main.py --config=", "is a folder; give a file"),
@@ -63,7 +63,11 @@ FLAGS = {
     ),
     "config-has-no-such-row": (nothing, "main.py --row=best", "it has no rows"),
     "field-with-a-dash": (nothing, "main.py --config.optim-lr=1", "did you mean 'optim.lr'"),
-    "field-without-its-dot": (nothing, "main.py --config-optim.lr=1", "Unknown command line flag"),
+    "field-without-its-dot": (
+        nothing,
+        "main.py --config-optim.lr=1",
+        "did you mean --config.optim.lr",
+    ),
     "field-of-a-group": (nothing, "main.py --config.train=3", "is a group of fields"),
     "number-is-nan": (nothing, "main.py --config.optim.lr=nan", "expected a number"),
     "number-is-infinite": (nothing, "main.py --config.optim.lr=1e400", "expected 0 or more"),
@@ -107,6 +111,16 @@ FLAGS = {
         "main.py --config.train.steps=1000020 --config.train.log_every_steps=1000 "
         "--config.eval.every_steps=20",
         "eval.every_steps is 20 in a run of 1000020 steps: too many records; set it to 51 or more",
+    ),
+    "both-lengths-in-the-file": (
+        config("c.train.update(steps=3, epochs=1.0); return c"),
+        "main.py --config={t}/c.py",
+        "config.train.steps=3 and config.train.epochs=1 are both set; set the other to 0",
+    ),
+    "both-lengths-on-the-command-line": (
+        nothing,
+        "main.py --config.train.steps=3 --config.train.epochs=2",
+        "are both set; set the other to 0",
     ),
     "epochs-zero": (
         nothing,
@@ -154,7 +168,7 @@ FLAGS = {
     "holdout-leaves-nothing": (
         nothing,
         "main.py --config.data.holdout=0.9999",
-        "split train has no images",
+        "larger than the 10 training images: set train.batch_size=10 or less",
     ),
     "workdir-is-a-file": (
         made(bad.write, "new", "mine"),
@@ -168,6 +182,63 @@ FLAGS = {
     ),
     "workdir-not-writable": (nothing, "main.py --workdir=/proc/run", "can't be written"),
     "workdir-too-long": (nothing, f"main.py --workdir={{t}}/{LONG}", "File name too long"),
+    "left-to-no-recipe": (
+        nothing,
+        "main.py --config.optim.lr=-1",
+        "config.optim.lr is -1.0, which leaves it to a recipe: set a value, or train.recipe",
+    ),
+    "model-auto-without-a-recipe": (
+        nothing,
+        "main.py --config.model.name=auto",
+        "model.name=auto needs train.recipe=fine_tune",
+    ),
+    "recipe-unknown": (
+        nothing,
+        "main.py --config=configs/folder.py --config.train.recipe=tune",
+        "train.recipe is 'tune', expected one of '', fine_tune",
+    ),
+    "recipe-taken-away": (
+        nothing,
+        "main.py --config=configs/folder.py --config.train.recipe=",
+        "which leaves it to a recipe",
+    ),
+    "recipe-without-images": (
+        copied,
+        "main.py --config=configs/folder.py --config.model.pretrained={t}/weights.safetensors",
+        "data.root is empty; give the folder of the images",
+    ),
+    "recipe-without-a-rate": (
+        copied,
+        "main.py --config=configs/folder.py --config.data.name=digits "
+        "--config.model.pretrained={t}/weights.safetensors --config.optim.name=lars "
+        "--config.optim.weight_decay=0.1",
+        "no rate for optim.name=lars, only for adamw, momentum, sgd: set optim.lr",
+    ),
+    "recipe-with-a-scaled-rate": (
+        nothing,
+        "main.py --config=configs/folder.py --config.optim.scale_lr=true",
+        "optim.scale_lr has no use with train.recipe=fine_tune",
+    ),
+    "recipe-with-no-weights-file": (
+        nothing,
+        "main.py --config=configs/folder.py --config.model.pretrained={t}/w.pth",
+        "w.pth: no such weights file",
+    ),
+    "recipe-with-a-damaged-file": (
+        made(bad.write, "w.safetensors", b"hello"),
+        "main.py --config=configs/folder.py --config.model.pretrained={t}/w.safetensors",
+        "not a readable safetensors file",
+    ),
+    "recipe-of-an-unknown-model": (
+        nothing,
+        "main.py --config=configs/folder.py --config.model.name=deit_x",
+        "model 'deit_x' is not known; did you mean",
+    ),
+    "recipe-of-a-model-without-weights": (
+        nothing,
+        "main.py --config=configs/folder.py --config.model.name=vit_n_8",
+        "vit_n_8 has no published weights: give a file by --config.model.pretrained=FILE",
+    ),
     "pretrained-missing": (
         nothing,
         "main.py --config.model.pretrained={t}/w.pdparams",

@@ -1,7 +1,6 @@
 """Rows of `test_bad_input.py`: the user's own folders of images."""
 
 import os
-import shutil
 
 import bad_files as bad
 from bad_files import LONG, OWN, SMALL, images_then, made, nothing
@@ -34,22 +33,17 @@ OWN_IMAGES = {
     "one-level-too-deep": (
         made(bad.write, "images/train/all/cat/a.png", bad.picture()),
         OWN,
-        "1 class folders, all",
+        "1 class folders, cat",
     ),
     "class-without-images": (
         images_then(lambda root: (root / "train" / "zebra").mkdir()),
         OWN,
-        "zebra: no images; expected files that end in",
-    ),
-    "no-test-images": (
-        images_then(lambda root: shutil.rmtree(root / "test")),
-        OWN,
-        "neither test/ nor val/",
+        "zebra: no images; expected files such as",
     ),
     "test-of-other-classes": (
         images_then(lambda root: (root / "test" / "class_1").rename(root / "test" / "class_7")),
         OWN,
-        "first difference 'class_1'",
+        "it lacks class_1, of which there are training images",
     ),
     "folders-in-a-loop": (
         images_then(lambda root: os.symlink(root / "train", root / "train" / "class_0" / "more")),
@@ -104,10 +98,14 @@ DAMAGED_IMAGES = {
     "bomb": (
         made(bad.images, x=bad.bomb()),
         OWN,
-        "002.png: not a readable image (it has far more than 89,478,485",
+        "002.png: not a readable image (",
     ),
     "small-bomb": (made(bad.images, x=bad.bomb(11_000)), OWN, "not a readable image"),
-    "largest-bomb": (made(bad.images, x=bad.bomb(2**31 - 1)), OWN, "89,478,485 pixels"),
+    "largest-bomb": (
+        made(bad.images, x=bad.bomb(2**31 - 1)),
+        OWN,
+        "expected up to 89,478,485 in all",
+    ),
     "link-to-nothing": (
         images_then(lambda root: os.symlink("gone.png", root / "train" / "class_0" / "a.png")),
         OWN,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import bad_files as bad
 from bad_files import LONG, copied, made, nothing
 
@@ -25,10 +27,10 @@ TOOLS = {
         "tools.average_weights {t}/a.txt --output {t}/o.pth",
         "weights are read from .safetensors",
     ),
-    "average-of-a-run": (
-        nothing,
-        "tools.average_weights {run} --output {t}/o.pth",
-        "is not a checkpoint",
+    "average-of-an-unfinished-run": (
+        lambda place, run: shutil.copytree(run / "checkpoints", place / "run" / "checkpoints"),
+        "tools.average_weights {t}/run --output {t}/o.pth",
+        "its run is not finished: give the run's command once more",
     ),
     "average-of-no-checkpoint": (
         lambda place, run: (place / "run" / "checkpoints" / "step_3").mkdir(parents=True),
@@ -75,6 +77,25 @@ TOOLS = {
         "tools.benchmark eval --json {t}/a/b.json",
         "a is a file",
     ),
+    "check-nothing-there": (nothing, "tools.check_data {t}/absent", "nothing is there"),
+    "check-empty": (
+        lambda place, run: (place / "images").mkdir(),
+        "tools.check_data {t}/images --output={t}/o",
+        "0 class folders; expected at least 2",
+    ),
+    "check-two-roots": (nothing, "tools.check_data a b", "'b' is not a flag"),
+    "check-root-and-config": (
+        nothing,
+        "tools.check_data {t} --config=configs/digits_ce.py",
+        "give either",
+    ),
+    "check-into-a-file": (
+        made(bad.write, "o", "x"),
+        "tools.check_data --output={t}/o",
+        "can't be written",
+    ),
+    "check-json-is-a-folder": (nothing, "tools.check_data --json={t}", "is a folder"),
+    "check-flag-misspelt": (nothing, "tools.check_data --outptu=a", "Unknown command line flag"),
     "convert-unknown-model": (
         nothing,
         f"{_CONVERT} --model vit_q --input a.pth --output {{t}}/b.pth",
@@ -154,10 +175,20 @@ TOOLS = {
         "tools.predict --weights {run}/weights.safetensors {t}/a.png",
         "a.png: not a readable",
     ),
-    "predict-a-folder": (
+    "predict-an-empty-folder": (
         nothing,
         "tools.predict --weights {run}/weights.safetensors {t}",
-        "no such file",
+        "no images there",
+    ),
+    "predict-a-pattern": (
+        nothing,
+        "tools.predict --weights {run} '{t}/*.jpg'",
+        "*.jpg: no images there",
+    ),
+    "predict-over-an-image-of-a-folder": (
+        made(bad.write, "a.png", bad.picture()),
+        "tools.predict --weights {run} {t} --json {t}/a.png",
+        "is an input",
     ),
     "predict-the-weights": (
         nothing,

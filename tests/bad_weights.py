@@ -33,7 +33,7 @@ WEIGHTS = {
     ),
     "result-into-a-device": (copied, f"{VAL} --json=/dev/null", "/dev/null is a device or a pipe"),
     "not-given": (nothing, "val.py", "weights"),
-    "given-the-run": (nothing, "val.py --weights={run}", "no such weights file"),
+    "given-a-folder": (nothing, "val.py --weights={t}", "a folder without weights.safetensors"),
     "name-too-long": (nothing, f"val.py --weights=/{LONG}.safetensors", "File name too long"),
     "cut-short": (
         cut_short("weights.safetensors", copied),

@@ -127,15 +127,15 @@ def zips() -> Iterator[tuple[str, bytes, str]]:
     for name, method in (("bzip2", zipfile.ZIP_BZIP2), ("lzma", zipfile.ZIP_LZMA)):
         yield f"a bomb of {name}", zip_of(good, method), "of a kind that is not read"
     large = with_member("wnids.txt", bytes(64 * MB), zipfile.ZIP_DEFLATED)
-    yield "a file of 64 MB", large, "too large"
+    yield "a file of 64 MB", large, "has more than 4194304 bytes"
     image, lists = "train/n01/images/n01_0.PNG", "val/val_annotations.txt"
     huge, small = with_member(image, png(30_000, 30_000)), with_member(image, png(9, 3))
     yield "an image of gigabytes", huge, "not a readable image"
     yield "another size", small, "expected 64 x 64|not a readable image"
     for lines in (b"../../../../etc/passwd\tn01\n", b"/etc/passwd\tn01\n"):
-        yield f"a path {lines[:9]}", with_member(lists, lines), "can't read"
-    yield "a line without a class", with_member(lists, b"x" * MB), "not readable"
-    yield "no text", with_member("wnids.txt", b"\xff\xfe"), "not readable"
+        yield f"a path {lines[:9]}", with_member(lists, lines), "is not there"
+    yield "a line without a class", with_member(lists, b"x" * MB), "has no label"
+    yield "no text", with_member("wnids.txt", b"\xff\xfe"), "lists 0 classes"
     yield "a line of a megabyte", with_member("wnids.txt", b"n" * MB), "lists 1 classes"
     locked = bytearray(zip_of(good))
     for place in (at for at in range(len(locked)) if locked[at : at + 4] == b"PK\x01\x02"):

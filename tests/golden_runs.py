@@ -25,6 +25,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from safetensors.numpy import load_file  # noqa: E402
+
 from program import paddle_setup  # noqa: E402
 
 RECORD = Path(__file__).with_suffix(".json")
@@ -114,10 +116,22 @@ def make(name: str, root: Path, folder: Path) -> dict[str, object]:
         {key: value for key, value in record.items() if key not in _TIMES} for record in records
     ]
     return {
-        "weights": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in weights},
+        "weights": {path.name: _digest(path) for path in weights},
         "metrics_sha256": hashlib.sha256(json.dumps(metrics).encode()).hexdigest(),
         "metrics": metrics,
     }
+
+
+def _digest(path: Path) -> str:
+    """Returns the hash of the arrays in a weights file.
+
+    Not of the file: that holds the config, too, in which a new field changes nothing.
+    """
+    state = hashlib.sha256()
+    for name, array in sorted(load_file(path).items()):
+        state.update(f"{name} {array.dtype} {array.shape}".encode())
+        state.update(array.tobytes())
+    return state.hexdigest()
 
 
 def _kill(command: list[str], environment: dict[str, str], folder: Path, checkpoint: Path) -> None:

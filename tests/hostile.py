@@ -27,7 +27,8 @@ from engine.results import metrics_reader
 from engine.state import checkpoint, run_weights
 from engine.state.progress import Progress
 from models.weights.formats import array_files
-from program import command_line, config_fields, run_folder
+from program import command_line, run_folder
+from program.config import config_fields
 
 _ENDINGS = ("png", "jpg", "gif", "tif", "webp", "bmp", "ppm")  # of images
 _GOLDEN = Path(__file__).parent / "models" / "golden"  # what PyTorch has written

@@ -14,6 +14,7 @@ from hostile import READERS, read_in, stored_config
 
 from common import safe_load
 from common.errors import UserError
+from data.files.folder_tree import list_folder
 from data.sets import cifar, imagenet, imagenet_labels
 from engine.commands import staged_run
 from engine.state import run_weights
@@ -126,8 +127,9 @@ def test_large_files_are_read(tmp_path):
 )
 def test_a_development_kit_that_is_none(tmp_path, content):
     (tmp_path / "meta.mat").write_bytes(content)
+    (tmp_path / "ILSVRC2012_validation_ground_truth.txt").write_text("1\n")
     with pytest.raises(UserError, match=r"meta\.mat"):
-        imagenet_labels.read_wnids(tmp_path / "meta.mat")
+        imagenet_labels.validation_labels([list_folder(tmp_path)], ["a"], ["n1"])
 
 
 @pytest.mark.parametrize(
@@ -137,8 +139,7 @@ def test_a_development_kit_that_is_none(tmp_path, content):
 def test_lists_of_labels_that_are_none(painted, content):
     for name in ("LOC_val_solution.csv", "val_list.txt"):
         (painted / name).write_bytes(content)
+        tree, classes = list_folder(painted), ["class_0", "class_1", "class_2"]
         with pytest.raises(UserError):
-            imagenet.flat_validation(
-                painted, painted / "test" / "class_0", ("class_0", "class_1", "class_2")
-            )
+            imagenet.flat_validation(tree, tree, "test/class_0", classes)
         (painted / name).unlink()

@@ -88,7 +88,7 @@ def test_configs_import_next_to_nothing():
 
 def test_the_program_loads_paddle_in_one_place():
     """Flags, configs and folders are looked at before Paddle is loaded, which takes seconds."""
-    for path in sorted((ROOT / "program").glob("*.py")):
+    for path in sorted((ROOT / "program").rglob("*.py")):
         for node in ast.walk(structure.tree(path)):
             inside = [
                 below
@@ -98,9 +98,11 @@ def test_the_program_loads_paddle_in_one_place():
             if inside and isinstance(node, ast.FunctionDef):
                 assert (_relative(path), node.name) == _LOADS_PADDLE
             assert not (isinstance(node, ast.ImportFrom) and str(node.module).startswith("paddle"))
-    code = "import sys, program\n" + "".join(
-        f"import program.{path.stem}\n" for path in sorted((ROOT / "program").glob("[a-z]*.py"))
+    names = (
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for path in sorted((ROOT / "program").rglob("[a-z]*.py"))
     )
+    code = "import sys, program\n" + "".join(f"import {name}\n" for name in names)
     done = run_program("-c", code + "assert not {'paddle', 'engine', 'models'} & set(sys.modules)")
     assert done.returncode == 0, done.stderr
 

@@ -18,7 +18,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from common.errors import UserError
-from program import config_fields, exits, paddle_setup, run_folder, tool_arguments
+from common.reading import user_path
+from common.safetensors_files import weights_file
+from program import exits, paddle_setup, run_folder, tool_arguments
+from program.config import config_fields
 
 if TYPE_CHECKING:
     from engine.state.run_weights import Weights
@@ -29,11 +32,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "inputs",
         nargs="+",
-        type=Path,
+        type=user_path,
         metavar="INPUT",
-        help="weights files or folders of checkpoints",
+        help="weights files, folders of runs, or folders of checkpoints",
     )
-    parser.add_argument("--output", required=True, type=Path, help="the weights file to write")
+    parser.add_argument("--output", required=True, type=user_path, help="the weights file to write")
     parser.add_argument(
         "--bn_batches",
         type=int,
@@ -44,7 +47,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def read(path: Path) -> Weights:
-    """Reads a weights file of this project, or a folder `RUN/checkpoints/step_N`.
+    """Reads a weights file of this project, that of a run, or a folder `RUN/checkpoints/step_N`.
 
     Returns:
         Arrays, config and classes.
@@ -56,18 +59,15 @@ def read(path: Path) -> Weights:
     from engine.state import checkpoint, run_weights
 
     path = path.resolve()
-    if not path.is_dir():
+    step, run = path.name.partition("_")[2], path.parent.parent
+    if not (path.is_dir() and step.isascii() and step.isdigit()):
+        path = Path(weights_file(str(path)))
         found = run_weights.read(path)
         if found.config is None:
             raise UserError(
                 f"{path} does not carry its config; only weights of this project can be averaged"
             )
         return found
-    step, run = path.name.partition("_")[2], path.parent.parent
-    if not (step.isascii() and step.isdigit()):
-        raise UserError(
-            f"{path} is not a checkpoint: expected a folder such as RUN/checkpoints/step_00000500"
-        )
     config = run_folder.read_config(run)
     arrays = checkpoint.load(path.parent, int(step)).model
     return run_weights.Weights(arrays, config, data.build(config, "train").classes)

@@ -31,11 +31,11 @@ startup       `python main.py` with one step: the seconds until the step begins,
 import argparse
 import os
 import pkgutil
-from pathlib import Path
 from typing import NamedTuple
 
 from common.atomic_writing import write_json
 from common.errors import UserError
+from common.reading import user_path
 from program import environment, exits, paddle_setup, tool_arguments
 
 
@@ -92,7 +92,7 @@ def _arguments(words: list[str] | None = None) -> argparse.Namespace:
     add("--peer", choices=("timm",), help="compare with it; for train and eval")
     add("--serve", choices=("ours", "timm"), help=argparse.SUPPRESS)  # set for worker processes
     add("--data_root", default="", help="data: of Tiny ImageNet; without it images are made up")
-    add("--json", type=Path, help="write everything there, too")
+    add("--json", type=user_path, help="write everything there, too")
     return parser.parse_args(words)
 
 

@@ -15,6 +15,7 @@ import argparse
 from pathlib import Path
 
 from common.errors import UserError, listed
+from common.reading import user_path
 from program import exits, paddle_setup, tool_arguments
 
 _SOURCES = ("timm", "google", "ppim", "ours")
@@ -27,7 +28,7 @@ def _arguments() -> argparse.Namespace:
     add("--model", required=True, help="its name here (python -m tools.models lists them)")
     add("--source", required=True, choices=_SOURCES, help="whose names and layout the input has")
     add("--input", required=True, help="a file, an https address, or a name such as timm/NAME.TAG")
-    add("--output", required=True, type=Path, help="the file to write")
+    add("--output", required=True, type=user_path, help="the file to write")
     return parser.parse_args()
 
 

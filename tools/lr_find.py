@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from absl import flags
 
 from common.errors import UserError
-from program import command_line, config_validation, exits, paddle_setup
+from program import command_line, exits, paddle_setup
+from program.config import config_validation
 
 _MOST_STEPS = 10**6
 

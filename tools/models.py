@@ -9,10 +9,10 @@ weights is what --config.model.pretrained takes; a name alone is PPIM's (of a Re
 
 import argparse
 from collections.abc import Iterator
-from pathlib import Path
 
 from common.atomic_writing import write_json
 from common.errors import UserError, nearest
+from common.reading import user_path
 from program import exits, paddle_setup, tool_arguments
 
 
@@ -21,7 +21,7 @@ def _arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("words", nargs="*", metavar="WORD", help="parts of the names; none: all")
     add("--names", action="store_true", help="the names and the weights only: at once")
-    add("--json", type=Path, help="write the list there, too")
+    add("--json", type=user_path, help="write the list there, too")
     return parser.parse_args()
 
 

@@ -1,39 +1,82 @@
 """Classify images with trained weights.
 
-    python -m tools.predict --weights output/digits_rdrop/weights.safetensors picture.png ...
+    python -m tools.predict --weights output/digits_rdrop picture.png photos 'more/*.jpg'
 
-Prints one line for each image: file, class, probability. The weights carry their config and the
-names of the classes.
+Takes image files, folders (all images below them, sorted) and patterns in quotes, in which **
+stands for any folders. Prints one line for each image: file, class, probability. An image that
+can't be read is named in a line on standard error; the others are still classified, and the exit
+code is 2. The weights, or the folder of their run, carry their config and the names of the classes.
 """
 
+from __future__ import annotations
+
 import argparse
+import glob
+import itertools
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from common.atomic_writing import write_json
 from common.errors import UserError
+from common.reading import user_path
+from common.safetensors_files import weights_file
 from program import exits, paddle_setup, tool_arguments
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_BATCH = 16  # images that go through the model together
+_OF_TRAINING = ", or set data.on_corrupt=skip"  # a remedy that is none here
 
 
 def _arguments() -> argparse.Namespace:
     parser = tool_arguments.ArgumentParser("tools.predict", __doc__)
     add = parser.add_argument
-    add("--weights", required=True, help="a weights file that this project wrote")
-    add("--json", type=Path, help="write all predictions there, with every class's probability")
-    add("images", nargs="+", type=Path, metavar="IMAGE", help="image files of any size")
+    add("--weights", required=True, help="a weights file that this project wrote, or its run")
+    add("--json", type=user_path, help="write them there, too, with every class's probability")
+    add("images", nargs="+", metavar="IMAGE", help="image files, folders, patterns in quotes")
     return parser.parse_args()
 
 
-def predict(weights_path: str, paths: list[Path]) -> list[dict]:
-    """Classifies image files.
+def find(words: Iterable[str]) -> Iterator[Path | UserError]:
+    """Yields the image files that words of the command line name, in order.
+
+    Args:
+        words: files, folders and patterns.
+
+    Yields:
+        Paths; and an error in the place of a folder or a pattern that has no images.
+    """
+    from data.images.image_folders import images_below
+
+    for word in words:
+        path = user_path(word)
+        try:
+            if path.is_dir():
+                found = images_below(path)
+            elif glob.has_magic(str(path)) and not path.exists():
+                names = sorted(glob.glob(str(path), recursive=True))
+                found = [Path(name) for name in names if not Path(name).is_dir()]
+            else:
+                found = [path]
+            yield from found or [UserError(f"{path}: no images there")]
+        except UserError as error:
+            yield error
+
+
+def classifier(weights_path: str) -> tuple[Callable, Callable]:
+    """Loads a model; returns what reads an image for it, and what classifies a batch of them.
 
     Returns:
-        One dict for each image: `file`, `class`, `probability`, and `probabilities` by the name of
-        the class.
+        A function from a path to pixels, uint8 `(3, S, S)`, which raises a `UserError` for an image
+        that can't be read; and a function from pixels `(B, 3, S, S)` to a list with a dict for each
+        image: the probability of each class, by its name.
 
     Raises:
-        UserError: for unreadable images, or weights that do not say what they are for.
+        UserError: for weights that do not say what they are for.
     """
-    import numpy as np
     import paddle
     import paddle.nn.functional as F
 
@@ -61,31 +104,90 @@ def predict(weights_path: str, paths: list[Path]) -> list[dict]:
     models.assign_all(model, arrays, weights_path)
     model.eval()
     transform = EvalTransform(size, crop, config.data.interpolation)
-    predictions = []
-    for path in paths:
-        pixels = transform(decode(path, str(path)), None).transpose(2, 0, 1)  # (3, S, S)
-        images = paddle.to_tensor(np.ascontiguousarray(pixels)[None])
-        with paddle.no_grad():
-            logits = model(normalise(images, config.model))  # (1, C)
-        probabilities = F.softmax(logits, axis=-1)[0].numpy().tolist()
-        named = dict(zip(classes, probabilities))
-        best = int(np.argmax(probabilities))
-        found = {"file": str(path), "class": classes[best], "probability": probabilities[best]}
-        predictions.append({**found, "probabilities": named})
-    return predictions
+
+    def read(path: Path) -> np.ndarray:
+        return transform(decode(path, str(path)), None).transpose(2, 0, 1)
+
+    @paddle.no_grad()
+    def classify(pixels: np.ndarray) -> list[dict[str, float]]:
+        logits = model(normalise(paddle.to_tensor(pixels), config.model))  # (B, C)
+        rows = F.softmax(logits, axis=-1).numpy().tolist()
+        return [dict(zip(classes, row)) for row in rows]
+
+    return read, classify
+
+
+def predict(weights_path: str, paths: Iterable[Path]) -> list[dict]:
+    """Classifies image files; returns a dict for each, see `classified`.
+
+    Raises:
+        UserError: also for the first image that can't be read.
+    """
+    found = []
+    for row in classified(weights_path, paths):
+        if isinstance(row, UserError):
+            raise row
+        found.append(row)
+    return found
+
+
+def classified(weights_path: str, images: Iterable[Path | UserError]) -> Iterator[dict | UserError]:
+    """Classifies image files, in batches.
+
+    Args:
+        weights_path: of this project.
+        images: from `find`.
+
+    Yields:
+        In the same order, a dict for each image: `file`, `class`, `probability`, and
+        `probabilities` by the name of the class; and an error for each image that can't be read.
+
+    Raises:
+        UserError: for weights that do not say what they are for.
+    """
+    import numpy as np
+
+    read, classify = classifier(weights_path)
+    remaining = iter(images)
+    while batch := list(itertools.islice(remaining, _BATCH)):
+        pixels: dict[int, np.ndarray] = {}
+        for place, image in enumerate(batch):
+            try:
+                if isinstance(image, Path):
+                    pixels[place] = read(image)
+            except UserError as error:
+                batch[place] = UserError(str(error).removesuffix(_OF_TRAINING))
+        rows = dict(zip(pixels, classify(np.stack([*pixels.values()])) if pixels else ()))
+        for place, image in enumerate(batch):
+            yield _named(image, rows[place]) if isinstance(image, Path) else image
+
+
+def _named(path: Path, probabilities: dict[str, float]) -> dict:
+    best = max(probabilities, key=probabilities.__getitem__)
+    found = {"file": str(path), "class": best, "probability": probabilities[best]}
+    return {**found, "probabilities": probabilities}
 
 
 def main() -> int:
     """Classifies the images of the command line; returns the exit code."""
     arguments = _arguments()
-    tool_arguments.check_output("--json", arguments.json, [arguments.weights, *arguments.images])
+    report = arguments.json
+    tool_arguments.check_output("--json", report, [arguments.weights, *arguments.images])
     paddle_setup.load_paddle()
-    predictions = predict(arguments.weights, arguments.images)
-    for row in predictions:
-        print(f"{row['file']}  {row['class']}  {row['probability']:.4f}")
-    if arguments.json:
-        write_json(arguments.json, predictions)
-    return exits.DONE
+    images = list(find(arguments.images))
+    paths = [image for image in images if isinstance(image, Path)]
+    tool_arguments.check_output("--json", report, paths)
+    predictions, code = [], exits.DONE
+    for row in classified(weights_file(arguments.weights), images):
+        if isinstance(row, UserError):
+            print(f"error: {row}", file=sys.stderr, flush=True)
+            code = exits.BAD_INPUT
+        else:
+            print(f"{row['file']}  {row['class']}  {row['probability']:.4f}", flush=True)
+            predictions.append(row)
+    if report and predictions:
+        write_json(report, predictions)
+    return code
 
 
 if __name__ == "__main__":

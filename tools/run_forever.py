@@ -11,9 +11,9 @@ The command must be one that goes on where it was stopped. Its exit code decides
     any other, or a signal  a crash, such as a killed worker: started again
 
 A killed launcher leaves its workers behind: what is left of a run is killed before the next one.
-SIGTERM, SIGINT and SIGUSR1 are passed on (SIGUSR1 as SIGTERM, since it would kill a launcher); the
-command then stops in its own time, and is not started again. The exit code is that of the last run,
-128 + n where signal n killed it.
+SIGTERM and SIGINT are passed on, SIGUSR1 and SIGHUP (a closed terminal) as SIGTERM, since they
+would kill a launcher. The command then stops in its own time, and is not started again. Under
+`nohup` SIGHUP is ignored. The exit code is that of the last run, 128 + n where signal n killed it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from common.errors import UserError
-from program import exits, tool_arguments
+from program import exits, streams, tool_arguments
 
 _FINAL = {
     exits.DONE: "done",
@@ -43,7 +43,7 @@ _FINAL = {
 _HEALTHY_SECONDS = 600.0  # a run that was this long made progress: restarts are counted anew
 _GRACE_SECONDS = 30.0  # for what is left after a stop on request, as Paddle's launcher has it
 _GIVE_UP_SECONDS = 30.0  # until killed processes must be gone
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 
 
 class Policy(NamedTuple):
@@ -82,7 +82,11 @@ class Supervisor:
 
     def run(self) -> int:
         """Runs the command to its end; returns the last exit code."""
-        previous = {number: signal.signal(number, self._pass_on) for number in _SIGNALS}
+        previous = {
+            number: signal.signal(number, self._pass_on)
+            for number in _SIGNALS
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN  # nohup
+        }
         # Processes that lose their parent, in whatever session, become this one's children (Linux).
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
@@ -150,9 +154,11 @@ class Supervisor:
             self._sleep(min(0.2, max(0.0, end - self._clock())))
 
     def _pass_on(self, number: int, frame) -> None:
+        streams.note_stop()
         received = f"{signal.Signals(number).name} received"
         _say(f"{received}: asking it to stop" if self._process else received)
-        self._stop(signal.SIGTERM if number == signal.SIGUSR1 else signal.Signals(number))
+        others = signal.SIGUSR1, signal.SIGHUP
+        self._stop(signal.SIGTERM if number in others else signal.Signals(number))
 
     def _stop(self, number: signal.Signals) -> None:
         self._asked = number
@@ -185,7 +191,9 @@ def _left(group: int) -> set[int]:
     running = {}  # parent and group
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
-            state, *ids = path.read_text().rpartition(")")[2].split()[:3]
+            state, *ids = (
+                path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[:3]
+            )
             if state not in "ZX":
                 running[int(path.parent.name)] = tuple(map(int, ids))
     found = {one for one, (_, its_group) in running.items() if its_group == group}

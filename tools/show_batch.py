@@ -13,7 +13,9 @@ from absl import flags
 
 from common.atomic_writing import atomic_path
 from common.errors import UserError
-from program import command_line, config_validation, exits, paddle_setup, tool_arguments
+from common.reading import user_path
+from program import command_line, exits, paddle_setup, tool_arguments
+from program.config import config_validation
 
 _COLUMNS = 4
 _NAMED = 0.01  # the smallest part of a target that is named
@@ -48,10 +50,10 @@ def seen(config, step: int):
     import paddle.nn.functional as F
 
     import data
-    from engine.plan import resolve_config, run_plan
+    from engine.plan import recipe, resolve_config, run_plan
     from engine.step.objective import Objective
 
-    config = resolve_config.with_input(config)
+    config = resolve_config.with_input(recipe.resolve(config))
     dataset = data.build(config, "train")
     config = resolve_config.with_classes(config, len(dataset.classes))
     run_plan.make(config, len(dataset))  # refuses what can't be trained
@@ -91,6 +93,16 @@ def draw(pixels, captions: list[str], path: Path) -> None:
     Raises:
         UserError: when the picture can't be written.
     """
+    from engine.results.picture_fonts import fonts_for
+
+    try:
+        with fonts_for(captions), atomic_path(path) as temporary:
+            _figure(pixels, captions).savefig(temporary, dpi=120)
+    except OSError as error:
+        raise UserError(f"--output: {path}: {error.strerror}") from None
+
+
+def _figure(pixels, captions: list[str]):
     from matplotlib.figure import Figure  # half a second to import
 
     rows = -(-len(pixels) // _COLUMNS)
@@ -100,12 +112,10 @@ def draw(pixels, captions: list[str], path: Path) -> None:
         cell.axis("off")
     for cell, image, caption in zip(cells, pixels, captions):
         cell.imshow(image.transpose(1, 2, 0), interpolation="nearest")
-        cell.set_title(caption, fontsize=7, parse_math=False)
-    try:
-        with atomic_path(path) as temporary:
-            figure.savefig(temporary, dpi=120)
-    except OSError as error:
-        raise UserError(f"--output: {path}: {error.strerror}") from None
+        # Fonts take no bytes that are not Unicode text.
+        text = caption.encode(errors="replace").decode()
+        cell.set_title(text, fontsize=7, parse_math=False)
+    return figure
 
 
 def main(argv: list[str]) -> int:
@@ -113,7 +123,7 @@ def main(argv: list[str]) -> int:
     values = command_line.FLAGS
     config = next(iter(command_line.stages(values.row).values()))
     config_validation.validate(config)
-    path = Path(values.output)
+    path = user_path(values.output)
     if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".pdf"):
         raise UserError(f"--output: {path} ends in none of .png, .jpg, .pdf")
     tool_arguments.check_output("--output", path)

@@ -32,7 +32,9 @@ from tqdm import tqdm
 
 from common.atomic_writing import write_json
 from common.errors import UserError, nearest
-from program import command_line, config_files, exits, run_folder, tool_arguments
+from common.reading import user_path
+from program import command_line, exits, run_folder, tool_arguments
+from program.config import config_files
 
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -59,8 +61,8 @@ def _arguments() -> argparse.Namespace:
     )
     add("--seeds", nargs="+", type=int, default=[0], help="seeds of each setting")
     add("--jobs", type=int, default=1, help="runs at a time; they share the cores")
-    add("--workdir", type=Path, default=Path("output/sweep"), help="folder of all runs")
-    add("--json", type=Path, help="write the table there, too")
+    add("--workdir", type=user_path, default=Path("output/sweep"), help="folder of all runs")
+    add("--json", type=user_path, help="write the table there, too")
     return parser.parse_args()
 
 
@@ -128,7 +130,13 @@ def run_one(setting: Setting, seed: int, workdir: Path, threads: int) -> dict:
         *(f"--config.{override}" for override in (*setting.overrides, f"seed={seed}")),
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        command,
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        errors="backslashreplace",
+    )
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines() or [f"exit code {done.returncode}"]
         raise UserError(f"{setting.name}, seed {seed}: {said[-1]}")

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import bz2
 import contextlib
+import errno
 import gzip
-import hashlib
 import lzma
 import os
 import shutil
@@ -21,11 +21,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from common.atomic_writing import atomic_path
 from common.errors import UserError
 from common.tar_files import list_members
 from common.zip_files import open_zip
 from data.files.file_tree import FileTree
+from data.files.made_once import made_once, states
 from data.files.stored_files import DeadLink, Segment, StoredFile, ZipMember
 from data.files.traces import has_trace
 from data.images.image_kinds import ZIP, what_it_is
@@ -33,6 +33,7 @@ from data.images.image_kinds import ZIP, what_it_is
 _MOST_MEMBERS = 5_000_000
 _MOST_RATIO, _ALWAYS = 200, 1 << 30  # unpacked bytes for a packed one, and how many are always fine
 _BLOCK = 1 << 22  # bytes
+_COPY = "unpacked.tar"
 _LONGEST_LINK, _MOST_LINKS = 1 << 16, 8  # bytes; links on the way to a file
 _MOST_LINKED = 1000  # links to folders
 _PACKED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
@@ -84,11 +85,12 @@ def list_archive(path: Path, cache: Path) -> FileTree:
     other = what_it_is(beginning)
     if other and other != ZIP:
         raise UserError(f"{path}: is no archive, it is {other}; get it again")
+    opener = next((open_ for mark, open_ in _PACKED.items() if beginning.startswith(mark)), None)
+    tar = opener or beginning[257:262] == b"ustar"
+    if beginning.startswith(b"PK") or (path.name.lower().endswith(".zip") and not tar):
+        return _list_zip(path)
     if not beginning:
         raise UserError(f"{path}: is empty; get it again")
-    if beginning.startswith(b"PK"):
-        return _list_zip(path)
-    opener = next((open_ for mark, open_ in _PACKED.items() if beginning.startswith(mark)), None)
     return list_tar(_unpacked(path, opener, cache) if opener else path, path)
 
 
@@ -231,28 +233,20 @@ def _tree(path: Path, folders: set[str], members: Any, make: Any, dead: set[str]
 
 def _unpacked(path: Path, opener: Any, cache: Path) -> Path:
     """Returns the unpacked copy of an archive in the cache, which is made at the first call."""
-    state = path.stat()
-    key = f"{path.resolve()} {state.st_size} {state.st_mtime_ns}"
-    target = (
-        cache / f"archive-{hashlib.sha256(key.encode('utf-8', 'replace')).hexdigest()[:16]}.tar"
-    )
-    if target.is_file():
-        return target
-    print(f"unpacking {path} once into {target}", flush=True)
-    most = max(_ALWAYS, _MOST_RATIO * state.st_size)
-    try:
-        with atomic_path(target) as temporary, opener(path, "rb") as packed:
-            _copy(packed, temporary, path, most)
-    except (EOFError, ValueError, lzma.LZMAError, zlib.error) as error:
-        raise UserError(f"{path}: damaged or cut short ({error}); get it again") from None
-    except OSError as error:
-        if error.errno is None:  # of the archive's content
+    most = max(_ALWAYS, _MOST_RATIO * path.stat().st_size)
+
+    def make(folder: Path) -> None:
+        try:
+            with opener(path, "rb") as packed:
+                _copy(packed, folder / _COPY, path, most)
+        except (EOFError, ValueError, lzma.LZMAError, zlib.error) as error:
             raise UserError(f"{path}: damaged or cut short ({error}); get it again") from None
-        raise UserError(
-            f"{cache}: can't unpack {path} there ({error.strerror}); set data.cache_dir to a "
-            "folder with room, or unpack the archive yourself"
-        ) from None
-    return target
+        except OSError as error:
+            if error.errno is not None:
+                raise
+            raise UserError(f"{path}: damaged or cut short ({error}); get it again") from None
+
+    return made_once(cache, "archive", states([path]), f"unpacking {path} once", make) / _COPY
 
 
 def _copy(packed: IO[bytes], target: Path, path: Path, most: int) -> None:
@@ -264,5 +258,5 @@ def _copy(packed: IO[bytes], target: Path, path: Path, most: int) -> None:
                     "yourself if that is right, and give the folder as data.root"
                 )
             if shutil.disk_usage(target.parent).free < len(block) + _BLOCK:
-                raise OSError(28, "no space left on the disk")
+                raise OSError(errno.ENOSPC, "no space left on the disk", str(target))
             file.write(block)

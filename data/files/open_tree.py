@@ -113,6 +113,8 @@ def _list(place: Path, field: str, cache: Path) -> FileTree:
         return list_folder(place)
     if place.is_file() and (is_archive(place.name) or has_archive(place)):
         return list_archive(place, cache)
+    if place.is_file() and place.name.lower().endswith(".parquet"):
+        return FileTree(f"{place.parent}/", [place.name], (), lambda name: DiskFile(str(place)))
     nothing = "" if place.exists() else ": nothing is there"
     raise UserError(
         f"{field}: {place} is not a folder, nor an archive (.zip, .tar, .tar.gz){nothing}"

@@ -21,6 +21,7 @@ from PIL import Image, UnidentifiedImageError
 
 from common.errors import UserError
 from common.reading import read_bytes
+from data.files.stored_files import StoredFile
 from data.images.image_kinds import (
     BEGINNING,
     kind_by_content,
@@ -158,18 +159,28 @@ def decode(content: bytes | Path, name: str, exif: bool = False) -> NDArray[np.u
         UserError: when it can't be decoded to the end, or is larger than the images of any data
             set.
     """
-    if isinstance(content, Path):
-        content = read_bytes(content, LARGEST_FILE)
+    reason = ""
     try:
+        if isinstance(content, Path):
+            content = read_bytes(content, LARGEST_FILE)
         with open_image(BytesIO(content), name) as image:
             return _to_rgb(_upright(image) if exif else image)
     except UnidentifiedImageError:
-        reason = _unidentified(content)
+        reason = _unidentified(content) if isinstance(content, bytes) else ""
     except OSError as error:
         reason = error.strerror or str(error)
     except Exception as error:  # a damaged image raises almost anything
         reason = f"{error}".replace(f"{name}: ", "")
     raise unreadable(name, reason)
+
+
+def read_image(file: StoredFile, exif: bool = False) -> NDArray[np.uint8]:
+    """Reads and decodes a file; see `decode`."""
+    try:
+        content = file.read(LARGEST_FILE)
+    except UserError as error:
+        raise unreadable(str(file), str(error).replace(f"{file}: ", "")) from None
+    return decode(content, str(file), exif)
 
 
 def unreadable(name: str, reason: str) -> UserError:

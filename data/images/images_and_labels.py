@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from paddle.io import Subset
 
 from data.files.stored_files import StoredFile
-from data.images.image_files import LARGEST_FILE, decode
+from data.images.image_files import read_image
 
 
 class ImageFiles(Sequence[NDArray[np.uint8]]):
@@ -29,8 +29,7 @@ class ImageFiles(Sequence[NDArray[np.uint8]]):
 
     # One position at a time; the type of a sequence has slices, too.
     def __getitem__(self, position: int) -> NDArray[np.uint8]:  # type: ignore[override]
-        file = self.files[position]
-        return decode(file.read(LARGEST_FILE), str(file), self.exif)
+        return read_image(self.files[position], self.exif)
 
 
 class ImagesAndLabels(NamedTuple):

@@ -6,7 +6,6 @@ images are therefore written once, one behind the other, into a file in the cach
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections import defaultdict
@@ -18,18 +17,19 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from common.atomic_writing import atomic_folder
 from common.errors import UserError, listed
-from common.reading import read_json
+from common.reading import read_json, user_path
 from data.files.file_tree import FileTree
-from data.files.open_tree import cache_folder
+from data.files.made_once import made_once, states
+from data.files.open_tree import cache_folder, open_root
 from data.files.stored_files import DiskFile, Segment, StoredFile
 from data.images.image_folders import image_names
+from data.images.images_and_labels import ImagesAndLabels
 from data.layouts.found import Found, Listed, divided
 from data.layouts.part_names import part_of
 from data.layouts.table_columns import LABEL_COLUMNS, usual
 
-_FORMAT = 1  # of the cache; raise it when the content of the cache changes
+_FORMAT = 2  # of the cache; raise it when the content of the cache changes
 _LARGEST_FACTS = 1 << 30  # bytes
 _LARGEST_FILE = 16 << 30  # bytes of a parquet file in an archive
 _NO_LABEL = (-1, None, "")
@@ -47,35 +47,41 @@ def find_parquet(tree: FileTree, data_config: ConfigDict) -> Found | None:
     if not names or image_names(tree):
         return None
     parts = _parts(tree, names)
-    key = repr([_FORMAT, *_states(tree, names), *_given(data_config)])
-    digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    cache = cache_folder(data_config)
-    folder = cache / f"parquet-{digest}"
-    if not folder.is_dir():
-        print(f"writing the images of {tree.place()} once into {folder}", flush=True)
-        try:
-            with atomic_folder(folder) as temporary:
-                _write(tree, parts, data_config, temporary)
-        except OSError as error:
-            raise UserError(
-                f"{cache}: can't write the cache there ({error}); set data.cache_dir to another "
-                "folder"
-            ) from None
+    files = [tree.file(name) for name in names]
+    given = data_config.image_column, data_config.label_column
+    key = [_FORMAT, *states(map(str, files)), tree.place(), *names, *given]
+    folder = made_once(
+        cache_folder(data_config),
+        "parquet",
+        key,
+        f"writing the images of {tree.place()} once",
+        lambda folder: _write(tree, parts, data_config, folder),
+    )
     return _read(tree, folder)
 
 
-def _given(data_config: ConfigDict) -> tuple[str, str]:
-    return data_config.image_column, data_config.label_column
+def load_parquet(data_config: ConfigDict, part: str) -> ImagesAndLabels | None:
+    """Loads `train` or `test` from parquet files of a published data set, with sorted classes.
 
+    Returns:
+        None where `data.root` is no folder of parquet files, and none itself.
 
-def _states(tree: FileTree, names: list[str]) -> Iterator[tuple[str, int, int]]:
-    for name in names:
-        file = tree.file(name)
-        if isinstance(file, DiskFile):
-            state = os.stat(file.path)
-            yield os.path.realpath(file.path), state.st_size, state.st_mtime_ns
-        else:
-            yield str(file), file.ends(0)[0], 0
+    Raises:
+        UserError: when they are not readable, or have no such part.
+    """
+    root = user_path(data_config.root)
+    if not data_config.root or not (root.is_dir() or root.name.lower().endswith(".parquet")):
+        return None
+    tree = open_root(data_config)
+    found = find_parquet(tree, data_config)
+    if found is None:
+        return None
+    source = found.part(part, exif=False)
+    if source is None:
+        raise UserError(f"{tree.place()}: its parquet files have no {part} part with labels")
+    order = sorted(range(len(source.classes)), key=source.classes.__getitem__)
+    classes = tuple(source.classes[position] for position in order)
+    return source._replace(classes=classes, labels=np.argsort(order)[source.labels])
 
 
 def _parts(tree: FileTree, names: list[str]) -> dict[str, list[str]]:

@@ -107,7 +107,7 @@ def find_lists(tree: FileTree, data_config: ConfigDict, top: bool) -> Found | No
 
 
 def _own(tree: FileTree, name: str) -> TextFile:
-    return TextFile(name, tree.text(name))
+    return TextFile(name, tree.text(name, _LARGEST_LIST))
 
 
 def _given(tree: FileTree, path: str, field: str) -> TextFile:

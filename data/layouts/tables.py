@@ -23,6 +23,7 @@ from data.layouts.table_columns import Columns, Table
 _ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson")
 # Hugging Face's, and Roboflow's.
 _METADATA = ("metadata.csv", "metadata.jsonl", "metadata.tsv", "_classes.csv")
+_LARGEST_TABLE = 1 << 30  # bytes
 
 
 def tables_at_top(tree: FileTree) -> dict[str, str]:
@@ -114,7 +115,7 @@ def _found(images: dict[str, Columns], notes: Sequence[str] = ()) -> Found:
 
 
 def _read_table(tree: FileTree, name: str) -> Table:
-    text = tree.text(name)
+    text = tree.text(name, _LARGEST_TABLE)
     if name.lower().endswith(("jsonl", "ndjson")):
         return _from_json_lines(text, tree.place(name), name)
     lines = text.splitlines()

@@ -19,6 +19,7 @@ from common.reading import read_bytes, user_path
 from common.safe_load import unpickle_arrays
 from common.tar_files import read_members
 from data.images.images_and_labels import ImagesAndLabels
+from data.layouts.parquet_files import load_parquet
 
 _SERVER = "https://www.cs.toronto.edu/~kriz/"
 _LARGEST_MEMBER = 400 << 20  # bytes; the largest official one has 155 MB
@@ -67,12 +68,15 @@ def load(archive: Archive, data_config: ConfigDict, part: str) -> ImagesAndLabel
     Args:
         archive: `CIFAR10` or `CIFAR100`.
         data_config: its `root` is the archive, its unpacked folder, or a folder that holds one of
-            them; empty: the archive is found or downloaded.
+            them; or Hugging Face's parquet files; empty: the archive is found or downloaded.
         part: `train` or `test`.
 
     Raises:
         UserError: when the files are missing, damaged or not in the official format.
     """
+    parquet = load_parquet(data_config, part)
+    if parquet is not None:
+        return parquet
     path, batch_files = _find(archive, data_config.root), getattr(archive, part)
     contents = _read_files(path, archive.folder, {*batch_files, archive.names_file})
     files = {

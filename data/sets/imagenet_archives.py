@@ -6,24 +6,24 @@ written.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from common.atomic_writing import atomic_path
 from common.errors import UserError
 from common.reading import read_json, user_path
 from common.tar_files import list_members
 from data.files.archive_tree import tar_members
 from data.files.file_tree import FileTree
 from data.files.folder_tree import list_folder
+from data.files.made_once import made_once, states
 from data.files.stored_files import Segment, StoredFile
 
 _FORMAT = 1  # of the index; raise it when its content changes
 _LARGEST_INDEX = 1 << 30  # bytes
 _MOST_MEMBERS = 2_000_000
+_PLACES = "places.json"
 _TARS = re.compile(r"ILSVRC2012_img_(train|val)\.tar", re.IGNORECASE)
 _CLASS_TAR = re.compile(r"(?:.*/)?(n\d+)\.tar")
 
@@ -68,15 +68,14 @@ def tree_of_archives(root: str, cache: Path) -> FileTree | None:
 
 def _index(tar: Path, cache: Path) -> dict[str, list[int]]:
     """Returns the offset and size of each image in an archive, by `<wnid>/<name>` or `<name>`."""
-    state = tar.stat()
-    key = f"{_FORMAT} {tar.resolve()} {state.st_size} {state.st_mtime_ns}"
-    target = cache / f"index-{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
-    if not target.is_file():
-        print(f"finding the images in {tar} once", flush=True)
+
+    def make(folder: Path) -> None:
         places = {name: [offset, size] for name, offset, size in _members(tar)}
-        with atomic_path(target) as temporary:
-            temporary.write_text(json.dumps(places), encoding="utf-8")
-    return read_json(target, _LARGEST_INDEX)
+        (folder / _PLACES).write_text(json.dumps(places), encoding="utf-8")
+
+    key = [_FORMAT, *states([tar])]
+    folder = made_once(cache, "index", key, f"finding the images in {tar} once,", make)
+    return read_json(folder / _PLACES, _LARGEST_INDEX)
 
 
 def _members(tar: Path) -> Iterator[tuple[str, int, int]]:

@@ -94,7 +94,7 @@ def _read_kit(tree: FileTree) -> tuple[str, str, bytes] | None:
         if table not in tree.known:
             raise UserError(f"{tree.place(unpacked[0])}: {_TABLE} is not next to it")
         content = tree.file(table).read(_LARGEST_MATLAB)
-        return tree.place(folder), tree.text(unpacked[0]), content
+        return tree.place(table), tree.text(unpacked[0]), content
     packed = [name for name in tree.top_files if name.startswith(_KIT) and ".tar" in name]
     file = tree.file(packed[0]) if packed else None
     if not isinstance(file, DiskFile):

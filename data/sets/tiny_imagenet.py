@@ -7,8 +7,6 @@ cache, which all processes share.
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -17,17 +15,18 @@ from pathlib import Path
 import numpy as np
 from ml_collections import ConfigDict
 
-from common.atomic_writing import atomic_folder
 from common.errors import UserError, listed
 from common.reading import read_json, user_path
 from data.files.archive_tree import is_archive, list_archive
 from data.files.file_tree import FileTree
 from data.files.listed_files import ListedFiles
+from data.files.made_once import made_once, states
 from data.files.open_tree import cache_folder, open_root
 from data.files.stored_files import DiskFile
 from data.images.image_files import decode
 from data.images.image_folders import image_names
-from data.images.images_and_labels import ImagesAndLabels
+from data.images.images_and_labels import ImageFiles, ImagesAndLabels
+from data.layouts.parquet_files import load_parquet
 from data.layouts.part_names import parts_among
 
 SIDE = 64  # pixels
@@ -43,12 +42,15 @@ def load(data_config: ConfigDict, part: str) -> ImagesAndLabels:
     """Loads `train` or `test`, the official validation part.
 
     Args:
-        data_config: its `root` is the zip or the folder.
+        data_config: its `root` is the zip or the folder, or Hugging Face's parquet files.
         part: `train` or `test`.
 
     Raises:
         UserError: when the files or the cache are missing, damaged or not Tiny ImageNet's.
     """
+    parquet = load_parquet(data_config, part)
+    if parquet is not None:
+        return parquet
     tree, root = _open(data_config), user_path(data_config.root)
     folder = _decoded(tree, root, cache_folder(data_config), data_config.on_corrupt)
     try:
@@ -65,6 +67,17 @@ def load(data_config: ConfigDict, part: str) -> ImagesAndLabels:
     return source
 
 
+def load_files(data_config: ConfigDict, part: str) -> ImagesAndLabels:
+    """Lists `train` or `test` without decoding anything; reading a damaged image is an error."""
+    tree = _open(data_config)
+    classes, parts = _lists(tree)
+    numbers = {wnid: label for label, wnid in enumerate(classes)}
+    _check_classes(tree, numbers, part, parts[part])
+    labels = np.array([numbers[wnid] for _, wnid in parts[part]], np.int64)
+    files = [tree.file(name) for name, _ in parts[part]]
+    return ImagesAndLabels(ImageFiles(files), labels, tuple(classes))
+
+
 def _open(data_config: ConfigDict) -> FileTree:
     """Returns the tree that has wnids.txt at its top, wherever that is below the root."""
     if not data_config.root:
@@ -78,12 +91,6 @@ def _open(data_config: ConfigDict) -> FileTree:
     for inner in _candidates(tree, cache_folder(data_config)):
         if inner:
             return inner
-    parquet = [name for name in tree.names if name.lower().endswith(".parquet")]
-    if parquet:
-        raise UserError(
-            f"{tree.place(parquet[0])}: Tiny ImageNet as parquet files is read with "
-            "data.name=folder, which also reads the classes from them"
-        )
     raise UserError(
         f"{tree.place()}: can't find wnids.txt, neither here nor below; is it Tiny ImageNet? "
         f"Expected {_NAME}/ with train/, val/ and wnids.txt, or {_NAME}.zip"
@@ -112,28 +119,14 @@ def _with_classes(tree: FileTree) -> FileTree | None:
 
 def _decoded(tree: FileTree, root: Path, cache: Path, on_corrupt: str) -> Path:
     """Returns the folder of the decoded images, which is made when it is not in the cache."""
-    files = [root] if root.is_file() else [Path(str(tree.file(name))) for name in tree.names]
-    states = [
-        (str(path), path.stat().st_size, path.stat().st_mtime_ns)
-        for path in files
-        if path.is_file()  # not a link to nothing
-    ]
-    key = f"{_FORMAT} {root.resolve()} {states} {on_corrupt}"
-    name = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    folder = cache / f"tiny-imagenet-{name}"
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with open(cache / ".lock", "w", encoding="utf-8") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # several processes may start: the first one decodes
-            if not folder.is_dir():
-                print(f"decoding {root} once into {folder}", flush=True)
-                with atomic_folder(folder) as temporary:
-                    _decode_all(tree, temporary, on_corrupt)
-    except OSError as error:
-        raise UserError(
-            f"{cache}: can't write the cache there ({error}); set data.cache_dir to another folder"
-        ) from None
-    return folder
+    files = [root] if root.is_file() else [str(tree.file(name)) for name in tree.names]
+    return made_once(
+        cache,
+        "tiny-imagenet",
+        [_FORMAT, *states(files), on_corrupt],
+        f"decoding {root} once",
+        lambda folder: _decode_all(tree, folder, on_corrupt),
+    )
 
 
 def _read_decoded(folder: Path, part: str) -> tuple[ImagesAndLabels, list[str]]:
@@ -153,18 +146,7 @@ def _decode_all(tree: FileTree, folder: Path, on_corrupt: str) -> None:
     classes, parts = _lists(tree)
     labels, skipped = {wnid: label for label, wnid in enumerate(classes)}, []
     for part, files in parts.items():
-        found = {wnid for _, wnid in files}
-        unknown = sorted(found - labels.keys())
-        if unknown:
-            raise UserError(
-                f"{tree.place()}: {part} has the class {unknown[0]}, which wnids.txt does not list"
-            )
-        without = sorted(labels.keys() - found) if part == "train" else []
-        if without or not files:
-            whose = f" of {listed(without)}" if files else ""
-            raise UserError(
-                f"{tree.place()}: {part} has no images{whose}; is it the whole archive?"
-            )
+        _check_classes(tree, labels, part, files)
         if len(files) > _MOST_IMAGES:
             raise UserError(
                 f"{tree.place()}: {part} has {len(files)} images, expected up to {_MOST_IMAGES:,}"
@@ -176,6 +158,22 @@ def _decode_all(tree: FileTree, folder: Path, on_corrupt: str) -> None:
     )
 
 
+def _check_classes(
+    tree: FileTree, labels: dict[str, int], part: str, files: list[tuple[str, str]]
+) -> None:
+    """Checks that a part has images of known classes, and `train` of each."""
+    found = {wnid for _, wnid in files}
+    unknown = sorted(found - labels.keys())
+    if unknown:
+        raise UserError(
+            f"{tree.place()}: {part} has the class {unknown[0]}, which wnids.txt does not list"
+        )
+    without = sorted(labels.keys() - found) if part == "train" else []
+    if without or not files:
+        whose = f" of {listed(without)}" if files else ""
+        raise UserError(f"{tree.place()}: {part} has no images{whose}; is it the whole archive?")
+
+
 def _lists(tree: FileTree) -> tuple[list[str], dict[str, list[tuple[str, str]]]]:
     """Returns the classes, and of `train` and `test` the files with their classes."""
     folders = parts_among(tree.top, tree.place())
@@ -184,7 +182,11 @@ def _lists(tree: FileTree) -> tuple[list[str], dict[str, list[tuple[str, str]]]]
         raise UserError(f"{tree.place()}: has no folder {' and '.join(sorted(missing))}")
     train = _by_folder(tree, folders["train"])
     own = next((name for name in tree.top_files if name.lower() == _CLASSES), "")
-    classes = sorted(tree.text(own).split()) if own else sorted({wnid for _, wnid in train})
+    classes = (
+        sorted(tree.text(own, _LARGEST_FILE).split())
+        if own
+        else sorted({wnid for _, wnid in train})
+    )
     different = len(set(classes))
     if different < 2 or different < len(classes):
         raise UserError(
@@ -216,7 +218,8 @@ def _validation(tree: FileTree, folder: str) -> list[tuple[str, str]]:
             f"{tree.place(folder)}: has neither class folders nor {_ANNOTATIONS}, which has the "
             "labels of its images"
         )
-    rows = [line.split("\t")[:2] for line in tree.text(lists[0]).splitlines() if line.strip()]
+    lines = [line for line in tree.text(lists[0], _LARGEST_FILE).splitlines() if line.strip()]
+    rows = [(line.split("\t") if "\t" in line else line.split())[:2] for line in lines]
     finder = ListedFiles(tree, [f"{folder}/images", folder])
     found = []
     for number, row in enumerate(rows, 1):

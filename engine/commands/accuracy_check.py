@@ -10,6 +10,8 @@ import data
 import models
 from common.atomic_writing import write_json
 from common.errors import UserError
+from common.reading import user_path
+from common.safetensors_files import weights_file
 from engine import distributed
 from engine.plan import resolve_config, start_lines
 from engine.results import bfloat16_evaluation, console
@@ -25,13 +27,14 @@ def check(
     config: ConfigDict,
     split: str,
     expect_top1: float | None = None,
-    json_path: str = "",
+    json_path: Path | None = None,
     dtype: str = "float32",
 ) -> int:
     """Evaluates weights, prints a table, and compares with an expectation.
 
     Args:
-        path: of the weights, or a name that `models/weights/sources.py` knows.
+        path: of the weights or of the folder of their run, or a name that
+            `models/weights/sources.py` knows.
         config: says which model and which data; checked by `config_validation.validate`.
         split: `train` (without augmentation), `val` or `test`.
         expect_top1: the least accuracy that is accepted, a fraction.
@@ -48,6 +51,9 @@ def check(
         raise UserError(f"--expect_top1 is {expect_top1}, expected 0 to 1")
     distributed.start()
     with distributed.together():
+        given, path = path, weights_file(path)
+        if user_path(given).is_dir():
+            distributed.say(f"weights: {path}")
         stored = run_weights.read(models.locate(path))
         config = resolve_config.with_input(config, path)
         dataset = data.build(config, split, augment=False)
@@ -63,13 +69,13 @@ def check(
     check_same_data({split: dataset})
     distributed.say(*start_lines.head_warning(config))
     with console.progress_bar(len(dataset) // distributed.world_size()) as bar:
-        result = evaluate(model, dataset, config, bar.update)
+        result = evaluate(model, dataset, config, None if bar.disable else bar.update)
     distributed.say(console.table(result, split))
     if stored.classes is None:
         distributed.say("the weights do not name their classes: their order was not checked")
     if json_path and distributed.is_main():
         how = {"weights": path, "split": split, "precision": dtype}
-        _write(Path(json_path), {**result._asdict(), **how})
+        _write(json_path, {**result._asdict(), **how})
     if expect_top1 is not None and result.top1 < expect_top1:
         distributed.say(f"FAILED: top-1 {result.top1:.4f} is below the expected {expect_top1:.4f}")
         return exits.FAILED_EXPECTATION

@@ -13,7 +13,14 @@ import models
 from common.errors import UserError
 from engine import distributed
 from engine.model_setup import build_model, load_pretrained
-from engine.plan import memory_estimate, micro_batch_size, resolve_config, run_plan, start_lines
+from engine.plan import (
+    memory_estimate,
+    micro_batch_size,
+    recipe,
+    resolve_config,
+    run_plan,
+    start_lines,
+)
 from engine.state.averages import Averages
 from engine.step import mixed_precision
 from engine.step.forward import forward
@@ -22,7 +29,8 @@ from engine.step.optimizer import Optimizer
 from engine.step.teacher import Teacher, fresh_teacher, load_teacher
 from engine.watch import start_checks
 from engine.watch.diagnosis import Diagnosis
-from program import config_fields, exits
+from program import exits
+from program.config import config_fields
 
 _IMAGES = 2  # made up
 
@@ -46,6 +54,7 @@ def dry_run(stages: dict[str, ConfigDict]) -> int:
 
 
 def _try_out(config: ConfigDict) -> None:
+    config = recipe.resolve(config, download=False)
     pretrained = config.model.pretrained
     if pretrained and models.needs_download(pretrained):
         distributed.say(

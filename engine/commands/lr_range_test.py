@@ -18,11 +18,13 @@ from common.errors import UserError
 from configs import default
 from engine.commands.lr_curve import DIVERGED, describe, draw, range_test, suggest
 from engine.model_setup import build_model
-from engine.plan import micro_batch_size, resolve_config
+from engine.plan import micro_batch_size, recipe, resolve_config
 from engine.results import console
+from engine.results.progress_lines import CountLines
 from engine.step.forward import forward
 from engine.trainer import Trainer
-from program import config_fields, run_folder
+from program import run_folder
+from program.config import config_fields
 
 JSON, PICTURE = "lr_find.json", "lr_find.png"
 _FIXED = {"train.epochs": 0.0, "rdrop.alpha_warmup_steps": 0, "optim.schedule": "constant"}
@@ -54,9 +56,12 @@ def find(config: ConfigDict, rates: Sequence[float], folder: Path) -> list[str]:
     trainer.model.train()
     progress_bar = console.progress_bar(len(rates) * batch)
     with progress_bar as bar, contextlib.closing(trainer.batches()) as batches:
+        lines = CountLines("tried", len(rates), "steps") if bar.disable else None
 
         def train_step(rate: float) -> float:
             bar.update(batch)
+            if lines:
+                lines(1)
             return _step(trainer, batches, rate)
 
         curve = range_test(rates, train_step)
@@ -85,7 +90,8 @@ def _trainer(config: ConfigDict, steps: int, folder: Path) -> Trainer:
     defaults = config_fields.flattened(default.get_config())
     unused = (*_UNUSED, *(f"average.{name}" for name in config.average))
     changes = {**{name: defaults[name] for name in unused}, **_FIXED, "train.steps": steps}
-    config = resolve_config.with_input(config_fields.changed(config, changes))
+    config = recipe.resolve(config_fields.changed(config, changes))
+    config = resolve_config.with_input(config)
     unlabelled = config.rdrop.unlabelled_batch_size
     train_set = data.build(config, "train")
     unlabelled_set = data.build(config, "unlabelled") if unlabelled else None

@@ -15,7 +15,7 @@ from common.errors import UserError
 from engine import distributed, rollback
 from engine.finish import finish
 from engine.model_setup import build_model
-from engine.plan import micro_batch_size, resolve_config, start_lines
+from engine.plan import micro_batch_size, recipe, resolve_config, start_lines
 from engine.resume import refuse_other_data, resume
 from engine.state.progress import is_data
 from engine.trainer import Trainer
@@ -74,6 +74,7 @@ def _prepare(config: ConfigDict, folder: Path, stop: StopRequest, overwrite: boo
     """
     with distributed.together():
         data.check_outside(config.data, folder)
+        config = recipe.resolve(config, None if overwrite else folder)
         config = resolve_config.with_input(config)
     check_same_config(config)
     with distributed.together():

@@ -12,7 +12,8 @@ from common.errors import UserError
 from common.reading import sha256
 from engine import distributed
 from engine.commands import single_run
-from program import config_fields, exits, run_folder
+from program import exits, run_folder
+from program.config import config_fields
 from program.signals import StopRequest
 
 # Fields of the result that are sums over the stages.

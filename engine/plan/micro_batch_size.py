@@ -18,7 +18,8 @@ from engine import distributed
 from engine.plan import free_memory, memory_estimate
 from engine.plan.memory_estimate import gigabytes
 from engine.step.objective import Objective
-from program import config_fields, run_folder
+from program import run_folder
+from program.config import config_fields
 
 # A process on a CPU takes more memory than it needs: the C library keeps freed memory, in pieces
 # (`program/paddle_setup.py`). See `--keep_freed` of tools/measure/peak_memory.py.

@@ -5,7 +5,8 @@ from ml_collections import ConfigDict
 import data
 import models
 from common.errors import UserError
-from program import config_fields
+from configs.allowed_values import AUTO
+from program.config import config_fields
 
 _RATES = ("optim.lr", "optim.final_lr", "average.swa_lr", "average.swa_lowest_lr")
 
@@ -18,7 +19,16 @@ def with_input(config: ConfigDict, weights: str = "") -> ConfigDict:
     Args:
         config: fields that are set stay as they are.
         weights: their source; empty for those that the config names, if any.
+
+    Raises:
+        UserError: also when `train.recipe` has not chosen yet.
     """
+    left = config_fields.to_choose(config)
+    if left or config.model.name == AUTO:
+        raise UserError(
+            f"the config leaves {(left or ['model.name'])[0]} to train.recipe, which chooses only "
+            "for training: weights of a run carry what was chosen, so leave --config out"
+        )
     stats = models.input_stats(config.model.name, weights or config.model.pretrained)
     decided = {
         "model.image_size": models.native_size(config.model.name),

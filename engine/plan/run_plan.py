@@ -34,8 +34,11 @@ def make(config: ConfigDict, train_images: int) -> Plan:
     train, milestones = config.train, config.optim.milestones
     global_batch = train.batch_size * distributed.world_size() * train.accumulation_steps
     if global_batch > train_images:
+        most = max(1, train_images // (distributed.world_size() * train.accumulation_steps))
+        held_out = " or hold none out with data.holdout=0" if config.data.holdout else ""
         raise UserError(
-            f"the global batch is {global_batch}, larger than the {train_images} training images"
+            f"the global batch is {global_batch}, larger than the {train_images} training images: "
+            f"set train.batch_size={most} or less{held_out}"
         )
     steps = train.steps or max(1, round(train.epochs * train_images / global_batch))
     if max(milestones, default=0) >= steps:

@@ -1,5 +1,7 @@
 """Exact evaluation: every image is counted once, and no averages are averaged."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,6 +15,7 @@ from paddle import nn
 import data
 import models
 from engine import distributed
+from engine.results import progress_lines
 
 ECE_BINS = 15
 
@@ -20,14 +23,14 @@ ECE_BINS = 15
 class Result(NamedTuple):
     """The accuracy of a model on one split.
 
-    `top1` and `top5` are fractions. `loss` is the mean cross-entropy in nats. `ece` is the expected
-    calibration error, a fraction (Guo et al., arXiv:1706.04599, 15 bins of equal width). `seen` is
-    the number of images that were counted, `skipped` that of damaged ones, which were left out.
-    `seconds` is the time on this process.
+    `top1` and `top5` are fractions; with fewer than 5 classes `top5` is None. `loss` is the mean
+    cross-entropy in nats. `ece` is the expected calibration error, a fraction (Guo et al.,
+    arXiv:1706.04599, 15 bins of equal width). `seen` is the number of images that were counted,
+    `skipped` that of damaged ones, which were left out. `seconds` is the time on this process.
     """
 
     top1: float
-    top5: float
+    top5: float | None
     loss: float
     ece: float
     seen: int
@@ -87,7 +90,7 @@ def evaluate(
     model: nn.Layer,
     dataset: data.ImageDataset,
     config: ConfigDict,
-    on_batch: Callable[[int], None] = lambda images: None,
+    on_batch: Callable[[int], None] | None = None,
     check: Callable[[], None] = lambda: None,
 ) -> Result:
     """Evaluates a model on a data set, with all processes.
@@ -96,7 +99,8 @@ def evaluate(
         model: not wrapped for several cards; its mode is the same afterwards.
         dataset: from `data.build`, without augmentation.
         config: a whole config.
-        on_batch: called after each batch of this process with its number of images.
+        on_batch: called after each batch of this process with its number of images; None: a long
+            evaluation prints lines where there is no terminal.
         check: called before each batch that all processes have; may raise on all of them, which
             ends the evaluation.
 
@@ -106,6 +110,7 @@ def evaluate(
     was_training = model.training
     model.eval()
     sampler = data.EvalSampler(dataset, config.eval.batch_size)
+    on_batch = on_batch or progress_lines.evaluation(len(dataset))
     counter, started = Counter(), time.perf_counter()
     try:
         for number, batch in enumerate(data.load(dataset, sampler, config.data.workers)):
@@ -117,4 +122,5 @@ def evaluate(
     finally:
         if was_training:
             model.train()
-    return counter.result(time.perf_counter() - started)
+    result = counter.result(time.perf_counter() - started)
+    return result if config.model.num_classes >= 5 else result._replace(top5=None)

@@ -1,4 +1,7 @@
-"""The log of a run: each event goes to `metrics.jsonl`, to VisualDL and to the progress bar."""
+"""The log of a run: each event goes to `metrics.jsonl`, to VisualDL and to the progress bar.
+
+Where no terminal shows the bar, lines are printed in its place.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ import data
 from common.atomic_writing import named, write_text
 from engine.results.console import progress_bar
 from engine.results.metrics_reader import INCIDENT, numbers, place, read_metrics, until
+from engine.results.progress_lines import TrainingLines
 from engine.state.averages import RAW
 from engine.state.progress import Progress
 from program.run_folder import METRICS, VISUALDL
@@ -99,6 +103,9 @@ class RunLog(Log):
         for record in self.records:
             self._show(record)
         self._bar = progress_bar(plan.steps * plan.global_batch, done * plan.global_batch)
+        trained = [record for record in self.records if record["split"] == "train"]
+        newest = numbers(trained[-1]) if trained else {}
+        self._lines = TrainingLines(plan.steps, done, newest) if self._bar.disable else None
         self.restart_rate()
 
     def __exit__(self, *exception: object) -> None:
@@ -110,17 +117,22 @@ class RunLog(Log):
     def advance(self, images: int) -> None:
         self._bar.update(images)
         self._rate_images += images
+        if self._lines:
+            self._lines.advance(images)
 
     def step(self, steps_done: int, values: dict[str, float]) -> None:
         rate = self._rate_images / (self.seconds - self._rate_since)
         self.restart_rate()
         self._record(steps_done, "train", {**values, "images_per_second": round(rate, 1)})
+        if self._lines:
+            self._lines.record(values)
         shown = ("loss", "ce", "kl", "accuracy", "lr")
         text = " ".join(f"{name} {values[name]:.3g}" for name in shown if name in values)
         self._bar.set_postfix_str(text, refresh=False)
 
     def validation(self, steps_done: int, result: Result, name: str = RAW) -> None:
         values = {value: getattr(result, value) for value in ("top1", "top5", "loss", "ece")}
+        values = {value: number for value, number in values.items() if number is not None}
         self._record(steps_done, "val" if name == RAW else f"val_{name}", values)
         self._bar.set_description_str(f"val {100 * result.top1:.1f} %", refresh=False)
         if self._bar.disable:
@@ -142,6 +154,8 @@ class RunLog(Log):
 
     def restart_rate(self) -> None:
         self._rate_images, self._rate_since = 0, self.seconds
+        if self._lines:
+            self._lines.restart_rate()
 
     def pictures(self, tag: str, dataset: data.ImageDataset) -> None:
         first = data.EvalSampler(dataset, _PICTURES, rank=0, ranks=1)

@@ -13,7 +13,7 @@ from paddle import nn
 import models
 from common.errors import UserError
 from common.safetensors_files import own_metadata
-from program import config_fields, config_validation
+from program.config import config_fields, config_validation
 
 _FORMAT = 1  # of the metadata
 # Side in pixels: a stranger's config of a billion would take all memory.

@@ -6,9 +6,13 @@ from collections.abc import Iterator
 
 import numpy as np
 from ml_collections import ConfigDict
+from numpy.typing import NDArray
 
 import data
 from common.errors import listed, one_line
+
+_FEW, _IMBALANCE = 5, 10  # images of a class; the largest class in units of the smallest one
+_CHECK = "python -m tools.check_data counts each class, and finds duplicates and damage"
 
 
 def describe(splits: data.Splits, config: ConfigDict) -> list[str]:
@@ -44,6 +48,19 @@ def _classes(train: data.ImageDataset) -> str:
 
 
 def _warnings(splits: data.Splits, config: ConfigDict) -> Iterator[str]:
+    counted = list(_counts(splits, config))
+    if counted:
+        yield f"{counted[0]}; {_CHECK}"
+    yield from counted[1:]
+    if config.data.holdout and data.has_own_val(config):
+        yield (
+            f"data.holdout={config.data.holdout:g} is not used: the data's own validation part "
+            "picks the best weights"
+        )
+
+
+def _counts(splits: data.Splits, config: ConfigDict) -> Iterator[str]:
+    """Yields what the number of images of each class shows."""
     train = splits.train
     counts = np.bincount(train.source.labels, minlength=len(train.classes))
     if (counts > 0).sum() == 1:
@@ -54,14 +71,23 @@ def _warnings(splits: data.Splits, config: ConfigDict) -> Iterator[str]:
         )
     elif missing := _lacking(train, train.classes):
         yield f"no training images of {len(missing)} classes: {listed(missing)}"
+    elif not (config.data.labels_per_class or config.data.max_images):  # not as it is meant to be
+        yield from _balance(counts, train.classes)
     own_parts = {"val": splits.val if data.has_own_val(config) else None, "test": splits.test}
     for name, dataset in own_parts.items():
         if dataset and (missing := _lacking(dataset, train.classes)):
             yield f"no {name} images of {len(missing)} classes: {listed(missing)}"
-    if config.data.holdout and data.has_own_val(config):
+
+
+def _balance(counts: NDArray[np.int_], classes: tuple[str, ...]) -> Iterator[str]:
+    small = [name for name, count in zip(classes, counts.tolist()) if count < _FEW]
+    if small:
+        yield f"fewer than {_FEW} training images of {len(small)} classes: {listed(small)}"
+    least, most = int(counts.argmin()), int(counts.argmax())
+    if counts[most] >= _IMBALANCE * counts[least]:
         yield (
-            f"data.holdout={config.data.holdout:g} is not used: the data's own validation part "
-            "picks the best weights"
+            f"{counts[most]} training images of {classes[most]!r}, but {counts[least]} of "
+            f"{classes[least]!r}: look at the accuracy of each class"
         )
 
 

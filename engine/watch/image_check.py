@@ -9,7 +9,7 @@ import data
 from common.errors import UserError, listed
 from engine import distributed
 
-_MOST = 200_000  # images of a split that are looked at; of more, so many at equal distances
+_MOST = 100_000  # images of a split that are looked at; of more, so many at equal distances
 
 
 class ImageCheck:

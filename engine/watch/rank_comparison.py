@@ -19,7 +19,7 @@ import data
 from common.errors import UserError, listed
 from configs.allowed_values import trait
 from engine import distributed
-from program import config_fields
+from program.config import config_fields
 
 _INTEGERS = {1: "int8", 2: "int16", 4: "int32", 8: "int64"}  # by the bytes of an element
 

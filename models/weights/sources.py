@@ -1,8 +1,8 @@
 """Finds pretrained weights: the address of each source, and its local file.
 
-A source is a file, an `https` address, or a name: PPIM's (`deit_b_distilled_384`), Paddle's ResNets
-(`resnet_50`), `timm/NAME.TAG` for timm's weights at Hugging Face, or `google/PATH` for Google's
-ViT.
+A source is a file, the folder of a run, an `https` address, or a name: PPIM's
+(`deit_b_distilled_384`), Paddle's ResNets (`resnet_50`), `timm/NAME.TAG` for timm's weights at
+Hugging Face, or `google/PATH` for Google's ViT.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from typing import NamedTuple
 from common.atomic_writing import atomic_path
 from common.download import fetch, note_sha256
 from common.errors import UserError, nearest
+from common.reading import user_path
+from common.safetensors_files import weights_file
 from models.weights.formats.array_files import ENDINGS
 
 _HOSTS = {
@@ -44,7 +46,7 @@ def locate(source: str) -> Path:
     """
     address = address_of(source)
     if address is None:
-        return Path(source)
+        return Path(weights_file(source))
     kept = kept_path(address.url)
     if not kept.is_file() and _paddles(address.url).is_file():
         _adopt(_paddles(address.url), kept)
@@ -60,7 +62,7 @@ def needs_download(source: str) -> bool:
 
 
 def address_of(source: str) -> _Address | None:
-    """Returns the address of a source; None for a file.
+    """Returns the address of a source; None for a file or a folder.
 
     Raises:
         UserError: when it is neither the name of a file nor a known name.
@@ -72,9 +74,12 @@ def address_of(source: str) -> _Address | None:
     host, _, name = source.partition("/")
     if host in _HOSTS and name and not Path(source).exists():
         return _Address(_HOSTS[host].format(name=name))
-    if Path(source).suffix in ENDINGS or os.sep in source:
+    path = user_path(source)
+    if path.suffix in ENDINGS or os.sep in str(path):
         return None
     known = _named()
+    if source not in known and path.is_dir():
+        return None
     if source not in known:
         raise UserError(
             f"pretrained weights {source!r} are not known to PPIM"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -45,3 +46,18 @@ def test_memory_figures_of_the_system(tmp_path):
     assert free_memory.memory_figure(path, "VmHWM") == 12 * 1024
     assert free_memory.memory_figure(path, "VmH") is None
     assert free_memory.memory_figure("/proc/meminfo", "MemAvailable") > 2**20
+
+
+def test_paths_of_a_user(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("DISK", "/disk 2")
+    monkeypatch.delenv("NOT_SET", raising=False)
+    for given, expected in (
+        ("~/a", "/home/me/a"),
+        ("$HOME/a", "/home/me/a"),
+        ("${DISK}/$DISK", "/disk 2//disk 2"),
+        ("$NOT_SET/~", "$NOT_SET/~"),
+        ("~no_such_user/a", "~no_such_user/a"),
+        ("a/b", "a/b"),
+    ):
+        assert reading.user_path(given) == Path(expected)

@@ -19,7 +19,8 @@ from engine.results import metrics_reader
 from engine.step.objective import Objective
 from engine.trainer import Trainer
 from models.input_images import normalise
-from program import config_validation, exits
+from program import exits
+from program.config import config_validation
 from program.signals import StopRequest
 
 _EVERYTHING = {

@@ -15,7 +15,8 @@ from engine.plan import resolve_config
 from engine.results import metrics_reader, precise_batch_norm, run_log
 from engine.step.objective import Objective
 from models.input_images import normalise
-from program import config_validation, exits, run_folder
+from program import exits, run_folder
+from program.config import config_validation
 from program.signals import StopRequest
 from tools import show_batch
 

@@ -18,7 +18,8 @@ from engine.plan import resolve_config, run_plan, start_lines
 from engine.results import metrics_reader
 from engine.state import checkpoint
 from engine.watch.diagnosis import Diagnosis
-from program import config_validation, exits
+from program import exits
+from program.config import config_validation
 from program.signals import StopRequest
 
 

@@ -14,7 +14,7 @@ from data.augment.auto_augment_operations import Edges
 from engine.step import optimizer
 from engine.step.learning_rate import learning_rate
 from models.freezing import TRAINABLE
-from program import config_fields
+from program.config import config_fields
 
 _FIELDS = config_fields.flattened(default.get_config())
 

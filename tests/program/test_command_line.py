@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
+from in_process import run_here
 
 from common.errors import UserError
 from configs import default
-from program import command_line, config_fields, config_files
+from program import command_line
+from program.config import config_fields, config_files
 
 
 def _check(override: str) -> None:
@@ -101,3 +103,27 @@ def test_bad_config_files(tmp_path, text, message):
     (tmp_path / "mine.py").write_text(text)
     with pytest.raises(UserError, match=message):
         config_files.load_file(str(tmp_path / "mine.py"))
+
+
+@pytest.mark.parametrize(
+    ("inside", "given", "steps", "said"),
+    [
+        ("epochs=3.0", "steps=2", 2, "--config.train.steps=2 counts, not the train.epochs=3.0 of"),
+        ("steps=5", "epochs=0.1", 3, "--config.train.epochs=0.1 counts, not the train.steps=5 of"),
+        ("epochs=3.0", "steps=2 --config.train.epochs=0", 2, ""),
+        ("steps=2", "seed=1", 2, ""),
+    ],
+)
+def test_a_length_on_the_command_line_replaces_the_other(inside, given, steps, said, tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from configs import digits_ce\ndef get_config():\n  c = digits_ce.get_config()\n"
+        f"  c.train.steps, c.train.epochs = 0, 0.0\n  c.train.update({inside}, batch_size=36)\n"
+        "  return c\n"
+    )
+    words = f"--config.train.{given}".replace("train.seed", "seed").split()
+    done = run_here("main.py", f"--config={path}", f"--workdir={tmp_path / 'run'}", *words)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["step"] == steps
+    assert said in done.stdout
+    assert ("length: " in done.stdout) == bool(said)

@@ -159,10 +159,10 @@ def test_records_of_a_validation_that_was_not_saved_are_not_kept(
 
 
 def test_a_stop_while_data_is_read(config, tmp_path, monkeypatch, capsys):
-    def build(config, split):
+    def build(config):
         os.kill(os.getpid(), signal.SIGUSR1)
 
-    monkeypatch.setattr(data, "build", build)
+    monkeypatch.setattr(data, "build_splits", build)
 
     def main():
         with StopRequest() as stop:

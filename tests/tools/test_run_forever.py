@@ -161,7 +161,12 @@ sys.exit(75)
 
 @pytest.mark.parametrize(
     ("numbers", "passed"),
-    [([signal.SIGTERM], "15"), ([signal.SIGUSR1], "15"), ([signal.SIGINT, signal.SIGINT], "2 2")],
+    [
+        ([signal.SIGTERM], "15"),
+        ([signal.SIGUSR1], "15"),
+        ([signal.SIGHUP], "15"),
+        ([signal.SIGINT, signal.SIGINT], "2 2"),
+    ],
 )
 def test_signals_are_passed_on(numbers, passed):
     command = [

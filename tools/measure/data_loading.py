@@ -23,7 +23,7 @@ from common.errors import UserError
 from data.augment.transforms import EvalTransform, TrainTransform
 from data.images.images_and_labels import ImagesAndLabels
 from models.input_images import normalise
-from program import config_fields
+from program.config import config_fields
 from tools.measure import interleaved, peer_timm, timed_steps
 
 Reader = Callable[[list], object]  # reads the images of some keys, `(epoch, index)`, as a batch

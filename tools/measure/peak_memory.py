@@ -105,7 +105,7 @@ def _megabytes(count: float) -> str:
 def _run(arguments: argparse.Namespace, batch: int) -> dict:
     """Returns what a process of its own measures."""
     command = worker_processes.command(arguments, batch=batch, serve="ours")
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     answers = [line for line in done.stdout.splitlines() if line.startswith(_ANSWER)]
     if done.returncode or not answers:
         otherwise = f"a process ended with {done.returncode}"

@@ -44,7 +44,7 @@ def _run() -> tuple[float, float]:
             cwd=_ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
         ) as program:
             for line in program.stdout:
                 if line.startswith(_LAST_LINE):

@@ -18,7 +18,7 @@ from engine.state import checkpoint, checkpoint_writer, progress, run_weights
 from engine.step import forward, objective, optimizer
 from engine.watch import start_checks
 from models.input_images import normalise
-from program import config_validation
+from program.config import config_validation
 from tools.measure.interleaved import Step
 
 

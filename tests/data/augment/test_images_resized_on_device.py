@@ -14,7 +14,7 @@ from data.augment import device_resize
 from data.augment.device_resize import enlarge
 from data.augment.device_resize_views import View
 from data.augment.transforms import EvalTransform, TrainTransform
-from program import config_validation
+from program.config import config_validation
 
 _SIZES = ((32, 224), (64, 224), (64, 384), (64, 96), (16, 16))
 

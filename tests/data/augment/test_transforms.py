@@ -20,7 +20,7 @@ from data.augment.transforms import (
     random_resized_crop,
     simple_crop,
 )
-from program import config_validation
+from program.config import config_validation
 
 
 def test_crop_box_statistics():

@@ -14,7 +14,7 @@ from configs import default
 from engine.commands import lr_curve, lr_range_test, single_run
 from engine.commands.lr_curve import Curve
 from engine.results import metrics_reader
-from program import config_files
+from program.config import config_files
 
 _RATES = lr_curve.growing_rates(1e-6, 1.0, 121)  # 20 a decade
 

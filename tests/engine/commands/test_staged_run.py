@@ -17,7 +17,8 @@ from engine.commands import single_run, staged_run
 from engine.plan import resolve_config
 from engine.results import metrics_reader
 from models import read_arrays
-from program import config_fields, config_files, exits
+from program import exits
+from program.config import config_fields, config_files
 from program.signals import StopRequest
 
 _FILE = """

@@ -16,7 +16,8 @@ from engine.commands import single_run
 from engine.plan import free_memory, memory_estimate, micro_batch_size
 from engine.plan.memory_estimate import Estimate
 from engine.results import metrics_reader
-from program import config_validation, exits
+from program import exits
+from program.config import config_validation
 
 _GB = 2**30
 

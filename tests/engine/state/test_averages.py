@@ -19,7 +19,8 @@ from engine.results import metrics_reader
 from engine.state import checkpoint
 from engine.state.averages import EMA, RAW, SWA, Averages, Swa, ema_share
 from models import read_arrays
-from program import config_validation, exits
+from program import exits
+from program.config import config_validation
 from program.signals import StopRequest
 
 

@@ -16,7 +16,8 @@ from engine.results import metrics_reader
 from engine.step.noise import is_rdrop_step
 from engine.step.objective import Objective
 from losses import PRESETS, RDropLoss
-from program import config_validation, exits
+from program import exits
+from program.config import config_validation
 
 
 def _config(**fields):

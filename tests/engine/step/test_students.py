@@ -21,7 +21,8 @@ from engine.results.training_meter import Meter
 from engine.state import run_weights
 from engine.step.objective import DistilledObjective, Objective, make_objective
 from losses import PRESETS, DistillationLoss, RDropLoss
-from program import config_fields, config_validation, exits
+from program import exits
+from program.config import config_fields, config_validation
 from program.signals import StopRequest
 
 

@@ -14,7 +14,8 @@ from engine.plan.run_plan import Plan
 from engine.results import metrics_reader, run_log
 from engine.state.progress import Progress
 from models.layers import dropout
-from program import config_files, run_folder
+from program import run_folder
+from program.config import config_files
 
 
 @pytest.fixture

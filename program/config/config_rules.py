@@ -7,6 +7,7 @@ from ml_collections import ConfigDict
 
 from common.errors import UserError
 from configs import default
+from configs.allowed_values import AUTO
 
 
 def check(config: ConfigDict) -> None:
@@ -18,7 +19,7 @@ def check(config: ConfigDict) -> None:
     Raises:
         UserError: for the first rule that is broken.
     """
-    for rules in (_tuples, _augment, _copies, _optim, _trained, _averages, _distill, _nonfinite):
+    for rules in _RULES:
         rules(config)
 
 
@@ -97,6 +98,20 @@ def _copies(config: ConfigDict) -> None:
     _refuse(
         rdrop.consistency == "cosine" and model.head_init == "zero",
         "rdrop.consistency=cosine has no gradient at model.head_init=zero, where all logits are 0",
+    )
+
+
+def _own_images(config: ConfigDict) -> None:
+    """What only the user's own images have."""
+    data = config.data
+    for name in ("train_list", "val_list", "test_list", "label_list"):
+        _refuse(
+            data[name] and data.name != "folder",
+            f"data.{name} is for data.name=folder, not {data.name}",
+        )
+    _refuse(
+        not data.train_list and (data.val_list or data.test_list),
+        "data.train_list is empty, but another list is set: set it, too",
     )
 
 
@@ -207,3 +222,30 @@ def _nonfinite(config: ConfigDict) -> None:
             f"train.{name} has no use with train.nonfinite={train.nonfinite}; set "
             f"{' or '.join(values)}",
         )
+
+
+def _recipe(config: ConfigDict) -> None:
+    """What only a recipe can fill in, and what a recipe has no answer for."""
+    recipe, optim = config.train.recipe, config.optim
+    _refuse(
+        config.model.name == AUTO and not recipe,
+        "model.name=auto needs train.recipe=fine_tune: name the model",
+    )
+    _refuse(
+        recipe and optim.scale_lr,
+        f"optim.scale_lr has no use with train.recipe={recipe}, which chooses a rate for the batch",
+    )
+
+
+_RULES = (
+    _recipe,
+    _own_images,
+    _tuples,
+    _augment,
+    _copies,
+    _optim,
+    _trained,
+    _averages,
+    _distill,
+    _nonfinite,
+)

@@ -1,16 +1,21 @@
 """The fields of a config: their types, a copy with other values, a config read from JSON."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from ml_collections import ConfigDict
 
-from common.errors import UserError
+from common.errors import UserError, nearest
 from common.reading import is_number
 from configs import default
-from configs.allowed_values import MOST_VALUES
+from configs.allowed_values import MOST_VALUES, trait
 
+# What versions did that did not have the field yet, where that is not its default.
+_EARLIER = {"data.exif_orientation": "ignore"}
 _LARGEST = 2**1023  # no larger integer fits into a float
 
+# Whose fields are meant first, where several groups have one of the same name.
+_OFTEN_MEANT = ("train", "optim", "model", "data", "rdrop", "loss")
 KINDS = {bool: "true or false", int: "an integer", float: "a number", tuple: "a tuple of numbers"}
 
 
@@ -44,11 +49,36 @@ def flattened(config: ConfigDict, prefix: str = "") -> dict[str, object]:
     return flat
 
 
+def nearest_field(name: str, listed: bool = True) -> str:
+    """Returns a hint for the name of a field that does not exist; see `common.errors.nearest`."""
+    return nearest(name, field_names(), listed)
+
+
+def field_names() -> list[str]:
+    """Returns the dotted names of all fields, those that are changed most often first."""
+    return sorted(flattened(default.get_config()), key=_rank)
+
+
+def _rank(name: str) -> int:
+    group = name.partition(".")[0]
+    return _OFTEN_MEANT.index(group) if group in _OFTEN_MEANT else len(_OFTEN_MEANT)
+
+
+def to_choose(config: ConfigDict) -> list[str]:
+    """Returns the fields that a config leaves to `train.recipe`, by their dotted names."""
+    return [
+        name
+        for name, value in flattened(config).items()
+        if trait(name).to_choose is not None and value == trait(name).to_choose
+    ]
+
+
 def from_dict(stored: object, origin: str) -> ConfigDict:
     """Returns the config that was stored as JSON; nothing in it is executed.
 
     Args:
-        stored: the content of the JSON file. Fields that it lacks keep their defaults.
+        stored: the content of the JSON file. Fields that it lacks keep their defaults, or are what
+            earlier versions did.
         origin: the name of the file, for the messages.
 
     Raises:
@@ -72,7 +102,16 @@ def from_dict(stored: object, origin: str) -> ConfigDict:
                 f"{origin}: its config has {name} = {value!r}, expected such as {known[name]!r}"
             )
         config.update_from_flattened_dict({name: value})
+    old = {name: value for name, value in _EARLIER.items() if not _has(stored, name)}
+    config.update_from_flattened_dict(old)
     return config
+
+
+def _has(stored: dict[str, Any], name: str) -> bool:
+    """Returns whether a stored config has a field, by its dotted name."""
+    group, _, field = name.rpartition(".")
+    values = stored.get(group, {}) if group else stored
+    return isinstance(values, dict) and field in values
 
 
 def _flattened_json(

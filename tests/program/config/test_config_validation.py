@@ -6,7 +6,7 @@ import pytest
 
 from common.errors import UserError
 from configs import default
-from program import config_validation
+from program.config import config_validation
 
 
 @pytest.mark.parametrize(
