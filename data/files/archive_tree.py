@@ -85,11 +85,12 @@ def list_archive(path: Path, cache: Path) -> FileTree:
     other = what_it_is(beginning)
     if other and other != ZIP:
         raise UserError(f"{path}: is no archive, it is {other}; get it again")
+    opener = next((open_ for mark, open_ in _PACKED.items() if beginning.startswith(mark)), None)
+    tar = opener or beginning[257:262] == b"ustar"
+    if beginning.startswith(b"PK") or (path.name.lower().endswith(".zip") and not tar):
+        return _list_zip(path)
     if not beginning:
         raise UserError(f"{path}: is empty; get it again")
-    if beginning.startswith(b"PK") or path.name.lower().endswith(".zip"):
-        return _list_zip(path)
-    opener = next((open_ for mark, open_ in _PACKED.items() if beginning.startswith(mark)), None)
     return list_tar(_unpacked(path, opener, cache) if opener else path, path)
 
 

@@ -29,7 +29,7 @@ from data.layouts.found import Found, Listed, divided
 from data.layouts.part_names import part_of
 from data.layouts.table_columns import LABEL_COLUMNS, usual
 
-_FORMAT = 1  # of the cache; raise it when the content of the cache changes
+_FORMAT = 2  # of the cache; raise it when the content of the cache changes
 _LARGEST_FACTS = 1 << 30  # bytes
 _LARGEST_FILE = 16 << 30  # bytes of a parquet file in an archive
 _NO_LABEL = (-1, None, "")

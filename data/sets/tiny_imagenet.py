@@ -91,12 +91,6 @@ def _open(data_config: ConfigDict) -> FileTree:
     for inner in _candidates(tree, cache_folder(data_config)):
         if inner:
             return inner
-    parquet = [name for name in tree.names if name.lower().endswith(".parquet")]
-    if parquet:
-        raise UserError(
-            f"{tree.place(parquet[0])}: Tiny ImageNet as parquet files is read with "
-            "data.name=folder, which also reads the classes from them"
-        )
     raise UserError(
         f"{tree.place()}: can't find wnids.txt, neither here nor below; is it Tiny ImageNet? "
         f"Expected {_NAME}/ with train/, val/ and wnids.txt, or {_NAME}.zip"

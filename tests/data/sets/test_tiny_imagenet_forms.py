@@ -137,20 +137,12 @@ def test_junk(tmp_path):
         ("wnids.txt", "\n".join([*_WNIDS, "n9"]), "train has no images of n9"),
         ("wnids.txt", "\n".join([*_WNIDS, _WNIDS[0]]), "lists 4 classes, of which 3 differ"),
         ("val/val_annotations.txt", "val_0.JPEG\tn00000001\nval_99.JPEG\tn00000001", "line 2"),
-        ("val/val_annotations.txt", "val_0.JPEG n00000001\n", "line 1"),
         ("val/val_annotations.txt", "val_0.JPEG\tn00000009\n", "the class n00000009"),
     ],
 )
 def test_texts_that_are_wrong(tmp_path, name, content, words):
     files = {**_whole(), f"tiny-imagenet-200/{name}": content}
     assert words in _message(write(tmp_path / "root", files))
-
-
-def test_parquet_is_named(tmp_path):
-    """Hugging Face has it as parquet files, which `data.name=folder` reads."""
-    text = _message(write(tmp_path / "root", {"data/train-00000-of-00001-1.parquet": b"PAR1"}))
-    assert "data.name=folder" in text
-    assert "parquet" in text
 
 
 def test_an_empty_place(tmp_path):
