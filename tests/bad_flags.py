@@ -205,7 +205,7 @@ FLAGS = {
     "recipe-without-images": (
         copied,
         "main.py --config=configs/folder.py --config.model.pretrained={t}/weights.safetensors",
-        "data.root is empty; give the folder of the images",
+        "data.root is empty; give the folder or the archive of the images",
     ),
     "recipe-without-a-rate": (
         copied,

@@ -88,7 +88,7 @@ def test_data_that_moved_goes_on(root, tmp_path):
 def test_other_labels_in_a_list_are_refused(tmp_path):
     images, names = flat("images/", 6), "ant\nbee\ncow\n"
     lists = {"train_list.txt": rows(images), "label_list.txt": names}
-    root = write(tmp_path / "root", {**images, **lists})
+    root = write(tmp_path / "root", {**images, **lists, "val_list.txt": rows(images)})
     before = _identity(root)
     write(root, {"train_list.txt": lists["train_list.txt"].replace("0_0.png 0", "0_0.png 1")})
     assert "names or labels of some are others" in _difference(before, _identity(root))
