@@ -9,6 +9,7 @@ from data.augment.mixing import Mixing
 from data.build import Splits, build, build_splits, facts, has_own_val
 from data.config_checks import check_outside, usual_exif
 from data.dataset import UNREADABLE, ImageDataset
+from data.files.open_tree import reused
 from data.images.image_files import REMEDY
 from data.images.quick_look import look_at
 from data.loader import Batch, join, load
@@ -34,5 +35,6 @@ __all__ = [
     "join",
     "load",
     "look_at",
+    "reused",
     "usual_exif",
 ]

@@ -55,10 +55,12 @@ class Splits(NamedTuple):
     val: ImageDataset | None = None  # picks the best weights
     unlabelled: ImageDataset | None = None
     test: ImageDataset | None = None  # is read once, at the end
+    own_val: bool = False  # whether `val` is a part of the data, not held out
 
     def named(self) -> dict[str, ImageDataset]:
         """Returns those that there are, by their names."""
-        return {name: one for name, one in self._asdict().items() if one is not None}
+        fields = self._asdict().items()
+        return {name: one for name, one in fields if isinstance(one, ImageDataset)}
 
 
 def build_splits(config: ConfigDict) -> Splits:
@@ -69,11 +71,13 @@ def build_splits(config: ConfigDict) -> Splits:
     """
     unlabelled = config.rdrop.unlabelled_batch_size
     with reused():
+        own_val = has_own_val(config)
         return Splits(
             build(config, "train"),
-            build(config, "val") if has_own_val(config) or config.data.holdout else None,
+            build(config, "val") if own_val or config.data.holdout else None,
             build(config, "unlabelled") if unlabelled else None,
             build(config, "test"),
+            own_val,
         )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable
 from functools import cached_property
+from typing import Any
 
 from common.errors import UserError
 from common.reading import decode_text
@@ -27,6 +28,7 @@ class FileTree:
         make: returns the file of a name.
         dead: names of links to nothing.
         odd: names of what is neither file nor folder, such as a pipe.
+        ordered: whether the names are sorted already.
     """
 
     def __init__(
@@ -37,9 +39,14 @@ class FileTree:
         make: Callable[[str], StoredFile],
         dead: Collection[str] = (),
         odd: Collection[str] = (),
+        ordered: bool = False,
     ):
-        self._place, self.names, self.folders = place, in_order(names), frozenset(folders)
-        self._make, self.dead, self.odd = make, frozenset(dead), frozenset(odd)
+        self._place, self.names = place, list(names) if ordered else in_order(names)
+        self.folders, self._make = frozenset(folders), make
+        self.dead, self.odd = frozenset(dead), frozenset(odd)
+        # What was found in the tree, by whoever looked for it: to list a million names takes
+        # seconds.
+        self.memo: dict[Hashable, Any] = {}
 
     @cached_property
     def known(self) -> frozenset[str]:
@@ -78,6 +85,11 @@ class FileTree:
             return self
         if folder not in self.folders:
             raise UserError(f"{self.place(folder)}: no such folder")
+        if ("below", folder) not in self.memo:
+            self.memo["below", folder] = self._below(folder)
+        return self.memo["below", folder]
+
+    def _below(self, folder: str) -> FileTree:
         start = f"{folder}/"
 
         def inside(names: Iterable[str]) -> list[str]:
@@ -90,4 +102,5 @@ class FileTree:
             lambda name: self._make(start + name),
             inside(self.dead),
             inside(self.odd),
+            ordered=True,
         )

@@ -27,7 +27,9 @@ def image_names(tree: FileTree) -> list[str]:
     A link to nothing with an image's ending is an image, too, a damaged one: reading it is then an
     error. An image of a kind that this installation can't read is none.
     """
-    return [name for name in tree.names if is_image(tree, name)]
+    if "images" not in tree.memo:
+        tree.memo["images"] = [name for name in tree.names if is_image(tree, name)]
+    return tree.memo["images"]
 
 
 def is_image(tree: FileTree, name: str) -> bool:

@@ -24,6 +24,11 @@ from data.layouts.path_lists import find_lists, lists_at_top
 from data.layouts.tables import find_tables, tables_at_top
 
 _DEEPEST = 6  # folders that hold nothing but one folder
+# What of the config decides what is found.
+_FIELDS = (
+    *("cache_dir", "train_list", "val_list", "test_list", "label_list"),
+    *("image_column", "label_column"),
+)
 _LISTS = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".list", ".lst")
 
 
@@ -34,6 +39,13 @@ def find(data_config: ConfigDict) -> Found:
         UserError: when it holds no data set that is understood, with what was found in its place.
     """
     tree = open_root(data_config)
+    key = ("found", *(data_config[field] for field in _FIELDS))
+    if key not in tree.memo:
+        tree.memo[key] = _find(tree, data_config)
+    return tree.memo[key]
+
+
+def _find(tree: FileTree, data_config: ConfigDict) -> Found:
     notes: list[str] = []
     for depth in range(_DEEPEST):
         opened = _with_archives(tree, data_config)

@@ -72,14 +72,15 @@ def _prepare(config: ConfigDict, folder: Path, stop: StopRequest, overwrite: boo
     Raises:
         UserError: on all processes, for what any of them refuses, or where they differ.
     """
-    with distributed.together():
-        data.check_outside(config.data, folder)
-        config = recipe.resolve(config, None if overwrite else folder)
-        config = resolve_config.with_input(config)
-    check_same_config(config)
-    with distributed.together():
-        splits = data.build_splits(config)
-        config = resolve_config.with_classes(config, len(splits.train.classes))
+    with data.reused():
+        with distributed.together():
+            data.check_outside(config.data, folder)
+            config = recipe.resolve(config, None if overwrite else folder)
+            config = resolve_config.with_input(config)
+        check_same_config(config)
+        with distributed.together():
+            splits = data.build_splits(config)
+            config = resolve_config.with_classes(config, len(splits.train.classes))
     check_same_data(splits.named())
     with distributed.together(), ImageCheck(splits, config.data.on_corrupt):
         config = micro_batch_size.resolve(config, build_model, None if overwrite else folder)

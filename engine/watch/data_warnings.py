@@ -22,7 +22,7 @@ def describe(splits: data.Splits, config: ConfigDict) -> list[str]:
     if splits.unlabelled:
         parts.append(f"{len(splits.unlabelled)} without labels")
     if splits.val:
-        own = data.has_own_val(config)
+        own = splits.own_val
         where = f"for validation{_origin(splits.val)}" if own else "held out for validation"
         parts.append(f"{len(splits.val)} {where}")
     if splits.test:
@@ -52,7 +52,7 @@ def _warnings(splits: data.Splits, config: ConfigDict) -> Iterator[str]:
     if counted:
         yield f"{counted[0]}; {_CHECK}"
     yield from counted[1:]
-    if config.data.holdout and data.has_own_val(config):
+    if config.data.holdout and splits.own_val:
         yield (
             f"data.holdout={config.data.holdout:g} is not used: the data's own validation part "
             "picks the best weights"
@@ -73,7 +73,7 @@ def _counts(splits: data.Splits, config: ConfigDict) -> Iterator[str]:
         yield f"no training images of {len(missing)} classes: {listed(missing)}"
     elif not (config.data.labels_per_class or config.data.max_images):  # not as it is meant to be
         yield from _balance(counts, train.classes)
-    own_parts = {"val": splits.val if data.has_own_val(config) else None, "test": splits.test}
+    own_parts = {"val": splits.val if splits.own_val else None, "test": splits.test}
     for name, dataset in own_parts.items():
         if dataset and (missing := _lacking(dataset, train.classes)):
             yield f"no {name} images of {len(missing)} classes: {listed(missing)}"
