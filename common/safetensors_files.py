@@ -15,6 +15,7 @@ from common.reading import read_json, user_path
 METADATA = "rdrop"  # the entry of the metadata that describes this project's own weights
 LARGEST_WEIGHTS = 32 << 30  # bytes of a weights file; a ViT-L's has 1.2e9
 RUN_WEIGHTS, RUN_STAGES = "weights.safetensors", "stages.json"  # in the folder of a run
+_OF_A_RUN = (RUN_WEIGHTS, RUN_STAGES, "config.json", "manifest.json")  # also of a checkpoint
 _LARGEST_HEADER = 8 << 20  # bytes of JSON in a safetensors file; a ViT-L's has 40 thousand
 
 
@@ -32,6 +33,8 @@ def weights_file(given: str) -> str:
     path = user_path(given)
     if not path.is_dir():
         return str(path)
+    if not any((path / name).exists() for name in _OF_A_RUN) and "/" not in given:
+        return given  # a name, such as deit_ti, next to a folder of that name
     found = _last_stage(path) / RUN_WEIGHTS
     if found.is_file():
         return str(found)

@@ -7,7 +7,7 @@
 from data.augment.erasing import Erasing
 from data.augment.mixing import Mixing
 from data.build import Splits, build, build_splits, facts, has_own_val
-from data.config_checks import check_outside, usual_exif
+from data.config_checks import check_outside, parts_next_to, usual_exif
 from data.dataset import UNREADABLE, ImageDataset
 from data.files.open_tree import reused
 from data.images.image_files import REMEDY
@@ -35,6 +35,7 @@ __all__ = [
     "join",
     "load",
     "look_at",
+    "parts_next_to",
     "reused",
     "usual_exif",
 ]

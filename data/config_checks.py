@@ -38,6 +38,21 @@ def usual_exif(name: str) -> str:
     return "apply" if find_entry(name).own_images else "ignore"
 
 
+def parts_next_to(data_config: ConfigDict) -> list[str]:
+    """Returns other parts next to `data.root`, where that is called like a part itself.
+
+    `mydata/train` next to `mydata/test`: most likely `mydata` is meant.
+    """
+    if not find_entry(data_config.name).own_images or not data_config.root:
+        return []
+    root = Path(os.path.realpath(user_path(data_config.root)))
+    own = part_of(root.name)
+    if not own or not root.is_dir():
+        return []
+    others = [path.name for path in root.parent.iterdir() if path.is_dir()]
+    return sorted(name for name in others if part_of(name) not in ("", own))
+
+
 def check_outside(data_config: ConfigDict, workdir: Path, flag: str = "--workdir") -> None:
     """Checks that a run's folder is not among the images; its files would be taken for images.
 

@@ -12,6 +12,7 @@ from paddle.io import Dataset
 from common.errors import UserError
 from data.augment.device_resize_views import View
 from data.augment.transforms import EvalTransform, TrainTransform
+from data.images.image_files import REMEDY
 from data.images.images_and_labels import ImagesAndLabels
 
 UNREADABLE = -1  # the label of a damaged image in evaluation
@@ -101,7 +102,7 @@ class ImageDataset(Dataset):
         for problem in problems:
             if problem not in self._named:
                 self._named.add(problem)
-                print(f"skipped: {problem}", flush=True)
+                print(f"skipped: {problem.removesuffix(f'; {REMEDY}')}", flush=True)
 
     def digests(self) -> dict[str, str]:
         """Returns what identifies the data, by names for people; only a few images are read."""

@@ -58,7 +58,9 @@ def _keep_each_class(
 
 
 def count_train(whole: int, num_classes: int, data_config: ConfigDict) -> int:
-    """Returns the number of images that `select` returns for `train`.
+    """Returns the number of images that `select` returns for `train`, without reading them.
+
+    Where nearly all are held out, `select` returns a few more: each class keeps one.
 
     Args:
         whole: number of all training images.

@@ -107,7 +107,7 @@ def refuse_other_data(
     Raises:
         UserError: with the first difference.
     """
-    for split in before.keys() & now.keys():
+    for split in (name for name in before if name in now):
         difference = _difference(before[split], now[split])
         if difference:
             raise UserError(

@@ -60,6 +60,11 @@ OWN_IMAGES = {
         f"{OWN} --workdir={{t}}/images/train/run",
         "is among the images of data.root",
     ),
+    "dry-run-of-a-damaged-image": (
+        made(bad.images, x=b""),
+        f"{OWN} --dry_run",
+        "the file is empty",
+    ),
     "image-size-of-no-patch": (
         made(bad.images),
         f"{OWN} --config.model.image_size=12",

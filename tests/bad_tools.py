@@ -91,11 +91,12 @@ TOOLS = {
     ),
     "check-into-a-file": (
         made(bad.write, "o", "x"),
-        "tools.check_data --output={t}/o",
+        "tools.check_data {t} --output={t}/o",
         "can't be written",
     ),
-    "check-json-is-a-folder": (nothing, "tools.check_data --json={t}", "is a folder"),
-    "check-flag-misspelt": (nothing, "tools.check_data --outptu=a", "Unknown command line flag"),
+    "check-json-is-a-folder": (nothing, "tools.check_data {t} --json={t}", "is a folder"),
+    "check-flag-misspelt": (nothing, "tools.check_data --outptu=a", "--outptu is no flag"),
+    "check-of-nothing": (nothing, "tools.check_data", "give a folder or an archive"),
     "convert-unknown-model": (
         nothing,
         f"{_CONVERT} --model vit_q --input a.pth --output {{t}}/b.pth",

@@ -88,6 +88,21 @@ def test_odd_places_of_images(tmp_path):
     assert all(train.images[position].shape[2] == 3 for position in range(len(names)))
 
 
+def test_other_data_is_named_and_changes_nothing(tmp_path):
+    """Also where the number of classes, which the model depends on, is another."""
+    bad.images(tmp_path)
+    root, run = tmp_path / "images", tmp_path / "run"
+    assert _train(root, run).returncode == 0
+    before = (run / "config.json").read_bytes()
+    for part in ("train", "test"):
+        paint(tmp_path / part, 1, 4, 8)
+        (tmp_path / part / "class_0").rename(root / part / "class_9")
+    done = _train(root, run)
+    assert done.returncode == 2
+    assert "of the train images, classes new: class_9" in done.stderr
+    assert (run / "config.json").read_bytes() == before
+
+
 def test_small_shared_memory_is_said_and_used_without(tmp_path, monkeypatch):
     bad.images(tmp_path)
     Usage = namedtuple("Usage", "free")

@@ -38,6 +38,8 @@ def _config(words: list[str]):
     values = command_line.FLAGS
     config = next(iter(command_line.stages(values.row).values()))
     if not words:
+        if values["config"].using_default_value and not command_line.overrides():
+            raise UserError("give a folder or an archive, or --config=FILE (--help says more)")
         config_validation.validate(config)
         return config, command_line.output_folder("").name
     if not values["config"].using_default_value:

@@ -67,7 +67,11 @@ def check(
             model = bfloat16_evaluation.apply(model, config.model.image_size)
     check_same_config(config)
     check_same_data({split: dataset})
-    distributed.say(*start_lines.head_warning(config))
+    origin = f" ({dataset.source.origin})" if dataset.source.origin else ""
+    distributed.say(
+        f"data: {config.data.name}, {len(dataset)} {split} images{origin}",
+        *start_lines.head_warning(config),
+    )
     with console.progress_bar(len(dataset) // distributed.world_size()) as bar:
         result = evaluate(model, dataset, config, None if bar.disable else bar.update)
     distributed.say(console.table(result, split))

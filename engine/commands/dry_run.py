@@ -11,6 +11,7 @@ from paddle import nn
 import data
 import models
 from common.errors import UserError
+from data.sets.registry import find_entry
 from engine import distributed
 from engine.model_setup import build_model, load_pretrained
 from engine.plan import (
@@ -27,8 +28,9 @@ from engine.step.forward import forward
 from engine.step.objective import LossTerms, make_objective
 from engine.step.optimizer import Optimizer
 from engine.step.teacher import Teacher, fresh_teacher, load_teacher
-from engine.watch import start_checks
+from engine.watch import data_warnings, start_checks
 from engine.watch.diagnosis import Diagnosis
+from engine.watch.image_check import ImageCheck
 from program import exits
 from program.config import config_fields
 
@@ -38,7 +40,7 @@ _IMAGES = 2  # made up
 def dry_run(stages: dict[str, ConfigDict]) -> int:
     """Prints the plan of each stage, and takes one step of the real model on made-up images.
 
-    A data set whose size is known is not read, and pretrained weights are not downloaded.
+    A published data set is not read, and pretrained weights are not downloaded.
 
     Args:
         stages: configs by the names of the stages.
@@ -62,7 +64,7 @@ def _try_out(config: ConfigDict) -> None:
         )
         config = config_fields.changed(config, {"model.pretrained": ""})
     config = resolve_config.with_input(config)
-    train_images, num_classes = data.facts(config)
+    train_images, num_classes = _look_at_data(config)
     config = resolve_config.with_classes(config, num_classes)
     if config.data.unlabelled_root:
         data.build(config, "unlabelled")  # a folder that is missing is said now
@@ -90,6 +92,20 @@ def _try_out(config: ConfigDict) -> None:
     terms = {"total": total, **parts}
     values = ", ".join(f"{name} {term.item():.4f}" for name, term in terms.items())
     distributed.say(f"one step on {_IMAGES} made-up images: {values}")
+
+
+def _look_at_data(config: ConfigDict) -> tuple[int, int]:
+    """Returns the numbers of training images and of classes.
+
+    People's own images are looked at and described as at the start of a run.
+    """
+    if not find_entry(config.data.name).own_images:
+        return data.facts(config)
+    splits = data.build_splits(config)
+    with ImageCheck(splits, config.data.on_corrupt) as check:
+        check.judge()
+    distributed.say(*data_warnings.describe(splits, config))
+    return len(splits.train), len(splits.train.classes)
 
 
 def _teacher(config: ConfigDict) -> Teacher | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from pathlib import Path
+from typing import Any
 
 import paddle
 from ml_collections import ConfigDict
@@ -17,6 +18,7 @@ from engine.finish import finish
 from engine.model_setup import build_model
 from engine.plan import micro_batch_size, recipe, resolve_config, start_lines
 from engine.resume import refuse_other_data, resume
+from engine.state import checkpoint
 from engine.state.progress import is_data
 from engine.trainer import Trainer
 from engine.watch import data_warnings
@@ -59,6 +61,8 @@ def train(
             if distributed.is_main():
                 if overwrite:
                     run_folder.clear(folder)
+                # Before the config is compared: other classes would show there as another model.
+                refuse_other_data(folder, _known_data(folder), trainer.progress.data)
                 run_folder.claim(folder, trainer.config, free)
         return _run(trainer)
 
@@ -82,9 +86,12 @@ def _prepare(config: ConfigDict, folder: Path, stop: StopRequest, overwrite: boo
             splits = data.build_splits(config)
             config = resolve_config.with_classes(config, len(splits.train.classes))
     check_same_data(splits.named())
-    with distributed.together(), ImageCheck(splits, config.data.on_corrupt):
+    with ImageCheck(splits, config.data.on_corrupt) as check:
         config = micro_batch_size.resolve(config, build_model, None if overwrite else folder)
-        return Trainer(config, splits, folder, stop)
+        with distributed.together():
+            trainer = Trainer(config, splits, folder, stop)
+            check.judge()
+    return trainer
 
 
 def _run(trainer: Trainer) -> int:
@@ -92,9 +99,6 @@ def _run(trainer: Trainer) -> int:
     folder = trainer.folder
     with distributed.together():
         finished = run_folder.result(folder) if distributed.is_main() else None
-        known = finished["data"] if finished and is_data(finished.get("data")) else {}
-        if known:
-            refuse_other_data(folder, known, trainer.progress.data)
     if distributed.from_main(finished is not None):
         accuracy = f"top-1 {100 * finished['top1']:.2f} %" if finished else ""
         distributed.say(f"{folder} holds a finished run ({accuracy}); --overwrite starts it anew")
@@ -112,6 +116,14 @@ def _run(trainer: Trainer) -> int:
         "same command goes on from there"
     )
     return exits.STOPPED
+
+
+def _known_data(folder: Path) -> dict[str, dict[str, Any]]:
+    """Returns what the run in a folder knows of its data; {} for a new run, or an old version."""
+    finished = run_folder.result(folder)
+    if finished and is_data(finished.get("data")):
+        return finished["data"]
+    return checkpoint.newest_data(folder / run_folder.CHECKPOINTS)
 
 
 def _check_shared(folder: Path) -> None:

@@ -195,7 +195,9 @@ def _statistics(config: ConfigDict) -> list[Choice]:
     name, source = config.model.name, config.model.pretrained
     stated = not models.needs_download(source) and models.stated_input(source) is not None
     stats = models.input_stats(name, source if stated else "")
-    reason = "as the weights say" if stated else f"usual for {name}: the weights do not say"
+    reason = "as the weights say"
+    if not stated:
+        reason = f"usual for {name}: the weights do not say; set it if they expect another"
     return [
         Choice(f"model.{field}", getattr(stats, field), reason)
         for field in ("mean", "std")

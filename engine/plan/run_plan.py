@@ -35,7 +35,7 @@ def make(config: ConfigDict, train_images: int) -> Plan:
     global_batch = train.batch_size * distributed.world_size() * train.accumulation_steps
     if global_batch > train_images:
         most = max(1, train_images // (distributed.world_size() * train.accumulation_steps))
-        held_out = " or hold none out with data.holdout=0" if config.data.holdout else ""
+        held_out = ", and data.holdout=0 to hold none of so few out" if config.data.holdout else ""
         raise UserError(
             f"the global batch is {global_batch}, larger than the {train_images} training images: "
             f"set train.batch_size={most} or less{held_out}"

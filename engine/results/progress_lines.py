@@ -7,6 +7,7 @@ was logged before.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -24,8 +25,16 @@ _SHOWN = {
 
 
 def shows_bar() -> bool:
-    """Returns whether a progress bar is seen: standard error is a terminal."""
-    return sys.stderr.isatty()
+    """Returns whether a progress bar is seen: standard error is a terminal that has a width.
+
+    One that a program has made (`script` without a terminal of its own) may have no columns.
+    """
+    if not sys.stderr.isatty():
+        return False
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns > 0
+    except (OSError, ValueError):  # no file behind it
+        return True
 
 
 class GrowingIntervals:

@@ -7,6 +7,7 @@ step are functions of the seed and the step (see `data/sampler.py`, `data/datase
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -104,6 +105,20 @@ def newest(folder: Path, say: Callable[[str], None] = print) -> State | None:
         except UserError as error:
             say(f"checkpoint not usable, trying the one before: {error}")
     return None
+
+
+def newest_data(folder: Path) -> dict[str, dict[str, Any]]:
+    """Returns what the newest state knows of the run's data, without reading its arrays.
+
+    {} where there is no state, or its progress is not readable: `newest` judges that.
+    """
+    with contextlib.suppress(OSError, UserError):
+        for step in all_steps(folder):
+            path = folder / folder_name(step)
+            return Progress.from_json(
+                read_json(path / _PROGRESS, _LARGEST_PROGRESS), step, path
+            ).data
+    return {}
 
 
 def load(folder: Path, step: int) -> State:

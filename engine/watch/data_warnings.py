@@ -12,6 +12,7 @@ import data
 from common.errors import listed, one_line
 
 _FEW, _IMBALANCE = 5, 10  # images of a class; the largest class in units of the smallest one
+_OWN = "the data's own validation part picks the best weights"
 _CHECK = "python -m tools.check_data counts each class, and finds duplicates and damage"
 
 
@@ -27,8 +28,10 @@ def describe(splits: data.Splits, config: ConfigDict) -> list[str]:
         parts.append(f"{len(splits.val)} {where}")
     if splits.test:
         parts.append(f"{len(splits.test)} test images{_origin(splits.test)}")
+    unused = config.data.holdout and splits.own_val
     lines = [
         f"data: {config.data.name}, {', '.join(parts)}",
+        *([f"data.holdout={config.data.holdout:g} is not used: {_OWN}"] if unused else []),
         _classes(train),
         *train.source.notes,
         *(f"warning: {text}" for text in _warnings(splits, config)),
@@ -52,10 +55,10 @@ def _warnings(splits: data.Splits, config: ConfigDict) -> Iterator[str]:
     if counted:
         yield f"{counted[0]}; {_CHECK}"
     yield from counted[1:]
-    if config.data.holdout and splits.own_val:
+    if others := data.parts_next_to(config.data):
         yield (
-            f"data.holdout={config.data.holdout:g} is not used: the data's own validation part "
-            "picks the best weights"
+            f"data.root is called like a part, and {listed([f'{name}/' for name in others])} next "
+            "to it is not used: give the folder above to use all parts"
         )
 
 

@@ -37,21 +37,19 @@ class ImageCheck:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Waits for the end of the look; after an error it is given up.
+        """Gives up what is left of the look."""
+        self._given_up.set()
+        self._pool.shutdown(cancel_futures=True)
+
+    def judge(self) -> None:
+        """Waits for the end of the look.
 
         With `data.on_corrupt=skip` each damaged image is named.
 
         Raises:
-            UserError: when images are damaged and are not to be skipped.
+            UserError: on the main process, when images are damaged and are not to be skipped.
         """
-        try:
-            if exception[0] is None:
-                self._judge({name: look.result() for name, look in self._looks.items()})
-        finally:
-            self._given_up.set()
-            self._pool.shutdown(cancel_futures=True)
-
-    def _judge(self, found: dict[str, list[str]]) -> None:
+        found = {name: look.result() for name, look in self._looks.items()}
         damaged = [problem for problems in found.values() for problem in problems]
         if damaged and self._on_corrupt == "error":
             raise UserError(_message(damaged))

@@ -144,8 +144,8 @@ def test_each_damaged_image_is_named_once(root, workers, capsys):
         (root / name).write_bytes(b"<html>")
     config = small_config("folder", root, on_corrupt="skip", workers=workers)
     splits = data.build_splits(config)
-    with ImageCheck(splits, "skip"):
-        pass
+    with ImageCheck(splits, "skip") as check:
+        check.judge()
     for epoch in range(3):
         steps = {"steps": 3 * epoch + 3, "start": 3 * epoch}  # 18 images: an epoch
         sampler = data.TrainSampler(splits.train, 6, 1, seed=0, rank=0, ranks=1, **steps)
@@ -162,5 +162,5 @@ def test_damaged_images_are_said_before_the_first_step(root):
         (root / name).write_bytes(b"")
     splits = data.build_splits(small_config("folder", root))
     words = "2 images are damaged: .*ant/0.png.*bee/1.png"
-    with pytest.raises(UserError, match=words), ImageCheck(splits, "error"):
-        pass
+    with pytest.raises(UserError, match=words), ImageCheck(splits, "error") as check:
+        check.judge()

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import pty
+import struct
 import sys
+import termios
 
 import paddle
 import pytest
@@ -143,3 +148,15 @@ def test_each_line_leaves_at_once(tmp_path):
     code = "from engine.results.progress_lines import TrainingLines\nimport os\n"
     done = run_program("-c", code + "TrainingLines(3, 0, {}); os._exit(0)")
     assert done.stdout == "step 0 of 3\n", done.stderr
+
+
+def test_a_terminal_without_columns_shows_no_bar(monkeypatch):
+    """As `script` makes one where it has no terminal itself."""
+    master, slave = pty.openpty()
+    with open(slave, "w", encoding="utf-8") as terminal:
+        monkeypatch.setattr("sys.stderr", terminal)
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        assert progress_lines.shows_bar()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, bytes(8))
+        assert not progress_lines.shows_bar()
+    os.close(master)

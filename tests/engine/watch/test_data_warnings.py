@@ -43,3 +43,21 @@ def test_missing_classes(tmp_path):
         f"no training images of 1 classes: c{_CHECK}",
         "no test images of 2 classes: b, c",
     ]
+
+
+def test_a_root_that_is_a_part(painted):
+    """`data/train` next to `data/test`: the test images would come from the training images."""
+    assert _warnings(painted / "train") == [
+        "data.root is called like a part, and test/ next to it is not used: give the folder above "
+        "to use all parts"
+    ]
+
+
+def test_an_own_validation_part_takes_the_place_of_the_held_out_images(painted):
+    paint(painted / "val", 3, 2)
+    config = small_config("folder", painted, holdout=0.1)
+    lines = data_warnings.describe(data.build_splits(config), config)
+    assert lines[0].endswith(
+        "36 training images (train/), 6 for validation (val/), 15 test images (test/)"
+    )
+    assert lines[1].startswith("data.holdout=0.1 is not used")
