@@ -30,9 +30,13 @@ class _Capped(RawIOBase):
             raise zipfile.BadZipFile(f"its table of contents has {count} bytes")
         if count is None or count < 0:
             count = max(0, os.fstat(self._file.fileno()).st_size - self._position)
-        content = os.pread(self._file.fileno(), count, self._position)
-        self._position += len(content)
-        return content
+        pieces = []
+        # The system reads at most 2 GB at once.
+        while piece := os.pread(self._file.fileno(), count, self._position):
+            pieces.append(piece)
+            self._position += len(piece)
+            count -= len(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         end = os.fstat(self._file.fileno()).st_size if whence == os.SEEK_END else 0

@@ -17,13 +17,14 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from common.errors import UserError
 from common.tar_files import list_members
 from common.zip_files import open_zip
+from data.files.archive_links import resolve_links
 from data.files.file_tree import FileTree
 from data.files.made_once import made_once, states
 from data.files.stored_files import DeadLink, Segment, StoredFile, ZipMember
@@ -34,8 +35,7 @@ _MOST_MEMBERS = 5_000_000
 _MOST_RATIO, _ALWAYS = 200, 1 << 30  # unpacked bytes for a packed one, and how many are always fine
 _BLOCK = 1 << 22  # bytes
 _COPY = "unpacked.tar"
-_LONGEST_LINK, _MOST_LINKS = 1 << 16, 8  # bytes; links on the way to a file
-_MOST_LINKED = 1000  # links to folders
+_LONGEST_LINK = 1 << 16  # bytes
 _PACKED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 _UTF8_NAME = 0x800  # flag of a zip member whose name is UTF-8
 # What is recognised, to say that it has to be unpacked.
@@ -49,6 +49,12 @@ _ENDINGS = (
 def is_archive(name: str) -> bool:
     """Returns whether a file has the ending of an archive that is read, or of one that is not."""
     return name.lower().endswith(_ENDINGS)
+
+
+def without_ending(name: str) -> str:
+    """Returns the name of an archive without the ending of archives; other dots stay."""
+    fitting = [ending for ending in _ENDINGS if name.lower().endswith(ending)]
+    return name[: -max(map(len, fitting))] if fitting else name
 
 
 def has_archive(path: Path) -> bool:
@@ -111,7 +117,7 @@ def _list_zip(path: Path) -> FileTree:
             links[plain] = _target(plain, content.decode("utf-8", "replace"))
         else:
             members[plain] = info
-    dead = resolve_links(members, links)
+    dead = resolve_links(members, links, path, _MOST_MEMBERS)
     return _tree(path, folders, members, lambda name: ZipMember(archive, members[name], name), dead)
 
 
@@ -138,7 +144,7 @@ def list_tar(container: Path, archive: Path, prefix: str = "") -> FileTree:
     """
     places: dict[str, tuple[int, int]] = {}
     links: dict[str, str] = {}
-    folders = set()
+    folders, odd = set(), []
     for member in tar_members(container, archive):
         name = _cleaned(_tar_name(member.name))
         if not name or has_trace(name):
@@ -151,12 +157,14 @@ def list_tar(container: Path, archive: Path, prefix: str = "") -> FileTree:
             links[name] = _target(name, member.linkname)
         elif member.isreg() and not member.issparse():
             places[name] = (member.offset_data, member.size)
-    dead = resolve_links(places, links)
+        else:  # a pipe, a device, or a file with holes, whose size may be anything
+            odd.append(name)
+    dead = resolve_links(places, links, archive, _MOST_MEMBERS)
 
     def make(name: str) -> StoredFile:
         return Segment(str(container), *places[name], name, str(archive))
 
-    return _tree(archive, folders, places, make, dead)
+    return _tree(archive, folders, places, make, dead, odd)
 
 
 def _tar_name(name: str) -> str:
@@ -194,32 +202,14 @@ def _target(link: str, to: str) -> str:
     return "" if path.startswith("..") else path
 
 
-def resolve_links(members: dict[str, Any], links: dict[str, str]) -> set[str]:
-    """Adds what links lead to, files or whole folders, to the members of an archive.
-
-    Args:
-        members: by the name; it is changed.
-        links: where the links lead to, by their names.
-
-    Returns:
-        The names of links that lead to nothing in the archive.
-    """
-    waiting = dict(links)
-    for _ in range(_MOST_LINKS):  # a link may lead to a link
-        found = {name: to for name, to in waiting.items() if to in members}
-        members.update({name: members[to] for name, to in found.items()})
-        waiting = {name: to for name, to in waiting.items() if name not in found}
-        if not found:
-            break
-    for name, to in list(waiting.items())[:_MOST_LINKED]:
-        inside = [one for one in members if to and one.startswith(f"{to}/")]
-        if inside and not name.startswith(f"{to}/"):
-            members.update({name + one[len(to) :]: members[one] for one in inside})
-            del waiting[name]
-    return set(waiting)
-
-
-def _tree(path: Path, folders: set[str], members: Any, make: Any, dead: set[str]) -> FileTree:
+def _tree(
+    path: Path,
+    folders: set[str],
+    members: Any,
+    make: Any,
+    dead: set[str],
+    odd: Collection[str] = (),
+) -> FileTree:
     """Returns the tree of an archive; the folders on the way to its members may lack entries."""
     for name in (*members, *tuple(folders)):
         parts = name.split("/")
@@ -228,7 +218,7 @@ def _tree(path: Path, folders: set[str], members: Any, make: Any, dead: set[str]
     def file(name: str) -> StoredFile:
         return DeadLink(f"{path}: {name}") if name in dead else make(name)
 
-    return FileTree(f"{path}: ", [*members, *dead], folders, file, dead)
+    return FileTree(f"{path}: ", [*members, *dead], folders, file, dead, odd)
 
 
 def _unpacked(path: Path, opener: Any, cache: Path) -> Path:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +17,14 @@ _LARGEST_TEXT = 64 << 20  # bytes; the largest official list of ImageNet has 43 
 def in_order(names: Iterable[str]) -> list[str]:
     """Sorts names folder by folder, as `sorted` does with paths."""
     return sorted(names, key=lambda name: name.split("/"))
+
+
+def _inside(names: Sequence[str], folder: str) -> Sequence[str]:
+    """Returns the names below a folder, which are one slice of names that are in order."""
+    way = folder.split("/")
+    begin = bisect_left(names, [*way, ""], key=lambda name: name.split("/"))
+    end = bisect_right(names, way, begin, key=lambda name: name.split("/")[: len(way)])
+    return names[begin:end]
 
 
 class FileTree:
@@ -63,6 +72,18 @@ class FileTree:
         """The files that are in no folder, sorted."""
         return [name for name in self.names if "/" not in name]
 
+    @cached_property
+    def _folders_in_order(self) -> list[str]:
+        return in_order(self.folders)
+
+    @cached_property
+    def _dead_in_order(self) -> list[str]:
+        return in_order(self.dead)
+
+    @cached_property
+    def _odd_in_order(self) -> list[str]:
+        return in_order(self.odd)
+
     def place(self, name: str = "") -> str:
         """Returns where a file or folder is, for a message."""
         return f"{self._place}{name}" if name else self._place.rstrip("/: ")
@@ -92,15 +113,15 @@ class FileTree:
     def _below(self, folder: str) -> FileTree:
         start = f"{folder}/"
 
-        def inside(names: Iterable[str]) -> list[str]:
-            return [name[len(start) :] for name in names if name.startswith(start)]
+        def inside(names: Sequence[str]) -> list[str]:
+            return [name[len(start) :] for name in _inside(names, folder)]
 
         return FileTree(
             f"{self._place}{start}",
             inside(self.names),
-            inside(self.folders),
+            inside(self._folders_in_order),
             lambda name: self._make(start + name),
-            inside(self.dead),
-            inside(self.odd),
+            inside(self._dead_in_order),
+            inside(self._odd_in_order),
             ordered=True,
         )

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from common.errors import UserError, listed
 from common.reading import user_path
-from data.files.archive_tree import has_archive, is_archive, list_archive
+from data.files.archive_tree import has_archive, is_archive, list_archive, without_ending
 from data.files.file_tree import FileTree
 from data.files.folder_tree import list_folder
 from data.files.stored_files import DiskFile, StoredFile
@@ -84,7 +84,7 @@ def open_archives(tree: FileTree, cache: Path, keep: bool) -> FileTree | None:
                 f"{tree.place()}: holds the archives {listed(names)}; unpack it, and give the "
                 "folder as data.root"
             )
-        archives[name.partition(".")[0]] = list_archive(Path(file.path), cache)
+        archives[without_ending(name)] = list_archive(Path(file.path), cache)
     if len(archives) < len(names):
         raise UserError(
             f"{tree.place()}: holds the archives {listed(names)}, of which some would be unpacked "
@@ -100,12 +100,13 @@ def _together(tree: FileTree, archives: dict[str, FileTree]) -> FileTree:
     files: dict[str, StoredFile] = {
         name: tree.file(name) for name in tree.names if "/" in name or not is_archive(name)
     }
-    folders, dead = set(tree.folders), set(tree.dead)
+    folders, dead, odd = set(tree.folders), set(tree.dead), set(tree.odd)
     for folder, inner in archives.items():
         files.update({f"{folder}/{name}": inner.file(name) for name in inner.names})
         folders.update([folder, *(f"{folder}/{name}" for name in inner.folders)])
         dead.update(f"{folder}/{name}" for name in inner.dead)
-    return FileTree(f"{tree.place()}/", files, folders, files.__getitem__, dead, tree.odd)
+        odd.update(f"{folder}/{name}" for name in inner.odd)
+    return FileTree(f"{tree.place()}/", files, folders, files.__getitem__, dead, odd)
 
 
 def _list(place: Path, field: str, cache: Path) -> FileTree:

@@ -14,8 +14,6 @@ from typing import BinaryIO, NamedTuple, Protocol
 from common.errors import UserError
 from common.reading import read_bytes
 
-_LARGEST = 16 << 30  # bytes of a file in an archive; readers of images have limits of their own
-
 
 class StoredFile(Protocol):
     """The content of one file. `str(file)` is its place, for people."""
@@ -30,15 +28,22 @@ class StoredFile(Protocol):
             UserError: when it is missing, damaged or larger.
         """
 
-    def ends(self, count: int) -> tuple[int, bytes, bytes]:
-        """Reads the size, and the first and the last `count` bytes; raises like `read`."""
+    def beginning(self, count: int) -> bytes:
+        """Reads the first `count` bytes, and unpacks no more than these; raises like `read`."""
 
-    def open(self) -> BinaryIO:
-        """Opens the content for reading; raises like `read`."""
+    def ends(self, count: int) -> tuple[int, bytes]:
+        """Returns the size, and the first `count` bytes; raises like `read`."""
+
+    def open(self, most: int) -> BinaryIO:
+        """Opens the content for reading; takes and raises the same as `read`."""
 
     @property
     def name(self) -> str:
         """The name without its folders."""
+
+    @property
+    def on_disk(self) -> str:
+        """The path of the file on the disk that holds the content, such as the archive."""
 
 
 class DiskFile(NamedTuple):
@@ -49,7 +54,10 @@ class DiskFile(NamedTuple):
     def read(self, most: int) -> bytes:
         return read_bytes(Path(self.path), most)
 
-    def ends(self, count: int) -> tuple[int, bytes, bytes]:
+    def beginning(self, count: int) -> bytes:
+        return self.ends(count)[1]
+
+    def ends(self, count: int) -> tuple[int, bytes]:
         try:
             # Not blocking: a pipe would wait for its writer.
             descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -57,19 +65,18 @@ class DiskFile(NamedTuple):
             missing = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
             raise UserError(f"{self.path}: {missing}") from None
         try:
-            size = os.fstat(descriptor).st_size
-            first = os.pread(descriptor, count, 0)
-            last = os.pread(descriptor, count, max(0, size - count)) if size > count else first
+            return os.fstat(descriptor).st_size, os.pread(descriptor, count, 0)
         except OSError as error:
             raise UserError(f"{self.path}: can't be read ({error.strerror})") from None
         finally:
             os.close(descriptor)
-        return size, first, last
 
-    def open(self) -> BinaryIO:
+    def open(self, most: int) -> BinaryIO:
         if not os.path.isfile(self.path):  # a pipe would wait for its writer
             raise UserError(f"{self.path}: no such file")
         try:
+            if os.path.getsize(self.path) > most:
+                raise UserError(_too_large(self, most))
             return open(self.path, "rb")
         except OSError as error:
             raise UserError(f"{self.path}: can't be read ({error.strerror})") from None
@@ -77,6 +84,10 @@ class DiskFile(NamedTuple):
     @property
     def name(self) -> str:
         return os.path.basename(self.path)
+
+    @property
+    def on_disk(self) -> str:
+        return self.path
 
     def __str__(self) -> str:
         return self.path
@@ -93,30 +104,40 @@ class Segment(NamedTuple):
 
     def read(self, most: int) -> bytes:
         if self.size > most:
-            raise UserError(f"{self}: has more than {most} bytes, too many for what it should be")
-        return self._part(0, self.size)
+            raise UserError(_too_large(self, most))
+        return self._part(self.size)
 
-    def ends(self, count: int) -> tuple[int, bytes, bytes]:
-        first = self._part(0, min(count, self.size))
-        start = max(0, self.size - count)
-        return self.size, first, self._part(start, self.size - start) if start else first
+    def beginning(self, count: int) -> bytes:
+        return self._part(min(count, self.size))
 
-    def open(self) -> BinaryIO:
-        return BytesIO(self.read(_LARGEST))
+    def ends(self, count: int) -> tuple[int, bytes]:
+        return self.size, self.beginning(count)
 
-    def _part(self, start: int, count: int) -> bytes:
+    def open(self, most: int) -> BinaryIO:
+        return BytesIO(self.read(most))
+
+    def _part(self, count: int) -> bytes:
+        """Reads the first `count` bytes, in pieces: the system reads at most 2 GB at once."""
+        pieces, done = [], 0
         try:
             with open(self.container, "rb", buffering=0) as file:
-                content = os.pread(file.fileno(), count, self.offset + start)
+                while piece := os.pread(file.fileno(), count - done, self.offset + done):
+                    pieces.append(piece)
+                    done += len(piece)
         except OSError as error:
             raise UserError(f"{self.container}: can't be read ({error.strerror})") from None
-        if len(content) < count:
+        if done < count:
             raise UserError(f"{self}: the archive is cut short; get it again")
-        return content
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     @property
     def name(self) -> str:
         return self.label.rpartition("/")[2]
+
+    @property
+    def on_disk(self) -> str:
+        # An unpacked copy is made again when the cache was emptied; the archive stays.
+        return self.archive if os.path.isfile(self.archive) else self.container
 
     def __str__(self) -> str:
         return f"{self.archive}: {self.label}"
@@ -131,22 +152,30 @@ class ZipMember(NamedTuple):
 
     def read(self, most: int) -> bytes:
         if self.info.file_size > most:
-            raise UserError(f"{self}: has more than {most} bytes, too many for what it should be")
+            raise UserError(_too_large(self, most))
+        return self.beginning(self.info.file_size)
+
+    def beginning(self, count: int) -> bytes:
         try:
-            return self.archive.read(self.info)
+            # The count also limits what is unpacked where the stated size is too small.
+            with self.archive.open(self.info) as file:
+                return file.read(count)
         except Exception as error:  # a damaged archive raises almost anything
             raise UserError(f"{self}: can't be read from the archive ({error})") from None
 
-    def ends(self, count: int) -> tuple[int, bytes, bytes]:
-        content = self.read(_LARGEST)
-        return len(content), content[:count], content[-count:]
+    def ends(self, count: int) -> tuple[int, bytes]:
+        return self.info.file_size, self.beginning(count)
 
-    def open(self) -> BinaryIO:
-        return BytesIO(self.read(_LARGEST))
+    def open(self, most: int) -> BinaryIO:
+        return BytesIO(self.read(most))
 
     @property
     def name(self) -> str:
         return self.label.rpartition("/")[2]
+
+    @property
+    def on_disk(self) -> str:
+        return str(self.archive.filename)
 
     def __str__(self) -> str:
         return f"{self.archive.filename}: {self.label}"
@@ -160,15 +189,26 @@ class DeadLink(NamedTuple):
     def read(self, most: int) -> bytes:
         raise UserError(f"{self.place}: a link to nothing in the archive")
 
-    def ends(self, count: int) -> tuple[int, bytes, bytes]:
-        raise UserError(f"{self.place}: a link to nothing in the archive")
+    def beginning(self, count: int) -> bytes:
+        raise UserError(f"{self}: a link to nothing in the archive")
 
-    def open(self) -> BinaryIO:
-        raise UserError(f"{self.place}: a link to nothing in the archive")
+    def ends(self, count: int) -> tuple[int, bytes]:
+        raise UserError(f"{self}: a link to nothing in the archive")
+
+    def open(self, most: int) -> BinaryIO:
+        raise UserError(f"{self}: a link to nothing in the archive")
 
     @property
     def name(self) -> str:
         return self.place.rpartition("/")[2]
 
+    @property
+    def on_disk(self) -> str:
+        return self.place
+
     def __str__(self) -> str:
         return self.place
+
+
+def _too_large(file: StoredFile, most: int) -> str:
+    return f"{file}: has more than {most} bytes, too many for what it should be"

@@ -17,7 +17,7 @@ from PIL import Image
 
 from common.errors import UserError
 from data.files.stored_files import StoredFile
-from data.images.image_files import open_image, read_image
+from data.images.image_files import LARGEST_FILE, open_image, read_image
 
 _END = 4096  # bytes at the end in which a JPEG has its last mark; cameras write more behind it
 _TIFF_PLACES = ((273, 279), (324, 325))  # tags of the places and the sizes of strips and tiles
@@ -28,7 +28,7 @@ _MOST_THREADS = 8  # a network's disk is slow to answer, not slow to read
 def look(file: StoredFile) -> str:
     """Returns what is wrong with an image file; empty when it looks whole."""
     try:
-        with contextlib.suppress(UserError), file.open() as stream:
+        with contextlib.suppress(UserError), file.open(LARGEST_FILE) as stream:
             if _looks_whole(stream, str(file)):
                 return ""
         read_image(file)

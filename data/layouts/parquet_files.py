@@ -47,9 +47,9 @@ def find_parquet(tree: FileTree, data_config: ConfigDict) -> Found | None:
     if not names or image_names(tree):
         return None
     parts = _parts(tree, names)
-    files = [tree.file(name) for name in names]
     given = data_config.image_column, data_config.label_column
-    key = [_FORMAT, *states(map(str, files)), tree.place(), *names, *given]
+    on_disk = states(tree.file(name).on_disk for name in names)
+    key = [_FORMAT, *on_disk, tree.place(), *names, *given]
     folder = made_once(
         cache_folder(data_config),
         "parquet",
