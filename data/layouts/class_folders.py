@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from common.errors import UserError, listed
 from data.files.file_tree import FileTree
 from data.images.image_folders import image_names, left_out
-from data.images.image_kinds import ending_of
+from data.images.image_kinds import TEXTS, ending_of
 from data.layouts.found import Found, Listed, divided
 from data.layouts.part_names import MASKS
 
@@ -26,13 +26,6 @@ _PICTURES = {
     "input",
     "leftimg8bit",
 }
-
-
-# What is no image, but often lies with images, in a folder of its own.
-_TEXTS = {
-    *(".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".md", ".pdf", ".mat"),
-    *(".py", ".ipynb", ".html", ".log", ".npy", ".pkl", ".xlsx", ".xls", ".doc", ".docx", ".names"),
-}
 _TABLES = (".txt", ".csv", ".tsv", ".list", ".lst", ".json", ".jsonl", ".xlsx", ".xls", ".mat")
 
 
@@ -43,7 +36,7 @@ def plain(name: str) -> str:
 
 def _has_texts_only(tree: FileTree, folder: str) -> bool:
     inside = [name for name in tree.names if name.startswith(f"{folder}/")]
-    return bool(inside) and all(ending_of(name) in _TEXTS for name in inside)
+    return bool(inside) and all(ending_of(name) in TEXTS for name in inside)
 
 
 class ClassFolders:
