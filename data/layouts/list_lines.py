@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from common.errors import UserError
 from data.files.file_tree import FileTree
-from data.files.listed_files import ListedFiles
+from data.files.listed_files import ListedFiles, may_lead_outside
 from data.layouts.part_names import folders_of_part
 
 # Tried in this order, the first two with numbers only.
@@ -74,14 +74,16 @@ def _bare(text: str) -> str:
     return text.strip(" \t,;|").strip("\"'")
 
 
-def finder_of(tree: FileTree, part: str) -> ListedFiles:
-    return ListedFiles(tree, folders_of_part(tree, part), ending_added=True)
+def finder_of(tree: FileTree, part: str, name: str) -> ListedFiles:
+    """Makes what finds the images of a part that the list `name` has."""
+    outside = may_lead_outside(tree, name)
+    return ListedFiles(tree, folders_of_part(tree, part), ending_added=True, outside=outside)
 
 
 def rows_of_folders(tree: FileTree, part: str, file: TextFile) -> list[Row]:
     """Reads a list without labels: the folder of an image is its class; [] for other lists."""
     lines = [(n, line.strip()) for n, line in enumerate(file.text.splitlines(), 1) if line.strip()]
-    finder = finder_of(tree, part)
+    finder = finder_of(tree, part, file.name)
     if not lines or "/" not in finder.find_name(lines[0][1]):
         return []
     names = [finder.find_name(line) for _, line in lines]

@@ -14,10 +14,11 @@ from ml_collections import ConfigDict
 from common.errors import UserError, listed
 from common.reading import decode_text, read_bytes, user_path
 from data.files.file_tree import FileTree
-from data.files.listed_files import ListedFiles
+from data.files.listed_files import ListedFiles, may_lead_outside
 from data.files.stored_files import StoredFile
+from data.images.image_folders import image_names, left_out
 from data.layouts.class_names import only_name_table, parse_names
-from data.layouts.found import Found, Listed, divided, doubts
+from data.layouts.found import Found, Listed, divided, doubts, from_elsewhere
 from data.layouts.list_lines import Row, TextFile, finder_of, parse_rows, rows_of_folders
 from data.layouts.part_names import part_of, parts_among, words
 
@@ -52,7 +53,7 @@ def _is_list(tree: FileTree, name: str) -> bool:
         row = parse_rows(line)[0]
     except UserError:
         return False
-    return bool(ListedFiles(tree, tree.top).find(row.path))
+    return bool(ListedFiles(tree, tree.top, outside=may_lead_outside(tree, name)).find(row.path))
 
 
 def _lists_below(tree: FileTree) -> dict[str, str]:
@@ -151,8 +152,8 @@ def _read(
         )
     parts = {}
     for part, lines in rows.items():
-        finder = finder_of(tree, part)
         file, files, labels = texts[part], [], []
+        finder = finder_of(tree, part, file.name)
         for row in lines:
             label = numbers.get(row.label)
             if label is None:
@@ -165,6 +166,7 @@ def _read(
     notes = [
         called if numbered else "",
         _what_holds(tree, texts),
+        *from_elsewhere(tree, [file for one in parts.values() for file in one.files]),
         *doubts(parts),
         *_rest(tree, parts),
     ]
@@ -216,8 +218,6 @@ def _what_holds(tree: FileTree, texts: dict[str, TextFile]) -> str:
 
 def _rest(tree: FileTree, parts: dict[str, Listed]) -> list[str]:
     """Returns a line about images that are in no list."""
-    from data.images.image_folders import image_names, left_out
-
     used = {str(file) for one in parts.values() for file in one.files}
     rest = [name for name in image_names(tree) if str(tree.file(name)) not in used]
     return left_out(tree, rest, "in no list")

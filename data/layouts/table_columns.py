@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from common.errors import UserError, listed
 from data.files.file_tree import FileTree
-from data.files.listed_files import ListedFiles
+from data.files.listed_files import ListedFiles, may_lead_outside
 from data.files.stored_files import StoredFile
 from data.images.image_kinds import kind_by_ending
 from data.layouts.part_names import part_of, parts_among
@@ -57,11 +57,12 @@ class Columns:
         data_config: ConfigDict,
         label: str = "",
     ):
-        self.place, self._table, self._tree = tree.place(table.name), table, tree
+        self.place, self._table, self.tree = tree.place(table.name), table, tree
         nested = [
             name for name in tree.folders if name.count("/") == 1 and name.split("/")[0] in folders
         ]
-        self._finder = ListedFiles(tree, [*folders, *sorted(nested)], ending_added=True)
+        outside = may_lead_outside(tree, table.name)
+        self._finder = ListedFiles(tree, [*folders, *sorted(nested)], True, outside)
         self._one_hot: list[str] = []
         self.image = self._given(data_config.image_column, "image_column") or self._image()
         rest = [name for name in table.columns if name != self.image]
@@ -136,9 +137,9 @@ class Columns:
     @cached_property
     def _part_of_folder(self) -> dict[str, str]:
         """The part of each file that is in a folder of a part."""
-        parts = {name: part for part, name in parts_among(self._tree.top, self.place).items()}
-        tops = [(name, parts.get(name.partition("/")[0], "")) for name in self._tree.names]
-        return {str(self._tree.file(name)): part for name, part in tops if part}
+        parts = {name: part for part, name in parts_among(self.tree.top, self.place).items()}
+        tops = [(name, parts.get(name.partition("/")[0], "")) for name in self.tree.names]
+        return {str(self.tree.file(name)): part for name, part in tops if part}
 
     def _label(self, columns: list[str]) -> str:
         """Returns the column of the classes.
@@ -198,7 +199,7 @@ class Columns:
         self._finder.start_anew()
         names = [self._finder.find_name(row[self.image]) for row in self._table.rows]
         self._finder.start_anew()
-        parts = set(parts_among(self._tree.top, self._tree.place()).values())
+        parts = set(parts_among(self.tree.top, self.tree.place()).values())
         ways = {
             tuple(folder for folder in name.split("/")[:-1] if folder not in parts)
             for name in names

@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 from common.errors import UserError, listed
 from data.files.file_tree import FileTree
 from data.files.listed_files import ListedFiles
-from data.layouts.found import Found, Listed, divided, doubts
+from data.layouts.found import Found, Listed, divided, doubts, from_elsewhere
 from data.layouts.part_names import folders_of_part, parts_among
 from data.layouts.table_columns import Columns, Table
 
@@ -106,12 +106,15 @@ def _found(images: dict[str, Columns], notes: Sequence[str] = ()) -> Found:
         )
     known = {label: position for position, label in enumerate(labels)}
     parts: dict[str, Listed] = {}
+    elsewhere: list[str] = []
     for part, columns in images.items():
         for own, files, names in columns.by_part(part):
             parts[own] = Listed(files, [known[name] for name in names], columns.origin(own, part))
+            elsewhere += from_elsewhere(columns.tree, files)
     if "train" not in parts:
         raise UserError(f"{images['train'].place}: no images are of the train part")
-    return divided(labels, parts, [*notes, *images["train"].notes(), *doubts(parts)])
+    said = [*notes, *images["train"].notes(), *elsewhere, *doubts(parts)]
+    return divided(labels, parts, said)
 
 
 def _read_table(tree: FileTree, name: str) -> Table:
