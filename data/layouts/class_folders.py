@@ -11,6 +11,7 @@ from common.errors import UserError, listed
 from data.files.file_tree import FileTree
 from data.images.image_folders import image_names, left_out
 from data.images.image_kinds import TEXTS, ending_of
+from data.layouts.class_names import plain
 from data.layouts.found import Found, Listed, divided
 from data.layouts.part_names import MASKS
 
@@ -27,11 +28,6 @@ _PICTURES = {
     "leftimg8bit",
 }
 _TABLES = (".txt", ".csv", ".tsv", ".list", ".lst", ".json", ".jsonl", ".xlsx", ".xls", ".mat")
-
-
-def plain(name: str) -> str:
-    """Returns a name in one form of Unicode: macOS writes accents as letters of their own."""
-    return unicodedata.normalize("NFC", name)
 
 
 def _has_texts_only(tree: FileTree, folder: str) -> bool:
@@ -76,7 +72,8 @@ class ClassFolders:
 
     @property
     def classes(self) -> list[str]:
-        return sorted(self.images)
+        """The names of the classes in order, in one form of Unicode."""
+        return sorted(map(plain, self.images))
 
     def listed(self, classes: Iterable[str]) -> Listed:
         """Returns the images with labels: positions in `classes`, which are those of this part."""
@@ -89,7 +86,7 @@ class ClassFolders:
         )
 
     def _check(self, loose: list[str]) -> None:
-        tree, classes = self.tree, self.classes
+        tree, classes = self.tree, sorted(self.images)
         if len(classes) < 2:
             found = ", ".join([f"{len(classes)} class folders", *classes])
             more = f", and {len(loose)} images next to them" if loose else ""
@@ -148,10 +145,9 @@ def read_parts(trees: Mapping[str, tuple[FileTree, str]], notes: Iterable[str] =
     parts = {"train": train} | {
         part: ClassFolders(*one) for part, one in trees.items() if part != "train"
     }
-    classes = [plain(name) for name in train.classes]
-    classes.sort()
+    classes = train.classes
     for one in parts.values():
-        check_same_classes(one.tree.place(), map(plain, one.classes), classes)
+        check_same_classes(one.tree.place(), one.classes, classes)
     said = [line for one in parts.values() for line in one.notes]
     listings = {part: one.listed(classes) for part, one in parts.items()}
     return divided(classes, listings, [*notes, *said])
@@ -162,21 +158,33 @@ def _letters(name: str) -> str:
     return re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", name).casefold())
 
 
-def check_same_classes(place: str, found: Iterable[str], expected: Iterable[str]) -> None:
+def check_same_classes(
+    place: str, found: Iterable[str], expected: Iterable[str], all_there: bool = True
+) -> None:
     """Checks that a part has the classes of the training images.
+
+    Args:
+        place: of the part.
+        found: its classes.
+        expected: the classes of the training images.
+        all_there: whether it must have each of them.
 
     Raises:
         UserError: with the names that it lacks, and those that it has in addition.
     """
     own, known = set(found), set(expected)
     lacks, more = sorted(known - own), sorted(own - known)
-    if not lacks and not more:
+    if not more and not (lacks and all_there):
         return
     differences = [
-        *([f"it lacks {listed(lacks)}, of which there are training images"] if lacks else []),
+        *(
+            [f"it lacks {listed(lacks)}, of which there are training images"]
+            if lacks and all_there
+            else []
+        ),
         *([f"it has {listed(more)}, of which there are no training images"] if more else []),
     ]
-    alike = {_letters(name): name for name in lacks}
+    alike = {_letters(name): name for name in (lacks if all_there else sorted(known))}
     same = [(alike[_letters(name)], name) for name in more if _letters(name) in alike]
     hint = f"; {same[0][0]!r} and {same[0][1]!r} differ in spelling only" if same else ""
     raise UserError(

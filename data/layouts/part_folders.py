@@ -10,7 +10,8 @@ from common.errors import UserError, listed
 from data.files.archive_tree import is_archive
 from data.files.file_tree import FileTree
 from data.images.image_folders import image_names, is_image, left_out
-from data.layouts.class_folders import plain, read_parts
+from data.layouts.class_folders import read_parts
+from data.layouts.class_names import plain
 from data.layouts.found import Found
 from data.layouts.part_names import parts_among
 from data.layouts.tables import find_metadata
@@ -74,7 +75,8 @@ def find_part_folders(tree: FileTree, data_config: ConfigDict) -> Found | None:
             + _class_tars(trees["train"])
             + _tables(tree)
         )
-    labelled = {part for part, one in roots.items() if _has_classes(one, roots["train"])}
+    inner = [(part, roots[part]) for part in ("train", "val", "test") if part in roots]
+    labelled = [part for part, one in inner if _has_classes(one, roots["train"])]
     notes = [
         line
         for part in trees

@@ -6,7 +6,6 @@ a name in each line), PaddleX `train.txt` or `train_list.txt` and `labels.txt` (
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from ml_collections import ConfigDict
@@ -17,7 +16,8 @@ from data.files.file_tree import FileTree
 from data.files.listed_files import ListedFiles, may_lead_outside
 from data.files.stored_files import StoredFile
 from data.images.image_folders import image_names, left_out
-from data.layouts.class_names import only_name_table, parse_names
+from data.layouts.class_folders import check_same_classes
+from data.layouts.class_names import NUMBER, only_name_table, parse_names
 from data.layouts.found import Found, Listed, divided, doubts, from_elsewhere
 from data.layouts.list_lines import Row, TextFile, finder_of, parse_rows, rows_of_folders
 from data.layouts.part_names import part_of, parts_among, words
@@ -145,6 +145,10 @@ def _read(
 ) -> Found:
     table_name, names = table
     classes, numbers = _classes(rows, names)
+    if not names and not all(map(NUMBER.fullmatch, classes)):
+        for part, lines in rows.items():
+            found = {row.label for row in lines}
+            check_same_classes(texts[part].name, found, classes, all_there=False)
     if len(classes) < 2:
         raise UserError(
             f"{texts['train'].name}: all images are of the class {listed(classes)}; expected 2 or "
@@ -176,8 +180,9 @@ def _read(
 def _classes(rows: dict[str, list[Row]], names: dict[int, str]) -> tuple[list[str], dict[str, int]]:
     """Returns the names of the classes in order, and the position of each label of the lists."""
     texts = {row.label for lines in rows.values() for row in lines}
-    if not all(re.fullmatch(r"-?\d+", text) for text in texts):
-        classes = [names[number] for number in sorted(names)] or sorted(texts)
+    if not all(map(NUMBER.fullmatch, texts)):
+        own = {row.label for row in rows["train"]}
+        classes = [names[number] for number in sorted(names)] or sorted(own)
         return classes, {name: position for position, name in enumerate(classes)}
     if not names:
         numbers = {int(row.label) for row in rows["train"]}

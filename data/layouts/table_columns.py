@@ -14,6 +14,7 @@ from data.files.file_tree import FileTree
 from data.files.listed_files import ListedFiles, may_lead_outside
 from data.files.stored_files import StoredFile
 from data.images.image_kinds import kind_by_ending
+from data.layouts.class_names import label_text, plain
 from data.layouts.part_names import part_of, parts_among
 
 # Usual names of the columns, the likelier ones first.
@@ -31,11 +32,15 @@ _LOOKED_AT = 50  # rows from which the column of the images is told
 
 
 class Table(NamedTuple):
-    """A table of text: its name for people, its columns, and its rows."""
+    """A table of text: its name, its columns, its rows, and which columns are of lists or objects.
+
+    The name is that of its file in the tree.
+    """
 
     name: str
     columns: list[str]
     rows: list[dict[str, str]]
+    structured: frozenset[str] = frozenset()
 
 
 class Columns:
@@ -72,6 +77,22 @@ class Columns:
             self.label = self._label_like(label, rest)
         else:
             self.label = self._given(data_config.label_column, "label_column") or self._label(rest)
+        self._check()
+
+    def _check(self) -> None:
+        """Refuses columns of one name, and labels that are lists or objects."""
+        twice = [name for name in self._table.columns if self._table.columns.count(name) > 1]
+        if self.image and any(twice):
+            raise UserError(f"{self.place}: two columns are called {max(twice)!r}; rename one")
+        if self.image and self.label in self._table.structured:
+            raise UserError(
+                f"{self.place}: the column {self.label!r} has lists or objects; expected one word "
+                "or number, the class of the image"
+            )
+        texts = set() if self._one_hot or not self.label else self._values(self.label)
+        # What pandas writes of whole numbers where a cell is empty.
+        decimals = all(_is_number(text) for text in texts if label_text(text))
+        self._decimals = decimals and any("." in text for text in texts)
 
     def _given(self, name: str, field: str) -> str:
         if name and name not in self._table.columns:
@@ -157,7 +178,11 @@ class Columns:
             return ""  # it has something else about each image
         # What differs in each row is no class: a text, a number of the row.
         most = len(self._table.rows) // 2
-        columns = [name for name in columns if 2 <= len(self._values(name)) <= most]
+        columns = [
+            name
+            for name in columns
+            if 2 <= len(self._values(name)) <= most and name not in self._table.structured
+        ]
         if len(columns) > 1:
             return self._same(columns) or self._unclear(columns)
         return columns[0] if columns else ""
@@ -168,7 +193,7 @@ class Columns:
         found = label if label in columns else known[0] if len(known) == 1 else ""
         if found and self._are_one_hot(columns):
             self._one_hot = columns
-        return found if found and self._values(found) != {""} else ""
+        return found if found and any(map(label_text, self._values(found))) else ""
 
     def _unclear(self, columns: list[str]) -> str:
         raise UserError(
@@ -208,12 +233,9 @@ class Columns:
 
     def _label_of(self, row: dict[str, str]) -> str:
         if self._one_hot:
-            return next(name for name in self._one_hot if _flag(row[name]) == 1)
-        return row[self.label]
-
-    def labels(self) -> list[str]:
-        """Returns the class of each row."""
-        return [self._label_of(row) for row in self._table.rows]
+            return plain(next(name for name in self._one_hot if _flag(row[name]) == 1))
+        text = label_text(row[self.label])
+        return text.partition(".")[0] if self._decimals else text
 
     def by_part(self, part: str) -> list[tuple[str, list[StoredFile], list[str]]]:
         """Returns the files and classes of each part in the table.
