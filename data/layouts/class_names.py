@@ -44,6 +44,16 @@ def label_text(value: object) -> str:
     return "" if text.lower() in _NO_LABEL else text
 
 
+def label_value(value: object) -> int | str | None:
+    """Returns a label of a parquet file as a number or a text; None for none."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    text = label_text(value)
+    if isinstance(value, float) and NUMBER.fullmatch(text):
+        return int(text)
+    return text or None
+
+
 def name_tables(tree: FileTree) -> list[str]:
     """Returns the files at the top of a tree that may have the names of the classes."""
     return [name for name in tree.top_files if _NAME_TABLE.fullmatch(name.lower())]
