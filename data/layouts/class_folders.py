@@ -12,7 +12,7 @@ from data.files.file_tree import FileTree
 from data.images.image_folders import image_names, left_out
 from data.images.image_kinds import TEXTS, ending_of
 from data.layouts.class_names import plain
-from data.layouts.found import Found, Listed, divided
+from data.layouts.found import UNREAD, Found, Listed, divided
 from data.layouts.part_names import MASKS
 
 # Folders of pictures and of what belongs to each picture: another kind of data set.
@@ -88,7 +88,7 @@ class ClassFolders:
     def _check(self, loose: list[str]) -> None:
         tree, classes = self.tree, sorted(self.images)
         if len(classes) < 2:
-            found = ", ".join([f"{len(classes)} class folders", *classes])
+            found = f"1 class folder ({classes[0]})" if classes else "no class folders"
             more = f", and {len(loose)} images next to them" if loose else ""
             texts = [name for name in tree.top_files if name.lower().endswith(_TABLES)]
             hint = (
@@ -97,6 +97,8 @@ class ClassFolders:
                 if texts
                 else ", or a list (train_list.txt) or table (train.csv) of their classes"
             )
+            if tree.memo.get(UNREAD):
+                hint = f"; {tree.memo[UNREAD]}"
             raise UserError(
                 f"{tree.place()}: {found}{more}; expected at least 2, each with its images{hint}"
             )

@@ -14,6 +14,8 @@ from data.images.images_and_labels import ImageFiles, ImagesAndLabels
 
 TEST_EVERY = 10  # of the images that are in no part, every tenth of a class is for the test
 
+UNREAD = "why the table is not read"  # in the memo of a tree, for messages
+
 
 class Listed(NamedTuple):
     """The images of one part.

@@ -18,7 +18,7 @@ from data.layouts.class_names import label_text, plain
 from data.layouts.part_names import part_of, parts_among
 
 # Usual names of the columns, the likelier ones first.
-_IMAGE_COLUMNS = (
+IMAGE_COLUMNS = (
     *("file_name", "filename", "file", "image", "image_id", "imageid", "image_path", "path"),
     *("filepath", "filepaths", "file_path", "image_name", "img", "img_path", "fname", "id", "name"),
 )
@@ -123,7 +123,7 @@ class Columns:
         if not most and unclear:
             raise UserError(unclear)
         enough = most > 0 and 2 * most >= len(first)
-        return usual([name for name in hits if hits[name] == most and enough], _IMAGE_COLUMNS)
+        return usual([name for name in hits if hits[name] == most and enough], IMAGE_COLUMNS)
 
     def _values(self, column: str) -> set[str]:
         return {row[column] for row in self._table.rows}

@@ -16,11 +16,12 @@ from ml_collections import ConfigDict
 from common.errors import UserError, listed
 from data.files.file_tree import FileTree
 from data.files.listed_files import ListedFiles
+from data.images.image_folders import image_names
 from data.layouts.class_folders import check_same_classes
 from data.layouts.class_names import NUMBER, label_text, lines_of
-from data.layouts.found import Found, Listed, divided, doubts, from_elsewhere
+from data.layouts.found import UNREAD, Found, Listed, divided, doubts, from_elsewhere
 from data.layouts.part_names import folders_of_part, parts_among
-from data.layouts.table_columns import Columns, Table
+from data.layouts.table_columns import IMAGE_COLUMNS, Columns, Table, usual
 
 _ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson")
 # Hugging Face's, and Roboflow's.
@@ -91,10 +92,22 @@ def read_tables(tree: FileTree, tables: dict[str, Table], data_config: ConfigDic
         if columns.label and columns.image:
             images[part] = columns
         elif part == "train":
+            tree.memo[UNREAD] = "" if columns.image else _why_unread(tree, table)
             return None
         else:
             notes.append(f"{table.name} has no column of classes, so it is not used")
     return _found(images, notes)
+
+
+def _why_unread(tree: FileTree, table: Table) -> str:
+    """Returns that no column names the images, with a cell and a file for comparison."""
+    column, images = usual(table.columns, IMAGE_COLUMNS), image_names(tree)
+    if not images or not table.rows:
+        return ""
+    return (
+        f"in {table.name} no column's cells are names of images: {column!r} has "
+        f"{table.rows[0][column]!r}, and an image is {images[0]!r}"
+    )
 
 
 def _found(images: dict[str, Columns], notes: Sequence[str] = ()) -> Found:

@@ -152,3 +152,17 @@ def test_two_columns_of_one_name(tmp_path):
     text = "file,label,label\n" + rows(flat("", 4), "{base},{word},{label}")
     root = write(tmp_path / "root", {**flat("", 4), "train.csv": text})
     assert "train.csv: two columns are called 'label'; rename one" in message(root)
+
+
+def test_a_table_that_names_no_images(tmp_path):
+    images = {f"train/{number:04}.png": picture(number % 3) for number in range(12)}
+    text = "id,label\n" + "".join(f"{number},{number % 3}\n" for number in range(12))
+    why = "in train.csv no column's cells are names of images: 'id' has '0', and an image is "
+    root = write(tmp_path / "root", {**images, "train.csv": text})
+    assert f"not understood: train.csv ({why}'train/0000.png')" in message(root)
+    bare = {name.removeprefix("train/"): one for name, one in images.items()}
+    text = message(write(tmp_path / "bare", {**bare, "train.csv": text}))
+    assert (
+        f"no class folders, and 12 images next to them; expected at least 2, each with its "
+        f"images; {why}'0000.png'" in text
+    )
