@@ -8,7 +8,7 @@ from bad_files import LONG, OWN, SMALL, images_then, made, nothing
 OWN_IMAGES = {
     "root-is-missing": (nothing, OWN, "images is not a folder"),
     "root-is-not-given": (nothing, f"{OWN} --config.data.root=", "data.root is empty"),
-    "root-is-empty": (lambda place, run: (place / "images").mkdir(), OWN, "0 class folders"),
+    "root-is-empty": (lambda place, run: (place / "images").mkdir(), OWN, "no class folders"),
     "root-is-a-file": (made(bad.write, "images", "x"), OWN, "is not a folder"),
     "root-links-to-itself": (
         lambda place, run: os.symlink("images", place / "images"),
@@ -23,17 +23,17 @@ OWN_IMAGES = {
     "images-without-classes": (
         made(bad.write, "images/a.png", bad.picture()),
         OWN,
-        "0 class folders",
+        "no class folders",
     ),
     "one-class": (
         made(bad.write, "images/cat/a.png", bad.picture()),
         OWN,
-        "1 class folders, cat; expected at least 2",
+        "1 class folder (cat); expected at least 2",
     ),
     "one-level-too-deep": (
         made(bad.write, "images/train/all/cat/a.png", bad.picture()),
         OWN,
-        "1 class folders, cat",
+        "1 class folder (cat)",
     ),
     "class-without-images": (
         images_then(lambda root: (root / "train" / "zebra").mkdir()),

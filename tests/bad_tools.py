@@ -81,7 +81,7 @@ TOOLS = {
     "check-empty": (
         lambda place, run: (place / "images").mkdir(),
         "tools.check_data {t}/images --output={t}/o",
-        "0 class folders; expected at least 2",
+        "no class folders; expected at least 2",
     ),
     "check-two-roots": (nothing, "tools.check_data a b", "'b' is not a flag"),
     "check-root-and-config": (

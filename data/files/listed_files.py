@@ -17,6 +17,11 @@ from data.images.image_kinds import kind_by_ending
 _DEEPEST = 12  # folders of a path that may be those of another machine
 
 
+def may_lead_outside(tree: FileTree, name: str) -> bool:
+    """Returns whether a list may name files of the disk: it is itself one, not in an archive."""
+    return name not in tree.known or isinstance(tree.file(name), DiskFile)
+
+
 def _folded(name: str) -> str:
     """Returns a name without the differences between systems: capitals, forms of Unicode."""
     return unicodedata.normalize("NFC", name).casefold()
@@ -32,10 +37,17 @@ class ListedFiles:
         tree: of the data set.
         folders: where names may begin, in addition to the tree's own folder.
         ending_added: whether a name may lack its ending.
+        outside: whether an absolute path may be that of a file outside of the tree.
     """
 
-    def __init__(self, tree: FileTree, folders: Sequence[str] = (), ending_added: bool = False):
-        self._tree, self._ending_added = tree, ending_added
+    def __init__(
+        self,
+        tree: FileTree,
+        folders: Sequence[str] = (),
+        ending_added: bool = False,
+        outside: bool = False,
+    ):
+        self._tree, self._ending_added, self._may_leave = tree, ending_added, outside
         self._starts = frozenset(["", *folders])
         self._outside: tuple[str, ...] | None = None  # the folders that are not in the tree
         self._several: list[str] = []
@@ -51,7 +63,7 @@ class ListedFiles:
         """
         name, path = self.find_name(text), text.strip()
         file = self._tree.file(name) if name else None
-        if not os.path.isabs(path) or not os.path.lexists(path):
+        if not self._may_leave or not os.path.isabs(path) or not os.path.lexists(path):
             return file
         # What the path itself says goes before a file of the tree whose path ends alike.
         same = isinstance(file, DiskFile) and os.path.realpath(file.path) == os.path.realpath(path)

@@ -30,6 +30,24 @@ _NO_IMAGES = {
     *(".cr2", ".cr3", ".nef", ".nrw", ".arw", ".sr2", ".dng", ".orf", ".rw2", ".raf", ".pef"),
     *(".srw", ".raw", ".psd", ".psb", ".svs", ".ndpi", ".lsm", ".zip", ".rar", ".7z", ".mov"),
 }
+# What often lies with images: texts, tables, code, arrays and office files.
+TEXTS = {
+    *(".txt", ".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".xml", ".yaml", ".yml", ".md", ".pdf"),
+    *(".mat", ".names", ".list", ".lst", ".log", ".toml", ".ini", ".rst", ".html", ".htm", ".tex"),
+    *(".py", ".ipynb", ".pyc", ".sh", ".bat", ".js", ".css", ".cpp", ".java"),
+    *(".npy", ".npz", ".pkl", ".pickle", ".db", ".sqlite", ".url", ".sha256", ".md5"),
+    *(".doc", ".docx", ".xls", ".xlsx", ".ppt", ".pptx", ".odt", ".ods", ".rtf"),
+}
+# Archives, films, sounds, arrays, weights and drawings: a folder of them may be meant as a class.
+_LARGE = {
+    *(".tar", ".gz", ".tgz", ".bz2", ".tbz", ".tbz2", ".xz", ".txz", ".zst", ".lz4", ".iso"),
+    *(".mp4", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".mts", ".3gp"),
+    *(".mp3", ".wav", ".flac", ".ogg", ".m4a", ".aac", ".h5", ".hdf5", ".parquet", ".arrow"),
+    *(".feather", ".lmdb", ".mdb", ".tfrecord", ".tfrecords", ".rec", ".idx", ".nii", ".dcm"),
+    *(".pt", ".pth", ".ckpt", ".safetensors", ".onnx", ".pdparams", ".pdopt", ".pdmodel"),
+    *(".pdiparams", ".weights", ".exe", ".dll", ".so", ".svg"),
+}
+_NEVER = _NO_IMAGES | TEXTS | _LARGE
 # How a file of a format begins: bytes, and their place. TGA has no such bytes.
 _BEGINNINGS = (
     ("JPEG", 0, b"\xff\xd8\xff"),
@@ -76,10 +94,10 @@ def may_be_image(name: str) -> bool:
     """Returns whether the first bytes have to tell if a file is an image.
 
     That is so where the name has no ending, or one that stands for nothing: `8f3a01`,
-    `photo.jpg_large`, `a1.9c`.
+    `photo.jpg_large`, `a1.9c`. A file that is known to be something else is not opened.
     """
     ending = ending_of(name)
-    return ending not in _BY_ENDING and ending not in _NO_IMAGES
+    return ending not in _BY_ENDING and ending not in _NEVER
 
 
 def kind_by_content(beginning: bytes) -> str:

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping
 from common.errors import UserError, listed
 from data.files.file_tree import FileTree
 from data.images.image_folders import image_names, left_out
-from data.images.image_kinds import ending_of
-from data.layouts.found import Found, Listed, divided
+from data.images.image_kinds import TEXTS, ending_of
+from data.layouts.class_names import plain
+from data.layouts.found import UNREAD, Found, Listed, divided
 from data.layouts.part_names import MASKS
 
 # Folders of pictures and of what belongs to each picture: another kind of data set.
@@ -26,24 +27,12 @@ _PICTURES = {
     "input",
     "leftimg8bit",
 }
-
-
-# What is no image, but often lies with images, in a folder of its own.
-_TEXTS = {
-    *(".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".md", ".pdf", ".mat"),
-    *(".py", ".ipynb", ".html", ".log", ".npy", ".pkl", ".xlsx", ".xls", ".doc", ".docx", ".names"),
-}
 _TABLES = (".txt", ".csv", ".tsv", ".list", ".lst", ".json", ".jsonl", ".xlsx", ".xls", ".mat")
-
-
-def plain(name: str) -> str:
-    """Returns a name in one form of Unicode: macOS writes accents as letters of their own."""
-    return unicodedata.normalize("NFC", name)
 
 
 def _has_texts_only(tree: FileTree, folder: str) -> bool:
     inside = [name for name in tree.names if name.startswith(f"{folder}/")]
-    return bool(inside) and all(ending_of(name) in _TEXTS for name in inside)
+    return bool(inside) and all(ending_of(name) in TEXTS for name in inside)
 
 
 class ClassFolders:
@@ -83,7 +72,8 @@ class ClassFolders:
 
     @property
     def classes(self) -> list[str]:
-        return sorted(self.images)
+        """The names of the classes in order, in one form of Unicode."""
+        return sorted(map(plain, self.images))
 
     def listed(self, classes: Iterable[str]) -> Listed:
         """Returns the images with labels: positions in `classes`, which are those of this part."""
@@ -96,9 +86,9 @@ class ClassFolders:
         )
 
     def _check(self, loose: list[str]) -> None:
-        tree, classes = self.tree, self.classes
+        tree, classes = self.tree, sorted(self.images)
         if len(classes) < 2:
-            found = ", ".join([f"{len(classes)} class folders", *classes])
+            found = f"1 class folder ({classes[0]})" if classes else "no class folders"
             more = f", and {len(loose)} images next to them" if loose else ""
             texts = [name for name in tree.top_files if name.lower().endswith(_TABLES)]
             hint = (
@@ -107,6 +97,8 @@ class ClassFolders:
                 if texts
                 else ", or a list (train_list.txt) or table (train.csv) of their classes"
             )
+            if tree.memo.get(UNREAD):
+                hint = f"; {tree.memo[UNREAD]}"
             raise UserError(
                 f"{tree.place()}: {found}{more}; expected at least 2, each with its images{hint}"
             )
@@ -155,10 +147,9 @@ def read_parts(trees: Mapping[str, tuple[FileTree, str]], notes: Iterable[str] =
     parts = {"train": train} | {
         part: ClassFolders(*one) for part, one in trees.items() if part != "train"
     }
-    classes = [plain(name) for name in train.classes]
-    classes.sort()
+    classes = train.classes
     for one in parts.values():
-        check_same_classes(one.tree.place(), map(plain, one.classes), classes)
+        check_same_classes(one.tree.place(), one.classes, classes)
     said = [line for one in parts.values() for line in one.notes]
     listings = {part: one.listed(classes) for part, one in parts.items()}
     return divided(classes, listings, [*notes, *said])
@@ -169,21 +160,33 @@ def _letters(name: str) -> str:
     return re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", name).casefold())
 
 
-def check_same_classes(place: str, found: Iterable[str], expected: Iterable[str]) -> None:
+def check_same_classes(
+    place: str, found: Iterable[str], expected: Iterable[str], all_there: bool = True
+) -> None:
     """Checks that a part has the classes of the training images.
+
+    Args:
+        place: of the part.
+        found: its classes.
+        expected: the classes of the training images.
+        all_there: whether it must have each of them.
 
     Raises:
         UserError: with the names that it lacks, and those that it has in addition.
     """
     own, known = set(found), set(expected)
     lacks, more = sorted(known - own), sorted(own - known)
-    if not lacks and not more:
+    if not more and not (lacks and all_there):
         return
     differences = [
-        *([f"it lacks {listed(lacks)}, of which there are training images"] if lacks else []),
+        *(
+            [f"it lacks {listed(lacks)}, of which there are training images"]
+            if lacks and all_there
+            else []
+        ),
         *([f"it has {listed(more)}, of which there are no training images"] if more else []),
     ]
-    alike = {_letters(name): name for name in lacks}
+    alike = {_letters(name): name for name in (lacks if all_there else sorted(known))}
     same = [(alike[_letters(name)], name) for name in more if _letters(name) in alike]
     hint = f"; {same[0][0]!r} and {same[0][1]!r} differ in spelling only" if same else ""
     raise UserError(

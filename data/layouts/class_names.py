@@ -1,8 +1,9 @@
-"""Reads the names of the classes by their numbers: `label_list.txt`, `labels.txt` and the like."""
+"""Reads the names of the classes: as a label says them, or by their numbers in a `labels.txt`."""
 
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from common.errors import UserError, listed
 from data.files.file_tree import FileTree
@@ -13,8 +14,44 @@ _NAME_TABLE = re.compile(
     r"|label[_-]?map\.txt|names\.txt|(类别|标签)(名称|列表)?\.txt"
 )
 _SIGNS = r"[ \t,:：=]+"
-_NUMBER_FIRST = re.compile(rf"(\d+){_SIGNS}(.*\S)")
-_NUMBER_LAST = re.compile(rf"(.*[^ \t,:：=]){_SIGNS}(\d+)")
+# Longer numbers are words: no class is meant, and to read them takes long.
+NUMBER = re.compile(r"-?\d{1,18}")
+_NUMBER_FIRST = re.compile(rf"(\d{{1,18}}){_SIGNS}(.*\S)")
+_NUMBER_LAST = re.compile(rf"(.*[^ \t,:：=]){_SIGNS}(\d{{1,18}})")
+# How tables write that an image has no label.
+_NO_LABEL = ("", "nan", "null", "none")
+
+
+def plain(name: str) -> str:
+    """Returns a name in one form of Unicode: macOS writes accents as letters of their own."""
+    return unicodedata.normalize("NFC", name)
+
+
+def lines_of(text: str) -> list[str]:
+    """Splits a text into lines at the ends of lines only; `splitlines` cuts at other signs, too."""
+    return re.split(r"\r\n|\n|\r", text)
+
+
+def label_text(value: object) -> str:
+    """Returns a label of a table as text; empty for none: null, nan, an empty cell."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    text = plain(str(value).strip())
+    return "" if text.lower() in _NO_LABEL else text
+
+
+def label_value(value: object) -> int | str | None:
+    """Returns a label of a parquet file as a number or a text; None for none."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    text = label_text(value)
+    if isinstance(value, float) and NUMBER.fullmatch(text):
+        return int(text)
+    return text or None
 
 
 def name_tables(tree: FileTree) -> list[str]:
@@ -50,7 +87,7 @@ def parse_names(name: str, text: str) -> dict[int, str]:
     Raises:
         UserError: when two classes have one name or one number, or there are none.
     """
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [plain(line.strip()) for line in lines_of(text) if line.strip()]
     if len(lines) > 1 and lines[0][0] == "#" and not any(line[0] == "#" for line in lines[1:]):
         lines = lines[1:]
     names = _numbered(lines)

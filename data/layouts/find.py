@@ -12,6 +12,7 @@ from data.images.image_folders import image_names
 from data.images.image_kinds import ending_of
 from data.layouts.class_folders import ClassFolders
 from data.layouts.found import Found, divided
+from data.layouts.parquet_files import find_parquet
 from data.layouts.part_folders import (
     class_root,
     find_part_folders,
@@ -65,8 +66,6 @@ def _find(tree: FileTree, data_config: ConfigDict) -> Found:
 
 def _at(tree: FileTree, data_config: ConfigDict, top: bool) -> Found | None:
     """Returns the data set whose lists, tables or parts are at the top of a tree; None: none."""
-    from data.layouts.parquet_files import find_parquet
-
     found = (
         find_lists(tree, data_config, top)
         or find_tables(tree, data_config)

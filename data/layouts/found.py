@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from data.files.stored_files import StoredFile
+from data.files.file_tree import FileTree
+from data.files.stored_files import DiskFile, StoredFile
 from data.images.images_and_labels import ImageFiles, ImagesAndLabels
 
 TEST_EVERY = 10  # of the images that are in no part, every tenth of a class is for the test
+
+UNREAD = "why the table is not read"  # in the memo of a tree, for messages
 
 
 class Listed(NamedTuple):
@@ -104,6 +108,21 @@ def doubts(parts: dict[str, Listed]) -> list[str]:
                 f"{again[0]}"
             )
     return lines
+
+
+def from_elsewhere(tree: FileTree, files: Iterable[StoredFile]) -> list[str]:
+    """Returns a line about files that are not below the folder of a tree."""
+    start = tree.place("x")[:-1]
+    paths = [
+        file.path
+        for file in files
+        if isinstance(file, DiskFile) and not file.path.startswith(start)
+    ]
+    real = os.path.join(os.path.realpath(tree.place()), "")
+    outside = [path for path in paths if not os.path.realpath(path).startswith(real)]
+    if not outside:
+        return []
+    return [f"{len(outside)} images are read from outside of {tree.place()}, such as {outside[0]}"]
 
 
 def _labels_of(part: Listed) -> dict[str, list[int]]:

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from common.errors import UserError
 from data.files.file_tree import FileTree
-from data.files.listed_files import ListedFiles
+from data.files.listed_files import ListedFiles, may_lead_outside
+from data.layouts.class_names import NUMBER, lines_of, plain
 from data.layouts.part_names import folders_of_part
 
 # Tried in this order, the first two with numbers only.
@@ -42,7 +43,7 @@ def parse_rows(file: TextFile) -> list[Row]:
     Raises:
         UserError: for a line without a label, or an empty list.
     """
-    lines = [(n, line.strip()) for n, line in enumerate(file.text.splitlines(), 1) if line.strip()]
+    lines = _lines(file)
     if len(lines) > 1 and re.split(r"[\s,;|]", lines[0][1].lower())[0].strip("\"'") in _TITLES:
         lines = lines[1:]
     if not lines:
@@ -53,10 +54,10 @@ def parse_rows(file: TextFile) -> list[Row]:
             re.fullmatch(rf"(.*[^{signs}])[{signs}]+([^{signs}]+)", line) for _, line in lines
         ]
         numbers = attempt < 2
-        right = [m and (not numbers or re.fullmatch(r"-?\d+", m[2].strip())) for m in matches]
+        right = [m and (not numbers or NUMBER.fullmatch(m[2].strip())) for m in matches]
         if all(right):
             return [
-                Row(number, _bare(match[1]), _bare(match[2]))
+                Row(number, _bare(match[1]), plain(_bare(match[2])))
                 for (number, _), match in zip(lines, matches)
                 if match
             ]
@@ -69,23 +70,30 @@ def parse_rows(file: TextFile) -> list[Row]:
     )
 
 
+def _lines(file: TextFile) -> list[tuple[int, str]]:
+    """Returns the lines that are not blank, with their numbers."""
+    return [(n, line.strip()) for n, line in enumerate(lines_of(file.text), 1) if line.strip()]
+
+
 def _bare(text: str) -> str:
     """Returns a cell without quotes, and without a second delimiter behind it (`a.jpg, 0`)."""
     return text.strip(" \t,;|").strip("\"'")
 
 
-def finder_of(tree: FileTree, part: str) -> ListedFiles:
-    return ListedFiles(tree, folders_of_part(tree, part), ending_added=True)
+def finder_of(tree: FileTree, part: str, name: str) -> ListedFiles:
+    """Makes what finds the images of a part that the list `name` has."""
+    outside = may_lead_outside(tree, name)
+    return ListedFiles(tree, folders_of_part(tree, part), ending_added=True, outside=outside)
 
 
 def rows_of_folders(tree: FileTree, part: str, file: TextFile) -> list[Row]:
     """Reads a list without labels: the folder of an image is its class; [] for other lists."""
-    lines = [(n, line.strip()) for n, line in enumerate(file.text.splitlines(), 1) if line.strip()]
-    finder = finder_of(tree, part)
+    lines = _lines(file)
+    finder = finder_of(tree, part, file.name)
     if not lines or "/" not in finder.find_name(lines[0][1]):
         return []
     names = [finder.find_name(line) for _, line in lines]
     return [
-        Row(number, line, (name or line).rpartition("/")[0].rpartition("/")[2])
+        Row(number, line, plain((name or line).rpartition("/")[0].rpartition("/")[2]))
         for (number, line), name in zip(lines, names)
     ]

@@ -25,14 +25,14 @@ from data.files.open_tree import cache_folder, open_root
 from data.files.stored_files import DiskFile, Segment, StoredFile
 from data.images.image_folders import image_names
 from data.images.images_and_labels import ImagesAndLabels
+from data.layouts.class_names import label_value, plain
 from data.layouts.found import Found, Listed, divided
 from data.layouts.part_names import part_of
 from data.layouts.table_columns import LABEL_COLUMNS, usual
 
-_FORMAT = 2  # of the cache; raise it when the content of the cache changes
+_FORMAT = 3  # of the cache; raise it when the content of the cache changes
 _LARGEST_FACTS = 1 << 30  # bytes
 _LARGEST_FILE = 16 << 30  # bytes of a parquet file in an archive
-_NO_LABEL = (-1, None, "")
 _ROWS = 256  # that are read at a time
 _IMAGE_COLUMNS = ("image", "img", "picture", "photo", "jpg", "png", "pixel_values")
 
@@ -132,10 +132,13 @@ def _write(
                     sizes.append(len(content))
                     labels.append(label)
                     files.append(path or f"{part}_{len(files):08}")
+        if classes or (part != "train" and set(labels) <= {-1, None}):  # -1 is no label there
+            labels = [None if label == -1 else label for label in labels]
         np.save(folder / f"{part}_sizes.npy", np.array(sizes, np.int64))
         texts[part] = [files, labels]
-    labels = [label for _, some in texts.values() for label in some if label not in _NO_LABEL]
-    classes, known = _positions(labels, classes)
+    labels = [label for _, some in texts.values() for label in some if label is not None]
+    train = [label for label in texts["train"][1] if label is not None]
+    classes, known = _positions(train, classes)
     strange = [label for label in labels if label not in known]
     if strange:
         raise UserError(
@@ -156,11 +159,11 @@ def _positions(labels: list[Any], names: list[str]) -> tuple[list[str], dict[Any
         labels: numbers, or words.
         names: stored names of the classes; a number is then a position in them.
     """
-    numbers = all(isinstance(label, int) for label in labels)
+    numbers = all(isinstance(label, int) for label in labels)  # a column is of one kind
     if names:
         by_name: dict[Any, int] = {name: place for place, name in enumerate(names)}
         return names, dict(enumerate(range(len(names)))) if numbers else by_name
-    different = sorted(set(labels)) if numbers else sorted(set(map(str, labels)))
+    different = sorted(set(labels), key=None if numbers else str)
     places = {label: place for place, label in enumerate(different)}
     return [str(label) for label in different], places
 
@@ -195,22 +198,23 @@ class _Parquet:
 
     def __init__(self, tree: FileTree, name: str, data_config: ConfigDict):
         try:
-            from pyarrow import parquet
+            from pyarrow import ArrowException, parquet
         except ImportError:
             raise UserError(
                 f"{tree.place(name)}: parquet files need pyarrow: pip install pyarrow"
             ) from None
         file, self.place = tree.file(name), tree.place(name)
+        self._errors = (OSError, ValueError, ArrowException)
         source = file.path if isinstance(file, DiskFile) else BytesIO(file.read(_LARGEST_FILE))
         try:
             self._file = parquet.ParquetFile(source)
             self._schema = self._file.schema_arrow
-        except (OSError, ValueError) as error:
+        except self._errors as error:
             raise UserError(f"{self.place}: not a readable parquet file ({error})") from None
         features = self._features()
         self._image = self._image_column(data_config.image_column)
         self._label = self._label_column(data_config.label_column, features)
-        self.classes = list(features.get(self._label, []))
+        self.classes = features.get(self._label, [])
 
     def _features(self) -> dict[str, list[str]]:
         """Returns the names of the classes by the column, as Hugging Face stores them."""
@@ -218,7 +222,7 @@ class _Parquet:
             stored = json.loads((self._schema.metadata or {})[b"huggingface"])
             features = stored["info"]["features"]
             return {
-                name: list(map(str, feature["names"]))
+                name: [plain(str(one)) for one in feature["names"]]
                 for name, feature in features.items()
                 if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
             }
@@ -235,13 +239,17 @@ class _Parquet:
         return self._chosen(given, names, _IMAGE_COLUMNS, "image_column", "encoded images")
 
     def _label_column(self, given: str, features: dict[str, list[str]]) -> str:
-        plain = [
-            field.name
-            for field in self._schema
-            if field.name != self._image and str(field.type).startswith(("int", "uint", "string"))
-        ]
-        known = [name for name in plain if name in features or name.lower() in LABEL_COLUMNS]
-        return self._chosen(given, known or plain, LABEL_COLUMNS, "label_column", "classes")
+        others = [field for field in self._schema if field.name != self._image]
+        fit = [field.name for field in others if _may_be_label(field.type)]
+        known = [name for name in fit if name in features or name.lower() in LABEL_COLUMNS]
+        for field in others:
+            meant = field.name == given if given else not fit and field.name in LABEL_COLUMNS
+            if meant and field.name not in fit:
+                raise UserError(
+                    f"{self.place}: the column {field.name!r} is of the type {field.type}; "
+                    "expected one word or number, the class of the image"
+                )
+        return self._chosen(given, known or fit, LABEL_COLUMNS, "label_column", "classes")
 
     def _chosen(
         self, given: str, names: list[str], known: tuple[str, ...], field: str, what: str
@@ -263,7 +271,7 @@ class _Parquet:
             for batch in self._file.iter_batches(_ROWS, columns=[self._image, self._label]):
                 columns = batch.to_pydict()
                 yield from map(self._row, columns[self._image], columns[self._label])
-        except (OSError, ValueError) as error:
+        except self._errors as error:
             raise UserError(f"{self.place}: damaged or cut short ({error})") from None
 
     def _row(self, image: Any, label: Any) -> tuple[str, bytes, Any]:
@@ -274,7 +282,17 @@ class _Parquet:
                 "file, or nothing)"
             )
         path = image.get("path") if isinstance(image, dict) else None
-        return os.path.basename(path or ""), content, label
+        name = os.path.basename(path) if isinstance(path, str) else ""
+        return name, content, label_value(label)
+
+
+def _may_be_label(kind: Any) -> bool:
+    """Returns whether a type of pyarrow is one of words or numbers."""
+    from pyarrow import types
+
+    kind = kind.value_type if types.is_dictionary(kind) else kind
+    texts = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+    return texts or types.is_integer(kind) or types.is_boolean(kind) or types.is_floating(kind)
 
 
 def _children(kind: Any) -> list[Any]:

@@ -10,8 +10,9 @@ from common.errors import UserError, listed
 from data.files.archive_tree import is_archive
 from data.files.file_tree import FileTree
 from data.images.image_folders import image_names, is_image, left_out
-from data.layouts.class_folders import plain, read_parts
-from data.layouts.found import Found
+from data.layouts.class_folders import read_parts
+from data.layouts.class_names import plain
+from data.layouts.found import UNREAD, Found
 from data.layouts.part_names import parts_among
 from data.layouts.tables import find_metadata
 
@@ -74,7 +75,8 @@ def find_part_folders(tree: FileTree, data_config: ConfigDict) -> Found | None:
             + _class_tars(trees["train"])
             + _tables(tree)
         )
-    labelled = {part for part, one in roots.items() if _has_classes(one, roots["train"])}
+    inner = [(part, roots[part]) for part in ("train", "val", "test") if part in roots]
+    labelled = [part for part, one in inner if _has_classes(one, roots["train"])]
     notes = [
         line
         for part in trees
@@ -127,7 +129,8 @@ def _tables(tree: FileTree) -> str:
     found = [
         name for name in tree.top_files if name.lower().endswith((".csv", ".json", ".xlsx", ".txt"))
     ]
-    return f"; not understood: {listed(found)}" if found else ""
+    why = f" ({tree.memo[UNREAD]})" if tree.memo.get(UNREAD) else ""
+    return f"; not understood: {listed(found)}{why}" if found else ""
 
 
 def is_class(tree: FileTree, names: dict[str, str]) -> bool:
@@ -155,6 +158,7 @@ def find_parts_in_classes(tree: FileTree) -> Found | None:
     some = [top for top, parts in divided.items() if len(parts) > 1]
     if not some or len(divided) < 2:
         return None
+    _refuse_several(tree, divided)
     for top, parts in divided.items():
         others = _beside(tree, top, parts)
         if "train" not in parts or others:
@@ -176,6 +180,24 @@ def find_parts_in_classes(tree: FileTree) -> Found | None:
         {part: (one, f"<class>/{part}/") for part, one in trees.items()},
         left_out(tree, rest, "in none of the parts"),
     )
+
+
+def _refuse_several(tree: FileTree, divided: dict[str, dict[str, str]]) -> None:
+    """Refuses folders that are data sets of their own: their parts have the same class folders."""
+    sets = []
+    for top, parts in divided.items():
+        roots = [class_root(tree.below(folder)) for folder in parts.values()]
+        inside = [set(folders_with_images(root)) for root in roots]
+        if "train" in parts and len(parts) > 1 and len(set.intersection(*inside)) > 1:
+            sets.append(f"{top}/")
+    rest = [f"{top}/" for top in divided if f"{top}/" not in sets]
+    if sets:
+        are = f"{listed(sets)} are data sets" if len(sets) > 1 else f"{sets[0]} is a data set"
+        beside = f", and {listed(rest)} next to it" if rest else ""
+        raise UserError(
+            f"{tree.place()}: {are} with parts and class folders{beside}; give one data set as "
+            f"data.root, such as {tree.place(sets[0])}"
+        )
 
 
 def _parts_inside(tree: FileTree, top: str) -> dict[str, str]:

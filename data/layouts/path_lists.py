@@ -6,7 +6,6 @@ a name in each line), PaddleX `train.txt` or `train_list.txt` and `labels.txt` (
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from ml_collections import ConfigDict
@@ -14,10 +13,12 @@ from ml_collections import ConfigDict
 from common.errors import UserError, listed
 from common.reading import decode_text, read_bytes, user_path
 from data.files.file_tree import FileTree
-from data.files.listed_files import ListedFiles
+from data.files.listed_files import ListedFiles, may_lead_outside
 from data.files.stored_files import StoredFile
-from data.layouts.class_names import only_name_table, parse_names
-from data.layouts.found import Found, Listed, divided, doubts
+from data.images.image_folders import image_names, left_out
+from data.layouts.class_folders import check_same_classes
+from data.layouts.class_names import NUMBER, only_name_table, parse_names
+from data.layouts.found import Found, Listed, divided, doubts, from_elsewhere
 from data.layouts.list_lines import Row, TextFile, finder_of, parse_rows, rows_of_folders
 from data.layouts.part_names import part_of, parts_among, words
 
@@ -52,7 +53,7 @@ def _is_list(tree: FileTree, name: str) -> bool:
         row = parse_rows(line)[0]
     except UserError:
         return False
-    return bool(ListedFiles(tree, tree.top).find(row.path))
+    return bool(ListedFiles(tree, tree.top, outside=may_lead_outside(tree, name)).find(row.path))
 
 
 def _lists_below(tree: FileTree) -> dict[str, str]:
@@ -144,6 +145,10 @@ def _read(
 ) -> Found:
     table_name, names = table
     classes, numbers = _classes(rows, names)
+    if not names and not all(map(NUMBER.fullmatch, classes)):
+        for part, lines in rows.items():
+            found = {row.label for row in lines}
+            check_same_classes(texts[part].name, found, classes, all_there=False)
     if len(classes) < 2:
         raise UserError(
             f"{texts['train'].name}: all images are of the class {listed(classes)}; expected 2 or "
@@ -151,8 +156,8 @@ def _read(
         )
     parts = {}
     for part, lines in rows.items():
-        finder = finder_of(tree, part)
         file, files, labels = texts[part], [], []
+        finder = finder_of(tree, part, file.name)
         for row in lines:
             label = numbers.get(row.label)
             if label is None:
@@ -165,6 +170,7 @@ def _read(
     notes = [
         called if numbered else "",
         _what_holds(tree, texts),
+        *from_elsewhere(tree, [file for one in parts.values() for file in one.files]),
         *doubts(parts),
         *_rest(tree, parts),
     ]
@@ -174,8 +180,9 @@ def _read(
 def _classes(rows: dict[str, list[Row]], names: dict[int, str]) -> tuple[list[str], dict[str, int]]:
     """Returns the names of the classes in order, and the position of each label of the lists."""
     texts = {row.label for lines in rows.values() for row in lines}
-    if not all(re.fullmatch(r"-?\d+", text) for text in texts):
-        classes = [names[number] for number in sorted(names)] or sorted(texts)
+    if not all(map(NUMBER.fullmatch, texts)):
+        own = {row.label for row in rows["train"]}
+        classes = [names[number] for number in sorted(names)] or sorted(own)
         return classes, {name: position for position, name in enumerate(classes)}
     if not names:
         numbers = {int(row.label) for row in rows["train"]}
@@ -216,8 +223,6 @@ def _what_holds(tree: FileTree, texts: dict[str, TextFile]) -> str:
 
 def _rest(tree: FileTree, parts: dict[str, Listed]) -> list[str]:
     """Returns a line about images that are in no list."""
-    from data.images.image_folders import image_names, left_out
-
     used = {str(file) for one in parts.values() for file in one.files}
     rest = [name for name in image_names(tree) if str(tree.file(name)) not in used]
     return left_out(tree, rest, "in no list")

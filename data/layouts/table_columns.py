@@ -11,13 +11,14 @@ from ml_collections import ConfigDict
 
 from common.errors import UserError, listed
 from data.files.file_tree import FileTree
-from data.files.listed_files import ListedFiles
+from data.files.listed_files import ListedFiles, may_lead_outside
 from data.files.stored_files import StoredFile
 from data.images.image_kinds import kind_by_ending
+from data.layouts.class_names import label_text, plain
 from data.layouts.part_names import part_of, parts_among
 
 # Usual names of the columns, the likelier ones first.
-_IMAGE_COLUMNS = (
+IMAGE_COLUMNS = (
     *("file_name", "filename", "file", "image", "image_id", "imageid", "image_path", "path"),
     *("filepath", "filepaths", "file_path", "image_name", "img", "img_path", "fname", "id", "name"),
 )
@@ -31,11 +32,15 @@ _LOOKED_AT = 50  # rows from which the column of the images is told
 
 
 class Table(NamedTuple):
-    """A table of text: its name for people, its columns, and its rows."""
+    """A table of text: its name, its columns, its rows, and which columns are of lists or objects.
+
+    The name is that of its file in the tree.
+    """
 
     name: str
     columns: list[str]
     rows: list[dict[str, str]]
+    structured: frozenset[str] = frozenset()
 
 
 class Columns:
@@ -57,11 +62,12 @@ class Columns:
         data_config: ConfigDict,
         label: str = "",
     ):
-        self.place, self._table, self._tree = tree.place(table.name), table, tree
+        self.place, self._table, self.tree = tree.place(table.name), table, tree
         nested = [
             name for name in tree.folders if name.count("/") == 1 and name.split("/")[0] in folders
         ]
-        self._finder = ListedFiles(tree, [*folders, *sorted(nested)], ending_added=True)
+        outside = may_lead_outside(tree, table.name)
+        self._finder = ListedFiles(tree, [*folders, *sorted(nested)], True, outside)
         self._one_hot: list[str] = []
         self.image = self._given(data_config.image_column, "image_column") or self._image()
         rest = [name for name in table.columns if name != self.image]
@@ -71,6 +77,22 @@ class Columns:
             self.label = self._label_like(label, rest)
         else:
             self.label = self._given(data_config.label_column, "label_column") or self._label(rest)
+        self._check()
+
+    def _check(self) -> None:
+        """Refuses columns of one name, and labels that are lists or objects."""
+        twice = [name for name in self._table.columns if self._table.columns.count(name) > 1]
+        if self.image and any(twice):
+            raise UserError(f"{self.place}: two columns are called {max(twice)!r}; rename one")
+        if self.image and self.label in self._table.structured:
+            raise UserError(
+                f"{self.place}: the column {self.label!r} has lists or objects; expected one word "
+                "or number, the class of the image"
+            )
+        texts = set() if self._one_hot or not self.label else self._values(self.label)
+        # What pandas writes of whole numbers where a cell is empty.
+        decimals = all(_is_number(text) for text in texts if label_text(text))
+        self._decimals = decimals and any("." in text for text in texts)
 
     def _given(self, name: str, field: str) -> str:
         if name and name not in self._table.columns:
@@ -101,7 +123,7 @@ class Columns:
         if not most and unclear:
             raise UserError(unclear)
         enough = most > 0 and 2 * most >= len(first)
-        return usual([name for name in hits if hits[name] == most and enough], _IMAGE_COLUMNS)
+        return usual([name for name in hits if hits[name] == most and enough], IMAGE_COLUMNS)
 
     def _values(self, column: str) -> set[str]:
         return {row[column] for row in self._table.rows}
@@ -136,9 +158,9 @@ class Columns:
     @cached_property
     def _part_of_folder(self) -> dict[str, str]:
         """The part of each file that is in a folder of a part."""
-        parts = {name: part for part, name in parts_among(self._tree.top, self.place).items()}
-        tops = [(name, parts.get(name.partition("/")[0], "")) for name in self._tree.names]
-        return {str(self._tree.file(name)): part for name, part in tops if part}
+        parts = {name: part for part, name in parts_among(self.tree.top, self.place).items()}
+        tops = [(name, parts.get(name.partition("/")[0], "")) for name in self.tree.names]
+        return {str(self.tree.file(name)): part for name, part in tops if part}
 
     def _label(self, columns: list[str]) -> str:
         """Returns the column of the classes.
@@ -156,7 +178,11 @@ class Columns:
             return ""  # it has something else about each image
         # What differs in each row is no class: a text, a number of the row.
         most = len(self._table.rows) // 2
-        columns = [name for name in columns if 2 <= len(self._values(name)) <= most]
+        columns = [
+            name
+            for name in columns
+            if 2 <= len(self._values(name)) <= most and name not in self._table.structured
+        ]
         if len(columns) > 1:
             return self._same(columns) or self._unclear(columns)
         return columns[0] if columns else ""
@@ -167,7 +193,7 @@ class Columns:
         found = label if label in columns else known[0] if len(known) == 1 else ""
         if found and self._are_one_hot(columns):
             self._one_hot = columns
-        return found if found and self._values(found) != {""} else ""
+        return found if found and any(map(label_text, self._values(found))) else ""
 
     def _unclear(self, columns: list[str]) -> str:
         raise UserError(
@@ -198,7 +224,7 @@ class Columns:
         self._finder.start_anew()
         names = [self._finder.find_name(row[self.image]) for row in self._table.rows]
         self._finder.start_anew()
-        parts = set(parts_among(self._tree.top, self._tree.place()).values())
+        parts = set(parts_among(self.tree.top, self.tree.place()).values())
         ways = {
             tuple(folder for folder in name.split("/")[:-1] if folder not in parts)
             for name in names
@@ -207,12 +233,9 @@ class Columns:
 
     def _label_of(self, row: dict[str, str]) -> str:
         if self._one_hot:
-            return next(name for name in self._one_hot if _flag(row[name]) == 1)
-        return row[self.label]
-
-    def labels(self) -> list[str]:
-        """Returns the class of each row."""
-        return [self._label_of(row) for row in self._table.rows]
+            return plain(next(name for name in self._one_hot if _flag(row[name]) == 1))
+        text = label_text(row[self.label])
+        return text.partition(".")[0] if self._decimals else text
 
     def by_part(self, part: str) -> list[tuple[str, list[StoredFile], list[str]]]:
         """Returns the files and classes of each part in the table.

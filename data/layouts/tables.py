@@ -16,9 +16,12 @@ from ml_collections import ConfigDict
 from common.errors import UserError, listed
 from data.files.file_tree import FileTree
 from data.files.listed_files import ListedFiles
-from data.layouts.found import Found, Listed, divided, doubts
+from data.images.image_folders import image_names
+from data.layouts.class_folders import check_same_classes
+from data.layouts.class_names import NUMBER, label_text, lines_of
+from data.layouts.found import UNREAD, Found, Listed, divided, doubts, from_elsewhere
 from data.layouts.part_names import folders_of_part, parts_among
-from data.layouts.table_columns import Columns, Table
+from data.layouts.table_columns import IMAGE_COLUMNS, Columns, Table, usual
 
 _ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson")
 # Hugging Face's, and Roboflow's.
@@ -89,15 +92,34 @@ def read_tables(tree: FileTree, tables: dict[str, Table], data_config: ConfigDic
         if columns.label and columns.image:
             images[part] = columns
         elif part == "train":
+            tree.memo[UNREAD] = "" if columns.image else _why_unread(tree, table)
             return None
         else:
             notes.append(f"{table.name} has no column of classes, so it is not used")
     return _found(images, notes)
 
 
+def _why_unread(tree: FileTree, table: Table) -> str:
+    """Returns that no column names the images, with a cell and a file for comparison."""
+    column, images = usual(table.columns, IMAGE_COLUMNS), image_names(tree)
+    if not images or not table.rows:
+        return ""
+    return (
+        f"in {table.name} no column's cells are names of images: {column!r} has "
+        f"{table.rows[0][column]!r}, and an image is {images[0]!r}"
+    )
+
+
 def _found(images: dict[str, Columns], notes: Sequence[str] = ()) -> Found:
-    labels = sorted({label for columns in images.values() for label in columns.labels()})
-    if all(re.fullmatch(r"-?\d+", label) for label in labels):
+    found = {
+        (own, part): lists
+        for part, columns in images.items()
+        for own, *lists in columns.by_part(part)
+    }
+    if not any(own == "train" for own, _ in found):
+        raise UserError(f"{images['train'].place}: no images are of the train part")
+    labels = sorted({x for (own, _), (_, some) in found.items() if own == "train" for x in some})
+    if all(map(NUMBER.fullmatch, labels)):
         labels.sort(key=int)
     if len(labels) < 2:
         raise UserError(
@@ -106,19 +128,22 @@ def _found(images: dict[str, Columns], notes: Sequence[str] = ()) -> Found:
         )
     known = {label: position for position, label in enumerate(labels)}
     parts: dict[str, Listed] = {}
-    for part, columns in images.items():
-        for own, files, names in columns.by_part(part):
-            parts[own] = Listed(files, [known[name] for name in names], columns.origin(own, part))
-    if "train" not in parts:
-        raise UserError(f"{images['train'].place}: no images are of the train part")
-    return divided(labels, parts, [*notes, *images["train"].notes(), *doubts(parts)])
+    elsewhere: list[str] = []
+    for (own, part), (files, names) in found.items():
+        origin = images[part].origin(own, part)
+        place = images[part].place
+        check_same_classes(place if own == part else f"{place}, {own}", names, labels, False)
+        parts[own] = Listed(files, [known[name] for name in names], origin)
+        elsewhere += from_elsewhere(images[part].tree, files)
+    said = [*notes, *images["train"].notes(), *elsewhere, *doubts(parts)]
+    return divided(labels, parts, said)
 
 
 def _read_table(tree: FileTree, name: str) -> Table:
     text = tree.text(name, _LARGEST_TABLE)
     if name.lower().endswith(("jsonl", "ndjson")):
         return _from_json_lines(text, tree.place(name), name)
-    lines = text.splitlines()
+    lines = lines_of(text)
     sign = max(",;\t|", key=lambda one: lines[0].count(one)) if lines else ","
     try:
         rows = [row for row in csv.reader(lines, delimiter=sign) if any(row)]
@@ -141,8 +166,8 @@ def _read_table(tree: FileTree, name: str) -> Table:
 
 
 def _from_json_lines(text: str, place: str, name: str) -> Table:
-    rows = []
-    for number, line in enumerate(text.splitlines(), 1):
+    rows, structured = [], set()
+    for number, line in enumerate(lines_of(text), 1):
         if not line.strip():
             continue
         try:
@@ -151,8 +176,14 @@ def _from_json_lines(text: str, place: str, name: str) -> Table:
             raise UserError(f"{place}: line {number} is not readable as JSON ({error})") from None
         if not isinstance(row, dict):
             raise UserError(f"{place}: line {number} is not an object with a file_name")
-        rows.append({key: str(value) for key, value in row.items()})
+        rows.append({key: _cell(value) for key, value in row.items()})
+        structured |= {key for key, value in row.items() if isinstance(value, (list, dict))}
     if not rows:
         raise UserError(f"{place}: has no lines; expected the names of images and classes")
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    return Table(name, columns, [{key: row.get(key, "") for key in columns} for row in rows])
+    cells = [{key: row.get(key, "") for key in columns} for row in rows]
+    return Table(name, columns, cells, frozenset(structured))
+
+
+def _cell(value: object) -> str:
+    return value.strip() if isinstance(value, str) else label_text(value)

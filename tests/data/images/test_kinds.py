@@ -265,3 +265,20 @@ def test_loose_images_are_counted(tmp_path):
     files = {**folders("train/", 6), **folders("test/", 2)}
     files.update({f"train/IMG_{n}.jpg": picture(0) for n in range(4)})
     assert "next to the class folders, so of no class: 4 .jpg" in said(write(tmp_path / "a", files))
+
+
+def test_known_other_files_are_not_opened(tmp_path, monkeypatch):
+    """A text that begins like an image is none; only names that say nothing are looked into."""
+    opened = []
+    ends = DiskFile.ends
+
+    def counted(self, count):
+        opened.append(self.name)
+        return ends(self, count)
+
+    monkeypatch.setattr(DiskFile, "ends", counted)
+    others = ("a.txt", "a.xml", "a.json", "a.csv", "a.npy", "a.mp4", "a.h5", "a.tar.gz", "a.svg")
+    write(tmp_path, dict.fromkeys(others, b"P1 1 1 0"))
+    write(tmp_path, {"plain": picture(0), "a.b7": picture(0), "a.png": picture(0)})
+    assert [path.name for path in images_below(tmp_path)] == ["a.b7", "a.png", "plain"]
+    assert sorted(opened) == ["a.b7", "plain"]

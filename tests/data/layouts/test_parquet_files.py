@@ -6,7 +6,7 @@ import importlib.util
 import json
 
 import pytest
-from data_trees import CLASSES, flat, folders, message, picture, read, said, write, zip_of
+from data_trees import CLASSES, flat, folders, found_in, message, picture, read, said, write, zip_of
 from small_data import small_config
 
 import data
@@ -200,3 +200,81 @@ def test_parquet_next_to_images_and_in_a_zip(tmp_path):
     assert sum(read(root).values()) == 30
     assert "1 .parquet" in said(root)
     assert read(zip_of(tmp_path / "a.zip", {"train.parquet": content})) == {"train": 30, "test": 3}
+
+
+@needs_pyarrow
+@pytest.mark.parametrize(
+    ("kind", "classes"),
+    [
+        ("large_string", CLASSES),
+        ("dictionary", CLASSES),
+        ("double", ("0", "1", "2")),
+        ("minus", ("-1", "0", "1")),
+    ],
+)
+def test_types_of_labels(tmp_path, kind, classes):
+    import pyarrow
+
+    table = _table(11, "image", "label", "str")
+    numbers = [CLASSES.index(word) for word in table["label"]]
+    table["label"] = {
+        "large_string": lambda: pyarrow.array(table["label"], pyarrow.large_string()),
+        "dictionary": lambda: pyarrow.array(table["label"]).dictionary_encode(),
+        "double": lambda: pyarrow.array(map(float, numbers)),
+        "minus": lambda: pyarrow.array([number - 1 for number in numbers]),
+    }[kind]()
+    _write(tmp_path / "root/train.parquet", table)
+    assert read(tmp_path / "root", classes) == {"train": 30, "test": 3}
+
+
+@needs_pyarrow
+@pytest.mark.parametrize("none", [None, "", "nan", "None", float("nan")])
+def test_no_label_and_yes_or_no(tmp_path, none):
+    table = _table(11, "image", "label")
+    words = [("yes", "no", none)[number] for number in table["label"]]
+    if isinstance(none, float):
+        words = [(0.0, 1.0, none)[number] for number in table["label"]]
+    _write(tmp_path / "root/train.parquet", {**table, "label": words})
+    assert "left out, without a label: 11 of train" in said(tmp_path / "root")
+    table["label"] = [number > 0 for number in table["label"]]
+    _write(tmp_path / "flags/train.parquet", table)
+    assert found_in(tmp_path / "flags").classes == ("false", "true")
+
+
+@needs_pyarrow
+@pytest.mark.parametrize("label", [[1, 2], {"a": 1}])
+def test_labels_that_are_lists(tmp_path, label):
+    table = {**_table(4, "image", "label"), "label": [label] * 12}
+    _write(tmp_path / "root/train.parquet", table)
+    assert "the column 'label' is of the type" in message(tmp_path / "root")
+    assert "the column 'label' is of" in message(tmp_path / "root", label_column="label")
+
+
+@needs_pyarrow
+@pytest.mark.parametrize("path", [b"a.png", 7])
+def test_paths_that_are_no_texts(tmp_path, path):
+    table = _table(11, "image", "label", "str")
+    table["image"] = [{**one, "path": path} for one in table["image"]]
+    _write(tmp_path / "root/train.parquet", table)
+    assert read(tmp_path / "root") == {"train": 30, "test": 3}
+
+
+@needs_pyarrow
+def test_errors_of_pyarrow(tmp_path, monkeypatch):
+    import pyarrow
+    from pyarrow import parquet
+
+    def fails(*_, **__):
+        raise pyarrow.ArrowNotImplementedError("no such codec")
+
+    _write(tmp_path / "root/train.parquet", _table(4, "image", "label"))
+    monkeypatch.setattr(parquet.ParquetFile, "iter_batches", fails)
+    assert "damaged or cut short (no such codec)" in message(tmp_path / "root")
+
+
+@needs_pyarrow
+def test_a_label_that_only_the_test_part_has(tmp_path):
+    _write(tmp_path / "root/train.parquet", _table(6, "image", "label", "str"))
+    table = _table(2, "image", "label", "str")
+    _write(tmp_path / "root/test.parquet", {**table, "label": ["Ant", *table["label"][1:]]})
+    assert "the label Ant is of none of the 3 classes" in message(tmp_path / "root")

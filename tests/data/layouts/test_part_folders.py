@@ -182,10 +182,10 @@ def test_lists_that_are_not_read_are_named(tmp_path):
 @pytest.mark.parametrize(
     ("files", "words"),
     [
-        ({}, "0 class folders"),
-        (flat("", 6), "0 class folders, and 18 images next to them"),
+        ({}, "no class folders"),
+        (flat("", 6), "no class folders, and 18 images next to them"),
         ({**flat("jpg/", 6), "labels.mat": "x"}, "labels.mat there"),
-        (folders("", 6, ("ant",)), "1 class folders, ant"),
+        (folders("", 6, ("ant",)), "1 class folder (ant)"),
         ({**flat("train/", 6), "data.json": "x"}, "not understood: data.json"),
     ],
 )
@@ -197,3 +197,13 @@ def test_a_link_to_nothing_is_named(tmp_path):
     root = write(tmp_path / "root", {**folders("train/", 6), **folders("test/", 2)})
     (root / "train" / "dog").symlink_to(tmp_path / "gone")
     assert "train/dog: a link to nothing" in message(root)
+
+
+def test_several_data_sets(tmp_path):
+    one, other = ({**folders(f"{top}/train/", 4), **folders(f"{top}/val/", 2)} for top in "ab")
+    root = write(tmp_path / "two", {**one, **other})
+    assert "a/, b/ are data sets with parts and class folders; give one data set" in message(root)
+    root = write(tmp_path / "above", {**one, **folders("a/test/", 2), **folders("backup/", 2)})
+    text = message(root)
+    assert "a/ is a data set with parts and class folders, and backup/ next to it; give" in text
+    assert f"such as {root}/a/" in text
