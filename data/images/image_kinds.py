@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
+import warnings
 
 # Endings of the formats that are read, as Pillow calls them.
 _FORMATS = {
@@ -129,8 +130,10 @@ def readable_kinds() -> frozenset[str]:
     from PIL import features
 
     kinds = set(_FORMATS)
-    if not features.check("avif"):
-        kinds.discard("AVIF")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of older Pillows, which do not know the feature
+        if not features.check("avif"):
+            kinds.discard("AVIF")
     if importlib.util.find_spec("pillow_heif") is None:
         kinds.discard("HEIF")
     if not features.check("jpg_2000"):
