@@ -35,7 +35,8 @@ def resolve_links(
     found = {name: members[to] for name, to in waiting.items() if to in members}
     members.update(found)
     waiting = {name: to for name, to in waiting.items() if name not in found}
-    names, added, left = sorted(members), {}, set(waiting)
+    names, left = sorted(members), set(waiting)
+    added: dict[str, Any] = {}
     for name, to in list(waiting.items())[:_MOST_LINKED]:
         # "0" is the letter behind "/".
         begin, end = bisect_left(names, f"{to}/"), bisect_left(names, f"{to}0")
