@@ -64,7 +64,7 @@ def test_two_processes_make_it_once(tmp_path, capfd):
 
 
 def test_another_folder_does_not_wait(tmp_path, capfd):
-    process = _start(tmp_path, 600)
+    process = _start(tmp_path, 60)
     try:
         _calls(tmp_path, 1)
         folder = made_once(tmp_path, "kind", "other", "making", _make)
@@ -77,7 +77,7 @@ def test_another_folder_does_not_wait(tmp_path, capfd):
 
 
 def test_after_a_killed_process(tmp_path):
-    process = _start(tmp_path, 600)
+    process = _start(tmp_path, 60)
     _calls(tmp_path, 1)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
