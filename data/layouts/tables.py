@@ -112,9 +112,9 @@ def _why_unread(tree: FileTree, table: Table) -> str:
 
 def _found(images: dict[str, Columns], notes: Sequence[str] = ()) -> Found:
     found = {
-        (own, part): lists
+        (own, part): (files, some)
         for part, columns in images.items()
-        for own, *lists in columns.by_part(part)
+        for own, files, some in columns.by_part(part)
     }
     if not any(own == "train" for own, _ in found):
         raise UserError(f"{images['train'].place}: no images are of the train part")

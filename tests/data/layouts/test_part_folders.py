@@ -3,7 +3,7 @@
 import unicodedata
 
 import pytest
-from data_trees import CLASSES, flat, folders, message, picture, read, said, write
+from data_trees import CLASSES, flat, folders, found_in, message, picture, read, said, write
 
 _DIVIDED = {"train": 30, "test": 3}  # of 11 images of each of three classes
 
@@ -207,3 +207,9 @@ def test_several_data_sets(tmp_path):
     text = message(root)
     assert "a/ is a data set with parts and class folders, and backup/ next to it; give" in text
     assert f"such as {root}/a/" in text
+
+
+def test_the_order_of_the_parts_is_fixed(tmp_path):
+    """It was that of a set, so that notes and errors changed with the seed of the hashes."""
+    files = {**folders("test/", 2), **folders("train/", 4), **folders("val/", 2)}
+    assert list(found_in(write(tmp_path / "root", files)).parts) == ["train", "val", "test"]
