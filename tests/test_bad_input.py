@@ -39,9 +39,10 @@ def finished(tmp_path_factory) -> Path:
 
 
 def contents(*places: Path) -> dict[Path, bytes]:
-    """Reads every readable file below some folders, but a run's lock, which changes each time."""
+    """Reads every readable file below some folders, but locks, which change each time."""
     found = (path for place in places for path in place.rglob("*") if os.access(path, os.R_OK))
-    return {path: path.read_bytes() for path in found if path.is_file() and path.suffix != ".lock" and path.name != ".lock"}
+    kept = (path for path in found if path.is_file() and not path.name.endswith(".lock"))
+    return {path: path.read_bytes() for path in kept}
 
 
 def refused(row, place: Path, run: Path) -> set[Path]:
