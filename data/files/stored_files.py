@@ -31,9 +31,6 @@ class StoredFile(Protocol):
     def beginning(self, count: int) -> bytes:
         """Reads the first `count` bytes, and unpacks no more than these; raises like `read`."""
 
-    def ends(self, count: int) -> tuple[int, bytes]:
-        """Returns the size, and the first `count` bytes; raises like `read`."""
-
     def open(self, most: int) -> BinaryIO:
         """Opens the content for reading; takes and raises the same as `read`."""
 
@@ -55,9 +52,6 @@ class DiskFile(NamedTuple):
         return read_bytes(Path(self.path), most)
 
     def beginning(self, count: int) -> bytes:
-        return self.ends(count)[1]
-
-    def ends(self, count: int) -> tuple[int, bytes]:
         try:
             # Not blocking: a pipe would wait for its writer.
             descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -65,7 +59,7 @@ class DiskFile(NamedTuple):
             missing = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
             raise UserError(f"{self.path}: {missing}") from None
         try:
-            return os.fstat(descriptor).st_size, os.pread(descriptor, count, 0)
+            return os.pread(descriptor, count, 0)
         except OSError as error:
             raise UserError(f"{self.path}: can't be read ({error.strerror})") from None
         finally:
@@ -109,9 +103,6 @@ class Segment(NamedTuple):
 
     def beginning(self, count: int) -> bytes:
         return self._part(min(count, self.size))
-
-    def ends(self, count: int) -> tuple[int, bytes]:
-        return self.size, self.beginning(count)
 
     def open(self, most: int) -> BinaryIO:
         return BytesIO(self.read(most))
@@ -163,9 +154,6 @@ class ZipMember(NamedTuple):
         except Exception as error:  # a damaged archive raises almost anything
             raise UserError(f"{self}: can't be read from the archive ({error})") from None
 
-    def ends(self, count: int) -> tuple[int, bytes]:
-        return self.info.file_size, self.beginning(count)
-
     def open(self, most: int) -> BinaryIO:
         return BytesIO(self.read(most))
 
@@ -190,9 +178,6 @@ class DeadLink(NamedTuple):
         raise UserError(f"{self.place}: a link to nothing in the archive")
 
     def beginning(self, count: int) -> bytes:
-        raise UserError(f"{self}: a link to nothing in the archive")
-
-    def ends(self, count: int) -> tuple[int, bytes]:
         raise UserError(f"{self}: a link to nothing in the archive")
 
     def open(self, most: int) -> BinaryIO:

@@ -42,7 +42,7 @@ def is_image(tree: FileTree, name: str) -> bool:
 
 def _kind_of(file: StoredFile) -> str:
     try:
-        return kind_by_content(file.ends(BEGINNING)[1])
+        return kind_by_content(file.beginning(BEGINNING))
     except UserError:
         return ""
 

@@ -119,7 +119,7 @@ def _with_classes(tree: FileTree) -> FileTree | None:
 
 def _decoded(tree: FileTree, root: Path, cache: Path, on_corrupt: str) -> Path:
     """Returns the folder of the decoded images, which is made when it is not in the cache."""
-    files = [root] if root.is_file() else [str(tree.file(name)) for name in tree.names]
+    files = [root] if root.is_file() else [tree.file(name).on_disk for name in tree.names]
     return made_once(
         cache,
         "tiny-imagenet",

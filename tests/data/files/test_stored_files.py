@@ -40,7 +40,6 @@ def test_the_beginning_of_a_bomb(tmp_path):
     file = tree.file("bomb")
     assert _peak(lambda: file.beginning(100)) == (bytes(100), pytest.approx(0, abs=1 << 20))
     assert _peak(lambda: is_image(tree, "bomb")) == (False, pytest.approx(0, abs=1 << 20))
-    assert file.ends(5) == (_BOMB, bytes(5))
 
 
 def test_a_bomb_is_not_opened(tmp_path, monkeypatch):
@@ -82,7 +81,6 @@ def test_limits_of_opening(tmp_path):
             file.open(9)
         assert file.beginning(3) == b"012"
         assert file.beginning(11) == b"0123456789"
-        assert file.ends(3) == (10, b"012")
 
 
 def test_the_system_may_read_less_than_asked_for(tmp_path, monkeypatch):

@@ -270,13 +270,13 @@ def test_loose_images_are_counted(tmp_path):
 def test_known_other_files_are_not_opened(tmp_path, monkeypatch):
     """A text that begins like an image is none; only names that say nothing are looked into."""
     opened = []
-    ends = DiskFile.ends
+    beginning = DiskFile.beginning
 
     def counted(self, count):
         opened.append(self.name)
-        return ends(self, count)
+        return beginning(self, count)
 
-    monkeypatch.setattr(DiskFile, "ends", counted)
+    monkeypatch.setattr(DiskFile, "beginning", counted)
     others = ("a.txt", "a.xml", "a.json", "a.csv", "a.npy", "a.mp4", "a.h5", "a.tar.gz", "a.svg")
     write(tmp_path, dict.fromkeys(others, b"P1 1 1 0"))
     write(tmp_path, {"plain": picture(0), "a.b7": picture(0), "a.png": picture(0)})
