@@ -139,8 +139,8 @@ def unwritable(folder: Path, error: OSError) -> UserError:
     )
 
 
-def claim(folder: Path, config: ConfigDict, free: tuple[str, ...] = ()) -> None:
-    """Writes the config into a new folder; in an old one, checks first that it is the same.
+def check(folder: Path, config: ConfigDict, free: tuple[str, ...] = ()) -> None:
+    """Checks that a folder has no run, or one of the same config.
 
     Args:
         folder: of the run.
@@ -150,22 +150,28 @@ def claim(folder: Path, config: ConfigDict, free: tuple[str, ...] = ()) -> None:
 
     Raises:
         UserError: when the folder holds a run of another config, a run in stages, or one that has
-            lost its config; or when it can't be written.
+            lost its config.
     """
     if (folder / STAGES).is_file():
         raise UserError(
             f"{folder} holds a run in stages; give another --workdir, or clear it by hand"
         )
+    if (folder / CONFIG).is_file():
+        _refuse_another_config(folder, config, free)
+    elif (folder / RESULT).exists() or (folder / CHECKPOINTS).exists():
+        raise UserError(f"{folder} holds a run that has lost its {CONFIG}; give another --workdir")
+
+
+def claim(folder: Path, config: ConfigDict, free: tuple[str, ...] = ()) -> None:
+    """Writes the config into a new folder; in an old one, checks first that it is the same.
+
+    Raises:
+        UserError: see `check`; or when the folder can't be written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / CONFIG
-        if path.is_file():
-            _refuse_another_config(folder, config, free)
-        elif (folder / RESULT).exists() or (folder / CHECKPOINTS).exists():
-            raise UserError(
-                f"{folder} holds a run that has lost its {CONFIG}; give another --workdir"
-            )
-        write_json(path, config.to_dict())
+        check(folder, config, free)
+        write_json(folder / CONFIG, config.to_dict())
     except OSError as error:
         raise unwritable(folder, error) from None
 

@@ -61,7 +61,8 @@ def train(
             if distributed.is_main():
                 if overwrite:
                     run_folder.clear(folder)
-                # Before the config is compared: other classes would show there as another model.
+                # Other data may have another number of classes; it is not the model that changed.
+                run_folder.check(folder, trainer.config, (*free, "model.num_classes"))
                 refuse_other_data(folder, _known_data(folder), trainer.progress.data)
                 run_folder.claim(folder, trainer.config, free)
         return _run(trainer)
