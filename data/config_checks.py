@@ -7,8 +7,10 @@ from ml_collections import ConfigDict
 
 from common.errors import UserError
 from common.reading import user_path
-from data.layouts.part_names import part_of
+from data.layouts.part_names import part_of, words
 from data.sets.registry import find_entry
+
+_WORDS = 2  # of the name of a part, such as `train_set`; a longer name says something else
 
 
 def check_resize(config: ConfigDict) -> None:
@@ -47,9 +49,10 @@ def parts_next_to(data_config: ConfigDict) -> list[str]:
         return []
     root = Path(os.path.realpath(user_path(data_config.root)))
     own = part_of(root.name)
-    if not own or not root.is_dir():
+    if not own or len(words(root.name)) > _WORDS or not root.is_dir():
         return []
     others = [path.name for path in root.parent.iterdir() if path.is_dir()]
+    others = [name for name in others if len(words(name)) <= _WORDS]
     return sorted(name for name in others if part_of(name) not in ("", own))
 
 
