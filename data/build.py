@@ -89,17 +89,8 @@ def load_source(config: ConfigDict, split: str, as_files: bool = False) -> Image
         split: as in `build`.
         as_files: whether images that are otherwise kept decoded are read from their files.
     """
-    data_config, entry = config.data, find_entry(config.data.name)
-    load = entry.load_files if as_files and entry.load_files else entry.load
-    if split == "unlabelled" and data_config.unlabelled_root:
-        source = load_unlabelled(data_config)
-    elif split == "val" and (own := _own_val(data_config)) is not None:
-        source = own
-    else:
-        source = load(data_config, "test" if split == "test" else "train")
-        if split != "test":
-            holdout = 0.0 if has_own_val(config) else data_config.holdout
-            source = select(source, data_config, split, config.seed, holdout)
+    with reused():
+        source = _load(config, split, as_files)
     if len(source.labels):
         return source
     if split == "unlabelled":
@@ -107,7 +98,21 @@ def load_source(config: ConfigDict, split: str, as_files: bool = False) -> Image
             "no images are left for rdrop.unlabelled_batch_size: set data.unlabelled_root to a "
             "folder of images, or data.labels_per_class, which leaves some without labels"
         )
-    raise UserError(f"the split {split} has no images (data.holdout is {data_config.holdout})")
+    raise UserError(f"the split {split} has no images (data.holdout is {config.data.holdout})")
+
+
+def _load(config: ConfigDict, split: str, as_files: bool) -> ImagesAndLabels:
+    data_config, entry = config.data, find_entry(config.data.name)
+    load = entry.load_files if as_files and entry.load_files else entry.load
+    if split == "unlabelled" and data_config.unlabelled_root:
+        return load_unlabelled(data_config)
+    if split == "val" and (own := _own_val(data_config)) is not None:
+        return own
+    source = load(data_config, "test" if split == "test" else "train")
+    if split == "test":
+        return source
+    holdout = 0.0 if has_own_val(config) else data_config.holdout
+    return select(source, data_config, split, config.seed, holdout)
 
 
 def _own_val(data_config: ConfigDict) -> ImagesAndLabels | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -12,9 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from data_trees import CLASSES, tar_of, write, zip_of
 from PIL import Image
 
-CLASSES = ("ant", "bee", "cow")
 WNIDS = ("n00000001", "n00000002", "n00000003")
 _COLOURS = ((210, 40, 40), (40, 180, 50), (40, 60, 210))
 _TRAIN, _VAL, _TEST = 10, 3, 4  # images of a class
@@ -45,15 +44,6 @@ def picture(label: int, name: str, size: int = 24, kind: str = "JPEG") -> bytes:
     return buffer.getvalue()
 
 
-def put(folder: Path, files: dict[str, bytes | str]) -> Path:
-    """Writes files by their relative paths; returns the folder."""
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return folder
-
-
 def folders(parts: dict[str, int], classes=CLASSES, size: int = 24) -> dict[str, bytes]:
     """Returns `<part>/<class>/<number>.jpg`; a part without a name has the classes at the top."""
     return {
@@ -69,25 +59,6 @@ def folders(parts: dict[str, int], classes=CLASSES, size: int = 24) -> dict[str,
 def below(folder: str, files: dict[str, bytes | str]) -> dict[str, bytes | str]:
     """Returns the files in a folder."""
     return {f"{folder}/{name}": content for name, content in files.items()}
-
-
-def zipped(path: Path, files: dict[str, bytes | str]) -> Path:
-    """Writes a zip archive."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return path
-
-
-def tarred(path: Path, files: dict[str, bytes | str], mode: str = "w") -> Path:
-    """Writes a tar archive, packed as the mode says."""
-    with tarfile.open(path, mode) as archive:
-        for name, content in files.items():
-            member = tarfile.TarInfo(name)
-            data = content if isinstance(content, bytes) else content.encode()
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
-    return path
 
 
 def together(parts: dict[str, int], folder: str = "images") -> dict[str, tuple[str, int, bytes]]:
@@ -125,13 +96,13 @@ def _contents(images: dict) -> dict[str, bytes]:
 def _listed(folder: Path, parts: dict[str, int], name: str, row: str, names: dict) -> Path:
     images = together(parts)
     lists = {name.format(part): _rows(images, part, row) for part in parts}
-    return put(folder, {**_contents(images), **lists, **names})
+    return write(folder, {**_contents(images), **lists, **names})
 
 
 def _kaggle(folder: Path) -> Path:
     images = together({"train": 20}, "{part}")
     table = "id,label\n" + _rows(images, "train", "{stem},{name}\n")
-    return put(folder, {**_contents(images), "train.csv": table, "test/0.jpg": picture(0, "0")})
+    return write(folder, {**_contents(images), "train.csv": table, "test/0.jpg": picture(0, "0")})
 
 
 def _metadata(folder: Path) -> Path:
@@ -144,7 +115,7 @@ def _metadata(folder: Path) -> Path:
         )
         for part in PARTS
     }
-    return put(folder, {**_contents(images), **lines})
+    return write(folder, {**_contents(images), **lines})
 
 
 def _tiny(folder: Path, validation: str = "val/images/val_{number}.JPEG") -> dict:
@@ -171,15 +142,15 @@ def _imagenet_archives(folder: Path) -> Path:
     classes = {}
     for label, wnid in enumerate(WNIDS):
         members = {f"{wnid}_{n}.JPEG": picture(label, f"{wnid}{n}") for n in range(_TRAIN)}
-        classes[f"{wnid}.tar"] = tarred(folder / "class.tar", members).read_bytes()
+        classes[f"{wnid}.tar"] = tar_of(folder / "class.tar", members).read_bytes()
     (folder / "class.tar").unlink()
-    tarred(folder / "ILSVRC2012_img_train.tar", classes)
+    tar_of(folder / "ILSVRC2012_img_train.tar", classes)
     labels = [number % 3 for number in range(3 * _TEST)]
     validation = {
         f"ILSVRC2012_val_{number + 1:08}.JPEG": picture(label, f"val{number}")
         for number, label in enumerate(labels)
     }
-    tarred(folder / "ILSVRC2012_img_val.tar", validation)
+    tar_of(folder / "ILSVRC2012_img_val.tar", validation)
     synsets = np.array(
         [(number, WNIDS[3 - number]) for number in (1, 2, 3)],
         dtype=[("ILSVRC2012_ID", "f8"), ("WNID", "U9")],
@@ -192,7 +163,7 @@ def _imagenet_archives(folder: Path) -> Path:
         ),
     }
     (folder / "meta.mat").unlink()
-    tarred(folder / "ILSVRC2012_devkit_t12.tar.gz", kit, "w:gz")
+    tar_of(folder / "ILSVRC2012_devkit_t12.tar.gz", kit, "w:gz")
     return folder
 
 
@@ -204,7 +175,7 @@ def _imagenet_kaggle(folder: Path) -> Path:
         name = f"ILSVRC2012_val_{number:08}"
         files[f"{place}/val/{name}.JPEG"] = picture(number % 3, name)
         rows.append(f"{name},{WNIDS[number % 3]} 0 0 9 9 ")
-    return put(folder, {**files, "LOC_val_solution.csv": "\n".join(rows) + "\n"})
+    return write(folder, {**files, "LOC_val_solution.csv": "\n".join(rows) + "\n"})
 
 
 def _parquet(folder: Path) -> Path:
@@ -232,21 +203,21 @@ _NUMBERED = {"label_list.txt": "".join(f"{n} {name}\n" for n, name in enumerate(
 _NAMED = {"labels.txt": "".join(f"{name}\n" for name in CLASSES)}
 _WITH_VAL = (3 * _TRAIN, 3 * _VAL, 3 * _TEST)
 LAYOUTS = {
-    "parts": Layout(lambda f: put(f, folders(PARTS))),
+    "parts": Layout(lambda f: write(f, folders(PARTS))),
     "training and validation": Layout(
-        lambda f: put(f, folders({"Training": _TRAIN, "VALIDATION": _TEST}))
+        lambda f: write(f, folders({"Training": _TRAIN, "VALIDATION": _TEST}))
     ),
     "train_set below images": Layout(
-        lambda f: put(f, below("images", folders({"train_set": _TRAIN, "test_set": _TEST})))
+        lambda f: write(f, below("images", folders({"train_set": _TRAIN, "test_set": _TEST})))
     ),
     "three parts": Layout(
-        lambda f: put(f, folders({"train": _TRAIN, "valid": _VAL, "test": _TEST})), _WITH_VAL
+        lambda f: write(f, folders({"train": _TRAIN, "valid": _VAL, "test": _TEST})), _WITH_VAL
     ),
-    "classes": Layout(lambda f: put(f, folders({"": 20})), _DIVIDED),
-    "classes, nested": Layout(lambda f: put(f, below("a/a", folders({"": 20}))), _DIVIDED),
-    "train alone": Layout(lambda f: put(f, folders({"train": 20})), _DIVIDED),
+    "classes": Layout(lambda f: write(f, folders({"": 20})), _DIVIDED),
+    "classes, nested": Layout(lambda f: write(f, below("a/a", folders({"": 20}))), _DIVIDED),
+    "train alone": Layout(lambda f: write(f, folders({"train": 20})), _DIVIDED),
     "parts in classes": Layout(
-        lambda f: put(
+        lambda f: write(
             f,
             {
                 "/".join([name.split("/")[n] for n in (1, 0, 2)]): content
@@ -254,11 +225,15 @@ LAYOUTS = {
             },
         )
     ),
-    "zip": Layout(lambda f: zipped(f / "pets.zip", below("pets", folders(PARTS)))),
-    "zip in a folder": Layout(lambda f: zipped(f / "pets.zip", folders(PARTS)).parent),
-    "tar": Layout(lambda f: tarred(f / "pets.tar", below(".", folders(PARTS)))),
-    "tar.gz": Layout(lambda f: tarred(f / "pets.tar.gz", folders(PARTS), "w:gz")),
-    "tar.xz": Layout(lambda f: tarred(f / "pets.tar.xz", folders(PARTS), "w:xz")),
+    "zip": Layout(
+        lambda f: zip_of(f / "pets.zip", below("pets", folders(PARTS)), zipfile.ZIP_DEFLATED)
+    ),
+    "zip in a folder": Layout(
+        lambda f: zip_of(f / "pets.zip", folders(PARTS), zipfile.ZIP_DEFLATED).parent
+    ),
+    "tar": Layout(lambda f: tar_of(f / "pets.tar", below(".", folders(PARTS)))),
+    "tar.gz": Layout(lambda f: tar_of(f / "pets.tar.gz", folders(PARTS), "w:gz")),
+    "tar.xz": Layout(lambda f: tar_of(f / "pets.tar.xz", folders(PARTS), "w:xz")),
     "lists of PaddleClas": Layout(
         lambda f: _listed(f, THREE, "{}_list.txt", "{path} {label}\n", _NUMBERED), _WITH_VAL
     ),
@@ -269,11 +244,13 @@ LAYOUTS = {
     "Hugging Face's imagefolder": Layout(_metadata),
     "Hugging Face's parquet": Layout(_parquet),
     "Tiny ImageNet's zip": Layout(
-        lambda f: zipped(f / "tiny-imagenet-200.zip", below("tiny-imagenet-200", _tiny(f))),
+        lambda f: zip_of(
+            f / "tiny-imagenet-200.zip", below("tiny-imagenet-200", _tiny(f)), zipfile.ZIP_DEFLATED
+        ),
         name="tiny_imagenet",
     ),
     "Tiny ImageNet, sorted": Layout(
-        lambda f: put(f, _tiny(f, "val/{wnid}/images/val_{number}.JPEG")), name="tiny_imagenet"
+        lambda f: write(f, _tiny(f, "val/{wnid}/images/val_{number}.JPEG")), name="tiny_imagenet"
     ),
     "ImageNet's archives": Layout(_imagenet_archives, name="imagenet"),
     "ImageNet of Kaggle": Layout(_imagenet_kaggle, name="imagenet"),

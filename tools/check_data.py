@@ -64,13 +64,16 @@ def check(config):
     from data import has_own_val, usual_exif
     from data.check import duplicates, facts, findings, parts, scan
     from data.sets.registry import find_entry
+    from engine.results.console import progress_bar
+    from engine.results.progress_lines import CountLines
     from tools.check.page import render
-    from tools.check.progress import Progress
 
     loaded = parts.load_parts(config)
-    with Progress(sum(len(one.labels) for one in loaded.values())) as progress:
+    images = sum(len(one.labels) for one in loaded.values())
+    with progress_bar(images) as bar:
+        advance = CountLines("read", images, "images") if bar.disable else bar.update
         root, side = str(user_path(config.data.root)), find_entry(config.data.name).side
-        scans = scan.scan(loaded, root, side, progress.advance)
+        scans = scan.scan(loaded, root, side, advance)
     found = duplicates.find(scans)
     known = {
         "name": config.data.name,

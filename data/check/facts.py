@@ -11,6 +11,7 @@ from data.check.duplicates import Copy, Duplicates
 from data.check.scan import Scan
 
 FEW = 5  # training images; with fewer of a class there is little to learn
+IMBALANCE = 10  # the largest class in units of the smallest one
 _MOST_SIZES = 100  # that are listed, the most frequent ones first
 _MOST_GROUPS = 10_000  # of duplicates that are listed
 # Upper bounds of the shorter side, in pixels, for a table of sizes.

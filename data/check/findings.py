@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from common.errors import listed
-from data.check.facts import FEW
+from data.check.facts import FEW, IMBALANCE
 from data.check.scan import LARGE, LONG
 
-_IMBALANCE = 10  # the largest class in units of the smallest one
 _OF = {"train": "training", "val": "validation", "unlabelled": "unlabelled", "test": "test"}
 # Parts that may not share images, and why. The others only should not.
 _SEPARATE = {
@@ -147,7 +146,7 @@ def _balance(train: dict[str, Any]) -> Iterator[Finding]:
             f"classes of fewer than {FEW} training images: {len(small)} ({listed(small)})",
             "add images: so few teach little",
         )
-    if train["imbalance"] >= _IMBALANCE:
+    if train["imbalance"] >= IMBALANCE:
         (largest, most), (smallest, least) = train["largest_class"], train["smallest_class"]
         yield Finding(
             False,

@@ -15,11 +15,10 @@ from PIL import Image
 from common.errors import UserError
 from data.check.pictures import small_picture
 from data.files.stored_files import StoredFile
-from data.images.image_files import LARGEST_FILE, REMEDY, decode, open_image
+from data.images.image_files import LARGEST_FILE, REMEDY, decode, open_image, orientation
 from data.images.images_and_labels import ImageFiles, ImagesAndLabels
 
 DIGEST = 16  # bytes
-_ORIENTATION = 0x0112  # the EXIF tag
 _LEVELS = np.arange(256, dtype=np.int64)
 ARRAY = "array"  # the kind of images that are in no file of their own
 
@@ -79,20 +78,12 @@ def _of_file(file: StoredFile, exif: bool, side: int, with_picture: bool) -> Ima
     content = file.read(LARGEST_FILE)
     pixels = decode(content, name, exif)
     with open_image(BytesIO(content), name) as image:
-        kind, orientation = f"{image.format} {image.mode}", _orientation(image)
-    return _facts(pixels, kind, orientation, side, with_picture)
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        value = image.getexif().get(_ORIENTATION)
-    except Exception:  # a damaged one raises almost anything
-        return 0
-    return value if isinstance(value, int) and 1 <= value <= 8 else 0
+        kind, turn = f"{image.format} {image.mode}", orientation(image)
+    return _facts(pixels, kind, turn, side, with_picture)
 
 
 def _facts(
-    pixels: NDArray[np.uint8], kind: str, orientation: int, side: int, with_picture: bool
+    pixels: NDArray[np.uint8], kind: str, turn: int, side: int, with_picture: bool
 ) -> ImageFacts:
     height, width = pixels.shape[:2]
     if side and (width, height) != (side, side):
@@ -106,7 +97,7 @@ def _facts(
     return ImageFacts(
         size=(width, height),
         kind=kind,
-        orientation=orientation,
+        orientation=turn,
         digest=digest.digest(),
         single_colour=bool((counts == area).any(axis=1).all()),
         mean=tuple((counts @ _LEVELS / (area * 255)).tolist()),

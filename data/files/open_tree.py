@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
 
 from ml_collections import ConfigDict
@@ -16,7 +16,7 @@ from data.files.folder_tree import list_folder
 from data.files.stored_files import DiskFile, StoredFile
 
 # The trees that were opened inside `reused`, by what was asked for; None outside of it.
-_open: dict[tuple[Path, Path], FileTree] | None = None
+_open: dict[Hashable, FileTree] | None = None
 
 
 @contextlib.contextmanager
@@ -28,6 +28,14 @@ def reused() -> Iterator[None]:
         yield
     finally:
         _open = before
+
+
+def opened_once(key: Hashable, make: Callable[[], FileTree]) -> FileTree:
+    """Returns what `make` does; inside `reused` it is called once for a key."""
+    known = _open if _open is not None else {}
+    if key not in known:
+        known[key] = make()
+    return known[key]
 
 
 def open_root(data_config: ConfigDict) -> FileTree:
@@ -54,10 +62,7 @@ def open_tree(path: str, field: str, cache: Path) -> FileTree:
     if not path:
         raise UserError(f"{field} is empty; give the folder or the archive of the images")
     place = user_path(path)
-    known = _open if _open is not None else {}
-    if (place, cache) not in known:
-        known[place, cache] = _list(place, field, cache)
-    return known[place, cache]
+    return opened_once((place, cache), lambda: _list(place, field, cache))
 
 
 def open_archives(tree: FileTree, cache: Path, keep: bool) -> FileTree | None:

@@ -89,11 +89,17 @@ def _upright(image: Image.Image) -> Image.Image:
     Not `ImageOps.exif_transpose`, which fails where any other part of the EXIF is damaged.
     """
     image.load()  # a TIFF is turned here, by Pillow
-    try:
-        turn = _TURNS.get(image.getexif().get(_ORIENTATION))
-    except Exception:  # a damaged one raises almost anything
-        return image
+    turn = _TURNS.get(orientation(image))
     return image if turn is None else image.transpose(turn)
+
+
+def orientation(image: Image.Image) -> int:
+    """Returns the EXIF orientation of an image, 1 to 8; 0 where it has none, or a damaged one."""
+    try:
+        value = image.getexif().get(_ORIENTATION)
+    except Exception:  # a damaged one raises almost anything
+        return 0
+    return value if isinstance(value, int) and 1 <= value <= 8 else 0
 
 
 @functools.cache

@@ -17,14 +17,7 @@ from data.layouts.part_names import MASKS
 
 # Folders of pictures and of what belongs to each picture: another kind of data set.
 _PICTURES = {
-    "image",
-    "images",
-    "img",
-    "imgs",
-    "jpegimages",
-    "pictures",
-    "photos",
-    "input",
+    *("image", "images", "img", "imgs", "jpegimages", "pictures", "photos", "input"),
     "leftimg8bit",
 }
 _TABLES = (".txt", ".csv", ".tsv", ".list", ".lst", ".json", ".jsonl", ".xlsx", ".xls", ".mat")

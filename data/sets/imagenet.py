@@ -64,22 +64,32 @@ def _folder(images: FileTree, part: str) -> str:
 
 
 def _train(images: FileTree) -> Found:
-    folder = _folder(images, "train")
-    tree = images.below(folder)
+    tree = images.below(_folder(images, "train"))
     tars = [name for name in tree.top_files if is_archive(name)]
     if tars and not image_names(tree):
         raise UserError(
             f"{tree.place()}: holds {len(tars)} archives, such as {tars[0]}, and no class folders; "
             "unpack each into a folder of its name, or give ILSVRC2012_img_train.tar itself"
         )
-    folders = ClassFolders(tree, f"{folder}/")
+    folders = _train_folders(images)
     listed = folders.listed(folders.classes)
     notes = [*folders.notes, *_count(listed, "train")]
     return Found(tuple(folders.classes), {"train": listed}, tuple(notes))
 
 
+def _train_folders(images: FileTree) -> ClassFolders:
+    """Returns the class folders of the training images, which also name the validation's classes.
+
+    They are read once: there are 1.3 million images.
+    """
+    if "train folders" not in images.memo:
+        folder = _folder(images, "train")
+        images.memo["train folders"] = ClassFolders(images.below(folder), f"{folder}/")
+    return images.memo["train folders"]
+
+
 def _validation(images: FileTree, root: FileTree) -> Found:
-    classes = ClassFolders(images.below(_folder(images, "train")), "").classes
+    classes = _train_folders(images).classes
     folder = _folder(images, "val")
     if not folder:
         raise UserError(f"data.root: {images.place()} has train/ but no val/ beside it")

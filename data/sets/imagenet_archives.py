@@ -18,6 +18,7 @@ from data.files.archive_tree import tar_members
 from data.files.file_tree import FileTree
 from data.files.folder_tree import list_folder
 from data.files.made_once import made_once, states
+from data.files.open_tree import opened_once
 from data.files.stored_files import Segment, StoredFile
 
 _FORMAT = 1  # of the index; raise it when its content changes
@@ -50,8 +51,12 @@ def tree_of_archives(root: str, cache: Path) -> FileTree | None:
             f"data.root: {folder} has {next(iter(found.values())).name}, but not "
             "ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar both"
         )
+    return opened_once(("ImageNet", folder, cache), lambda: _tree(folder, found, cache))
+
+
+def _tree(folder: Path, archives: dict[str, Path], cache: Path) -> FileTree:
     files: dict[str, tuple[Path, int, int]] = {}
-    for part, tar in found.items():
+    for part, tar in archives.items():
         for name, (offset, size) in _index(tar, cache).items():
             files[f"{part}/{name}"] = (tar, offset, size)
     own = list_folder(folder)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 import data
 from common.errors import listed, one_line
+from data.check.facts import FEW, IMBALANCE
 
-_FEW, _IMBALANCE = 5, 10  # images of a class; the largest class in units of the smallest one
 _OWN = "the data's own validation part picks the best weights"
 _CHECK = "python -m tools.check_data counts each class, and finds duplicates and damage"
 
@@ -33,7 +33,7 @@ def describe(splits: data.Splits, config: ConfigDict) -> list[str]:
         f"data: {config.data.name}, {', '.join(parts)}",
         *([f"data.holdout={config.data.holdout:g} is not used: {_OWN}"] if unused else []),
         _classes(train),
-        *train.source.notes,
+        *dict.fromkeys(note for one in splits.named().values() for note in one.source.notes),
         *(f"warning: {text}" for text in _warnings(splits, config)),
     ]
     return [one_line(line) for line in lines]
@@ -83,11 +83,11 @@ def _counts(splits: data.Splits, config: ConfigDict) -> Iterator[str]:
 
 
 def _balance(counts: NDArray[np.int_], classes: tuple[str, ...]) -> Iterator[str]:
-    small = [name for name, count in zip(classes, counts.tolist()) if count < _FEW]
+    small = [name for name, count in zip(classes, counts.tolist()) if count < FEW]
     if small:
-        yield f"fewer than {_FEW} training images of {len(small)} classes: {listed(small)}"
+        yield f"fewer than {FEW} training images of {len(small)} classes: {listed(small)}"
     least, most = int(counts.argmin()), int(counts.argmax())
-    if counts[most] >= _IMBALANCE * counts[least]:
+    if counts[most] >= IMBALANCE * counts[least]:
         yield (
             f"{counts[most]} training images of {classes[most]!r}, but {counts[least]} of "
             f"{classes[least]!r}: look at the accuracy of each class"

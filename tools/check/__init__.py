@@ -1,1 +1,1 @@
-"""The page of `tools.check_data`, and its progress."""
+"""The page of `tools.check_data`."""

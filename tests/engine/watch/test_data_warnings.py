@@ -61,3 +61,12 @@ def test_an_own_validation_part_takes_the_place_of_the_held_out_images(painted):
         "36 training images (train/), 6 for validation (val/), 15 test images (test/)"
     )
     assert lines[1].startswith("data.holdout=0.1 is not used")
+
+
+def test_the_parts_of_imagenet_are_counted(painted):
+    """Each part says what of it is there, not the training images alone."""
+    (painted / "test").rename(painted / "val")
+    config = small_config("imagenet", painted)
+    lines = data_warnings.describe(data.build_splits(config), config)
+    assert "train: 36 of ImageNet's 1,281,167 images" in lines
+    assert "val: 15 of ImageNet's 50,000 images" in lines
