@@ -103,16 +103,16 @@ def test_nothing_random(painted_config, tmp_path, monkeypatch, capsys, cause):
 
 def test_shuffled_labels(painted_config, tmp_path, monkeypatch, capsys):
     """The classes of the validation images are shifted by one; those of the test images, too."""
-    build = data.build
+    build = data.build_splits
 
-    def shifted(config, split, *rest):
-        dataset = build(config, split, *rest)
-        if split != "train":
+    def shifted(config):
+        splits = build(config)
+        for dataset in (splits.val, splits.test):
             source = dataset.source
             dataset.source = source._replace(labels=(source.labels + 1) % 3)
-        return dataset
+        return splits
 
-    monkeypatch.setattr(data, "build", shifted)
+    monkeypatch.setattr(data, "build_splits", shifted)
     single_run.train(painted_config, tmp_path / "run")
     assert _found(tmp_path / "run") == ["labels"]
     text = capsys.readouterr().out
