@@ -31,6 +31,15 @@ def test_config_is_valid_and_explained(name):
     assert "python" in path.read_text().split('"""')[1], "the docstring gives the command"
 
 
+# Configs whose many rows take as long as all others together.
+_LONG = (
+    "tiny_imagenet_cait_s_36_384",
+    "tiny_imagenet_deit_b_distilled_384",
+    "tiny_imagenet_swin_l_384",
+    "tiny_imagenet_vit_l_384",
+)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", _CONFIGS)
 def test_config_starts_at_full_size(name, painted):
@@ -51,7 +60,14 @@ def _variants(name):
     return [("as it is", {}), *stages.items(), *rows.items()]
 
 
-@pytest.mark.parametrize("name", [name for name in _CONFIGS if not name.startswith("folder")])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in _LONG else ())
+        for name in _CONFIGS
+        if not name.startswith("folder")
+    ],
+)
 def test_every_stage_and_row_takes_a_step(name, capsys):
     """With a small model in place of the real one, and of the teacher."""
     for label, fields in _variants(name):

@@ -47,7 +47,13 @@ def joint(tmp_path_factory) -> dict[int, dict[str, np.ndarray]]:
 
 @pytest.mark.parametrize(
     ("processes", "batch", "accumulation", "shared"),
-    [(1, 12, 2, 0), (2, 12, 1, 0), (2, 4, 3, 0), (2, 12, 1, 2), (3, 4, 2, 2)],
+    [
+        (1, 12, 2, 0),
+        (2, 4, 3, 0),
+        (3, 4, 2, 2),
+        pytest.param(2, 12, 1, 0, marks=pytest.mark.slow),
+        pytest.param(2, 12, 1, 2, marks=pytest.mark.slow),
+    ],
 )
 def test_loss_and_gradients_of_any_split(joint, tmp_path, processes, batch, accumulation, shared):
     """Dropout and all: the masks are those of the joint batch."""

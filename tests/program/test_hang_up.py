@@ -43,7 +43,7 @@ def _until_checkpoint(folder, master: int) -> None:
             os.read(master, 1 << 16)
 
 
-@pytest.mark.parametrize("behind", [[], ["-u"]])
+@pytest.mark.parametrize("behind", [[], pytest.param(["-u"], marks=pytest.mark.slow)])
 def test_a_closed_terminal_saves(tmp_path, behind):
     """The bar, the messages and Python's own end have no place to write to any more."""
     process, master = _on_a_terminal([*behind, *_words(tmp_path / "run")])

@@ -133,6 +133,7 @@ def test_mistakes_are_one_line(words, message):
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_the_share_of_the_peak():
     words = ["--model", "vit_n_2", "--batch", "4", "--rounds", "1", "--peak"]
     done = run_program("-m", "tools.benchmark", "train", *words)
@@ -140,6 +141,7 @@ def test_the_share_of_the_peak():
     assert done.stdout.splitlines()[-1].startswith("the step reaches ")
 
 
+@pytest.mark.slow
 def test_memory_of_a_step(tmp_path):
     """Each batch in a process of its own; the line goes through what was measured."""
     path = tmp_path / "memory.json"
@@ -210,6 +212,7 @@ def test_memory_is_given_back_and_measured():
     assert low < 0.2 * 2**29
 
 
+@pytest.mark.slow
 def test_startup(tmp_path):
     path = tmp_path / "startup.json"
     done = run_program("-m", "tools.benchmark", "startup", "--rounds", "1", "--json", path)

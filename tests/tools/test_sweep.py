@@ -43,6 +43,7 @@ def test_rows(tmp_path):
         sweep.settings_of([str(path)], [], ["sgs"])
 
 
+@pytest.mark.slow
 def test_the_rows_are_run(tmp_path):
     path = tmp_path / "rows.py"
     path.write_text(

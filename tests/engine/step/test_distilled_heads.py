@@ -75,10 +75,12 @@ def accuracies() -> dict[tuple[str, str], float]:
     return found
 
 
+@pytest.mark.slow
 def test_training_one_head_and_averaging_two_costs_accuracy(accuracies):
     assert accuracies["class", "class"] - accuracies["class", "average"] > 0.03
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["each", "average"])
 def test_training_what_is_averaged_does_not(accuracies, head):
     assert accuracies[head, "average"] > accuracies["class", "class"] - 0.05
