@@ -79,6 +79,7 @@ class Supervisor:
         self._end = clock() + 3600 * policy.hours if policy.hours else math.inf
         self._process: subprocess.Popen | None = None
         self._asked: signal.Signals | None = None  # to stop
+        self._running = False  # from the moment at which the command is being started
 
     def run(self) -> int:
         """Runs the command to its end; returns the last exit code."""
@@ -118,14 +119,15 @@ class Supervisor:
     def _run_once(self) -> int:
         """Runs the command in a session of its own, kills what is left, returns the exit code."""
         _say(f"starting: {shlex.join(self._command)}")
+        self._running = True
         try:
             self._process = subprocess.Popen(self._command, start_new_session=True)
         except OSError as error:
             raise UserError(f"{self._command[0]} can't be started ({error.strerror})") from None
-        if self._asked:  # since it was last looked at
+        if self._asked:  # while it was being started
             self._stop(self._asked)
         code = self._wait()
-        group, self._process = self._process.pid, None
+        group, self._process, self._running = self._process.pid, None, False
         if self._asked:
             self._wait_for(_GRACE_SECONDS, until=lambda: not _left(group), request=False)
         self._kill_rest(group)
@@ -156,7 +158,7 @@ class Supervisor:
     def _pass_on(self, number: int, frame) -> None:
         streams.note_stop()
         received = f"{signal.Signals(number).name} received"
-        _say(f"{received}: asking it to stop" if self._process else received)
+        _say(f"{received}: asking it to stop" if self._running else received)
         others = signal.SIGUSR1, signal.SIGHUP
         self._stop(signal.SIGTERM if number in others else signal.Signals(number))
 
