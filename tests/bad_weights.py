@@ -11,7 +11,7 @@ WEIGHTS = {
         f"{kind}-as-{ending[1:]}": (
             made(bad.write, f"weights{ending}", content),
             f"val.py --config=configs/digits_rdrop.py --weights={{t}}/weights{ending}",
-            "not a readable",
+            "not a readable weights file",
         )
         for ending in (".safetensors", ".pdparams", ".pth", ".pt", ".bin", ".npz")
         for kind, content in {
@@ -33,7 +33,7 @@ WEIGHTS = {
     ),
     "result-into-a-device": (copied, f"{VAL} --json=/dev/null", "/dev/null is a device or a pipe"),
     "not-given": (nothing, "val.py", "weights"),
-    "given-a-folder": (nothing, "val.py --weights={t}", "a folder without weights.safetensors"),
+    "given-a-folder": (nothing, "val.py --weights={t}", "is an empty folder"),
     "name-too-long": (nothing, f"val.py --weights=/{LONG}.safetensors", "File name too long"),
     "cut-short": (
         cut_short("weights.safetensors", copied),

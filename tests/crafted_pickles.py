@@ -3,6 +3,7 @@
 Each function yields a name, the bytes of the file, and what is said of it.
 """
 
+import pickle
 import struct
 from collections.abc import Iterator
 
@@ -53,15 +54,68 @@ def pickles() -> Iterator[tuple[str, bytes, str]]:
     members = b"\x8f(" + DOUBLED_TUPLE + b"\x90"
     yield "a set that doubles", pickled(members), "a key that is neither"
     dtype = DOUBLED_LIST + b"cnumpy\ndtype\nh\x01\x85R"
-    yield "a dtype that doubles", pickled(dtype), "a dtype without a name"
+    yield "a dtype that doubles", pickled(dtype), "whole pickled object"
     shape = _RECONSTRUCT + b"(K\x01" + DOUBLED_TUPLE + _BIG + b"\x89C\x04abcdtb"
-    yield "a shape that doubles", pickled(shape), "refused"
+    yield "a shape that doubles", pickled(shape), "a single array"
     yield "millions of sets", pickled(b"\x8f" * 200_100), "more than 200000 steps"
-    yield "a deep list", pickled(b"]" * 50_000 + b"a" * 49_999), "not a readable"
-    yield "a name of megabytes", pickled(b"c" + b"a" * MB + b"\nb\n"), "refused"
+    yield "a deep list", pickled(b"]" * 50_000 + b"a" * 49_999), "holds a list"
+    yield "a name of megabytes", pickled(b"c" + b"a" * MB + b"\nb\n"), "whole pickled object"
     yield "escape codes", pickled(b"c\x1b[31mos\nsystem\n"), r"\?\[31mos.system"
+    yield from _stand_ins()
     other = b"(S'touch /tmp/x'\nios\nsystem\n"
     yield "another way to call", pickled(other), "not a readable|refused"
+
+
+def _stand_ins() -> Iterator[tuple[str, bytes, str]]:
+    """Classes that are not known, which become inert, and what is done to them."""
+    many = pickled(b"".join(b"ca\n%d\n0" % number for number in range(60_000)) + b"N")
+    yield "classes of many names", many, "more than 50000 classes"
+    kind = b"ca\nb\nq\x02"
+    calls = _LIST + kind + b"](" + b"h\x02h\x01\x85R" * 2000 + b"e"
+    yield "calls of a stand-in", pickled(calls), "far more of its content"
+    made = _LIST + kind + b"](" + b"h\x02h\x01\x85\x81" * 2000 + b"e"
+    yield "objects of a stand-in", pickled(made), "far more of its content"
+    named = _LIST + kind + b"](" + b"h\x02h\x01\x85}\x92" * 2000 + b"e"
+    yield "objects with named arguments", pickled(named), "far more of its content"
+    filled = kind + b"(" + (_A + b"K\x01") * 50_000 + b"u(" + _A * 50_000 + b"e}" + b"b"
+    yield "a stand-in that is filled", pickled(filled), "whole pickled object"
+    array = text("w") + _RECONSTRUCT + b"(K\x01K\x01\x85" + _BIG + b"\x89C\x04abcdtb"
+    arguments = text("args") + b"cposix\nsystem\n" + text("touch /tmp/x") + b"\x85R"
+    yield "a call next to weights", pickled(b"}(" + array + arguments + b"u"), "asks to run posix"
+    beside = text("args") + b"cbuiltins\neval\n" + text("1") + b"\x85R"
+    yield "an expression", pickled(b"}(" + array + beside + b"u"), "asks to run builtins.eval"
+    beside = text("args") + b"cpathlib\nPath\n" + text("/tmp/x") + b"\x85R"
+    yield "a path next to weights", pickled(b"}(" + array + beside + b"u"), ""
+    yield from _tensors_within()
+
+
+def _tensors_within() -> Iterator[tuple[str, bytes, str]]:
+    """Storages that are files of PyTorch within a pickle."""
+    head = b"".join(pickle.dumps(part, 2) for part in (0x1950A86A20F9469CFC6C, 1001, {}))
+
+    def whole(count: int, size: int) -> bytes:
+        storage = b"\x80\x02(" + _storage(text("0")) + b"\x8a\x08" + struct.pack("<q", count)
+        keys = pickle.dumps(["0"], 2) + struct.pack("<q", count)
+        return head + storage + b"tQ." + keys + bytes(size)
+
+    def tensor(content: bytes, count: int) -> bytes:
+        packed = b"B" + struct.pack("<I", len(content)) + content + b"q\x04"
+        storage = b"ctorch.storage\n_load_from_bytes\nq\x05" + packed + b"\x85R"
+        shape = b"(J" + struct.pack("<i", count) + b"t"
+        rebuild = b"ctorch._utils\n_rebuild_tensor_v2\n("
+        return rebuild + storage + b"K\x00" + shape + b"(K\x01t\x89}tR"
+
+    one = text("w") + tensor(whole(2, 8), 2)
+    yield "a tensor within", pickled(b"}" + one + b"s"), ""
+    yield (
+        "a tensor that is cut",
+        pickled(b"}" + text("w") + tensor(whole(2, 7), 2) + b"s"),
+        "cut short",
+    )
+    huge = tensor(whole(1 << 40, 8), 2)
+    yield "a tensor of terabytes", pickled(b"}" + text("w") + huge + b"s"), "cut short"
+    again = b"](" + tensor(whole(MB // 4, MB), 2) + b"h\x05h\x04\x85R" * 4000 + b"e"
+    yield "a tensor that repeats", pickled(again), "far more of its content"
 
 
 def _storage(key: bytes, kind: bytes = b"Float") -> bytes:
@@ -72,6 +126,14 @@ def _tensor(count: int, name: str, kind: bytes = b"Float") -> bytes:
     """A part of a pickle: by name, a tensor of two values of storage 0, which has `count`."""
     body = text(name) + b"ctorch._utils\n_rebuild_tensor_v2\n((" + _storage(text("0"), kind)
     return body + b"J" + struct.pack("<i", count) + b"tQ" + b"K\x00(K\x02t(K\x01t\x89}tR"
+
+
+def _typed(size: int, name: str, dtype: bytes) -> bytes:
+    """As `_tensor`, of a storage of bytes and a tensor that names its type."""
+    storage = text("storage") + b"ctorch.storage\nUntypedStorage\n" + text("0") + text("cpu")
+    body = text(name) + b"ctorch._utils\n_rebuild_tensor_v3\n((" + storage
+    body += b"J" + struct.pack("<i", size) + b"tQ" + b"K\x00(K\x02t(K\x01t\x89}"
+    return body + b"ctorch\n" + dtype + b"\ntR"
 
 
 def _torch(content: bytes, members: dict[str, bytes]) -> bytes:
@@ -90,7 +152,17 @@ def torches() -> Iterator[tuple[str, bytes, str]]:
         yield f"a {kind} storage of many", _torch(many, values), ""
     apart = _dict(_tensor(count, f"w{count}") for count in range(2, 1500))
     few = {"a/data/0": bytes(100)}
-    yield "a storage of many sizes", _torch(apart, few), "storages are cut short"
+    yield "a storage of many sizes", _torch(apart, few), "cut short, or damaged"
+    types = [
+        "float8_e4m3fn",
+        "float8_e5m2",
+        "float8_e4m3fnuz",
+        "float8_e5m2fnuz",
+        "bfloat16",
+        "float16",
+    ]
+    every = _dict(_typed(4 * MB, f"{t}{i}", t.encode()) for i in range(9) for t in types)
+    yield "a storage of many types", _torch(every, values), ""
     key = DOUBLED_LIST + b"0(" + _storage(b"h\x01") + b"K\x02tQ"
     yield "a key of a storage that doubles", _torch(pickled(key), values), "no plain storage"
     identity = pickled(DOUBLED_TUPLE + b"Q")

@@ -73,11 +73,14 @@ def tensors() -> Iterator[tuple[str, bytes, str]]:
         "a hole": {"a": one([2], 0, 8)},
         "another dtype": {"a": one([4], dtype="F64")},
         "a dtype that is none": {"a": one([4], dtype="O")},
-        "a list": [1],
         "numbers for text": {"__metadata__": {"a": 1}, "a": one([4])},
     }.items():
         yield name, safetensors(header), _UNREADABLE
-    yield "a deep header", safetensors(b"[" * 200_000), _UNREADABLE
+    yield "a list", safetensors([1]), "of no kind that is known"
+    yield "a deep header", safetensors(b"[" * 200_000), "of no kind that is known"
+    yield "a deep header in braces", safetensors(b'{"a":' * 200_000), _UNREADABLE
+    quantised = safetensors({"a": one([4], dtype="F8_E8M0")})
+    yield "values that make sense with scales only", quantised, "quantised"
 
 
 def _own(change: dict | None = None, config: object = None, classes: object = ("a", "b")) -> bytes:

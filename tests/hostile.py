@@ -11,6 +11,7 @@ import pickle
 import tarfile
 import tempfile
 import zipfile
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from data.sets import cifar, tiny_imagenet
 from engine.results import metrics_reader
 from engine.state import checkpoint, run_weights
 from engine.state.progress import Progress
-from models.weights.formats import array_files
+from models.weights.formats import array_files, stored
 from program import command_line, run_folder
 from program.config import config_fields
 
@@ -151,12 +152,17 @@ def _read_own(path: Path) -> object:
     return run_weights.read(path), command_line.config_of_weights(["val.py", f"--weights={path}"])
 
 
+def _read_stored(path: Path) -> object:
+    return stored.read_stored(path), stored.read_outline(path)
+
+
 # Each reader by the name of its file, which decides how the file is read.
 READERS: dict[str, Callable[[Path], object]] = {
     **dict.fromkeys(
         ["w.pdparams", "w.npz", "zip.pth", "legacy.pth", "w.safetensors"], array_files.read_arrays
     ),
     "own.safetensors": _read_own,
+    **dict.fromkeys(["state.ckpt", "plain.pkl"], _read_stored),
     "cifar-100-python.tar": _read_cifar,
     "cifar-100-python.tar.gz": _read_cifar,
     "tiny-imagenet-200.zip": _read_tiny,
@@ -184,11 +190,16 @@ def valid_files(folder: Path) -> dict[str, bytes]:
         ("top1", "top5", "loss", "ece", "step", "images_seen", "images_skipped", "seconds"), 1
     )
     record = {"step": 1, "epoch": 0.5, "split": "train", "loss": 1.0, "seconds": 1.0}
+    names = dict.fromkeys(("patch_embed.w", "blocks.0.w", "blocks.1.w"), arrays["a"])
+    models = {key: {f"{key}.{name}": one for name, one in names.items()} for key in ("ema", "net")}
+    training = {**models, "args": Namespace(path=Path("a")), "optim": {0: {"step": arrays["b"]}}}
     forms = {"jpg": "JPEG", "tif": "TIFF", "ppm": "PPM"}
     made = {
         "w.pdparams": pickle.dumps({"model": arrays, "list": [1, "x", (np.float32(2), None)]}, 2),
         "zip.pth": (_GOLDEN / "zip.pth").read_bytes(),
         "legacy.pth": (_GOLDEN / "legacy.pth").read_bytes(),
+        "plain.pkl": (_GOLDEN / "plain.pkl").read_bytes(),
+        "state.ckpt": pickle.dumps(training, 2),
         "cifar-100-python.tar": tar_of(cifar_members()),
         "cifar-100-python.tar.gz": gzip.compress(tar_of(cifar_members())),
         "tiny-imagenet-200.zip": zip_of(tiny_members(), zipfile.ZIP_DEFLATED),

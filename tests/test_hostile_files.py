@@ -12,8 +12,8 @@ from caged import in_a_cage
 from crafted import FILES
 from hostile import READERS, read_in, stored_config
 
-from common import safe_load
 from common.errors import UserError
+from common.pickles import safe_load
 from data.files.folder_tree import list_folder
 from data.sets import cifar, imagenet, imagenet_labels
 from engine.commands import staged_run

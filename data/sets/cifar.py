@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from common.download import check_md5, fetch
 from common.errors import UserError
+from common.pickles.safe_load import unpickle_arrays
 from common.reading import read_bytes, user_path
-from common.safe_load import unpickle_arrays
 from common.tar_files import read_members
 from data.images.images_and_labels import ImagesAndLabels
 from data.layouts.parquet_files import load_parquet

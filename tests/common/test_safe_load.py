@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import UserError
-from common.safe_load import unpickle_arrays
+from common.pickles.safe_load import unpickle_arrays
 from common.safetensors_files import METADATA, own_metadata
 
 

@@ -9,24 +9,25 @@ from common.errors import nearest
 from common.similar_names import similar
 from configs import default
 from data.sets.registry import DATASETS
-from models.weights import published
+from models.weights.sources import published
 from program.config.config_fields import flattened
 
 _FIELDS = [*flattened(default.get_config())]
 _OPTIMIZERS = ["adamw", "momentum", "sgd", "lamb", "lars"]
 
 
-@pytest.mark.parametrize("ours", published._TIMM)
+@pytest.mark.parametrize("ours", [name for name in models.SUGGESTED if published.timm_name(name)])
 def test_all_names_of_timm(ours):
-    name, *tags = published._TIMM[ours].split()
-    for spelling in (name, *(f"timm/{name}.{tag}" for tag in tags)):
-        assert similar(spelling, models.MODELS) == [ours], spelling
+    theirs = published.timm_name(ours)
+    tagged = (source for source in published.sources(ours) if f"/{theirs}." in source)
+    for spelling in (theirs, *tagged):
+        assert similar(spelling, models.SUGGESTED) == [ours], spelling
 
 
 def test_own_names_with_other_separators_and_capitals():
-    for name in models.MODELS:
+    for name in models.SUGGESTED:
         for spelling in (name.upper(), name.replace("_", "-"), name.replace("_", "")):
-            assert similar(spelling, models.MODELS) == [name], spelling
+            assert similar(spelling, models.SUGGESTED) == [name], spelling
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,7 @@ def test_own_names_with_other_separators_and_capitals():
     ],
 )
 def test_models_of_other_libraries(theirs, ours):
-    assert similar(theirs, models.MODELS) == [ours]
+    assert similar(theirs, models.SUGGESTED) == [ours]
 
 
 @pytest.mark.parametrize(
@@ -111,7 +112,7 @@ def test_equally_near_names_come_in_their_order():
     "name", ["efficientnet_b0", "mobilenet_v2", "x", "", "/", ".", "224", "图"]
 )
 def test_what_is_like_nothing(name):
-    assert similar(name, models.MODELS) == []
+    assert similar(name, models.SUGGESTED) == []
     assert nearest(name, ["b", "a"]) == "; known: a, b"
 
 

@@ -9,7 +9,7 @@ import pytest
 from in_process import run_here
 
 from common.errors import UserError
-from common.safetensors_files import weights_file
+from common.safetensors_files import split_part, weights_file
 
 _QUICK = ("--config.train.steps=2", "--config.train.batch_size=8")
 
@@ -81,5 +81,25 @@ def test_a_run_that_is_not_finished(run, tmp_path):
 
 
 def test_a_folder_that_is_no_run(tmp_path):
+    with pytest.raises(UserError, match="is an empty folder"):
+        weights_file(str(tmp_path))
+    (tmp_path / "config.json").write_text("{}")  # as at Hugging Face
+    assert weights_file(str(tmp_path)) == str(tmp_path)
+    (tmp_path / "stages.json").write_text('["a"]')
     with pytest.raises(UserError, match=r"is a folder without weights\.safetensors"):
         weights_file(str(tmp_path))
+
+
+def test_the_part_of_a_file(tmp_path):
+    assert split_part("a/b.pth#ema") == ("a/b.pth", "ema")
+    assert split_part("a/b.pth") == ("a/b.pth", "")
+    assert split_part("#ema") == ("#ema", "")
+    (tmp_path / "a#b").touch()
+    assert split_part(f"{tmp_path}/a#b") == (f"{tmp_path}/a#b", "")
+    assert split_part(f"{tmp_path}/a#b#c") == (f"{tmp_path}/a#b", "c")
+
+
+def test_a_folder_of_lightning_is_no_run(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "last.ckpt").write_bytes(b"x")
+    assert weights_file(f"{tmp_path}/") == str(tmp_path)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import UserError
-from models.weights.formats.torch_files import DTYPES
+from models.weights.formats.torch_pickles import DTYPES
 
 # A call of `_rebuild_tensor_v2`: storage, offset, shape, strides; no gradient, no hooks.
 _REBUILD = b"ctorch._utils\n_rebuild_tensor_v2\n(("

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from common.errors import UserError
-from models.weights.formats import array_files
+from models.weights.formats import stored
 from models.weights.formats.array_files import read_arrays, write_arrays
 
 _BASE = np.arange(24, dtype=np.float32)
@@ -78,13 +78,13 @@ def test_numbers_are_arrays_and_folders_are_no_files(tmp_path, monkeypatch):
     (tmp_path / "w.pdparams").write_bytes(pickle.dumps({"w": np.float32(3)}, 4))
     assert read_arrays(tmp_path / "w.pdparams")[0]["w"].shape == ()
     (tmp_path / "folder.pth").mkdir()
-    with pytest.raises(UserError, match="no such weights file"):
+    with pytest.raises(UserError, match=r"folder.pth: the folder is empty"):
         read_arrays(tmp_path / "folder.pth")
 
     def refuse(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(array_files, "unpickle_arrays", refuse)
+    monkeypatch.setattr(stored, "unpickle", refuse)
     with pytest.raises(UserError, match=r"w.pdparams: can't be read .Permission denied."):
         read_arrays(tmp_path / "w.pdparams")
 
@@ -194,3 +194,36 @@ def _whole(name: str, folder) -> bytearray:
         else:
             write_arrays(path, arrays, None)
     return bytearray(path.read_bytes())
+
+
+def _slices(**changes) -> dict:
+    """Returns what Paddle writes of an array that is too large for pickle's protocol 2."""
+    whole = np.arange(12, dtype=np.float32)
+    slices = {f"a.weight@@.{i}": part for i, part in enumerate(np.split(whole, 3))}
+    told = {"OriginShape": (3, 4), "slices": list(slices), **changes}
+    return {**slices, "b.bias": whole, "UnpackBigParamInfor@@": {"a.weight": told}}
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_an_array_of_paddle_in_slices(tmp_path, nested):
+    content = {"model": _slices()} if nested else _slices()
+    (tmp_path / "w.pdparams").write_bytes(pickle.dumps(content, protocol=2))
+    arrays, _ = read_arrays(tmp_path / "w.pdparams")
+    assert arrays.keys() == {"a.weight", "b.bias"}
+    np.testing.assert_array_equal(arrays["a.weight"], np.arange(12).reshape(3, 4))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"OriginShape": (3, 1 << 40)},
+        {"OriginShape": "3"},
+        {"slices": ["b.bias", "none"]},
+        {"slices": ["b.bias"] * 3},
+        {"slices": []},
+    ],
+)
+def test_slices_that_do_not_belong_together(tmp_path, changes):
+    (tmp_path / "w.pdparams").write_bytes(pickle.dumps(_slices(**changes), protocol=2))
+    with pytest.raises(UserError, match="slices"):
+        read_arrays(tmp_path / "w.pdparams")
