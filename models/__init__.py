@@ -10,26 +10,31 @@ from models.create import (
     is_distilled,
     native_size,
 )
+from models.families.parts import Parts
 from models.freezing import TRAINABLE, freeze
 from models.input_images import InputStats, normalise
 from models.layer_numbers import layer_numbers
 from models.layers import batch_norms, batch_rows, random_layers
-from models.registry import MODELS
-from models.weights.architecture import model_of
+from models.registry import MODELS, SUGGESTED
 from models.weights.formats.array_files import read_arrays, write_arrays
 from models.weights.imagenet_classes import imagenet_rows
 from models.weights.loading import Report, assign, assign_all, fit, load_weights
-from models.weights.published import sources as published_sources
-from models.weights.sources import locate, named_weights, needs_download
-from models.weights.stated_input import stated_input
+from models.weights.reading import digest_of, read_weights
+from models.weights.sources.locations import locate, named_weights, needs_download
+from models.weights.sources.published import is_published
+from models.weights.sources.published import sources as published_sources
+from models.weights.stated.stated_input import stated_input
+from models.weights.told.architecture import model_of, resolve
 
 __all__ = [
     "EVAL_HEADS",
     "MODELS",
+    "SUGGESTED",
     "TRAINABLE",
     "TRAIN_HEADS",
     "Abilities",
     "InputStats",
+    "Parts",
     "Report",
     "abilities",
     "assign",
@@ -38,11 +43,13 @@ __all__ = [
     "batch_rows",
     "build",
     "create",
+    "digest_of",
     "fit",
     "freeze",
     "imagenet_rows",
     "input_stats",
     "is_distilled",
+    "is_published",
     "layer_numbers",
     "load_weights",
     "locate",
@@ -54,6 +61,8 @@ __all__ = [
     "published_sources",
     "random_layers",
     "read_arrays",
+    "read_weights",
+    "resolve",
     "stated_input",
     "write_arrays",
 ]

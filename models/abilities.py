@@ -9,11 +9,9 @@ from models.builders import Spec
 from models.create import spec_of
 from models.families.cait import CaiT
 from models.families.cnn_levit_t2t import make_t2t
+from models.families.parts import PLAIN
 from models.families.swin import Swin
-from models.families.vit import DistilledVisionTransformer, VisionTransformer
-from models.registry import MODELS
-
-PLAIN = (VisionTransformer, DistilledVisionTransformer)  # ViT and DeiT
+from models.registry import MODELS, SUGGESTED
 
 
 class Abilities(NamedTuple):
@@ -40,32 +38,40 @@ def abilities(name: str) -> Abilities:
     Raises:
         UserError: when the model is not known.
     """
-    kind, shape = _parts(spec_of(name))
-    plain, made_of_blocks = kind in PLAIN, kind in (*PLAIN, CaiT, Swin)
+    spec = spec_of(name)
+    kind, shape = made_from(spec)
+    made_of_blocks = spec.parts is not None or kind in (CaiT, Swin)
     return Abilities(
-        patch=shape["patch"] if plain else 0,
+        patch=shape["patch"] if spec.parts is not None else 0,
         blocks=(shape.get("depth") or sum(shape["depths"])) if made_of_blocks else 0,
         attention_dropout=made_of_blocks or kind is make_t2t,
         batch_norms=not made_of_blocks,
     )
 
 
-def plain_shapes() -> dict[str, dict]:
-    """Returns the shapes of all ViT and DeiT by their names.
+def vit_shapes() -> dict[str, dict]:
+    """Returns the shapes of all ViT and DeiT by their names, ours first.
 
     Returns:
-        `width`, `depth`, `heads`, `mlp_ratio`, `patch`; `distilled`; `side`, the native one of the
-        images, in pixels.
+        `width`, `depth`, `heads`, `mlp_ratio`, `patch`; `parts`; `distilled`; `side`, the native
+        one of the images, in pixels.
     """
-    parts = {name: (*_parts(spec), spec) for name, spec in MODELS.items()}
-    return {
-        name: {**shape, "distilled": spec.distilled, "side": spec.image_size}
-        for name, (kind, shape, spec) in parts.items()
-        if kind in PLAIN
-    }
+    found = {}
+    for name, spec in MODELS.items():
+        if spec.parts is not None:
+            shape = {**made_from(spec)[1], "parts": spec.parts}
+            found[name] = {**shape, "distilled": spec.distilled, "side": spec.image_size}
+    return found
 
 
-def _parts(spec: Spec) -> tuple[object, dict]:
-    """Returns what makes a model, and its sizes."""
+def plain_shapes() -> dict[str, dict]:
+    """Returns those of `vit_shapes` that have no further parts, each model by one name."""
+    shapes = vit_shapes()
+    plain = (name for name, shape in shapes.items() if shape["parts"] == PLAIN)
+    return {name: shapes[name] for name in plain if name in SUGGESTED}
+
+
+def made_from(spec: Spec) -> tuple[object, dict]:
+    """Returns the class or function that makes a model, and its sizes."""
     make = spec.make
     return (make.func, dict(make.keywords)) if isinstance(make, partial) else (make, {})

@@ -9,7 +9,7 @@ import paddle
 from paddle import Tensor, nn
 from paddle.base import core
 
-from models.families.vit import Attention
+from models.families.vit_layers import Attention
 from models.flops import ATTENTION
 from models.layers import BATCH_NORMS, Dropout, as_on_gpu, changed, plain, replay, watched
 from models.multipass import MultiPass

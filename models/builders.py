@@ -1,10 +1,12 @@
 """What a model is made from: a spec for each name, and the head that a run asks for."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import NamedTuple, Union
 
+from models.families.parts import Parts
 from models.input_images import InputStats
-from models.layers import DropRates
 from models.multipass import MultiPass
 
 ImageSize = Union[int, tuple[int, int]]  # pixels: one side, or height and width
@@ -20,10 +22,15 @@ class Head(NamedTuple):
 
 
 class Spec(NamedTuple):
-    """One size of a model family, its native image size, and the input that its weights expect."""
+    """One size of a model family, its native image size, and the input that its weights expect.
 
-    make: Callable[[ImageSize, DropRates, Head], MultiPass]
+    `make` of a ViT takes the parts as a keyword, too.
+    """
+
+    make: Callable[..., MultiPass]  # takes image size, drop rates and head
     image_size: int  # pixels
     stats: InputStats
     distilled: bool = False  # whether it has a second head, for distillation
     unit: int = 0  # pixels: images must be squares with sides of a multiple of it; 0: any images
+    parts: Parts | None = None  # of a ViT; None: another family
+    timm: str = ""  # timm's name of the same ViT, where our own name is another

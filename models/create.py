@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import paddle
 from paddle import nn
 
 from common.errors import UserError, nearest
+from models import part_texts
 from models.builders import Head, ImageSize, Spec
 from models.input_images import InputStats
 from models.layers import DropRates, Rate
 from models.multipass import MultiPass
-from models.registry import MODELS
-from models.weights.stated_input import stated_input
+from models.registry import MODELS, SUGGESTED
+from models.weights.stated.stated_input import stated_input
 
 # The logits of a distilled model in training and in evaluation; empty: what fits the training.
 TRAIN_HEADS = ("average", "each", "class", "distillation")
@@ -32,6 +35,7 @@ def create(
     train_head: str = "average",
     eval_head: str = "",
     shared_blocks: int = 0,
+    **parts: Any,
 ) -> MultiPass:
     """Makes a model with fresh weights, drawn from `paddle.seed`.
 
@@ -53,10 +57,12 @@ def create(
         eval_head: logits of a distilled model in evaluation: `average`, `class` or `distillation`;
             empty: what fits `train_head`.
         shared_blocks: number of leading blocks without noise, which run once for all copies.
+        parts: fields of `models.families.parts.Parts` that a ViT or DeiT has otherwise than the
+            model of that name.
 
     Raises:
         UserError: for an unknown name, a rate outside 0 to 1, an image size that the patches do not
-            divide, or more shared blocks than there are.
+            divide, more shared blocks than there are, or parts that the model can't have.
     """
     spec = spec_of(name)
     head = Head(num_classes, head_init, train_head, eval_head)
@@ -75,7 +81,8 @@ def create(
             raise ValueError(f"image_size is {size}, expected one side, a multiple of {spec.unit}")
         # Optimisers key their state by the names of parameters: the same in every process.
         with paddle.utils.unique_name.guard():
-            model = spec.make(size, rates, head)
+            model = spec.make(size, rates, head, **_parts(spec, parts))
+        model.registry_name = name
         model.share_blocks(shared_blocks)
     except ValueError as error:
         raise UserError(f"model {name}: {error}") from None
@@ -84,6 +91,15 @@ def create(
             if model.is_in_head(key):
                 parameter.set_value(paddle.zeros_like(parameter))
     return model
+
+
+def _parts(spec: Spec, fields: dict[str, Any]) -> dict[str, Any]:
+    """Returns the parts of a ViT as a keyword of its `make`; nothing for another family."""
+    if spec.parts is not None:
+        return {"parts": spec.parts.with_fields(fields)}
+    if fields:
+        raise ValueError(f"{', '.join(fields)}: only ViT and DeiT have such parts")
+    return {}
 
 
 def _check_head(name: str, head: Head, distilled: bool) -> None:
@@ -117,6 +133,7 @@ def build(model_config, drop_rates: tuple[float, ...] = (), shared_blocks: int =
         train_head="average" if one_head else model_config.train_head,
         eval_head=model_config.eval_head,
         shared_blocks=shared_blocks,
+        **part_texts.parse(model_config.parts)[1],
         **{field: model_config[field] for field in same},
         **{field: None if model_config[field] < 0 else model_config[field] for field in own},
     )
@@ -152,5 +169,5 @@ def native_size(name: str) -> int:
 def spec_of(name: str) -> Spec:
     """Returns the spec of a model; raises `UserError` for an unknown name."""
     if name not in MODELS:
-        raise UserError(f"model {name!r} is not known{nearest(name, MODELS)}")
+        raise UserError(f"model {name!r} is not known{nearest(name, SUGGESTED)}")
     return MODELS[name]

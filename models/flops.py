@@ -1,5 +1,6 @@
 """Counts the cost of one image: parameters, and multiply-adds in a real forward pass."""
 
+from functools import partial
 from typing import NamedTuple
 
 import paddle
@@ -9,8 +10,11 @@ from ppim.models.cait import Attention_talking_head, Class_Attention
 from ppim.models.rednet import Involution
 from ppim.models.swin import WindowAttention
 
-from models.families.vit import Attention
-from models.layers import changed, watched
+from models.abilities import abilities
+from models.builders import Head
+from models.create import create, spec_of
+from models.families.vit_layers import Attention
+from models.layers import DropRates, changed, watched
 
 # Attention of all tokens (of a window) to each other.
 ATTENTION = (Attention, Attention_talking_head, WindowAttention, vit.Attention)
@@ -53,6 +57,28 @@ def parameters(model: nn.Layer, trainable: bool = False) -> int:
         if not name.endswith(("._mean", "._variance"))
         and not (trainable and parameter.stop_gradient)
     )
+
+
+def of_name(name: str) -> tuple[int, int]:
+    """Counts the parameters and multiply-adds of a model at its own image size.
+
+    A ViT is made with one and with two blocks: each further one adds the same. So one of a billion
+    parameters needs little memory and time.
+
+    Returns:
+        Parameters, and multiply-adds of an image.
+    """
+    spec = spec_of(name)
+    if spec.parts is None:
+        return _counted(create(name), spec.image_size)
+    make = partial(spec.make, spec.image_size, DropRates(), Head(), parts=spec.parts)
+    one, two = (_counted(make(depth=depth), spec.image_size) for depth in (1, 2))
+    more = abilities(name).blocks - 1
+    return one[0] + more * (two[0] - one[0]), one[1] + more * (two[1] - one[1])
+
+
+def _counted(model: nn.Layer, image_size: int) -> tuple[int, int]:
+    return parameters(model), cost(model, image_size).multiply_adds
 
 
 def cost(model: nn.Layer, image_size: int) -> Cost:

@@ -3,15 +3,17 @@
 from common.errors import UserError
 from models.multipass import MultiPass
 
-_EMBEDDING = ("patch_embed.", "cls_token", "dist_token", "pos_embed")
+_EMBEDDING = ("patch_embed.", "cls_token", "dist_token", "reg_token", "pos_embed", "norm_pre.")
+_BELOW_HEAD = ("fc_norm.", "pre_logits.")
 
 
 def layer_numbers(model: MultiPass) -> dict[str, int]:
     """Returns the layer of each parameter, by the parameter's name.
 
-    The embedding is 0, blocks count from 1, and the heads are the last. As in timm, what comes
-    behind the blocks and is no head (the last norm, CaiT's class attention) belongs to the last
-    block. The merging of patches between two blocks belongs to the later block.
+    The embedding is 0 (with a norm before the blocks), blocks count from 1, and the heads are the
+    last. As in timm, what comes behind the blocks and is no head (the last norm, CaiT's class
+    attention) belongs to the last block, and what comes behind the pooling to the heads. The
+    merging of patches between two blocks belongs to the later block.
 
     Raises:
         UserError: for a model that is not made of blocks.
@@ -29,9 +31,11 @@ def layer_numbers(model: MultiPass) -> dict[str, int]:
         for place, layer in enumerate(group)
         for parameter in layer.parameters()
     }
-    return {
-        name: last + 1
-        if model.is_in_head(name)
-        else in_blocks.get(id(parameter), 0 if name.startswith(_EMBEDDING) else last)
-        for name, parameter in model.named_parameters()
-    }
+    named = model.named_parameters()
+    return {name: _number(model, name, last, in_blocks.get(id(one), last)) for name, one in named}
+
+
+def _number(model: MultiPass, name: str, last: int, in_block: int) -> int:
+    if model.is_in_head(name) or name.startswith(_BELOW_HEAD):
+        return last + 1
+    return 0 if name.startswith(_EMBEDDING) else in_block

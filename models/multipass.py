@@ -38,11 +38,13 @@ class MultiPass(nn.Layer):
     `check`. Shapes: B images, times the copies once they are split up.
     """
 
+    registry_name = ""  # a key of `models.MODELS`; `models.create` sets it
     heads: tuple[str, ...] = ("head",)  # the layers that depend on the number of classes
+    unused_heads: tuple[str, ...] = ()  # those of them that are neither trained nor evaluated
     # Endings of the names of buffers that follow from the shape, and are never read from a file.
     derived: tuple[str, ...] = ()
-    # The tokens before the grid of a position embedding, and the height and width of that grid.
-    special_tokens: tuple[str, ...] = ()
+    # A position embedding has places of special tokens, and then a grid of this height and width.
+    special_places = 0
     grid: tuple[int, int] = ()
     # Contexts of the forward pass.
     _precision = _operators = contextlib.nullcontext
@@ -82,7 +84,7 @@ class MultiPass(nn.Layer):
         """
         if not self.grid or name != "pos_embed":
             return array
-        return resize_positions(array, self.grid, len(self.special_tokens))
+        return resize_positions(array, self.grid, self.special_places)
 
     def check(self, arrays: dict[str, np.ndarray]) -> None:
         """Checks arrays together that fit one by one; their names are those of this model.

@@ -1,11 +1,16 @@
-"""The models by name: `MODELS`. A new size of a family is a new line in one of the tables here."""
+"""The models by name: `MODELS`. A new size of a family is a new line in one of the tables here.
+
+ViT and DeiT of timm have their table in `models/families/timm_vits.txt`.
+"""
 
 from functools import partial
 
 from models.builders import ImageSize, Spec
 from models.families.cait import CaiT
 from models.families.cnn_levit_t2t import make_cnn, make_levit, make_t2t
+from models.families.parts import PLAIN
 from models.families.swin import Swin
+from models.families.timm_vits import TIMM_VITS, TimmVit
 from models.families.vit import DistilledVisionTransformer, VisionTransformer
 from models.input_images import IMAGENET_MEAN, IMAGENET_STD, InputStats
 
@@ -40,6 +45,7 @@ _PATCHES = {
     "h": (14, 16),
 }
 _NATIVE = {2: 8, 4: 32, 8: 64}
+_LONG = {"n": "nano", "ti": "tiny", "s": "small", "b": "base", "l": "large", "h": "huge"}
 
 
 def _vits() -> dict[str, Spec]:
@@ -49,20 +55,33 @@ def _vits() -> dict[str, Spec]:
             shape = {**_VIT_SIZES[size], "patch": patch}
             native = 224 if size == "b" else _NATIVE.get(patch, 224)
             stats = InputStats(crop_fraction=0.9 if native == 224 else 1.0)  # timm's
-            make = partial(VisionTransformer, **shape)
-            specs[f"vit_{size}_{patch}"] = Spec(make, native, stats)
+            timm = f"vit_{_LONG[size]}_patch{patch}"
+            specs[f"vit_{size}_{patch}"] = _vit(shape, native, stats, timm=f"{timm}_224")
             if size == "n":
-                distilled = partial(DistilledVisionTransformer, **shape)
-                specs[f"vit_n_{patch}_distilled"] = Spec(distilled, native, stats, distilled=True)
+                specs[f"vit_n_{patch}_distilled"] = _vit(shape, native, stats, distilled=True)
             if native == 224 and 384 % patch == 0:
-                specs[f"vit_{size}_{patch}_384"] = Spec(make, 384, InputStats())
+                large = _vit(shape, 384, InputStats(), timm=f"{timm}_384")
+                specs[f"vit_{size}_{patch}_384"] = large
     return specs
 
 
+def _vit(
+    shape: dict, pixels: int, stats: InputStats, distilled: bool = False, timm: str = ""
+) -> Spec:
+    make = partial(DistilledVisionTransformer if distilled else VisionTransformer, **shape)
+    same = timm if timm in TIMM_VITS else ""
+    return Spec(make, pixels, stats, distilled, parts=PLAIN, timm=same)
+
+
 def _deit(size: str, pixels: int, distilled: bool = False) -> Spec:
-    kind = DistilledVisionTransformer if distilled else VisionTransformer
-    make = partial(kind, patch=16, **_VIT_SIZES[size])
-    return Spec(make, pixels, _imagenet(pixels, 248), distilled)
+    timm = f"deit_{_LONG[size]}{'_distilled' if distilled else ''}_patch16_{pixels}"
+    shape = {**_VIT_SIZES[size], "patch": 16}
+    return _vit(shape, pixels, _imagenet(pixels, 248), distilled, timm)
+
+
+def _timm(model: TimmVit) -> Spec:
+    plain = _vit(model.shape, model.image_size, model.stats, model.distilled)
+    return plain._replace(parts=model.parts)
 
 
 def _cait(width: int, depth: int, heads: int, pixels: int, init_scale: float = 1e-5) -> Spec:
@@ -99,7 +118,7 @@ def _t2t(tokens: str, width: int, depth: int, heads: int, ratio: float, pixels: 
     return Spec(make, pixels, _imagenet(pixels, 248), unit=16)
 
 
-MODELS = {
+_OWN = {
     **_vits(),
     "deit_ti": _deit("ti", 224),
     "deit_ti_distilled": _deit("ti", 224, distilled=True),
@@ -160,3 +179,6 @@ MODELS = {
     "t2t_vit_t_19": _t2t("transformer", 448, 19, 7, 3.0),
     "t2t_vit_t_24": _t2t("transformer", 512, 24, 8, 3.0),
 }
+MODELS = {**_OWN, **{name: _timm(model) for name, model in TIMM_VITS.items()}}
+# The names to suggest for an unknown one: without timm's names of models that have a name here.
+SUGGESTED = tuple(name for name in MODELS if name not in {spec.timm for spec in _OWN.values()})

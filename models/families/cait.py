@@ -12,7 +12,8 @@ from paddle import Tensor
 from ppim.models import cait
 
 from models.builders import Head, ImageSize
-from models.families.vit import PatchEmbed, patch_grid
+from models.families.vit import patch_grid
+from models.families.vit_layers import PatchEmbed
 from models.layers import (
     Dropout,
     DropRates,

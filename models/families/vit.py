@@ -1,145 +1,67 @@
-"""Vision transformers: ViT and DeiT, plain and distilled.
+"""Vision transformers: ViT and DeiT, plain and distilled, with the parts of published models.
 
-Papers: Dosovitskiy et al., arXiv:2010.11929 (ViT); Touvron et al., arXiv:2012.12877 (DeiT). The
-names of the parameters are those of timm and PPIM, so their weights load by name. Changed from
-them: several passes of the same images run as one batch (`models/multipass.py`).
+Papers: Dosovitskiy et al., arXiv:2010.11929 (ViT); Touvron et al., arXiv:2012.12877 (DeiT); those
+of the parts are in `models/families/parts.py`. The names of the parameters are those of timm and
+PPIM, so their weights load by name. Changed from them: several passes of the same images run as one
+batch (`models/multipass.py`).
 
 Shapes: B images (times the copies, once they are split up), N tokens, D width, H heads, C classes.
 """
 
+from __future__ import annotations
+
 import paddle
-import paddle.nn.functional as F
 from paddle import Tensor, nn
-from paddle.nn.functional.flash_attention import flash_attention
 
 from models.builders import Head, ImageSize
-from models.layers import (
-    Dropout,
-    DropPath,
-    DropRates,
-    LayerNorm,
-    Linear,
-    attention_branch,
-    fuses_attention,
-    mlp_branch,
-    replaceable,
+from models.families.parts import PLAIN, Parts
+from models.families.rotary import Rotary, rotary
+from models.families.vit_layers import (
+    LayerScale,
+    PatchEmbed,
+    PreLogits,
+    attention,
+    linear,
+    mlp,
+    norm,
+    normal,
 )
+from models.layers import Dropout, DropPath, DropRates, attention_branch, mlp_branch
 from models.multipass import MultiPass
-
-EPSILON = 1e-6  # of each LayerNorm, as in the published weights; Paddle's 1e-5 loses accuracy
-
-
-def _normal(std: float = 0.02) -> paddle.ParamAttr:
-    return paddle.ParamAttr(initializer=nn.initializer.TruncatedNormal(std=std))
-
-
-def _linear(inputs: int, outputs: int, zero: bool = False) -> Linear:
-    zeros = paddle.ParamAttr(initializer=nn.initializer.Constant(0.0))
-    return Linear(inputs, outputs, weight_attr=zeros if zero else _normal())
-
-
-@replaceable
-class Attention(nn.Layer):
-    """Multi-head self-attention."""
-
-    def __init__(self, width: int, heads: int, rates: DropRates):
-        super().__init__()
-        self.heads, self.scale = heads, (width // heads) ** -0.5
-        self.qkv = _linear(width, 3 * width)
-        self.attn_drop = Dropout(rates.attention, axis=1)
-        self.proj = _linear(width, width)
-        self.proj_drop = Dropout(rates.projection)
-
-    def forward(self, x: Tensor, queries: int) -> Tensor:
-        x = self.qkv(x)
-        attend = self._fused if fuses_attention(x, self.attn_drop) else self._mixed
-        return self.proj_drop(self.proj(attend(x, queries)))
-
-    def _mixed(self, x: Tensor, queries: int) -> Tensor:
-        sliced = _slices_heads(x)
-        q, k, v = self._sliced(x) if sliced else self._transposed(x)  # (H, B, N, D/H)
-        scores = paddle.matmul(q[:, :, :queries] * self.scale, k, transpose_y=True)
-        weights = F.softmax(scores, axis=-1)  # (H, B, queries, N)
-        mixed = paddle.matmul(self.attn_drop(weights), v)  # (H, B, queries, D/H)
-        if sliced:
-            return paddle.concat(paddle.unbind(mixed), axis=-1)  # (B, queries, D)
-        return mixed.transpose([1, 2, 0, 3]).flatten(2)
-
-    def _sliced(self, x: Tensor) -> list[Tensor]:
-        """Returns queries, keys and values of the heads, for Paddle's operators on a CPU.
-
-        Those take several times as long for the usual form, most of all for its gradient.
-        """
-        heads = paddle.split(x, 3 * self.heads, axis=-1)  # 3H of (B, N, D/H)
-        return [paddle.stack(heads[i * self.heads : (i + 1) * self.heads]) for i in range(3)]
-
-    def _transposed(self, x: Tensor) -> list[Tensor]:
-        """Returns the same in the usual form, for GPUs and compiled programs."""
-        parts = x.reshape([-1, x.shape[1], 3, self.heads, x.shape[2] // (3 * self.heads)])
-        parts = parts.transpose([2, 3, 0, 1, 4])  # (3, H, B, N, D/H)
-        return [parts[i] for i in range(3)]  # with `unbind`, programs take half as long again
-
-    def _fused(self, x: Tensor, queries: int) -> Tensor:
-        """Attends by one kernel, which never writes the attention weights.
-
-        Source: Dao et al., arXiv:2205.14135.
-        """
-        q, k, v = x.reshape([*x.shape[:2], 3, self.heads, -1]).unbind(2)  # (B, N, H, D/H)
-        mixed, _ = flash_attention(q[:, :queries].contiguous(), k.contiguous(), v.contiguous())
-        return mixed.flatten(2)
-
-
-def _slices_heads(x: Tensor) -> bool:
-    """Returns whether Paddle's CPU operators take `x` at once, not as part of a program."""
-    return paddle.in_dynamic_mode() and x.place.is_cpu_place()
-
-
-@replaceable
-class Mlp(nn.Layer):
-    """Two linear layers with GELU between them, and dropout behind each."""
-
-    def __init__(self, width: int, hidden: int, rates: DropRates):
-        super().__init__()
-        self.fc1 = _linear(width, hidden)
-        self.fc2 = _linear(hidden, width)
-        self.drop = Dropout(rates.mlp)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.drop(self.fc2(self.drop(F.gelu(self.fc1(x)))))
 
 
 class Block(nn.Layer):
     """A pre-norm transformer block, `(B, N, D)` to `(B, N, D)`.
 
     With `queries`, it returns only the first tokens, `(B, queries, D)`. More are not needed of the
-    last block.
+    last block where the head reads these tokens alone.
     """
 
     queries = 0
 
-    def __init__(self, width: int, heads: int, hidden: int, rates: DropRates):
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        hidden: int,
+        rates: DropRates,
+        parts: Parts = PLAIN,
+        positions: Rotary | None = None,
+    ):
         super().__init__()
-        self.norm1 = LayerNorm(width, epsilon=EPSILON)
-        self.attn = Attention(width, heads, rates)
+        self.activation = parts.activation
+        self.norm1 = norm(width, parts)
+        self.attn = attention(width, heads, rates, parts, positions)
+        self.ls1 = LayerScale(width, parts.layer_scale)
         self.drop_path = DropPath(rates.path)
-        self.norm2 = LayerNorm(width, epsilon=EPSILON)
-        self.mlp = Mlp(width, hidden, rates)
+        self.norm2 = norm(width, parts)
+        self.mlp = mlp(width, hidden, rates, parts)
+        self.ls2 = LayerScale(width, parts.layer_scale)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = attention_branch(x, self.norm1, self.attn, self.drop_path, self.queries or x.shape[1])
-        return mlp_branch(x, self.norm2, self.mlp, self.drop_path)
-
-
-class PatchEmbed(nn.Layer):
-    """Cuts images into patches and projects each: `(B, 3, S, S)` to `(B, (S / patch)^2, D)`."""
-
-    def __init__(self, patch: int, width: int):
-        super().__init__()
-        weight = _normal((3 * patch * patch) ** -0.5)
-        self.proj = nn.Conv2D(3, width, patch, stride=patch, weight_attr=weight, bias_attr=True)
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.proj(images).flatten(2).transpose([0, 2, 1])
+        queries, path = self.queries or x.shape[1], self.drop_path
+        x = attention_branch(x, self.norm1, self.attn, path, queries, self.ls1.gamma)
+        return mlp_branch(x, self.norm2, self.mlp, path, self.ls2.gamma, self.activation)
 
 
 class VisionTransformer(MultiPass):
@@ -155,12 +77,13 @@ class VisionTransformer(MultiPass):
         heads: of the attention; they divide the width.
         mlp_ratio: hidden width of the MLP over the width.
         patch: side of a patch, in pixels.
+        parts: what it has in addition to a plain ViT, or lacks.
 
     Raises:
-        ValueError: when the image size is not a multiple of the patch.
+        ValueError: when the image size is not a multiple of the patch, or the parts do not fit.
     """
 
-    special_tokens = ("cls_token",)
+    read_tokens = ("cls_token",)  # the tokens that heads read, unless they read a mean
 
     def __init__(
         self,
@@ -173,34 +96,87 @@ class VisionTransformer(MultiPass):
         heads: int,
         mlp_ratio: float,
         patch: int,
+        parts: Parts = PLAIN,
     ):
         super().__init__()
-        self.grid = patch_grid(image_size, patch)
-        tokens = self.grid[0] * self.grid[1] + len(self.special_tokens)
-        self.patch_embed = PatchEmbed(patch, width)
-        for name in self.special_tokens:
-            setattr(self, name, self.create_parameter([1, 1, width], attr=_normal()))
-        self.pos_embed = self.create_parameter([1, tokens, width], attr=_normal())
+        heads = parts.heads or heads
+        if width % heads:
+            raise ValueError(f"heads is {heads}, which does not divide the width {width}")
+        self.parts, self.grid = parts, patch_grid(image_size, patch)
+        self.patch_embed = PatchEmbed(patch, width, parts.patch_bias)
+        self._add_tokens(width)
         self.pos_drop = Dropout(rates.embedding)
+        self.norm_pre = norm(width, parts) if parts.norm_pre else nn.Identity()
         paths = [rates.path * i / max(depth - 1, 1) for i in range(depth)]
-        hidden = int(width * mlp_ratio)
+        hidden = int(width * mlp_ratio + 1e-6)  # the ratio may be rounded
+        turned = rotary(parts, self.grid, width // heads, self.prefix)
         self.blocks = nn.LayerList(
-            [Block(width, heads, hidden, rates._replace(path=path)) for path in paths]
+            [Block(width, heads, hidden, rates._replace(path=one), parts, turned) for one in paths]
         )
-        self.blocks[-1].queries = len(self.special_tokens)
-        self.norm = LayerNorm(width, epsilon=EPSILON)
-        self.head = _linear(width, head.num_classes, zero=head.init == "zero")
+        if parts.pool == "token":
+            self.blocks[-1].queries = len(self.read_tokens)
+        self._add_top(width, head)
+
+    def _add_tokens(self, width: int) -> None:
+        """Makes the special tokens and the position embedding."""
+        parts = self.parts
+        names = self.read_tokens if parts.class_token else ()
+        for name in names:
+            setattr(self, name, self.create_parameter([1, 1, width], attr=normal()))
+        if parts.registers:
+            self.reg_token = self.create_parameter([1, parts.registers, width], attr=normal(1e-6))
+        self.special_tokens = (*names, *(["reg_token"] if parts.registers else []))
+        self.prefix = len(names) + parts.registers
+        self.special_places = self.prefix if parts.positions and parts.class_position else 0
+        if parts.positions:
+            places = self.special_places + self.grid[0] * self.grid[1]
+            self.pos_embed = self.create_parameter([1, places, width], attr=normal())
+
+    def _add_top(self, width: int, head: Head) -> None:
+        """Makes what comes behind the blocks."""
+        parts = self.parts
+        before, behind = (parts.final_norm and parts.fc_norm == moved for moved in (False, True))
+        self.norm = norm(width, parts) if before else nn.Identity()
+        self.fc_norm = norm(width, parts) if behind else nn.Identity()
+        self.pre_logits = PreLogits(width, parts.pre_logits) if parts.pre_logits else nn.Identity()
+        self.head = self._new_head(width, head)
+
+    def _new_head(self, width: int, head: Head) -> nn.Layer:
+        return linear(self.parts.pre_logits or width, head.num_classes, zero=head.init == "zero")
+
+    def block_groups(self) -> list[tuple[nn.Layer, ...]]:
+        # Without `super()`, which a program of `paddle.jit` would take for that of the subclass.
+        first = (self.pos_drop, self.norm_pre) if self.parts.norm_pre else (self.pos_drop,)
+        return [first, *((block,) for block in self.blocks)]
 
     def embed(self, images: Tensor) -> Tensor:
         """Puts the special tokens before the patches and adds the positions: `(B, N, D)`."""
         patches = self.patch_embed(images)
+        if self.parts.positions and not self.special_places:
+            patches = patches + self.pos_embed
         shape = [patches.shape[0], -1, -1]
         tokens = [getattr(self, name).expand(shape) for name in self.special_tokens]
-        return paddle.concat([*tokens, patches], axis=1) + self.pos_embed
+        x = paddle.concat([*tokens, patches], axis=1) if tokens else patches
+        return x + self.pos_embed if self.special_places else x
 
     def classify(self, tokens: Tensor) -> Tensor:
-        """Computes logits `(B, C)` from the class token."""
-        return self.head(self.norm(tokens)[:, 0])
+        """Computes logits `(B, C)` from the class token, or from the mean or maximum of tokens."""
+        normed, pool = self.norm(tokens), self.parts.pool
+        pooled = normed[:, 0] if pool == "token" else self._pooled(normed)
+        return self.head(self.below_head(pooled))
+
+    def _pooled(self, x: Tensor) -> Tensor:
+        """Takes mean or maximum of the tokens: `(B, N, D)` to `(B, D)`."""
+        x = x if self.parts.pool_prefix else x[:, self.prefix :]
+        mean = x.sum(axis=1) / x.shape[1]  # Paddle's own mean takes twice as long on a CPU
+        if self.parts.pool == "avg":
+            return mean
+        largest = x.max(axis=1)
+        return largest if self.parts.pool == "max" else 0.5 * (largest + mean)
+
+    def below_head(self, pooled: Tensor) -> Tensor:
+        """Computes what a head reads from what is pooled, `(B, D)`."""
+        return self.pre_logits(self.fc_norm(pooled))
 
 
 def patch_grid(image_size: ImageSize, patch: int) -> tuple[int, int]:
@@ -230,24 +206,29 @@ class DistilledVisionTransformer(VisionTransformer):
     was never trained is noise in an average.
     """
 
-    special_tokens = ("cls_token", "dist_token")
+    read_tokens = ("cls_token", "dist_token")
     heads = ("head", "head_dist")
 
     def __init__(self, image_size: ImageSize, rates: DropRates, head: Head, **shape):
         super().__init__(image_size, rates, head, **shape)
-        self.head_dist = _linear(shape["width"], head.num_classes, zero=head.init == "zero")
+        if self.parts.pool != "token":
+            raise ValueError(f"pool is {self.parts.pool}, but each head reads a token of its own")
+        self.head_dist = self._new_head(shape["width"], head)
         self.train_head = head.train
         self.eval_head = head.evaluate or ("average" if head.train == "each" else head.train)
-        unused = {"class": self.head_dist, "distillation": self.head}.get(head.train)
-        for parameter in unused.parameters() if unused else ():
+        frozen = {"class": "head_dist", "distillation": "head"}.get(head.train, "")
+        for parameter in getattr(self, frozen).parameters() if frozen else ():
             parameter.stop_gradient = True  # else several cards would wait for its gradient
+        self.unused_heads = (frozen,) if frozen and self.eval_head == head.train else ()
 
     def classify(self, tokens: Tensor) -> Tensor:
         """Computes logits `(B, C)`, or `(B, 2, C)` in training with `each`."""
         choice, normed = self.train_head if self.training else self.eval_head, self.norm(tokens)
         if choice == "class":
-            return self.head(normed[:, 0])
+            return self.head(self.below_head(normed[:, 0]))
         if choice == "distillation":
-            return self.head_dist(normed[:, 1])
-        both = paddle.stack([self.head(normed[:, 0]), self.head_dist(normed[:, 1])], axis=1)
+            return self.head_dist(self.below_head(normed[:, 1]))
+        heads = self.head, self.head_dist
+        each = [one(self.below_head(normed[:, place])) for place, one in enumerate(heads)]
+        both = paddle.stack(each, axis=1)
         return both if choice == "each" else both.mean(axis=1)

@@ -1,4 +1,4 @@
-"""Compiled GELU and softmax of the rows of arrays, and their gradients.
+"""Compiled activations and softmax of the rows of arrays, and their gradients.
 
 Exponential and Gaussian tail are polynomials, fitted to `numpy.exp` and `scipy.special.erfcx` at
 Chebyshev nodes with relative errors below 2e-7 and 4e-7. Compilers turn polynomials into vector
@@ -7,6 +7,7 @@ softmax is off by less than 1e-6, and GELU by less than 4e-6 where it is not clo
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -36,6 +37,23 @@ _T0, _T1, _T2, _T3, _T4, _T5, _T6, _T7 = (
     Real(-0.1351502537727356),
 )
 _DENSITY = Real(1 / math.sqrt(2 * math.pi))
+_THREE = Real(3)
+
+
+class Gate(NamedTuple):
+    """An activation `x * sigmoid(linear * x + cubic * x^3)`; a `linear` of 0 stands for GELU."""
+
+    linear: np.float32
+    cubic: np.float32
+
+
+_TANH = math.sqrt(8 / math.pi)  # (1 + tanh(u)) / 2 is sigmoid(2 u)
+GATES = {  # by the names of `mlp_branch`
+    "gelu": Gate(ZERO, ZERO),
+    "quick_gelu": Gate(Real(1.702), ZERO),
+    "gelu_tanh": Gate(Real(_TANH), Real(0.044715 * _TANH)),
+    "silu": Gate(ONE, ZERO),
+}
 
 
 @compiled()
@@ -127,6 +145,88 @@ def gelu_gradient(
                 bell, below = _normal(z)
                 active[j] = z * below * factor
                 result[j] = up[j] * (below + z * bell * _DENSITY) * factor
+
+
+@compiled()
+def _sigmoid(t: np.float32) -> np.float32:
+    """Returns 1 / (1 + exp(-t))."""
+    low = _exp(-abs(t))
+    share = ONE / (ONE + low)
+    return low * share if t < ZERO else share
+
+
+@compiled()
+def _gated(x: Floats, bias: Floats, keep: Booleans, scale: Floats, gate: Gate, out: Floats) -> None:
+    """Computes what `activate` does, for an activation with a sigmoid."""
+    for i in range(x.shape[0]):
+        row, result, factor = x[i], out[i], scale[i]
+        if keep.size:
+            kept = keep[i]
+            for j in range(row.size):
+                z = row[j] + bias[j]
+                share = _sigmoid(z * (gate.linear + gate.cubic * z * z))
+                result[j] = z * share * (factor if kept[j] else ZERO)
+        else:
+            for j in range(row.size):
+                z = row[j] + bias[j]
+                result[j] = z * _sigmoid(z * (gate.linear + gate.cubic * z * z)) * factor
+
+
+@compiled()
+def _gated_gradient(
+    x: Floats,
+    bias: Floats,
+    keep: Booleans,
+    scale: Floats,
+    gate: Gate,
+    upper: Floats,
+    again: Floats,
+    out: Floats,
+) -> None:
+    """Computes what `activate_gradient` does, for an activation with a sigmoid."""
+    for i in range(x.shape[0]):
+        row, up, active, result, factor = x[i], upper[i], again[i], out[i], scale[i]
+        for j in range(row.size):
+            z = row[j] + bias[j]
+            square = gate.cubic * z * z
+            share = _sigmoid(z * (gate.linear + square))
+            steep = z * (ONE - share) * (gate.linear + _THREE * square)
+            active[j] = z * share * factor
+            result[j] = up[j] * share * (ONE + steep) * factor
+        if keep.size:
+            kept = keep[i]
+            for j in range(row.size):
+                active[j] *= ONE if kept[j] else ZERO
+                result[j] *= ONE if kept[j] else ZERO
+
+
+@compiled()
+def activate(
+    x: Floats, bias: Floats, keep: Booleans, scale: Floats, gate: Gate, out: Floats
+) -> None:
+    """Computes the activation of `x + bias` `(rows, D)`, times the row's scale where `keep`."""
+    if gate.linear == ZERO:
+        gelu(x, bias, keep, scale, out)
+    else:
+        _gated(x, bias, keep, scale, gate, out)
+
+
+@compiled()
+def activate_gradient(
+    x: Floats,
+    bias: Floats,
+    keep: Booleans,
+    scale: Floats,
+    gate: Gate,
+    upper: Floats,
+    again: Floats,
+    out: Floats,
+) -> None:
+    """Computes the gradient of `x + bias` from `upper`, and the output `again`."""
+    if gate.linear == ZERO:
+        gelu_gradient(x, bias, keep, scale, upper, again, out)
+    else:
+        _gated_gradient(x, bias, keep, scale, gate, upper, again, out)
 
 
 @compiled()

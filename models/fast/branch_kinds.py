@@ -10,6 +10,7 @@ from paddle import Tensor
 
 from common.threads import parts
 from models.fast import attention_loops, mlp_loops, talking_loops
+from models.fast.activation_loops import GATES, Gate
 from models.fast.attention_loops import Windows
 from models.fast.shared_loops import Branch, Inside, Noise, Weights
 from models.fast.talking_loops import Talking
@@ -27,6 +28,7 @@ class Settings(NamedTuple):
     queries: int  # tokens of the output
     factor: float  # of the attention scores
     windows: tuple[np.ndarray, ...] | None  # order, inverse order and mask, as in `Windows`
+    activation: str  # of an MLP
     inner_shape: list[int]  # of the inner dropout mask, whether there is one or not; heads first
     inner_scales: tuple[float, ...]  # of the inner mask, one for each copy
     scales: tuple[float, ...]  # of the output's mask, one for each copy
@@ -39,8 +41,8 @@ class Kind:
 
     Args:
         x: `(B, N, D)`.
-        tensors: those of `Weights`, further parameters of the kind, the inner mask, and that of the
-            output; a mask may be None.
+        tensors: those of `Weights`, further parameters of the kind, the layer scale, the inner
+            mask, and that of the output; the last three may be None.
         kept: what the gradient needs, of the shapes of `kept_shapes`; empty without a gradient.
         settings: of the branch.
     """
@@ -50,7 +52,7 @@ class Kind:
     def __init__(
         self, x: Tensor, tensors: list[Tensor | None], kept: list[Tensor], settings: Settings
     ):
-        *parameters, inner_keep, keep = tensors
+        *parameters, gamma, inner_keep, keep = tensors
         self.settings, self.others = settings, parameters[_WEIGHTS:]
         images, tokens = x.shape[:2]
         shape = images, settings.queries, x.shape[2]
@@ -60,7 +62,7 @@ class Kind:
         inner_scale = _scales(inner_keep, settings.inner_scales, settings.inner_shape)
         self.branch = Branch(
             view(x),
-            Weights(*map(view, parameters[:_WEIGHTS])),
+            _scaled(Weights(*map(view, parameters[:_WEIGHTS])), gamma),
             np.float32(settings.epsilon),
             settings.inner_shape[0],
             np.float32(settings.factor),
@@ -110,6 +112,9 @@ class MlpKind(Kind):
 
     loops = mlp_loops
 
+    def extra(self) -> Gate:
+        return GATES[self.settings.activation]
+
     def share(self) -> None:
         x, noise, inside = self.branch.x, self.branch.noise, self.branch.inside
         noise, inside = Noise(*map(_flat, noise)), Inside(*map(_flat, inside))
@@ -152,6 +157,15 @@ class TalkingKind(Kind):
     def kept_shapes(x, tensors, settings):
         heads, images, *tokens = settings.inner_shape
         return [*Kind.kept_shapes(x, tensors, settings), [images, heads, *tokens], x.shape]
+
+
+def _scaled(weights: Weights, gamma: Tensor | None) -> Weights:
+    """Scales the last layer, which is scaling the output of the branch."""
+    if gamma is None:
+        return weights
+    factors = view(gamma)
+    last = {"last_weight": weights.last_weight * factors, "last_bias": weights.last_bias * factors}
+    return weights._replace(**last)
 
 
 def _keep(mask: Tensor | None, shape: list[int]) -> np.ndarray:

@@ -20,17 +20,28 @@ from models.layers.arrays import Mask, view
 
 
 def mlp_branch(
-    x: Tensor, norm: nn.LayerNorm, mlp: nn.Layer, path: nn.Layer, gamma: Tensor | None
+    x: Tensor,
+    norm: nn.LayerNorm,
+    mlp: nn.Layer,
+    path: nn.Layer,
+    gamma: Tensor | None,
+    activation: str,
 ) -> Tensor:
     """See `models/layers/operators.py`."""
     shape = [*x.shape[:-1], mlp.fc1.weight.shape[1]]
     inner, outer = mlp.drop.mask(shape), mlp.drop.mask(x.shape)
     layers = norm, mlp.fc1, mlp.fc2, path
-    return _branch(MlpKind, x, layers, shape, inner, outer, gamma=gamma)
+    fields = {"gamma": gamma, "activation": activation}
+    return _branch(MlpKind, x, layers, shape, inner, outer, **fields)
 
 
 def attention_branch(
-    x: Tensor, norm: nn.LayerNorm, attention: nn.Layer, path: nn.Layer, queries: int
+    x: Tensor,
+    norm: nn.LayerNorm,
+    attention: nn.Layer,
+    path: nn.Layer,
+    queries: int,
+    gamma: Tensor | None,
 ) -> Tensor:
     """See `models/layers/operators.py`."""
     images, tokens, width = x.shape
@@ -38,7 +49,7 @@ def attention_branch(
     inner = attention.attn_drop.mask(shape)
     outer = attention.proj_drop.mask([images, shape[2], width])
     layers = norm, attention.qkv, attention.proj, path
-    fields = {"factor": attention.scale, "queries": shape[2]}
+    fields = {"factor": attention.scale, "queries": shape[2], "gamma": gamma}
     return _branch(AttentionKind, x, layers, shape, inner, outer, **fields)
 
 
@@ -75,7 +86,7 @@ def talking_branch(
     images, tokens, _ = x.shape
     before, after = attention.proj_l, attention.proj_w
     shape = [attention.num_heads, images, tokens, tokens]
-    others = [before.weight, before.bias, after.weight, after.bias]
+    others = [before.weight, _bias(before), after.weight, _bias(after)]
     fields = {"factor": attention.scale, "others": others, "gamma": gamma}
     layers, masks = (norm, attention.qkv, attention.proj, path), _masks(attention, x, shape)
     return _branch(TalkingKind, x, layers, shape, *masks, **fields)
@@ -103,6 +114,7 @@ def _branch(
     queries: int = 0,
     others: Sequence[Tensor] = (),
     windows: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
+    activation: str = "gelu",
 ) -> Tensor:
     """Computes a branch, and records it for the gradient where one is needed.
 
@@ -118,27 +130,34 @@ def _branch(
         queries: number of tokens of the output; 0 for all.
         others: further parameters of the kind.
         windows: as in `window_branch`.
+        activation: of an MLP.
     """
     norm, first, last, path = layers
-    weights = [norm.weight, norm.bias, first.weight, first.bias, last.weight, last.bias]
-    if gamma is not None:  # scaling the output of a branch is scaling its last layer
-        weights[4:] = last.weight * gamma, last.bias * gamma
+    linear = first.weight, _bias(first), last.weight, _bias(last)
+    parameters = [norm.weight, norm.bias, *linear, *others]
+    scale = [] if gamma is None else [gamma]
     settings = Settings(
         kind,
         norm._epsilon,
         queries or x.shape[1],
         factor,
         windows,
+        activation,
         inner_shape,
         inner_scales=inner.scales if inner else (),
         scales=outer.scales if outer else (),
         path_factors=path.factors(x.shape[0]),
-        has_gradient=paddle.is_grad_enabled() and any(needed(x, *weights, *others)),
+        has_gradient=paddle.is_grad_enabled() and any(needed(x, *parameters, *scale)),
     )
-    tensors = [*weights, *others, inner and inner.keep, outer and outer.keep]
+    tensors = [*parameters, gamma, inner and inner.keep, outer and outer.keep]
     if settings.has_gradient:
         return _Branch.apply(x, *tensors, settings)
     return _forward(x, tensors, settings)[0]
+
+
+def _bias(layer: nn.Linear) -> Tensor:
+    """Returns the bias of a layer; zeros, which need no gradient, where it has none."""
+    return paddle.zeros([layer.weight.shape[1]]) if layer.bias is None else layer.bias
 
 
 def _forward(
@@ -160,7 +179,7 @@ class _Branch(PyLayer):
     def forward(ctx, x, *rest):
         *tensors, settings = rest
         ctx.settings, ctx.present = settings, [tensor is not None for tensor in tensors]
-        ctx.needed = needed(x, *tensors[:-2])
+        ctx.needed = needed(x, *(tensor for tensor in tensors[:-2] if tensor is not None))
         out, saved = _forward(x, tensors, settings)
         ctx.save_for_backward(*saved)
         return out
@@ -171,9 +190,12 @@ class _Branch(PyLayer):
         tensors = [saved.pop(0) if present else None for present in ctx.present]
         branch = ctx.settings.kind(x, tensors, saved, ctx.settings)
         upper, out = upper.contiguous(), empty(x.shape)
+        *parameters, gamma = tensors[:-2]
+        due = [*ctx.needed[1:], False][: len(tensors) - 2]  # the last one is that of the scale
         # The first and the last layer's matrices get no elements if their gradients are not needed.
-        unneeded = [place in (2, 4) and not due for place, due in enumerate(ctx.needed[1:])]
-        shapes = [[0, 0] if skip else one.shape for one, skip in zip(tensors[:-2], unneeded)]
+        unneeded = [place == 2 and not due[2] for place in range(len(parameters))]
+        unneeded[4] = not (due[4] or due[-1])
+        shapes = [[0, 0] if skip else one.shape for one, skip in zip(parameters, unneeded)]
         sums = list(map(empty, shapes))
         by_part = [
             [view(one) for one in sums],
@@ -188,8 +210,27 @@ class _Branch(PyLayer):
         in_threads(run, branch.bounds)
         for arrays in zip(*by_part):
             _add_up(arrays)
+        if gamma is not None:
+            sums.append(_unscaled(parameters, gamma, sums))
         gradients = of_needed(ctx.needed, [out, *sums])
         return (*gradients, *(None for present in ctx.present[-2:] if present))
+
+
+def _unscaled(parameters: list[Tensor], gamma: Tensor, sums: list[Tensor]) -> Tensor:
+    """Turns the gradients of a scaled last layer into those of the layer, in `sums`.
+
+    Returns:
+        The gradient of the scale; it has no meaning where the layer's is not computed.
+    """
+    weight, bias, factors = view(parameters[4]), view(parameters[5]), view(gamma)
+    for_weight, for_bias = view(sums[4]), view(sums[5])
+    with np.errstate(over="ignore", invalid="ignore"):  # the optimiser checks the gradient
+        total = bias * for_bias
+        if for_weight.size:
+            total += np.einsum("ij,ij->j", weight, for_weight)
+            for_weight *= factors
+        for_bias *= factors
+    return paddle.to_tensor(total)
 
 
 def _add_up(arrays: Sequence[np.ndarray]) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models.fast.activation_loops import gelu, gelu_gradient
+from models.fast.activation_loops import activate, activate_gradient
 from models.fast.blas import set_own_threads
 from models.fast.compiler import Floats, Real, compiled
 from models.fast.row_loops import masked, residual
@@ -37,7 +37,8 @@ def forward(begin: int, end: int, branch: Branch, out: Floats) -> None:
         first = inside.first[a:b] if inside.first.size else own_first[: b - a]
         norm(Normed(x[a:b], inside.mean[a:b], inside.scale[a:b]), weights, branch.epsilon, normed)
         product(normed, weights.first_weight, 1, 0, first)
-        gelu(first, weights.first_bias, noise.inner_keep[a:b], noise.inner_scale[a:b], active)
+        keep, scale = noise.inner_keep[a:b], noise.inner_scale[a:b]
+        activate(first, weights.first_bias, keep, scale, branch.extra, active)
         product(active, weights.last_weight, 1, 0, last)
         residual(x[a:b], last, weights.last_bias, noise.keep[a:b], noise.scale[a:b], out[a:b])
     set_own_threads(before)
@@ -71,7 +72,8 @@ def gradient(
         first, keep, scale = inside.first[a:b], noise.inner_keep[a:b], noise.inner_scale[a:b]
         masked(upper[a:b], noise.keep[a:b], noise.scale[a:b], for_last)
         product(for_last, weights.last_weight.T, 1, 0, for_active)
-        gelu_gradient(first, weights.first_bias, keep, scale, for_active, active, for_first)
+        bias, gate = weights.first_bias, branch.extra
+        activate_gradient(first, bias, keep, scale, gate, for_active, active, for_first)
         add_last(active, for_last, sums)
         rows = Normed(x[a:b], inside.mean[a:b], inside.scale[a:b])
         first_gradient(rows, weights, for_first, room, sums)

@@ -72,7 +72,8 @@ def compiled_branches(x: Tensor, *layers: nn.Layer) -> ModuleType | None:
     """Returns the module of the compiled branches if they may replace the calls of some layers.
 
     They may if they can compute with `x`, and if calling the layers would do nothing else: all are
-    of noted classes, have all their parameters, and have no hooks. (One difference remains:
+    of noted classes, have all their parameters (a bias may be missing), and have no hooks. (One
+    difference remains:
     `paddle.grad` for only some gradients of a branch needs `plain`, as with each `PyLayer`.)
     """
     if not compiled_operators(x) or not _all_replaceable(layers):
@@ -86,7 +87,10 @@ def _all_replaceable(layers: Iterable[nn.Layer]) -> bool:
     return all(
         _REPLACEABLE.get(type(layer)) is type(layer).forward
         and "forward" not in layer.__dict__
-        and all(parameter is not None for parameter in layer._parameters.values())
+        and all(
+            parameter is not None or (name == "bias" and isinstance(layer, nn.Linear))
+            for name, parameter in layer._parameters.items()
+        )
         and not layer._forward_pre_hooks
         and not layer._forward_post_hooks
         and (not layer._sub_layers or _all_replaceable(layer._sub_layers.values()))
@@ -107,9 +111,14 @@ def fuses_attention(x: Tensor, drop: nn.Layer) -> bool:
 
 
 def attention_branch(
-    x: Tensor, norm: nn.LayerNorm, attention: nn.Layer, path: nn.Layer, queries: int
+    x: Tensor,
+    norm: nn.LayerNorm,
+    attention: nn.Layer,
+    path: nn.Layer,
+    queries: int,
+    gamma: Tensor | None = None,
 ) -> Tensor:
-    """Computes `x + path(attention(norm(x)))` for the first tokens; they attend to all tokens.
+    """Computes `x + path(gamma * attention(norm(x)))` of the first tokens, which attend to all.
 
     Args:
         x: `(B, N, D)`.
@@ -119,35 +128,45 @@ def attention_branch(
             `proj_drop`.
         path: stochastic depth.
         queries: number of tokens that attend.
+        gamma: layer scale, `(D,)`; None for 1.
 
     Returns:
         `(B, queries, D)`.
     """
     if compiled := compiled_branches(x, norm, attention, path):
-        return compiled.attention_branch(x, norm, attention, path, queries)
-    return x[:, :queries] + path(attention(norm(x), queries))
+        return compiled.attention_branch(x, norm, attention, path, queries, gamma)
+    return x[:, :queries] + path(_scaled(attention(norm(x), queries), gamma))
+
+
+def _scaled(branch: Tensor, gamma: Tensor | None) -> Tensor:
+    return branch if gamma is None else gamma * branch
 
 
 def mlp_branch(
-    x: Tensor, norm: nn.LayerNorm, mlp: nn.Layer, path: nn.Layer, gamma: Tensor | None = None
+    x: Tensor,
+    norm: nn.LayerNorm,
+    mlp: nn.Layer,
+    path: nn.Layer,
+    gamma: Tensor | None = None,
+    activation: str = "gelu",
 ) -> Tensor:
     """Computes `x + path(gamma * mlp(norm(x)))`.
 
     Args:
         x: `(B, N, D)`.
         norm: of the tokens.
-        mlp: with the linear layers `fc1` and `fc2`, GELU between them, and the dropout layer `drop`
-            behind both.
+        mlp: with the linear layers `fc1` and `fc2`, an activation between them, and the dropout
+            layer `drop` behind both.
         path: stochastic depth.
         gamma: layer scale, `(D,)`; None for 1.
+        activation: that of the MLP: `gelu`, `quick_gelu`, `gelu_tanh` or `silu`.
 
     Returns:
         `(B, N, D)`.
     """
     if compiled := compiled_branches(x, norm, mlp, path):
-        return compiled.mlp_branch(x, norm, mlp, path, gamma)
-    found = mlp(norm(x))
-    return x + path(found if gamma is None else gamma * found)
+        return compiled.mlp_branch(x, norm, mlp, path, gamma, activation)
+    return x + path(_scaled(mlp(norm(x)), gamma))
 
 
 def normalise(images: Tensor, mean: Sequence[float], deviation: Sequence[float]) -> Tensor:

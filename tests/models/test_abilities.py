@@ -10,7 +10,7 @@ from common.errors import UserError
 _NAMES = ("vit_n_8", "vit_n_8_distilled", "cait_xxs_24", "swin_ti", "resnet_18", "levit_128s")
 
 
-@pytest.mark.parametrize("name", [*_NAMES, "t2t_vit_7"])
+@pytest.mark.parametrize("name", [*_NAMES, "t2t_vit_7", "vit_xsmall_patch16_clip_224"])
 def test_a_model_does_what_is_said(name):
     said, model = models.abilities(name), models.create(name)
     assert said.blocks == len(model.block_groups()) - 1 or (name, said.blocks) == ("t2t_vit_7", 0)

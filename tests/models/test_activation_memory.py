@@ -90,6 +90,14 @@ def test_what_the_compiled_operators_keep():
     )
 
 
+def test_layer_scale_keeps_no_scaled_matrices():
+    found, plain = (
+        activation_memory.kept(_model(image_size=32, layer_scale=scale), 32, 1).whole
+        for scale in (0.1, 0.0)
+    )
+    assert found == pytest.approx(plain, rel=1e-3)
+
+
 def test_nothing_is_kept_below_what_is_trained():
     model = _model()
     whole = activation_memory.kept(model, 224, 1).whole

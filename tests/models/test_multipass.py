@@ -12,6 +12,7 @@ from losses import RDropLoss
 from models import multipass
 from models.builders import Head
 from models.families.cait import CaiT
+from models.families.parts import PLAIN
 from models.families.swin import Swin
 from models.families.vit import DistilledVisionTransformer, VisionTransformer
 from models.layers import dropout
@@ -22,10 +23,22 @@ _RATES = DropRates(embedding=0.1, attention=0.1, projection=0.2, mlp=0.2, path=0
 
 
 _VIT = {"width": 24, "depth": 4, "heads": 3, "mlp_ratio": 2.0, "patch": 4}
+
+
+def _with(parts: dict) -> dict:
+    return {**_VIT, "parts": PLAIN.with_fields(parts)}
+
+
 _CAIT = {"patch_size": 4, "embed_dim": 24, "depth": 4, "num_heads": 3, "init_scale": 0.5}
 _SWIN = {"patch_size": 2, "embed_dim": 12, "depths": (2, 2), "num_heads": (2, 4), "window_size": 4}
+_CLIP = {"norm_pre": True, "activation": "quick_gelu", "registers": 2, "layer_scale": 0.5}
+_MEAN = {"pool": "avg", "class_token": False, "fc_norm": True, "qkv_bias": False}
+_GATED = {"mlp": "swiglu", "qk_norm": True, "class_position": False, "pre_logits": 9}
 FAMILIES = {
     "vit": (VisionTransformer, Head(7), _VIT),
+    "norm before the blocks": (VisionTransformer, Head(7), _with(_CLIP)),
+    "mean of tokens": (VisionTransformer, Head(7), _with(_MEAN)),
+    "gated": (VisionTransformer, Head(7), _with(_GATED)),
     "deit distilled, average": (DistilledVisionTransformer, Head(7), _VIT),
     "deit distilled, each head": (DistilledVisionTransformer, Head(7, train="each"), _VIT),
     "cait": (CaiT, Head(7), _CAIT),

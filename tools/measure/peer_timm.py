@@ -40,11 +40,14 @@ def without_torchvision_operators() -> Iterator[None]:
 
 
 def _create(model_config: ConfigDict, drop_rate: float):
-    """Returns timm's model of one of our names.
+    """Returns timm's model of one of our names, or of timm's own.
 
     Dropout is after the position embedding and the projection, and in the MLP.
+
+    Raises:
+        UserError: where timm is not installed, or has no such model.
     """
-    from models.weights.published import timm_name
+    from models.weights.sources.published import timm_name
 
     try:
         with without_torchvision_operators():
@@ -54,6 +57,8 @@ def _create(model_config: ConfigDict, drop_rate: float):
             f"--peer timm needs PyTorch and timm ({error}): pip install torch timm"
         ) from None
     name = model_config.name
+    if not timm_name(name):
+        raise UserError(f"--peer timm: timm has no {name} (python -m tools.models lists names)")
     rates = {"drop_rate": drop_rate}
     if not name.startswith("resnet"):
         rates["proj_drop_rate"] = drop_rate

@@ -217,7 +217,6 @@ def test_an_optimiser_without_a_usual_rate():
         ),
         ({"train.batch_size": -1}, "batch_size is -1, which leaves it to a recipe"),
         ({"data.crop_scale": ()}, "crop_scale is [(][)], which leaves it to a recipe"),
-        ({"model.name": "auto"}, "model.name=auto needs train.recipe=fine_tune"),
     ],
     ids=str,
 )

@@ -15,7 +15,7 @@ from engine import distributed
 from engine.commands import single_run
 from engine.plan import recipe
 from engine.trainer import Trainer
-from models.weights import sources
+from models.weights.sources import locations
 from program import exits, run_folder
 from program.config import config_fields, config_files, config_validation
 
@@ -214,7 +214,7 @@ def test_weights_that_can_not_be_downloaded(painted, tmp_path, monkeypatch):
     def fetch(url, *_, **__):
         raise UserError(f"{url}: download failed (no network); get the file by hand and give it")
 
-    monkeypatch.setattr(sources, "fetch", fetch)
+    monkeypatch.setattr(locations, "fetch", fetch)
     done = run_here("main.py", *_words(painted), f"--workdir={tmp_path / 'run'}")
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()

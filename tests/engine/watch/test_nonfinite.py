@@ -24,7 +24,7 @@ from engine.state.averages import EMA, SWA, Averages
 from engine.step.objective import LossTerms, Objective
 from engine.step.optimizer import Optimizer
 from engine.trainer import Trainer
-from models.families.vit import Mlp
+from models.families.vit_layers import Mlp
 from program import exits
 from program.signals import StopRequest
 

@@ -17,8 +17,11 @@ from models import flops
 from models.families.cnn_levit_t2t import Whole
 from models.layers import dropout
 
-_TRANSFORMERS = ("vit_", "deit_", "cait_", "swin_")
-_ALL = [name for name in models.MODELS if not name.startswith(_TRANSFORMERS)]
+_ALL = [
+    name
+    for name, spec in models.MODELS.items()
+    if spec.parts is None and not name.startswith(("cait_", "swin_"))
+]
 _ONE_OF_EACH = [
     "resnet_18",
     "dla_46_c",

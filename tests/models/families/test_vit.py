@@ -9,7 +9,7 @@ import pytest
 import models
 from common.errors import UserError
 from models import flops
-from models.families import vit
+from models.families import vit_layers
 from models.layers import operators
 from models.layers.dropout import Dropout, DropRates
 
@@ -101,7 +101,7 @@ def test_same_seed_same_weights():
     assert all((states[0][name].numpy() == states[1][name].numpy()).all() for name in states[0])
 
 
-def _of_attention(layer: vit.Attention, x: paddle.Tensor, queries: int) -> list[np.ndarray]:
+def _of_attention(layer: vit_layers.Attention, x: paddle.Tensor, queries: int) -> list[np.ndarray]:
     """Returns the output and the parameters' gradients, with the same random numbers each time."""
     paddle.seed(1)
     found = layer(x, queries)
@@ -115,9 +115,9 @@ def _of_attention(layer: vit.Attention, x: paddle.Tensor, queries: int) -> list[
 def test_fused_attention_is_the_same(queries, monkeypatch):
     """This is what a GPU runs in half precision, here in float32."""
     paddle.seed(0)
-    layer, x = vit.Attention(24, 3, DropRates()), paddle.randn([2, 9, 24])
+    layer, x = vit_layers.Attention(24, 3, DropRates()), paddle.randn([2, 9, 24])
     expected = _of_attention(layer, x, queries)
-    monkeypatch.setattr(vit, "fuses_attention", lambda *_: True)
+    monkeypatch.setattr(vit_layers, "fuses_attention", lambda *_: True)
     monkeypatch.setattr(layer, "_mixed", None)
     for found, array in zip(_of_attention(layer, x, queries), expected):
         np.testing.assert_allclose(found, array, atol=1e-5)
@@ -127,10 +127,10 @@ def test_fused_attention_is_the_same(queries, monkeypatch):
 def test_transposed_heads_are_the_same(queries, monkeypatch):
     """This is what a GPU and programs run, here on a CPU, with dropout of the same weights."""
     paddle.seed(0)
-    layer, x = vit.Attention(24, 3, DropRates(attention=0.3)), paddle.randn([2, 9, 24])
+    layer, x = vit_layers.Attention(24, 3, DropRates(attention=0.3)), paddle.randn([2, 9, 24])
     layer.train()
     expected = _of_attention(layer, x, queries)
-    monkeypatch.setattr(vit, "_slices_heads", lambda x: False)
+    monkeypatch.setattr(vit_layers, "_slices_heads", lambda x: False)
     monkeypatch.setattr(layer, "_sliced", None)
     for found, array in zip(_of_attention(layer, x, queries), expected):
         np.testing.assert_allclose(found, array, atol=1e-5)

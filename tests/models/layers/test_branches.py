@@ -10,6 +10,7 @@ import pytest
 from agreement import agree
 
 from models.families import vit
+from models.families.parts import PLAIN, Parts
 from models.layers import operators
 from models.layers.dropout import DropRates
 from models.layers.dropout_masks import batch_copies
@@ -19,7 +20,7 @@ _SHAPE = [_IMAGES, _TOKENS, _WIDTH]
 
 
 def _branch(
-    kind: str, rates: DropRates
+    kind: str, rates: DropRates, parts: Parts = PLAIN
 ) -> tuple[Callable[..., paddle.Tensor], list[paddle.Tensor]]:
     """Makes a residual branch of a ViT block.
 
@@ -28,16 +29,19 @@ def _branch(
         parameters, which are far from 0.
     """
     paddle.seed(0)
-    block = vit.Block(_WIDTH, _HEADS, 40, rates)
+    block = vit.Block(_WIDTH, _HEADS, 40, rates, parts)
     block.train()
     norm, branch = (block.norm1, block.attn) if kind == "attention" else (block.norm2, block.mlp)
-    for parameter in (parameters := [*norm.parameters(), *branch.parameters()]):
+    scale = block.ls1 if kind == "attention" else block.ls2
+    for parameter in (parameters := [x for y in (norm, branch, scale) for x in y.parameters()]):
         parameter.set_value(parameter + 0.3 * paddle.randn(parameter.shape))
     if kind == "attention":
         return lambda x, queries=_TOKENS: operators.attention_branch(
-            x, norm, branch, block.drop_path, queries
+            x, norm, branch, block.drop_path, queries, scale.gamma
         ), parameters
-    return lambda x: operators.mlp_branch(x, norm, branch, block.drop_path), parameters
+    return lambda x: operators.mlp_branch(
+        x, norm, branch, block.drop_path, scale.gamma, parts.activation
+    ), parameters
 
 
 def _same(forward, parameters: list[paddle.Tensor], shape: list[int] = _SHAPE, **fields) -> None:
@@ -74,6 +78,18 @@ def test_branches_with_a_frozen_parameter(kind, frozen):
     forward, parameters = _branch(kind, RATES["all"])
     for place, parameter in enumerate(parameters):
         parameter.stop_gradient = place == frozen or frozen == 6
+    _same(forward, parameters)
+
+
+@pytest.mark.parametrize("kind", ["attention", "mlp"])
+@pytest.mark.parametrize("frozen", [*range(7), "all but the scale", "none"])
+def test_scaled_branches_with_a_frozen_parameter(kind, frozen):
+    parts = PLAIN._replace(layer_scale=0.5, activation="quick_gelu", qkv_bias=False)
+    forward, parameters = _branch(kind, RATES["all"], parts)
+    *others, scale = range(len(parameters))
+    chosen = {"all but the scale": others, "none": []}.get(frozen, [scale, frozen])
+    for place, parameter in enumerate(parameters):
+        parameter.stop_gradient = place in chosen
     _same(forward, parameters)
 
 

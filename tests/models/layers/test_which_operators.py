@@ -8,7 +8,7 @@ import numpy as np
 import paddle
 import pytest
 
-from models.families import vit
+from models.families import vit, vit_layers
 from models.fast import blas, compiler, single_operators
 from models.layers import basic_layers, operators
 from models.layers.dropout import DropRates
@@ -54,11 +54,11 @@ def test_layers_that_somebody_watches_or_replaces_are_called():
 
 def test_a_class_whose_forward_somebody_replaces_is_called(monkeypatch):
     block, x = vit.Block(_WIDTH, _HEADS, 40, DropRates()), paddle.randn(_SHAPE)
-    monkeypatch.setattr(vit.Mlp, "forward", lambda self, x: x * float("nan"))
+    monkeypatch.setattr(vit_layers.Mlp, "forward", lambda self, x: x * float("nan"))
     assert block(x).isnan().all()
 
 
-class _Halved(vit.Attention):
+class _Halved(vit_layers.Attention):
     def _mixed(self, x, queries):
         return 0.5 * super()._mixed(x, queries)
 
