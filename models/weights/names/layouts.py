@@ -1,4 +1,4 @@
-"""Converts names and layouts of weights: ours (PPIM's and Paddle's), timm's (PyTorch's), Google's.
+"""Converts between timm's names and ours, and between the layouts of PyTorch and Paddle.
 
 PyTorch keeps the matrix of a linear layer as (outputs, inputs), Paddle as (inputs, outputs). The
 matrices of a file that are not square show which layout it has. For square ones, a mistake would
@@ -11,29 +11,38 @@ import numpy as np
 from paddle import nn
 
 from common.errors import UserError
+from models.families.parts import PLAIN
 from models.multipass import MultiPass
-from models.weights.names.google import from_google, is_google
+from models.weights.names.libraries import google, timm, timm_eva
+from models.weights.names.translate import Named
 
 COUNTERS = ("num_batches_tracked",)  # of PyTorch's batch norm; nothing depends on them
 _BATCH_NORM = {"_mean": "running_mean", "_variance": "running_var"}  # Paddle's name: PyTorch's
 
 
-def styles(model: MultiPass, arrays: dict[str, np.ndarray], origin: str) -> tuple[str, ...]:
-    """Returns whose names and layout some arrays may have.
+def styles(model: MultiPass, named: Named, origin: str) -> tuple[str, ...]:
+    """Returns whose names and layout some arrays had before they got timm's names.
 
     Args:
         model: that the arrays are for.
-        arrays: by name.
+        named: the arrays, with timm's names or ours.
         origin: names the arrays in errors.
 
     Returns:
-        `google`; `timm`; or both `ours` and `ppim`, which are the same.
+        `google`; `timm`; both `ours` and `ppim`, which are the same; or another library's name.
 
     Raises:
         UserError: when an array is there under two names.
     """
-    if is_google(arrays):
+    if named.library == google.VIT.name:
         return ("google",)
+    if named.library not in ("", timm.TIMM.name, timm_eva.BARE_EVA.name):
+        return (named.library,)
+    return ("timm",) if _is_torch(model, named.arrays, origin) else ("ours", "ppim")
+
+
+def _is_torch(model: MultiPass, arrays: dict[str, np.ndarray], origin: str) -> bool:
+    """Returns whether matrices have PyTorch's layout."""
     renamed, target = _with_our_names(model, arrays, origin), model.state_dict()
     votes = [
         _is_transposed(renamed[name].shape, target[name].shape, model.is_in_head(name))
@@ -41,24 +50,21 @@ def styles(model: MultiPass, arrays: dict[str, np.ndarray], origin: str) -> tupl
         if name in renamed
     ]
     votes = [vote for vote in votes if vote is not None]
-    return ("timm",) if (all(votes) if votes else renamed is not arrays) else ("ours", "ppim")
+    return all(votes) if votes else renamed is not arrays
 
 
 def to_ours(model: MultiPass, arrays: dict[str, np.ndarray], origin: str) -> dict[str, np.ndarray]:
-    """Converts the arrays of a file to the names and the layout of the model.
+    """Converts arrays with timm's names, or ours, to the names and the layout of the model.
 
     An array that the model does not know stays as it is.
 
     Raises:
-        UserError: when a file of Google's is damaged, or an array is there under two names.
+        UserError: when an array is there under two names.
     """
-    style = styles(model, arrays, origin)
-    if "google" in style:
-        return from_google(arrays, origin)
-    arrays, matrices = _with_our_names(model, arrays, origin), _matrices(model)
+    transposed, matrices = _is_torch(model, arrays, origin), _matrices(model)
     return {
-        name: array.T if name in matrices and "timm" in style else array
-        for name, array in arrays.items()
+        name: array.T if name in matrices and transposed else array
+        for name, array in _with_our_names(model, arrays, origin).items()
     }
 
 
@@ -68,11 +74,13 @@ def to_timm(model: MultiPass, arrays: dict[str, np.ndarray]) -> dict[str, np.nda
     Derived buffers are left out, as timm does.
     """
     matrices = _matrices(model)
-    return {
+    found = {
         _timm_name(model, name): np.ascontiguousarray(array.T if name in matrices else array)
         for name, array in arrays.items()
         if not name.endswith(model.derived)
     }
+    parts = getattr(model, "parts", PLAIN)
+    return timm_eva.to_eva(found, parts) if timm_eva.is_eva(parts) else found
 
 
 def _with_our_names(

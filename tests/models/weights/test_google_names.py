@@ -84,8 +84,8 @@ def test_the_oldest_files_lose_their_head_with_what_is_below_it(source, tmp_path
     assert sorted(report.dropped) == [
         "head.bias",
         "head.weight",
-        "pre_logits.bias",
-        "pre_logits.weight",
+        "pre_logits.fc.bias",
+        "pre_logits.fc.weight",
     ]
     # Also where the number of classes is the same: that head stands on a layer which is not here.
     report = models.load_weights(models.create("vit_n_8", image_size=32, num_classes=7), path)
@@ -107,7 +107,7 @@ _ZEROS = np.zeros(48, "float32")
             {"Transformer/encoderblock_4/LayerNorm_0/bias": _ZEROS},
             "do not belong to the model: blocks.4.norm1.bias",
         ),
-        ({"MAPHead_0/probe": _ZEROS}, "do not belong to the model: MAPHead_0/probe"),
+        ({"MAPHead_0/probe": _ZEROS}, "a ViT that is pooled by attention"),
         (
             {"embedding/kernel": _ZEROS},
             "patch_embed.proj.weight .48., the model expects .48, 3, 8, 8.",
@@ -130,7 +130,7 @@ def test_another_number_of_heads(source, tmp_path):
     arrays = _google(arrays_of(source))
     for name in [name for name in arrays if name.endswith("query/kernel")]:
         arrays[name] = arrays[name].reshape(48, 2, 24)
-    with pytest.raises(UserError, match="attention has 2 heads, the model's has 3"):
+    with pytest.raises(UserError, match="heads=2 here and 3 in the model"):
         models.load_weights(source, _saved(tmp_path / "w.npz", arrays))
 
 
@@ -138,7 +138,7 @@ def test_another_number_of_heads(source, tmp_path):
 def test_another_family(source, tmp_path, name):
     with pytest.raises(
         UserError,
-        match=r"do not belong to the model|attention has 3 heads|of the model are missing",
+        match=r"do not belong to the model|of the model are missing|is of a plain model",
     ):
         models.load_weights(
             models.create(name), _saved(tmp_path / "w.npz", _google(arrays_of(source)))
