@@ -90,8 +90,11 @@ def get_config() -> ConfigDict:
     data.workers = 0
 
     config.model = model = ConfigDict()
-    # A key of models.MODELS; auto (with train.recipe): the model that the weights are of.
+    # A key of models.MODELS; auto: the model that the weights are of.
     model.name = "vit_b_16_384"
+    # What a ViT has beside what its name says (models/families/parts.py). auto: what the weights
+    # tell; NAME=VALUE,...: these parts; auto,NAME=VALUE,...: these, and the others as they tell.
+    model.parts = "auto"
     model.num_classes = 0  # 0: as many as the data set has
     model.image_size = 0  # side of the square input in pixels; 0: the model's own
     # Dropout at three places: after the position embedding, after the attention's projection, and
@@ -116,7 +119,8 @@ def get_config() -> ConfigDict:
     # (attention layers, positions and the head). The rest keeps its weights and the statistics of
     # its batch norms.
     model.trainable = "all"
-    # Weights to begin with: a file, an https address, a name of PPIM, timm/NAME.TAG, google/PATH.
+    # Weights to begin with: a file, a folder, an https address, a name of PPIM, timm/NAME.TAG,
+    # hf/OWNER/NAME, google/PATH; FILE#KEY takes one of several models in a file.
     model.pretrained = ""
     # auto: the weights' own head when it has as many classes | new | imagenet: from a head of
     # ImageNet's 1000 classes the rows of the data's classes, which must be WordNet ids

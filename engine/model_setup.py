@@ -9,7 +9,6 @@ from ml_collections import ConfigDict
 from paddle import nn
 
 import models
-from common.reading import sha256
 from engine import distributed
 from engine.step import mixed_precision
 
@@ -45,6 +44,22 @@ def load_pretrained(
     rows = (
         models.imagenet_rows(classes) if choice == "imagenet" else None if choice == "auto" else ()
     )
-    report = models.load_weights(model, source, rows)
+    # The parts of the config are what the weights tell, or what the user wants in their place.
+    report = models.load_weights(model, source, rows, stated=False)
+    report.said.extend(_assumed_pixels(config))
     distributed.say(f"pretrained weights: {source}: {report.summary()}")
-    return {"source": source, "sha256": sha256(models.locate(source)), **report._asdict()}
+    return {"source": source, "sha256": models.digest_of(source), **report._asdict()}
+
+
+def _assumed_pixels(config: ConfigDict) -> list[str]:
+    """Returns what is assumed of the pixels, where the weights do not say what they expect."""
+    name, source = config.model.name, config.model.pretrained
+    usual = models.input_stats(name)
+    own = tuple(config.model.mean), tuple(config.model.std)
+    known = models.is_published(source) or models.stated_input(source) is not None
+    if known or own != (tuple(usual.mean), tuple(usual.std)):  # the user says what they are
+        return []
+    return [
+        f"nothing says which pixels they expect: mean {own[0]} and std {own[1]} were taken, as is "
+        f"usual for {name} (--config.model.mean and std set others)"
+    ]

@@ -187,10 +187,15 @@ FLAGS = {
         "main.py --config.optim.lr=-1",
         "config.optim.lr is -1.0, which leaves it to a recipe: set a value, or train.recipe",
     ),
-    "model-auto-without-a-recipe": (
+    "model-auto-without-weights": (
         nothing,
         "main.py --config.model.name=auto",
-        "model.name=auto needs train.recipe=fine_tune",
+        "model.name=auto takes the model from its weights: set model.pretrained, or name it",
+    ),
+    "model-parts-unknown": (
+        nothing,
+        "main.py --config.model.parts=register=4",
+        "model.parts has 'register=4', expected auto or NAME=VALUE with one of",
     ),
     "recipe-unknown": (
         nothing,
@@ -227,7 +232,7 @@ FLAGS = {
     "recipe-with-a-damaged-file": (
         made(bad.write, "w.safetensors", b"hello"),
         "main.py --config=configs/folder.py --config.model.pretrained={t}/w.safetensors",
-        "not a readable safetensors file",
+        "it is a text",
     ),
     "recipe-of-an-unknown-model": (
         nothing,

@@ -34,7 +34,7 @@ def check(
 
     Args:
         path: of the weights or of the folder of their run, or a name that
-            `models/weights/sources.py` knows.
+            `models/weights/sources/locations.py` knows.
         config: says which model and which data; checked by `config_validation.validate`.
         split: `train` (without augmentation), `val` or `test`.
         expect_top1: the least accuracy that is accepted, a fraction.
@@ -54,11 +54,14 @@ def check(
         given, path = path, weights_file(path)
         if user_path(given).is_dir():
             distributed.say(f"weights: {path}")
-        stored = run_weights.read(models.locate(path))
+        stored = run_weights.read(path)
+        for sentence in stored.said:
+            distributed.say(f"weights: {sentence}")
         config = resolve_config.with_input(config, path)
         dataset = data.build(config, split, augment=False)
         if stored.classes is not None:
             run_weights.check_classes(dataset.classes, stored.classes, f"the weights {path}")
+        known = run_weights.same_order(dataset.classes, stored.classes_beside, path)
         config = resolve_config.with_classes(config, len(dataset.classes))
         model = models.build(config.model)
         models.assign_all(model, stored.arrays, path)
@@ -75,7 +78,7 @@ def check(
     with console.progress_bar(len(dataset) // distributed.world_size()) as bar:
         result = evaluate(model, dataset, config, None if bar.disable else bar.update)
     distributed.say(console.table(result, split))
-    if stored.classes is None:
+    if stored.classes is None and not known:
         distributed.say("the weights do not name their classes: their order was not checked")
     if json_path and distributed.is_main():
         how = {"weights": path, "split": split, "precision": dtype}

@@ -24,12 +24,14 @@ def with_input(config: ConfigDict, weights: str = "") -> ConfigDict:
         UserError: also when `train.recipe` has not chosen yet.
     """
     left = config_fields.to_choose(config)
-    if left or config.model.name == AUTO:
+    if left:
         raise UserError(
-            f"the config leaves {(left or ['model.name'])[0]} to train.recipe, which chooses only "
-            "for training: weights of a run carry what was chosen, so leave --config out"
+            f"the config leaves {left[0]} to train.recipe, which chooses only for training: "
+            "weights of a run carry what was chosen, so leave --config out"
         )
-    stats = models.input_stats(config.model.name, weights or config.model.pretrained)
+    source = weights or config.model.pretrained
+    config = with_architecture(config, source)
+    stats = models.input_stats(config.model.name, source)
     decided = {
         "model.image_size": models.native_size(config.model.name),
         "model.mean": stats.mean,
@@ -42,6 +44,24 @@ def with_input(config: ConfigDict, weights: str = "") -> ConfigDict:
     if config.data.exif_orientation == "auto":
         values["data.exif_orientation"] = data.usual_exif(config.data.name)
     return config_fields.changed(config, values)
+
+
+def with_architecture(config: ConfigDict, source: str) -> ConfigDict:
+    """Fills in what weights tell of the model itself: its name and its parts.
+
+    Args:
+        config: with `model.name=auto`, or `auto` in `model.parts`; else it stays as it is.
+        source: of the weights; empty for none.
+
+    Raises:
+        UserError: when the weights can't be read, or do not tell which model they are of.
+    """
+    if config.model.name == AUTO and not source:
+        raise UserError(
+            "model.name=auto takes the model from its weights: set model.pretrained, or name it"
+        )
+    name, parts = models.resolve(config.model.name, config.model.parts, source)
+    return config_fields.changed(config, {"model.name": name, "model.parts": parts})
 
 
 def with_classes(config: ConfigDict, num_classes: int) -> ConfigDict:

@@ -91,8 +91,10 @@ def describe_model(model: nn.Layer, config: ConfigDict) -> list[str]:
     name, size, part = config.model.name, config.model.image_size, config.model.trainable
     trained = f"{flops.parameters(model, trainable=True):,} of them ({part.replace('_', ' ')})"
     multiply_adds = flops.cost(model, size).multiply_adds
+    told = config.model.parts.removeprefix("auto").lstrip(",")
+    parts = f" with {told}" if told else ""
     return [
-        f"model: {name} at {size} px, {config.model.num_classes} classes",
+        f"model: {name}{parts} at {size} px, {config.model.num_classes} classes",
         f"parameters: {flops.parameters(model):,}",
         *([f"trained: {trained}"] if part != "all" else []),
         f"multiply-adds: {multiply_adds / 1e9:.4g} G an image and pass",

@@ -12,7 +12,6 @@ from paddle import nn
 
 import models
 from common.errors import UserError
-from common.safetensors_files import own_metadata
 from program.config import config_fields, config_validation
 
 _FORMAT = 1  # of the metadata
@@ -26,6 +25,8 @@ class Weights(NamedTuple):
     arrays: dict[str, NDArray[Any]]
     config: ConfigDict | None
     classes: tuple[str, ...] | None
+    classes_beside: tuple[str, ...] = ()  # of other projects' weights, as their config.json says
+    said: tuple[str, ...] = ()  # what was decided in reading, a sentence each
 
 
 def arrays_of(model: nn.Layer) -> dict[str, NDArray[Any]]:
@@ -55,15 +56,18 @@ def save(
 
 
 def read(path: str | Path) -> Weights:
-    """Reads a weights file; one that this project did not write has no config and no classes.
+    """Reads weights; those that this project did not write have no config and no classes.
+
+    Args:
+        path: a file, or another source that `models.load_weights` takes.
 
     Raises:
-        UserError: when it can't be read.
+        UserError: when they can't be read.
     """
-    arrays, metadata = models.read_arrays(path)
-    content = own_metadata(metadata, str(path)) or {}
+    weights = models.read_weights(str(path))
+    arrays, content = weights.arrays, weights.own
     if "config" not in content:
-        return Weights(arrays, None, None)
+        return Weights(arrays, None, None, weights.description.classes, weights.said)
     if content.get("format") != _FORMAT:
         raise UserError(
             f"{path}: its format is {content.get('format')!r}, this version reads {_FORMAT}"
@@ -83,6 +87,21 @@ def read(path: str | Path) -> Weights:
             f"{len(classes)} classes that it names, and at most {_LARGEST_IMAGE} pixels"
         )
     return Weights(arrays, config, tuple(classes))
+
+
+def same_order(found: tuple[str, ...], beside: tuple[str, ...], origin: str) -> bool:
+    """Compares the order of the classes of the data with that of weights of another project.
+
+    Returns:
+        Whether the order is the same; False also where the classes have other names, so that it
+        can't be told.
+
+    Raises:
+        UserError: when the names are the same in another order: every label would be wrong.
+    """
+    if sorted(found) == sorted(beside) and found != beside:
+        check_classes(found, beside, f"config.json beside {origin}")
+    return found == beside
 
 
 def check_classes(found: tuple[str, ...], expected: tuple[str, ...], owner: str) -> None:

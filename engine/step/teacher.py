@@ -16,7 +16,6 @@ from paddle import Tensor, nn
 
 import models
 from common.errors import UserError
-from common.reading import sha256
 from configs import default
 from engine import distributed
 from engine.state import run_weights
@@ -89,10 +88,9 @@ def load_teacher(config: ConfigDict, classes: tuple[str, ...]) -> Teacher | None
             f"distill.teacher={distill.teacher} needs distill.weights: one that was not trained is "
             "no use"
         )
-    path = models.locate(distill.weights)
-    stored = run_weights.read(path)
+    stored = run_weights.read(distill.weights)
     rows = models.imagenet_rows(classes) if distill.head == "imagenet" else None
-    model, image_size = _build(config, stored.config)
+    model, image_size = _build(config, stored.config, distill.weights)
     report = models.assign(model, stored.arrays, distill.weights, rows)
     if classes and stored.classes:
         theirs = stored.classes if rows is None else tuple(stored.classes[row] for row in rows)
@@ -105,23 +103,29 @@ def load_teacher(config: ConfigDict, classes: tuple[str, ...]) -> Teacher | None
         )
     unnamed = "; they do not name their classes, which must be those of the data in its order"
     distributed.say(
-        f"teacher's weights: {distill.weights}: {report.summary()}"
+        f"teacher's weights: {distill.weights}: {'; '.join((report.summary(), *stored.said))}"
         f"{'' if stored.classes else unnamed}"
     )
     stats = models.input_stats(distill.teacher, distill.weights)
-    provenance = {"model": distill.teacher, "source": distill.weights, "sha256": sha256(path)}
+    provenance = {
+        "model": distill.teacher,
+        "source": distill.weights,
+        "sha256": models.digest_of(distill.weights),
+    }
     return Teacher(model, image_size, stats, config.model, provenance)
 
 
 def fresh_teacher(config: ConfigDict) -> Teacher:
     """Returns an untrained teacher of the right shape: for a dry run without its weights."""
-    model, image_size = _build(config, None)
+    model, image_size = _build(config, None, "")
     stats = models.input_stats(config.distill.teacher)
     return Teacher(model, image_size, stats, config.model, {"model": config.distill.teacher})
 
 
-def _build(config: ConfigDict, stored: ConfigDict | None) -> tuple[nn.Layer, int]:
+def _build(config: ConfigDict, stored: ConfigDict | None, source: str) -> tuple[nn.Layer, int]:
     """Builds the teacher's model for the classes of the data; returns also its image size.
+
+    Its parts are what the weights at `source` tell.
 
     If the weights carry their config, a distilled model is used as it was evaluated: a head that
     was never trained must not be averaged in.
@@ -134,5 +138,6 @@ def _build(config: ConfigDict, stored: ConfigDict | None) -> tuple[nn.Layer, int
         )
     fields = ConfigDict((stored or default.get_config()).model.to_dict())
     fields.name, fields.num_classes = name, config.model.num_classes
+    fields.parts = models.resolve(name, fields.parts, source)[1]
     fields.image_size = config.distill.image_size or fields.image_size or models.native_size(name)
     return models.build(fields), fields.image_size

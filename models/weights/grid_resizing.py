@@ -11,15 +11,23 @@ import math
 
 import numpy as np
 
+_MOST_SPECIAL = 17  # class, distillation and register tokens that a message looks for
 
-def resize_positions(positions: np.ndarray, grid: tuple[int, int], special: int) -> np.ndarray:
+
+def resize_positions(
+    positions: np.ndarray,
+    grid: tuple[int, int],
+    special: int,
+    old: tuple[int, ...] = (),
+) -> np.ndarray:
     """Resizes the grid part of a position embedding; the part of the special tokens stays.
 
     Args:
-        positions: `(1, special + old_height * old_width, D)`. The old grid is taken for a square if
-            its size is a square number, else for the new grid.
+        positions: `(1, special + old_height * old_width, D)`, or without the first axis. The old
+            grid is the new one if it has as many places, else a square.
         grid: height and width of the new grid, in patches.
-        special: number of tokens before the grid.
+        special: number of special tokens that have places before the grid; 0: only patches have.
+        old: height and width of the old grid, where they are known.
 
     Returns:
         `(1, special + height * width, D)`; `positions` itself if the grid is the same.
@@ -27,12 +35,13 @@ def resize_positions(positions: np.ndarray, grid: tuple[int, int], special: int)
     Raises:
         ValueError: when the old grid is not known.
     """
-    count = positions.shape[1] - special if positions.ndim == 3 else -1
-    old = (math.isqrt(count),) * 2 if count > 0 and math.isqrt(count) ** 2 == count else grid
-    if old[0] * old[1] != count:
-        raise ValueError(
-            f"has shape {list(positions.shape)}, which is no square grid + {special} tokens"
-        )
+    if positions.ndim == 2:
+        positions = positions[np.newaxis]
+    if positions.ndim != 3:
+        raise ValueError(f"has shape {list(positions.shape)}, expected (1, places, width)")
+    old = old or _grid(positions.shape[1] - special, grid)
+    if not old:
+        raise ValueError(_misfit(positions.shape[1], grid, special))
     if old == grid:
         return positions
     resized = _resize(
@@ -41,6 +50,30 @@ def resize_positions(positions: np.ndarray, grid: tuple[int, int], special: int)
     return np.concatenate(
         [positions[:, :special], resized.reshape(1, grid[0] * grid[1], -1)], axis=1
     )
+
+
+def _grid(count: int, usual: tuple[int, int]) -> tuple[int, ...]:
+    """Returns height and width of a grid of so many places; nothing where they are not known."""
+    side = math.isqrt(max(0, count))
+    if count == usual[0] * usual[1]:
+        return usual
+    return (side, side) if count > 0 and side * side == count else ()
+
+
+def _misfit(places: int, grid: tuple[int, int], special: int) -> str:
+    """Says why so many places are not those of the model."""
+    if special and _grid(places, grid):
+        return (
+            f"has {places} places: a square grid without places for the class token (set "
+            f"class_position=False), or an oblong grid + {special} tokens, which can't be resized"
+        )
+    others = (number for number in range(1, _MOST_SPECIAL) if _grid(places - number, grid))
+    if not special and (count := next(others, 0)):
+        return (
+            f"has {places} places, {count} more than a square grid: those of class or register "
+            "tokens, which have none in this model (class_position=False)"
+        )
+    return f"has {places} places, which is no square grid + {special} tokens"
 
 
 def resize_bias_table(table: np.ndarray, window: int) -> np.ndarray:

@@ -17,57 +17,92 @@ from typing import NamedTuple
 import numpy as np
 
 from common.errors import UserError, listed, nearest
-from models.families.vit import Attention
 from models.multipass import MultiPass
-from models.weights.formats.array_files import read_arrays
 from models.weights.heads import fit_heads
-from models.weights.names import google, layouts
-from models.weights.sources import locate
+from models.weights.names import layouts
+from models.weights.names.translate import to_timm
+from models.weights.reading import Weights, read_weights
+from models.weights.told.part_checks import check_parts, described
+from models.weights.told.parts import shape_of
+from models.weights.told.stated_grids import on_grid_of
+
+_MOST_ZEROS = 4  # of so many matrices of a trained model, fewer than one holds only zeros
 
 
 class Report(NamedTuple):
-    """What happened to arrays in loading, by their names."""
+    """What happened to arrays in loading, by their names; and what else a user should know."""
 
     loaded: list[str]
     resized: list[str]
     dropped: list[str]
     initialised: list[str]
     unexpected: list[str]
+    said: list[str]
 
     def summary(self) -> str:
         """Returns one line for people: the number of loaded arrays, and the names of the others."""
         named = [
             f"{kind} {listed(names)}"
             for kind, names in self._asdict().items()
-            if names and kind != "loaded"
+            if names and kind not in ("loaded", "said")
         ]
-        return "; ".join([f"loaded {len(self.loaded)} arrays", *named])
+        return "; ".join([f"loaded {len(self.loaded)} arrays", *named, *self.said])
 
 
 def load_weights(
-    model: MultiPass, source: str | Path, head_rows: Sequence[int] | None = None
+    model: MultiPass,
+    source: str | Path,
+    head_rows: Sequence[int] | None = None,
+    stated: bool = True,
 ) -> Report:
     """Loads weights into a model, by name.
 
     Args:
         model: gets the weights; it changes only when everything fits.
-        source: a file (`.safetensors`, `.pdparams`, `.pth`, `.pt`, `.npz`), an `https` address of
-            one, or a name that `models.weights.sources` knows. Names and layout may be ours,
-            PPIM's, timm's or Google's.
+        source: a file or a folder of any library that `models/weights/names` knows, an `https`
+            address of a file, or a name that `models/weights/sources/locations.py` knows.
         head_rows: which classes of the file's head become the model's, in this order. Empty: the
             head stays new. None: the head is loaded if it has as many classes as the model, and
             stays new otherwise.
+        stated: whether the model must be what the `config.json` beside the weights says where no
+            array shows it (heads, activation, pooling); False where the user has decided.
 
     Returns:
         What was loaded, resized, dropped and left at initialisation; `unexpected` is empty, since
         unexpected arrays are an error.
 
     Raises:
-        UserError: when the source can't be read, or an array is missing, surplus, of another shape,
-            or not finite.
+        UserError: when the source can't be read, its model is another one, or an array is missing,
+            surplus, of another shape, or not finite.
     """
-    arrays, _ = read_arrays(locate(str(source)))
-    return assign(model, arrays, str(source), head_rows)
+    weights = read_weights(str(source))
+    said = check_parts(model, weights, stated)
+    weights, of_grid = on_grid_of(model, weights)
+    try:
+        report, fitted = fit(model, weights.arrays, weights.origin, head_rows)
+    except UserError as error:
+        raise UserError(_with_origin(str(error), weights, model)) from None
+    _set(model, fitted)
+    report.dropped.extend(weights.dropped)
+    report.said.extend((*weights.said, *said, *of_grid, *_of_positions(model, weights, report)))
+    return report
+
+
+def _of_positions(model: MultiPass, weights: Weights, report: Report) -> list[str]:
+    """Returns from which grid a position embedding was resized, which its size alone shows."""
+    shape = shape_of(weights.arrays)
+    if "pos_embed" not in report.resized or not shape or not shape.grid[0]:
+        return []
+    old, new = (f"{rows} x {columns}" for rows, columns in (shape.grid, model.grid))
+    return [f"pos_embed was resized from {old} places, taken for a square, to {new}"]
+
+
+def _with_origin(message: str, weights: Weights, model: MultiPass) -> str:
+    """Adds to a refusal which model the weights are of, where it can be told."""
+    of = described(weights)
+    if not of:
+        return message
+    return f"{message}; these are weights of {of}, the model is {model.registry_name}"
 
 
 def assign(
@@ -123,16 +158,20 @@ def fit(
     """
     for name, array in arrays.items():  # also those that are dropped
         _check_values(name, array, origin)
-    _check_attention(model, arrays, origin)
-    arrays = layouts.to_ours(model, arrays, origin)
+    _check_not_cut(arrays, origin)
+    named = to_timm(arrays, origin)  # changes nothing where it has been done
+    arrays = layouts.to_ours(model, named.arrays, origin)
     arrays, dropped = fit_heads(model, arrays, head_rows, origin)
-    report, fitted, misfits = Report([], [], dropped, [], []), {}, []
+    report = Report([], [], [*named.dropped, *dropped], [], [], [*named.said])
+    fitted, misfits = {}, []
     target, derived = model.state_dict(), (*layouts.COUNTERS, *model.derived)
     for name, array in arrays.items():
         layer = name.rpartition(".")[0] + "."
         if name.endswith(derived) and any(own.startswith(layer) for own in target):
             _check_derived(model, name, array, origin)
             report.dropped.append(name)
+        elif name not in target and not array.ndim and "." not in name:
+            report.dropped.append(name)  # a figure beside the arrays, such as the epoch
         elif name not in target:
             report.unexpected.append(name)
         else:
@@ -170,12 +209,18 @@ def _check_values(name: str, array: np.ndarray, origin: str) -> None:
         raise UserError(f"{origin}: {name} holds negative variances")
 
 
-def _check_attention(model: MultiPass, arrays: dict[str, np.ndarray], origin: str) -> None:
-    """Checks the number of heads, which Google's files tell and no other shape shows."""
-    theirs = google.heads_of(arrays)
-    ours = [layer.heads for layer in model.sublayers() if isinstance(layer, Attention)]
-    if theirs and ours and theirs != ours[0]:
-        raise UserError(f"{origin}: its attention has {theirs} heads, the model's has {ours[0]}")
+def _check_not_cut(arrays: dict[str, np.ndarray], origin: str) -> None:
+    """Checks that not many matrices hold only zeros, as a file does whose download was stopped.
+
+    Some programs reserve the whole file before they download it.
+    """
+    matrices = [array for array in arrays.values() if array.ndim > 1 and array.size]
+    zeros = sum(not array.any() for array in matrices)
+    if len(matrices) / _MOST_ZEROS < zeros < len(matrices):
+        raise UserError(
+            f"{origin}: {zeros} of its {len(matrices)} matrices hold only zeros, as after a "
+            "download that was stopped; get the file again"
+        )
 
 
 def _check_derived(model: MultiPass, name: str, array: np.ndarray, origin: str) -> None:
@@ -196,7 +241,12 @@ def _refuse_unplanned(
 ) -> None:
     """Raises an error for what is not planned, with the closest names."""
     headless = not any(map(model.is_in_head, arrays))
-    missing = [name for name in report.initialised if not (headless and model.is_in_head(name))]
+    missing = [
+        name
+        for name in report.initialised
+        if not (headless and model.is_in_head(name))
+        and not name.startswith(tuple(f"{head}." for head in model.unused_heads))
+    ]
     for names, text, known in (
         (report.unexpected, "do not belong to the model", set(model.state_dict())),
         (missing, "of the model are missing", report.unexpected),

@@ -7,7 +7,6 @@ from ml_collections import ConfigDict
 
 from common.errors import UserError
 from configs import default
-from configs.allowed_values import AUTO
 
 
 def check(config: ConfigDict) -> None:
@@ -225,12 +224,8 @@ def _nonfinite(config: ConfigDict) -> None:
 
 
 def _recipe(config: ConfigDict) -> None:
-    """What only a recipe can fill in, and what a recipe has no answer for."""
+    """What a recipe has no answer for."""
     recipe, optim = config.train.recipe, config.optim
-    _refuse(
-        config.model.name == AUTO and not recipe,
-        "model.name=auto needs train.recipe=fine_tune: name the model",
-    )
     _refuse(
         recipe and optim.scale_lr,
         f"optim.scale_lr has no use with train.recipe={recipe}, which chooses a rate for the batch",

@@ -133,7 +133,9 @@ def test_the_statistics_reach_the_model(wnid_folder, imagenet_weights, tmp_path)
 def test_a_foreign_file_in_the_accuracy_check(wnid_folder, imagenet_weights, tmp_path):
     """timm's names and layout, without a config of ours; and a head for other classes."""
     model = models.create("vit_n_8", image_size=32, num_classes=3)
-    models.write_arrays(tmp_path / "timm.pth", layouts.to_timm(model, arrays_of(model)), None)
+    theirs = layouts.to_timm(model, arrays_of(model))
+    wrapped = {f"module.{name}": array for name, array in theirs.items()}
+    models.write_arrays(tmp_path / "timm.pth", wrapped, None)
     (tmp_path / "config.py").write_text(
         "from configs import default\n\n\ndef get_config():\n    config = default.get_config()\n"
         f"    config.data.update(name='folder', root={str(wnid_folder)!r})\n"
@@ -143,6 +145,7 @@ def test_a_foreign_file_in_the_accuracy_check(wnid_folder, imagenet_weights, tmp
     done = run_program(*words, f"--weights={tmp_path / 'timm.pth'}")
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "out.json").read_text())["seen"] > 0
+    assert "weights: the prefix 'module.' was taken off the names\n" in done.stdout
     done = run_program(*words, f"--weights={imagenet_weights}")
     assert (done.returncode, "Traceback" in done.stderr) == (2, False)
     assert "has no head.weight of shape [48, 3]; was it made for other classes?" in done.stderr
@@ -162,3 +165,66 @@ def test_a_dry_run_with_the_weights_at_hand_and_without(wnid_folder, imagenet_we
         dry_run.dry_run({"": _config(wnid_folder, "absent.pth")})
     with pytest.raises(UserError, match="only https"):
         dry_run.dry_run({"": _config(wnid_folder, "http://host/weights.pth")})
+
+
+@pytest.fixture
+def dinov2_folder(tmp_path):
+    """A folder of timm's: LayerScale and a prefix in the file, QuickGELU in `config.json`."""
+    model = models.create("vit_n_8", image_size=32, num_classes=3, layer_scale=1e-5)
+    arrays = {
+        f"module.{name}": one for name, one in layouts.to_timm(model, arrays_of(model)).items()
+    }
+    (tmp_path / "weights").mkdir()
+    models.write_arrays(tmp_path / "weights" / "model.safetensors", arrays, None)
+    pixels = {"mean": _INPUT["mean"], "std": _INPUT["std"], "crop_pct": 1.0}
+    stated = {
+        "num_features": 48,
+        "model_args": {"act_layer": "quick_gelu"},
+        "pretrained_cfg": pixels,
+    }
+    (tmp_path / "weights" / "config.json").write_text(json.dumps(stated))
+    return tmp_path / "weights"
+
+
+def test_model_and_parts_are_those_of_the_weights(painted, dinov2_folder, tmp_path, capsys):
+    folder = tmp_path / "run"
+    config = _config(painted, dinov2_folder)
+    config.model.name = "auto"
+    assert single_run.train(config, folder) == 0
+    used = json.loads((folder / "config.json").read_text())["model"]
+    assert (used["name"], used["mean"]) == ("vit_n_8", _INPUT["mean"])
+    assert used["parts"] == "layer_scale=1e-05,activation=quick_gelu"
+    report = json.loads((folder / "pretrained.json").read_text())
+    assert "blocks.3.ls2.gamma" in report["loaded"]
+    assert len(report["sha256"]) == 64
+    said = capsys.readouterr().out
+    assert "the prefix 'module.'" in said
+    assert "quick_gelu: as config.json says" in said
+    assert "model: vit_n_8 with layer_scale=1e-05,activation=quick_gelu at 32 px" in said
+    assert single_run.train(config, folder) == 0  # finished: the same config
+    done = run_program("val.py", f"--weights={folder}")
+    assert done.returncode == 0, done.stderr
+
+
+def test_parts_that_the_user_wants(painted, dinov2_folder):
+    """They count more than what is said of the weights, but not more than their arrays."""
+    config = _config(painted, dinov2_folder, parts="auto,activation=gelu")
+    config = resolve_config.with_classes(resolve_config.with_input(config), 3)
+    assert config.model.parts == "layer_scale=1e-05,activation=gelu"
+    load_pretrained(build_model(config), config, _WNIDS)
+    config.unlock()
+    config.model.parts = ""
+    with pytest.raises(UserError, match=r"layer_scale=1e-05 here and 0\.0 in the model"):
+        load_pretrained(build_model(config), config, _WNIDS)
+
+
+def test_pixels_that_nothing_states_are_said(painted, tmp_path):
+    model = models.create("vit_n_8", image_size=32, num_classes=3)
+    models.write_arrays(tmp_path / "w.pth", layouts.to_timm(model, arrays_of(model)), None)
+    config = _config(painted, tmp_path / "w.pth")
+    config = resolve_config.with_classes(resolve_config.with_input(config), 3)
+    report = load_pretrained(build_model(config), config, _WNIDS)
+    assert "nothing says which pixels they expect" in report["said"][-1]
+    config = _config(painted, tmp_path / "w.pth", mean=(0.4,) * 3, std=(0.2,) * 3)
+    config = resolve_config.with_classes(resolve_config.with_input(config), 3)
+    assert "pixels" not in "".join(load_pretrained(build_model(config), config, _WNIDS)["said"])

@@ -102,6 +102,9 @@ def test_a_network_without_blocks_has_no_layers():
     [
         ("vit_ti_16", "vit_tiny_patch16_224"),
         ("deit_ti_distilled", "deit_tiny_distilled_patch16_224"),
+        ("vit_small_patch14_reg4_dinov2", "vit_small_patch14_reg4_dinov2"),
+        ("vit_xsmall_patch16_clip_224", "vit_xsmall_patch16_clip_224"),
+        ("vit_wee_patch16_reg1_gap_256", "vit_wee_patch16_reg1_gap_256"),
         ("swin_ti", "swin_tiny_patch4_window7_224"),
         ("cait_xxs_24", "cait_xxs24_224"),
         ("levit_128s", "levit_128s"),
@@ -112,7 +115,7 @@ def test_decay_and_scales_are_timms(ours, theirs):
     timm = import_timm()
     from timm.optim import _param_groups
 
-    model, reference = models.create(ours), timm.create_model(theirs)
+    model, reference = models.create(ours), timm.create_model(theirs, num_classes=1000)
     layered = ours != "levit_128s"
     groups = _param_groups.param_groups_layer_decay(
         reference, 0.5, reference.no_weight_decay(), layer_decay=0.7 if layered else 1.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import paddle
 import pytest
@@ -67,6 +69,30 @@ def test_it_sees_the_images_as_its_weights_want_them(tmp_path, name):
     tolerance = 1e-4 * np.abs(expected).max()
     np.testing.assert_allclose(teacher(images).numpy(), expected, atol=tolerance)
     assert np.abs(model(images).numpy() - expected).max() > 100 * tolerance
+
+
+@pytest.mark.parametrize("stated", [True, False])
+def test_its_parts_are_those_of_its_weights(tmp_path, stated):
+    parts = "layer_scale=1e-05,registers=2,pool=avg,fc_norm=True"
+    model, config = _write(tmp_path / "w.safetensors", "vit_n_8", stated=stated, parts=parts)
+    student = _student("vit_n_8", tmp_path / "w.safetensors", image_size=16)
+    teacher = load_teacher(student, _CLASSES)
+    assert teacher.model.parts == model.parts
+    pixels = models.normalise(_pixels(16), config.model)
+    assert np.allclose(teacher.model(pixels).numpy(), model(pixels).numpy(), atol=1e-6)
+
+
+def test_its_weights_tell_its_parts(tmp_path):
+    """Those of other projects, too: LayerScale from the arrays, the activation from the config."""
+    parts = "layer_scale=1e-05,activation=quick_gelu"
+    model, _ = _write(tmp_path / "weights.safetensors", "vit_n_8", stated=False, parts=parts)
+    stated = {"model_type": "vit_msn", "hidden_size": 48, "hidden_act": "quick_gelu"}
+    (tmp_path / "config.json").write_text(json.dumps(stated))
+    teacher = load_teacher(_student("vit_n_8", tmp_path, image_size=16), ())
+    assert teacher.model.parts.activation == "quick_gelu"
+    images = paddle.randn((2, 3, 16, 16))
+    expected = model(images).numpy()
+    np.testing.assert_allclose(teacher.model(images).numpy(), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["vit_n_8", "resnet_18"])

@@ -67,17 +67,41 @@ def test_positions_are_resized_and_special_tokens_kept():
 
 
 def test_positions_of_grids_that_are_not_square():
-    """Also where the number of places is the same: 4 x 4 is not 2 x 8."""
+    """Positions stay where the number of places is the same: they may be of this very grid."""
     source = models.create("vit_n_8", image_size=32, num_classes=2)
     arrays = own_weights.arrays_of(source)
     for shape in ((16, 64), (64, 16), (24, 40)):
         target = models.create("vit_n_8", image_size=shape, num_classes=2)
-        assert models.assign(target, arrays, "file").resized == ["pos_embed"]
+        resized = models.assign(target, arrays, "file").resized
+        assert resized == (["pos_embed"] if shape == (24, 40) else [])
         assert target(paddle.zeros([1, 3, *shape])).shape == [1, 2]
     wide = models.create("vit_n_8", image_size=(24, 40), num_classes=2)
     assert models.assign(wide, own_weights.arrays_of(wide), "file").resized == []
-    with pytest.raises(UserError, match="pos_embed has shape .* no square grid"):
+    with pytest.raises(UserError, match="pos_embed has 16 places: a square grid without places"):
         models.assign(source, own_weights.arrays_of(wide), "file")
+    wide = models.create("vit_n_8", image_size=(24, 32), num_classes=2)
+    with pytest.raises(UserError, match="pos_embed has 13 places, which is no square grid"):
+        models.assign(source, own_weights.arrays_of(wide), "file")
+
+
+def test_places_of_the_class_token():
+    """They are not guessed: a file that has them, or not, is refused where the model differs."""
+    plain, without, larger = (
+        models.create("vit_n_8", image_size=size, num_classes=2, class_position=placed)
+        for size, placed in ((32, True), (32, False), (64, True))
+    )
+    for model in (plain, without):
+        arrays = own_weights.arrays_of(model)
+        arrays["pos_embed"] = arrays["pos_embed"][0]  # without the axis of the batch
+        models.assign(model, arrays, "file")
+    with pytest.raises(UserError, match="17 places, 1 more than a square grid: .*class_position"):
+        models.assign(without, own_weights.arrays_of(plain), "file")
+    for model in (plain, larger):
+        with pytest.raises(UserError, match="16 places: .* without places for the class token"):
+            models.assign(model, own_weights.arrays_of(without), "file")
+    bad = {**own_weights.arrays_of(plain), "pos_embed": np.zeros(48, np.float32)}
+    with pytest.raises(UserError, match=r"pos_embed has shape \[48\]"):
+        models.assign(plain, bad, "file")
 
 
 def test_unplanned_arrays_are_errors(model):

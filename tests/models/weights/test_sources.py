@@ -12,7 +12,7 @@ import models
 from common.errors import UserError
 from common.reading import sha256
 from models.input_images import IMAGENET_MEAN, IMAGENET_STD
-from models.weights import published, sources, stated_input
+from models.weights.sources import locations, published
 
 _STATED = {
     "mean": [0.1, 0.2, 0.3],
@@ -64,7 +64,7 @@ def test_the_file_counts_not_the_name_of_its_folder(tmp_path, monkeypatch):
     google = models.input_stats("vit_b_16", "google/imagenet21k/ViT-B_16")
     assert models.input_stats("vit_b_16", "https://host/ViT-B_16.npz?generation=1") == google
     monkeypatch.setattr(
-        sources, "fetch", lambda url, target, md5="", **_: tmp_path / "timm" / "w.safetensors"
+        locations, "fetch", lambda url, target, md5="", **_: tmp_path / "timm" / "w.safetensors"
     )
     assert models.input_stats("vit_b_16", "https://host/model.safetensors?download=true") == _FIELDS
 
@@ -122,8 +122,9 @@ def test_timms_host_is_asked_for_both_files(tmp_path, monkeypatch):
         )
         return tmp_path / "config.json"
 
-    monkeypatch.setattr(sources, "fetch", fetch)
-    monkeypatch.setattr(stated_input, "fetch", fetch)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    monkeypatch.setattr(locations, "fetch", fetch)
     assert models.input_stats("vit_b_16", "timm/vit_base_patch16_224.augreg_in21k") == _FIELDS
     models.locate("timm/vit_base_patch16_224.augreg_in21k")
     models.locate("google/imagenet21k+imagenet2012/ViT-B_16")
@@ -141,19 +142,23 @@ def test_a_name_that_is_none(tmp_path, monkeypatch):
 
 def test_a_name_s_download_keeps_its_ending():
     for name in ("deit_b_distilled_384", "cait_s_36_384", "resnet_50", "rexnet_1_0"):
-        assert sources.kept_path(sources.address_of(name).url).suffix == ".pdparams", name
-    assert sources.kept_path("https://host/a/model.safetensors?download=true").name.endswith(
+        assert locations.kept_path(locations.address_of(name).url).suffix == ".pdparams", name
+    assert locations.kept_path("https://host/a/model.safetensors?download=true").name.endswith(
         "-model.safetensors"
     )
 
 
 def test_published_weights_have_models():
     assert set(published._TIMM) | set(published._GOOGLE) <= set(models.MODELS)
+    assert published.sources("vit_base_patch32_clip_quickgelu_224")[-1] == (
+        "timm/vit_base_patch32_clip_224.openai"
+    )
+    assert published.sources("vit_s_8") == ["timm/vit_small_patch8_224.dino"]
     assert published.sources("vit_n_2") == []
     assert published.sources("deit_b")[0] == "deit_b"
     for name in models.MODELS:
         for source in published.sources(name):
-            assert sources.address_of(source).url.startswith("https://")
+            assert locations.address_of(source).url.startswith("https://")
 
 
 def test_ppim_names_use_paddles_cache(tmp_path, monkeypatch):
@@ -186,8 +191,33 @@ def test_ppim_names_use_paddles_cache(tmp_path, monkeypatch):
 def test_a_copy_is_taken_where_a_second_name_can_not_be_given(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError("another disk")))
-    theirs = sources._paddles(sources.address_of("resnet_18").url)
+    name = locations.address_of("resnet_18").url.rsplit("/", 1)[-1]
+    theirs = tmp_path / ".cache/paddle/hapi/weights" / name
     theirs.parent.mkdir(parents=True)
     theirs.write_bytes(b"weights")
     with pytest.raises(UserError, match="MD5 is"):  # Paddle publishes that of its own file
         models.locate("resnet_18")
+
+
+def test_the_name_of_published_weights_says_what_no_array_shows(tmp_path, monkeypatch):
+    """OpenAI's CLIP needs QuickGELU, also where timm's name of the model does not say so."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    model = models.create("vit_n_8", image_size=32, norm_pre=True, patch_bias=False)
+    kept = tmp_path / "w.safetensors"
+    models.write_arrays(kept, {name: one.numpy() for name, one in model.state_dict().items()}, None)
+    monkeypatch.setattr(locations, "fetch", lambda *_, **__: kept)
+    openai = models.read_weights("timm/vit_base_patch16_clip_224.openai").description
+    assert openai.parts["activation"] == "quick_gelu"
+    assert (openai.parts["norm_epsilon"], openai.parts["heads"]) == (1e-5, 12)
+    laion = models.read_weights("timm/vit_base_patch16_clip_224.laion2b").description
+    assert laion.parts["activation"] == "gelu"
+    assert models.read_weights(str(kept)).description.parts == {}
+
+
+def test_the_cache_of_a_repository_stands_for_its_newest_version(tmp_path):
+    for name in ("blobs", "refs", "snapshots/abc", "snapshots/abd"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "refs" / "main").write_text("abc")
+    assert models.locate(str(tmp_path)) == tmp_path / "snapshots" / "abc"
+    (tmp_path / "refs" / "main").unlink()
+    assert models.locate(str(tmp_path)) == tmp_path / "snapshots" / "abd"

@@ -1,0 +1,1 @@
+"""Where weights come from: names, addresses, folders, and the caches of other programs."""

@@ -1,0 +1,1 @@
+"""What the arrays of weights tell: of which model they are, and of which parts."""
