@@ -91,7 +91,7 @@ def average(paths: list[Path], bn_batches: int) -> Weights:
 
     members = [read(path) for path in paths]
     arrays = mean_arrays([member.arrays for member in members], list(map(str, paths)))
-    _, config, classes = members[0]
+    config, classes = members[0].config, members[0].classes
     for path, member in zip(paths, members):
         run_weights.check_classes(member.classes, classes, str(path))
     model = models.build(config.model)
@@ -146,7 +146,7 @@ def main() -> int:
     from engine.state import run_weights
 
     mean = average(arguments.inputs, arguments.bn_batches)
-    run_weights.save(arguments.output, *mean)
+    run_weights.save(arguments.output, mean.arrays, mean.config, mean.classes)
     print(f"{arguments.output}: the mean of {len(arguments.inputs)}")
     return exits.DONE
 

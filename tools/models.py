@@ -1,6 +1,7 @@
 """List the models: parameters, multiply-adds, and which published weights there are.
 
     python -m tools.models            all of them; each is built and run once, which takes minutes
+                                      (of a ViT two blocks, which tell the cost of all)
     python -m tools.models vit_b      those whose names contain one of the words
 
 Multiply-adds are of one image at the model's own size, attention products included. Each source of
@@ -14,6 +15,8 @@ from common.atomic_writing import write_json
 from common.errors import UserError, nearest
 from common.reading import user_path
 from program import exits, paddle_setup, tool_arguments
+
+_NAME = 40  # columns of a name
 
 
 def _arguments() -> argparse.Namespace:
@@ -36,21 +39,19 @@ def rows(words: list[str], names_only: bool = False) -> Iterator[dict]:
     """
     import models
     from models import flops
-    from models.weights import published
+    from models.weights.sources import published
 
     chosen = [name for name in models.MODELS if not words or any(word in name for word in words)]
     if not chosen:
         raise UserError(
             f"no model has {' or '.join(map(repr, words))} in its name"
-            f"{nearest(words[0], models.MODELS)}"
+            f"{nearest(words[0], models.SUGGESTED)}"
         )
     for name in chosen:
         row = {"name": name, "image_size": models.native_size(name)}
         row.update(parameters=None, multiply_adds=None)
         if not names_only:
-            model = models.create(name)
-            row["parameters"] = flops.parameters(model)
-            row["multiply_adds"] = flops.cost(model, row["image_size"]).multiply_adds
+            row["parameters"], row["multiply_adds"] = flops.of_name(name)
         yield {**row, "weights": published.sources(name)}
 
 
@@ -72,13 +73,14 @@ def main() -> int:
     arguments = _arguments()
     tool_arguments.check_output("--json", arguments.json)
     paddle_setup.load_paddle()
-    title = f"{'model':22} {'pixels':>6} {'parameters':>12} {'multiply-adds':>14}  weights"
+    counts = f"{'parameters':>13} {'multiply-adds':>14}"
+    title = f"{'model':{_NAME}} {'pixels':>6} {counts}  weights"
     found = []
     for row in rows(arguments.words, arguments.names):
-        counts = f"{'':12} {'':14}"
+        counts = f"{'':13} {'':14}"
         if not arguments.names:
-            counts = f"{row['parameters']:12,} {row['multiply_adds'] / 1e9:12.3f} G"
-        line = f"{row['name']:22} {row['image_size']:6} {counts}  {_brief(row['weights'])}"
+            counts = f"{row['parameters']:13,} {row['multiply_adds'] / 1e9:12.3f} G"
+        line = f"{row['name']:{_NAME}} {row['image_size']:6} {counts}  {_brief(row['weights'])}"
         print(*([] if found else [title]), line, sep="\n", flush=True)
         found.append(row)
     if arguments.json:

@@ -86,7 +86,7 @@ def classifier(weights_path: str) -> tuple[Callable, Callable]:
     from engine.state import run_weights
     from models.input_images import normalise
 
-    arrays, config, classes = run_weights.read(weights_path)
+    arrays, config, classes, *_ = run_weights.read(weights_path)
     if config is None:
         raise UserError(
             f"{weights_path} does not name its model and classes; only weights of this project do"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import paddle
 import pytest
@@ -108,3 +110,64 @@ def test_the_command(tmp_path):
         *words, "--input", str(tmp_path / "theirs.pth"), "--output", str(tmp_path / "o.onnx")
     )
     assert (done.returncode, "weights are written as" in done.stderr) == (2, True)
+
+
+def test_the_official_rdrop_code_and_back(tmp_path):
+    """Its names are in `tests/models/weights/names_by_hand.py`, too; no value changes."""
+    theirs = _arrays(models.create("vit_n_8", image_size=32, num_classes=11))
+    models.write_arrays(tmp_path / "timm.pth", theirs, None)
+    official, ours = tmp_path / "cifar_checkpoint.bin", tmp_path / "ours.safetensors"
+    assert convert("vit_n_8", "any", str(tmp_path / "timm.pth"), official, "rdrop") == ([], "rdrop")
+    arrays, _ = models.read_arrays(official)
+    query = arrays["transformer.encoder.layer.3.attn.query.weight"]
+    assert (query == theirs["blocks.3.attn.qkv.weight"][:48]).all()
+    assert (arrays["head.bias"] == theirs["head.bias"]).all()
+    assert len(arrays) == len(theirs) + 4 * 4  # four blocks, two more weights and biases each
+    assert convert("vit_n_8", "any", str(official), ours) == ([], "ours")
+    assert convert("vit_n_8", "ours", str(ours), tmp_path / "back.pth") == ([], "timm")
+    assert (tmp_path / "back.pth").read_bytes() == (tmp_path / "timm.pth").read_bytes()
+
+
+def test_what_the_official_rdrop_code_lacks(tmp_path):
+    theirs = _arrays(models.create("deit_ti_distilled", image_size=32, num_classes=2))
+    models.write_arrays(tmp_path / "timm.pth", theirs, None)
+    words = ("deit_ti_distilled", "any", str(tmp_path / "timm.pth"), tmp_path / "out.bin", "rdrop")
+    with pytest.raises(UserError, match=r"plain ViTs alone, and no name for dist_token, head_dist"):
+        convert(*words)
+    assert not (tmp_path / "out.bin").exists()
+
+
+def _written(folder, **fields) -> dict[str, np.ndarray]:
+    """Writes a small ViT of timm's form into a folder; returns its arrays."""
+    arrays = _arrays(models.create("vit_n_8", num_classes=5, image_size=32, **fields))
+    models.write_arrays(folder / "model.safetensors", arrays, None)
+    return arrays
+
+
+def test_what_no_array_shows_is_kept(tmp_path):
+    """The activation and the oblong grid that `config.json` states go into the metadata."""
+    arrays = _written(tmp_path, layer_scale=1e-5)
+    config = {"model_type": "vit", "hidden_size": 48, "hidden_act": "quick_gelu"}
+    sides = {"image_size": [16, 64], "num_attention_heads": 6, "layer_norm_eps": 1e-6}
+    (tmp_path / "config.json").write_text(json.dumps({**config, **sides}))
+    (tmp_path / "ours").mkdir()
+    ours = str(tmp_path / "ours" / "w.safetensors")
+    convert("vit_n_8", "any", str(tmp_path), tmp_path / "ours" / "w.safetensors")
+    parts = {"layer_scale": 1.0, "activation": "quick_gelu", "heads": 6}
+    model = models.create("vit_n_8", num_classes=5, image_size=32, **parts)
+    assert "from 2 x 8 to 4 x 4 places" in models.load_weights(model, ours).summary()
+    np.testing.assert_array_equal(model.norm.weight.numpy(), arrays["norm.weight"])
+    plain = models.create("vit_n_8", num_classes=5, image_size=32, layer_scale=1.0)
+    with pytest.raises(UserError, match=r"activation=quick_gelu here .*its metadata says"):
+        models.load_weights(plain, ours)
+
+
+def test_one_of_two_models_is_converted(tmp_path):
+    first, second = _written(tmp_path), _written(tmp_path)
+    pair = {"Student": first, "Teacher": {name: one + 1 for name, one in second.items()}}
+    flat = {f"{word}.{name}": one for word, arrays in pair.items() for name, one in arrays.items()}
+    models.write_arrays(tmp_path / "pair.pdparams", flat, None)
+    output = tmp_path / "out.pth"
+    convert("vit_n_8", "any", f"{tmp_path / 'pair.pdparams'}#Teacher", output)
+    found, _ = models.read_arrays(output)
+    np.testing.assert_array_equal(found["norm.bias"], pair["Teacher"]["norm.bias"])
