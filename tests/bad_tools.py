@@ -25,7 +25,7 @@ TOOLS = {
     "average-of-text": (
         made(bad.write, "a.txt", "x"),
         "tools.average_weights {t}/a.txt --output {t}/o.pth",
-        "weights are read from .safetensors",
+        "it is a text",
     ),
     "average-of-an-unfinished-run": (
         lambda place, run: shutil.copytree(run / "checkpoints", place / "run" / "checkpoints"),
