@@ -73,7 +73,6 @@ def parts_of(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
         "mlp": "swiglu" if _is_gated(arrays, len(bias)) else "plain",
         "final_norm": pooled or "norm.weight" in arrays,
         "fc_norm": pooled,
-        "positions": "pos_embed" in arrays,
         "attention_norm": "blocks.0.attn.norm.weight" in arrays,
         "mlp_norm": "blocks.0.mlp.norm.weight" in arrays,
         **_rotary(arrays, len(bias)),
@@ -90,17 +89,21 @@ def _biases(arrays: Mapping[str, np.ndarray]) -> list[str]:
     return [name for name in (_BIAS_OF_ALL, _BIAS_OF_QUERIES) if name in arrays]
 
 
-def _rotary(arrays: Mapping[str, np.ndarray], outputs: int) -> dict[str, str]:
+def _rotary(arrays: Mapping[str, np.ndarray], outputs: int) -> dict[str, Any]:
     """Returns whether positions are rotary, and most likely whose; {} where nothing shows it.
 
-    They are where there is no position embedding. EVA-02 has both; its other arrays show it.
+    They are where there is no position embedding but LayerScale, as in all such models. A plain
+    ViT without one has lost it. EVA-02 has both; its other arrays show it.
     """
     if "pos_embed" not in arrays:
+        if "blocks.0.ls1.gamma" not in arrays:
+            return {}
         pooled = "fc_norm.weight" in arrays or "cls_token" not in arrays
-        return {"rope": "eva" if pooled else "dinov3" if "reg_token" in arrays else "axial"}
+        kind = "eva" if pooled else "dinov3" if "reg_token" in arrays else "axial"
+        return {"positions": False, "rope": kind}
     if _BIAS_OF_QUERIES in arrays:
-        return {"rope": "eva" if _is_gated(arrays, outputs) else ""}
-    return {}
+        return {"positions": True, "rope": "eva" if _is_gated(arrays, outputs) else ""}
+    return {"positions": True}
 
 
 def _is_gated(arrays: Mapping[str, np.ndarray], outputs: int) -> bool:

@@ -219,3 +219,10 @@ def test_other_families(name):
     assert architecture_of(_weights(_outline(name)))[:2] == (name, {})
     with pytest.raises(UserError, match=r"has not the arrays of a ViT, DeiT, CaiT or Swin"):
         architecture_of(_weights(_outline(name, **{"patch_embed.proj.weight": (7, 3, 4, 4)})))
+
+
+def test_a_vit_that_lost_its_positions_is_not_taken_for_a_rotary_one(tmp_path):
+    path = _file(tmp_path, "vit_n_8", pos_embed=None)
+    assert resolve("auto", "auto", path) == ("vit_n_8", "")
+    with pytest.raises(UserError, match="1 arrays of the model are missing: pos_embed"):
+        models.load_weights(models.create("vit_n_8"), path)
