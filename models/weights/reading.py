@@ -92,8 +92,9 @@ def digest_of(source: str) -> str:
 
     Of a model in several files, it is that of the lines that `sha256sum` would print of them.
     """
-    _, part = split_part(source)
-    files = read_outline(locate(source), part).files
+    path = locate(source)
+    single = path.is_file() and path.suffix != ".json"  # an index stands for its parts
+    files = (path,) if single else read_outline(path, split_part(source)[1]).files
     if len(files) == 1:
         return sha256(files[0])
     lines = "".join(f"{sha256(path)}  {path.name}\n" for path in sorted(files))

@@ -23,10 +23,10 @@ from models.weights.told import families
 from models.weights.told.parts import Shape, parts_of, shape_of
 from models.weights.told.stated_grids import stated_positions
 
-AUTO = "auto"  # in place of a name: the model that the weights are of
 _REMEDY = "name the model by --config.model.name=NAME (python -m tools.models --names lists them)"
-# What no array shows; the norms' epsilon matters less than rounding unless it is that of CLIP.
+# By a part, the epsilon of the norms of all models that have it, and what says so.
 _EPSILONS = {"norm_pre": (1e-5, "that of all CLIP models"), "dinov3": (1e-5, "that of DINOv3")}
+# What no array shows.
 UNSEEN = ("heads", "activation", "pool", "pool_prefix", "norm_epsilon", "rope_theta")
 
 
@@ -55,7 +55,7 @@ def resolve(name: str, parts: str, source: str) -> tuple[str, str]:
     """Returns the name and the parts of the model of a config.
 
     Args:
-        name: a key of `MODELS`, or `auto`.
+        name: a key of `MODELS`, or `auto` for the model that the weights are of.
         parts: see `models/part_texts.py`; with `auto`, what the weights tell is added.
         source: of the weights; empty for none.
 
@@ -67,10 +67,10 @@ def resolve(name: str, parts: str, source: str) -> tuple[str, str]:
     """
     auto, given = part_texts.parse(parts)
     # Weights of our names in PPIM's form are plain: nothing has to be downloaded to know it.
-    if not source or (source == name and name in MODELS) or not (auto or name == AUTO):
+    if not source or (source == name and name in MODELS) or not (auto or name == part_texts.AUTO):
         return name, part_texts.write(given)
     weights = read_weights(source, values=False)
-    if name == AUTO:
+    if name == part_texts.AUTO:
         name = architecture_of(weights).name
     told = parts_for(name, weights)[0] if auto else {}
     return name, part_texts.write({**told, **given})
@@ -114,12 +114,13 @@ def parts_for(name: str, weights: Weights) -> tuple[dict[str, Any], dict[str, st
     if shape.heads:
         values["heads"], told["heads"] = shape.heads, "the norms of its queries"
     usual = known["parts"]._replace(heads=known["heads"])
-    differing = {key: value for key, value in values.items() if _differs(key, value, usual)}
+    differing = {key: value for key, value in values.items() if differs(key, value, usual)}
     return differing, {key: told[key] for key in differing}
 
 
-def _differs(key: str, value: Any, usual: Parts) -> bool:
-    own = getattr(usual, key)
+def differs(key: str, value: Any, other: Parts) -> bool:
+    """Returns whether a part is another than that of other parts, as far as weights tell it."""
+    own = getattr(other, key)
     # The initial value does not matter, since the weights bring theirs; nor is it shown whose
     # rotary positions they are.
     return bool(value) != bool(own) if key in ("layer_scale", "rope") else value != own
@@ -158,7 +159,7 @@ def _of_shapes(weights: Weights) -> str:
             f"model.name=auto: {source} is of a ViT of {shape.said()}, which no model here is; "
             f"{_REMEDY}"
         )
-    best = models_of(shape, weights)
+    best = _most_alike(fitting, weights, shape)
     alike = len({MODELS[name].stats[:2] for name in best}) == 1  # mean and deviation
     if len(best) > 1 and not alike and not weights.description.input and not weights.own:
         raise UserError(
@@ -171,7 +172,7 @@ def _of_shapes(weights: Weights) -> str:
 def models_of(shape: Shape, weights: Weights) -> list[str]:
     """Returns the models of a shape that differ from weights in the fewest parts."""
     fitting = _fitting(shape)
-    return _most_alike(fitting, weights, shape.grid[0] * shape.patch) if fitting else []
+    return _most_alike(fitting, weights, shape) if fitting else []
 
 
 def _fitting(shape: Shape) -> list[str]:
@@ -186,12 +187,12 @@ def _sizes(one: Mapping[str, Any]) -> tuple[Any, ...]:
     return (*(one[key] for key in ("width", "depth", "patch", "distilled")), hidden)
 
 
-def _most_alike(names: list[str], weights: Weights, side: int) -> list[str]:
+def _most_alike(names: list[str], weights: Weights, shape: Shape) -> list[str]:
     """Returns the models that differ from weights in the fewest parts; our short names first.
 
-    Those of their image size (`side`, in pixels) count more than others, where there are some.
+    Those of their image size count more than others, where there are some.
     """
-    shapes = vit_shapes()
+    shapes, side = vit_shapes(), shape.grid[0] * shape.patch
     distance = {name: len(parts_for(name, weights)[0]) for name in names}
     best = [name for name in names if distance[name] == min(distance.values())]
     return [name for name in best if shapes[name]["side"] == side] or best

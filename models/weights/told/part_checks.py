@@ -11,7 +11,7 @@ from models.families.parts import Parts
 from models.families.vit import VisionTransformer
 from models.multipass import MultiPass
 from models.weights.reading import Weights
-from models.weights.told.architecture import UNSEEN, architecture_of, models_of
+from models.weights.told.architecture import UNSEEN, architecture_of, differs, models_of
 from models.weights.told.parts import Shape, parts_of, shape_of
 from models.weights.told.stated_grids import stated_grid, stated_positions
 
@@ -108,16 +108,13 @@ def _special(model: VisionTransformer) -> int:
 
 
 def _differs(key: str, value: Any, own: Parts) -> bool:
-    ours = getattr(own, key)
     if key == "norm_epsilon":
-        return abs(value - ours) > _SAME_EPSILON
-    if key in ("layer_scale", "rope"):
-        return bool(value) != bool(ours)
+        return abs(value - own.norm_epsilon) > _SAME_EPSILON
     if key == "pool" and value == "avg":
-        return ours == "token"
+        return own.pool == "token"
     if key == "class_position" and not (own.class_token or own.registers):
         return False
-    return value != ours
+    return differs(key, value, own)
 
 
 def _refusal(weights: Weights, differing: Mapping[str, Any], own: Parts) -> str:
