@@ -7,10 +7,11 @@ import pytest
 
 import models
 from common.errors import UserError
+from common.reading import sha256
 from models.abilities import plain_shapes, vit_shapes
 from models.weights.reading import Weights, read_weights
 from models.weights.stated.descriptions import Description
-from models.weights.told.architecture import architecture_of, model_of, resolve
+from models.weights.told.architecture import architecture_of, model_of, parts_for, resolve
 
 
 def _file(folder, name, ending=".safetensors", own=None, **changes):
@@ -226,3 +227,23 @@ def test_a_vit_that_lost_its_positions_is_not_taken_for_a_rotary_one(tmp_path):
     assert resolve("auto", "auto", path) == ("vit_n_8", "")
     with pytest.raises(UserError, match="1 arrays of the model are missing: pos_embed"):
         models.load_weights(models.create("vit_n_8"), path)
+
+
+def test_the_initial_value_of_layer_scale_is_no_difference():
+    """Weights bring their own values; `vit_base_patch14_reg1_tipsv2` would begin at 1."""
+    found, _ = parts_for("vit_base_patch14_reg1_tipsv2", _weights(_small(**_SCALES)))
+    assert "layer_scale" not in found
+    found, _ = parts_for("vit_base_patch14_reg1_tipsv2", _weights(_small()))
+    assert found["layer_scale"] == 0.0
+
+
+def test_the_digest_is_of_the_weights_not_of_their_index(tmp_path):
+    for name, part in (("a", "one"), ("b", "two")):
+        content = {name: np.ones(3, np.float32)}
+        models.write_arrays(tmp_path / f"{part}.safetensors", content, None)
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text('{"weight_map": {"a": "one.safetensors", "b": "two.safetensors"}}')
+    assert models.digest_of(str(index)) == models.digest_of(str(tmp_path))
+    assert models.digest_of(str(index)) != sha256(index)
+    alone = tmp_path / "one.safetensors"
+    assert models.digest_of(str(alone)) == sha256(alone)
