@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("common", "configs", "losses", "program", "models", "data", "engine", "tools")
+PACKAGES = (
+    *("common", "configs", "losses", "measures", "program", "models", "data", "engine"),
+    *("inference", "report", "tools"),
+)
 ENTRY_POINTS = ("main.py", "val.py")
 
 

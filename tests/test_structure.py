@@ -26,9 +26,12 @@ _MAY_IMPORT = {
     "models": {"common"},
     "data": {"common"},
     "program": {"common", "configs"},
-    "engine": _ENGINE,
-    "tools": {*_ENGINE, "engine"},
-    "main.py": {"program", "engine"},
+    "measures": {"common"},
+    "engine": {*_ENGINE, "measures"},
+    "inference": {*_ENGINE, "engine", "measures"},
+    "report": {*_ENGINE, "engine", "measures", "inference"},
+    "tools": {*_ENGINE, "engine", "measures", "inference", "report"},
+    "main.py": {"program", "engine", "report"},
     "val.py": {"program", "engine"},
 }
 # What a user calls or copies: as many as there are.
