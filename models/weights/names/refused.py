@@ -147,6 +147,9 @@ def _family(text: str) -> tuple[str, str]:
         return "BEiT weights", ""
     if has(_TEXT) and not has(_IMAGES):
         return "weights of a text model (BERT, GPT, the text part of CLIP)", ""
+    if has(r"\.resblocks\.\d+\.ls_1\.gamma$") and not has(r"(?:^|\.)proj$"):
+        # In the names of CLIP, whose vision part always has a projection.
+        return "Perception Encoder weights (other rotary positions)", ""
     if has(r"(?:^|\.)visual\.layer1\.0\.conv1"):
         return "CLIP weights with a ResNet", ""
     return "", ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from common.errors import UserError
 from models.weights.names.translate import to_timm
 
 _D = 8
@@ -94,7 +95,6 @@ OPENAI_CLIP = """
     visual.transformer.resblocks.0.ln_2.weight = blocks.0.norm2.weight
     visual.transformer.resblocks.0.mlp.c_fc.weight = blocks.0.mlp.fc1.weight
     visual.transformer.resblocks.0.mlp.c_proj.weight = blocks.0.mlp.fc2.weight
-    visual.transformer.resblocks.0.ls_1.gamma = blocks.0.ls1.gamma
     visual.ln_post.weight = norm.weight
 """
 _HF_CLIP = """
@@ -160,6 +160,17 @@ def test_names(library, text):
     for theirs, timm in names.items():
         if not theirs.endswith("embedding/kernel"):  # its axes change places
             assert (named.arrays[timm] == arrays[theirs]).all(), timm
+
+
+def test_scaled_branches_in_the_names_of_clip_are_of_perception_encoder_without_a_projection():
+    """Its rotary positions are computed: no array tells them."""
+    arrays, _ = arrays_of(
+        OPENAI_CLIP + "    visual.transformer.resblocks.0.ls_1.gamma = blocks.0.ls1.gamma"
+    )
+    with pytest.raises(UserError, match="holds Perception Encoder weights"):
+        to_timm(arrays, "file")
+    arrays["visual.proj"] = arrays["visual.ln_post.weight"]
+    assert "blocks.0.ls1.gamma" in to_timm(arrays, "file").arrays
 
 
 def _body(text: str, *without: str) -> dict[str, np.ndarray]:
