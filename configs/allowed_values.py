@@ -130,6 +130,7 @@ TRAITS = {
     "train.rollback_lr_factor": Trait(below=1),
     "train.check_ranks_every_steps": Trait(may_change=True),
     "train.log_every_steps": Trait(least=1),
+    "train.histogram_every_steps": Trait(may_change=True),
     "train.checkpoint_every_steps": Trait(least=1, may_change=True),
     "train.keep_checkpoints": Trait(least=1, may_change=True),
     "train.stop_unless_saved": Trait(may_change=True),

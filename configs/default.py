@@ -250,6 +250,9 @@ def get_config() -> ConfigDict:
     # at each checkpoint and validation; 0: never.
     train.check_ranks_every_steps = 500
     train.log_every_steps = 20  # steps between two records of the training metrics
+    # Steps between two histograms of all weights and gradients in VisualDL, in addition to those of
+    # the last step; 0: none.
+    train.histogram_every_steps = 0
     # Steps between two checkpoints; a new best score is always kept.
     train.checkpoint_every_steps = 500
     train.keep_checkpoints = 2  # how many of the newest are kept, in addition to the best

@@ -13,6 +13,8 @@ from common.reading import sha256
 from engine import distributed
 from engine.results import console, training_curve
 from engine.results.evaluation import Result, evaluate
+from engine.results.visualdl import final_records
+from engine.results.visualdl.evaluated_images import EvaluatedImages
 from engine.state import checkpoint, run_weights
 from engine.trainer import Trainer
 from engine.watch import nonfinite
@@ -40,7 +42,10 @@ def finish(trainer: Trainer) -> dict[str, Any]:
     classes = trainer.splits.train.classes
     run_weights.check_classes(test_set.classes, classes, "the training images")
     names = trainer.averages.names(step)
-    results = {name: _test(trainer, name, name == chosen, test_set) for name in names}
+    shown = EvaluatedImages(len(test_set), len(classes))
+    results = {
+        name: _test(trainer, name, test_set, shown if name == chosen else None) for name in names
+    }
     result = results.pop(chosen)
     distributed.say(*trainer.diagnosis.test(result))
     outcome = {
@@ -58,10 +63,14 @@ def finish(trainer: Trainer) -> dict[str, Any]:
         "seconds": round(progress.seconds, 1),
         "data": progress.data,
     }
+    probabilities = shown.gathered()
     if distributed.is_main():
         weights = run_folder.WEIGHTS
         outcome.update(weights=weights, weights_sha256=sha256(folder / weights))
         training_curve.draw_curve(folder)
+        size = progress.steps_done, trainer.plan.global_batch
+        ended = final_records.Finished(trainer.config, classes, *size, result, shown, probabilities)
+        distributed.say(*final_records.write(folder, ended))
         write_json(folder / run_folder.RESULT, outcome)
         console.show_result(result, outcome, folder)
     return outcome
@@ -83,15 +92,27 @@ def _best(trainer: Trainer) -> checkpoint.State | None:
     return checkpoint.agreed(trainer.folder / run_folder.CHECKPOINTS, read)
 
 
-def _test(trainer: Trainer, name: str, chosen: bool, test_set: data.ImageDataset) -> Result:
-    """Evaluates the weights or one of their averages on the test images, and writes their file."""
+def _test(
+    trainer: Trainer, name: str, test_set: data.ImageDataset, shown: EvaluatedImages | None
+) -> Result:
+    """Evaluates the weights or one of their averages on the test images, and writes their file.
+
+    Args:
+        trainer: after its last step.
+        name: of the average, or `raw`.
+        test_set: the test images.
+        shown: takes what is shown of them, for the weights that the result is of; None: others.
+    """
     config, check = trainer.config, trainer.stop.check
     with trainer.weights(name):
         if distributed.is_main():
-            file = run_folder.WEIGHTS if chosen else run_folder.OTHER_WEIGHTS.format(name)
+            file = run_folder.WEIGHTS if shown else run_folder.OTHER_WEIGHTS.format(name)
             arrays = run_weights.arrays_of(trainer.model)
             run_weights.save(trainer.folder / file, arrays, config, test_set.classes)
-        return evaluate(trainer.model, test_set, config, check=check)
+        if not shown:
+            return evaluate(trainer.model, test_set, config, check=check)
+        with shown.watching(trainer.model):
+            return evaluate(trainer.model, test_set, config, check=check, collect=shown.add)
 
 
 def _measured(result: Result) -> dict[str, float | None]:

@@ -103,6 +103,7 @@ class Trainer:
                         passed = forward(model, self.objective, batch, step, micro)  # m masks
                         optimizer.accumulate(passed.terms.total)  # divided by the micro-batches
                     self.meter.add(passed.terms, passed.predictions, batch.labels, batch.skipped)
+                self._show_arrays(log, step + 1)
                 lr = optimizer.step(self.averages.rate(step))
                 if optimizer.refused:  # the gradient is not finite; no weight has changed
                     self.guard.refused(self.progress, log, self.meter)
@@ -148,6 +149,15 @@ class Trainer:
         if self.progress.validation_due:
             self._validate(log)
             self.stop.check()
+
+    def _show_arrays(self, log: Log, done: int) -> None:
+        """Shows the distribution of weights and gradients before the step's update, where due."""
+        every = self.config.train.histogram_every_steps
+        if every and (done % every == 0 or done == self.plan.steps):
+            named = self.model.named_parameters()
+            weights = ((name, value.astype("float32").numpy()) for name, value in named)
+            log.histograms(done, "weights", weights)
+            log.histograms(done, "gradients", self.optimizer.gradients())
 
     def _record(self, log: Log, lr: float) -> None:
         """Logs the training metrics since the last record."""

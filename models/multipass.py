@@ -6,6 +6,7 @@ The part before the first random layer runs once for all copies of an image.
 import contextlib
 import functools
 import itertools
+from collections.abc import Iterator
 
 import numpy as np
 import paddle
@@ -70,6 +71,17 @@ class MultiPass(nn.Layer):
     def is_in_head(self, name: str) -> bool:
         """Returns whether a parameter belongs to a head."""
         return name.startswith(tuple(f"{head}." for head in self.heads))
+
+    @contextlib.contextmanager
+    def head_inputs(self) -> Iterator[list[Tensor]]:
+        """A context in which a list collects what the (first) head reads: `(B, D)` at each pass."""
+        found: list[Tensor] = []
+        head = dict(self.named_sublayers())[self.heads[0]]
+        hook = head.register_forward_pre_hook(lambda _, inputs: found.append(inputs[0]))
+        try:
+            yield found
+        finally:
+            hook.remove()
 
     @staticmethod
     def timm_name(name: str) -> str:

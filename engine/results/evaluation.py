@@ -92,6 +92,7 @@ def evaluate(
     config: ConfigDict,
     on_batch: Callable[[int], None] | None = None,
     check: Callable[[], None] = lambda: None,
+    collect: Callable[[data.Batch, NDArray[np.float32]], None] | None = None,
 ) -> Result:
     """Evaluates a model on a data set, with all processes.
 
@@ -103,6 +104,7 @@ def evaluate(
             evaluation prints lines where there is no terminal.
         check: called before each batch that all processes have; may raise on all of them, which
             ends the evaluation.
+        collect: gets each batch of this process with its logits `(B, C)`.
 
     Returns:
         The result over all processes, on each of them.
@@ -116,8 +118,10 @@ def evaluate(
         for number, batch in enumerate(data.load(dataset, sampler, config.data.workers)):
             if number < sampler.common_batches:
                 check()
-            logits = model(models.normalise(batch.pixels(), config.model))
-            counter.add(logits.astype("float32").numpy(), batch.labels.numpy())
+            logits = model(models.normalise(batch.pixels(), config.model)).astype("float32").numpy()
+            counter.add(logits, batch.labels.numpy())
+            if collect:
+                collect(batch, logits)
             on_batch(len(batch.labels))
     finally:
         if was_training:

@@ -5,6 +5,7 @@ Where no terminal shows the bar, lines are printed in its place.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -22,6 +23,8 @@ from common.atomic_writing import named, write_text
 from engine.results.console import progress_bar
 from engine.results.metrics_reader import INCIDENT, numbers, place, read_metrics, until
 from engine.results.progress_lines import TrainingLines
+from engine.results.visualdl.histograms import BINS, finite_values
+from engine.results.visualdl.record_file import append, earlier_records
 from engine.state.averages import RAW
 from engine.state.progress import Progress
 from program.run_folder import METRICS, VISUALDL
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from engine.plan.run_plan import Plan
     from engine.results.evaluation import Result
 
+Arrays = Iterable[tuple[str, NDArray[np.float32]]]
 _PICTURES = 32
 
 
@@ -67,6 +71,9 @@ class Log:
     def incident(self, incident: dict[str, Any]) -> None:
         """Records and prints that a step was left out."""
 
+    def histograms(self, steps_done: int, kind: str, arrays: Arrays) -> None:
+        """Shows how the values of arrays are distributed: `weights` or `gradients`, by name."""
+
     def sync(self) -> None:
         """Flushes the records to the disk, before a checkpoint that goes on after them."""
 
@@ -92,14 +99,19 @@ class RunLog(Log):
         self._plan, done = plan, progress.steps_done
         kept = until(read_metrics(folder), done, validated=not progress.validation_due)
         kept = [record for record in kept if record["split"] != INCIDENT]
+        self._histograms = False  # whether there are any
         self.records = sorted([*kept, *map(self._incident, progress.incidents)], key=place)
         path = folder / METRICS
         write_text(path, "".join(json.dumps(record) + "\n" for record in self.records))
         self._metrics = open(path, "a", encoding="utf-8")  # noqa: SIM115 (open as long as the run)
         # VisualDL's server shows the newest file of a folder only. So there is one file, which is
         # written again after a resume.
+        distributions = earlier_records(folder / VISUALDL, "histogram", done)
         (folder / VISUALDL).unlink(missing_ok=True)
-        self._visualdl = LogWriter(logdir=str(folder), file_name=VISUALDL)
+        if distributions:
+            append(folder / VISUALDL, distributions)
+        with contextlib.redirect_stdout(None):  # it says that the file exists
+            self._visualdl = LogWriter(logdir=str(folder), file_name=VISUALDL)
         for record in self.records:
             self._show(record)
         self._bar = progress_bar(plan.steps * plan.global_batch, done * plan.global_batch)
@@ -149,8 +161,17 @@ class RunLog(Log):
         self._write(self._incident(incident))
         self._print(f"left out: {incident['text']}")
 
+    def histograms(self, steps_done: int, kind: str, arrays: Arrays) -> None:
+        for name, values in arrays:
+            finite = finite_values(values)
+            if finite.size:
+                self._visualdl.add_histogram(f"{kind}/{name}", finite, steps_done, buckets=BINS)
+                self._histograms = True
+
     def sync(self) -> None:
         os.fsync(self._metrics.fileno())
+        if self._histograms:  # these are not in the metrics
+            self._visualdl.flush()
 
     def restart_rate(self) -> None:
         self._rate_images, self._rate_since = 0, self.seconds

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import paddle
 from ml_collections import ConfigDict
 from numpy.typing import NDArray
@@ -143,6 +145,16 @@ class Optimizer:
         # The moments are named at the first step: the same names in every process.
         with paddle.utils.unique_name.guard():
             self._optimizer.step()
+
+    def gradients(self) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        """Yields accumulated gradients by the names of their parameters, without the loss scale.
+
+        They are there between `accumulate` and `step`, which clears them.
+        """
+        scale = self.scaler.scale if self.scaler else 1.0
+        for name, parameter in self._parameters.items():
+            if parameter.grad is not None:
+                yield name, parameter.grad.astype("float32").numpy() / np.float32(scale)
 
     def metrics(self) -> dict[str, float]:
         """Returns what to log of the last step: the gradient's norm, and the loss scale."""
