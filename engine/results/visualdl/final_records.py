@@ -15,7 +15,7 @@ from visualdl.proto.record_pb2 import Record
 from engine.results.evaluation import Result
 from engine.results.visualdl.curves import curve
 from engine.results.visualdl.evaluated_images import EvaluatedImages
-from engine.results.visualdl.mistakes_picture import draw_mistakes
+from engine.results.visualdl.mistakes_picture import EACH, draw_mistakes
 from engine.results.visualdl.record_file import append, now, tag_name
 from engine.results.visualdl.settings import settings
 from program.run_folder import VISUALDL
@@ -68,9 +68,10 @@ def write(folder: Path, run: Finished) -> list[str]:
 
 def _records(run: Finished) -> Iterator[Record]:
     yield from _figures(run)
-    if run.images.mistakes:
-        picture = draw_mistakes(run.images.mistakes, run.classes)
-        yield base_component.image("test/mistakes", picture, run.steps, now())
+    mistakes = run.images.mistakes
+    for number, start in enumerate(range(0, len(mistakes), EACH), start=1):
+        picture = draw_mistakes(mistakes[start : start + EACH], run.classes)
+        yield base_component.image(f"test/mistakes {number}", picture, run.steps, now())
     yield from _curves(run)
     yield from _features(run)
 

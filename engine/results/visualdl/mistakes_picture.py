@@ -10,15 +10,17 @@ from numpy.typing import NDArray
 from engine.results.picture_fonts import fonts_for
 from engine.results.visualdl.evaluated_images import Mistake
 
-_COLUMNS, _SIDE, _DPI = 8, 1.7, 100  # side of a cell in inches
-_LONGEST = 20  # letters of a name
+# In VisualDL's frame, 345 x 230 pixels, the captions of eight images can still be read.
+EACH = 8  # images of a picture
+_COLUMNS, _SIDE, _DPI = 4, 1.7, 100  # side of a cell in inches
+_LONGEST = 16  # letters of a name
 
 
 def draw_mistakes(mistakes: Sequence[Mistake], classes: Sequence[str]) -> NDArray[np.uint8]:
     """Draws images in rows; over each: its class, what it was taken for, and how certainly.
 
     Args:
-        mistakes: at least one.
+        mistakes: 1 to `EACH`.
         classes: their names.
 
     Returns:
@@ -27,9 +29,9 @@ def draw_mistakes(mistakes: Sequence[Mistake], classes: Sequence[str]) -> NDArra
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    rows = -(-len(mistakes) // _COLUMNS)
+    rows = EACH // _COLUMNS
     captions = [_caption(one, classes) for one in mistakes]
-    height = _SIDE + 0.45  # and the caption
+    height = _SIDE + 0.5  # and the caption
     figure = Figure(figsize=(_COLUMNS * _SIDE, rows * height), dpi=_DPI)
     canvas = FigureCanvasAgg(figure)
     with fonts_for(captions):
@@ -40,7 +42,7 @@ def draw_mistakes(mistakes: Sequence[Mistake], classes: Sequence[str]) -> NDArra
             axes = figure.add_axes((left, bottom, *size))
             axes.set_axis_off()
             axes.imshow(one.pixels.transpose(1, 2, 0), interpolation="nearest")
-            axes.set_title(caption, fontsize=8, pad=2, parse_math=False)
+            axes.set_title(caption, fontsize=11, pad=2, parse_math=False)
         canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
