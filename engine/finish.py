@@ -63,13 +63,12 @@ def finish(trainer: Trainer) -> dict[str, Any]:
         "seconds": round(progress.seconds, 1),
         "data": progress.data,
     }
-    probabilities = shown.gathered()
+    size = progress.steps_done, trainer.plan.global_batch
+    ended = final_records.Finished(trainer.config, classes, *size, result, shown, shown.gathered())
     if distributed.is_main():
         weights = run_folder.WEIGHTS
         outcome.update(weights=weights, weights_sha256=sha256(folder / weights))
         training_curve.draw_curve(folder)
-        size = progress.steps_done, trainer.plan.global_batch
-        ended = final_records.Finished(trainer.config, classes, *size, result, shown, probabilities)
         distributed.say(*final_records.write(folder, ended))
         write_json(folder / run_folder.RESULT, outcome)
         console.show_result(result, outcome, folder)

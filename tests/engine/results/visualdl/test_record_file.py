@@ -33,9 +33,9 @@ def test_an_error_adds_nothing(tmp_path):
 
     def records():
         yield scalar("test/top1", 0.5, 4, 1)
-        raise ValueError
+        raise ValueError("a fault")
 
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="a fault"):
         record_file.append(path, records())
     assert path.read_bytes() == before
     assert [found.name for found in tmp_path.iterdir()] == [_NAME]
