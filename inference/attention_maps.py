@@ -1,10 +1,9 @@
 """Maps of what a model looked at: attention of transformers, Grad-CAM of other networks.
 
 `rollout` and `last_attention` are for models whose tokens attend to all patches (ViT, DeiT, CaiT,
-T2T-ViT); `grad_cam` is for the others (Swin, LeViT, convolutional networks). `maps` chooses. The
-attention weights are those that the values are multiplied with, taken where dropout gets them. The
-blocks that are watched compute with Paddle's operators, which show the weights; compiled ones do
-not.
+T2T-ViT); `inference/grad_cam.py` is for the others. `maps` chooses. The attention weights are those
+that the values are multiplied with, taken where dropout gets them. The blocks that are watched
+compute with Paddle's operators: compiled ones do not show the weights.
 
 Maps are not scaled: `pictures.overlay` does that. Shapes: B images, q queries, N tokens, C classes,
 a grid of (h, w) patches or places.
@@ -20,16 +19,15 @@ import numpy as np
 import paddle
 from numpy.typing import NDArray
 from paddle import Tensor, nn
-from ppim.models.levit import LeViT
 from ppim.models.t2t import T2T_ViT
 
 from common.errors import UserError
 from inference.classifier import Classifier
+from inference.grad_cam import find_layer, grad_cam
 from models.families.cait import CaiT
-from models.families.swin import Swin
 from models.families.vit import VisionTransformer
 from models.families.vit_layers import Attention
-from models.layers import changed, watched
+from models.layers import watched
 
 Floats = NDArray[np.float32]
 
@@ -65,10 +63,11 @@ def maps(
     """
     if _tokens(classifier.model) is not None:
         return Maps(ROLLOUT, rollout(classifier, pixels))
+    if find_layer(classifier.model, classifier.normalised(pixels[:1])) is None:
+        return None
     if classes is None:
         classes = classifier.logits(pixels).argmax(axis=1).tolist()
-    found = _grad_cam(classifier, pixels, classes)
-    return None if found is None else Maps(GRAD_CAM, found)
+    return Maps(GRAD_CAM, grad_cam(classifier, pixels, classes))
 
 
 def rollout(classifier: Classifier, pixels: NDArray[np.uint8]) -> Floats:
@@ -131,31 +130,6 @@ def last_attention(classifier: Classifier, pixels: NDArray[np.uint8]) -> Floats:
     return _as_grid(np.concatenate(found), tokens.grid)
 
 
-def grad_cam(classifier: Classifier, pixels: NDArray[np.uint8], classes: Sequence[int]) -> Floats:
-    """Computes where the last features speak for a class.
-
-    Source: Selvaraju et al., arXiv:1610.02391. The features are those of the last layer that has
-    more than one place: of a convolutional network the last feature map, of Swin the normalised
-    tokens, of LeViT its last tokens. Each channel is weighted by the mean of the gradient of the
-    class's logit over all places; what is left below 0 is cut off.
-
-    Args:
-        classifier: whose model is asked.
-        pixels: uint8 `(B, 3, S, S)`, from `classifier.read`.
-        classes: a position in the classes for each image.
-
-    Returns:
-        `(B, h, w)`. A map is 0 everywhere where no place speaks for the class.
-
-    Raises:
-        UserError: for a model whose tokens attend to all patches, or that has one place only.
-    """
-    found = None if _tokens(classifier.model) else _grad_cam(classifier, pixels, classes)
-    if found is None:
-        raise UserError(f"model {classifier.model.registry_name} has no feature map for Grad-CAM")
-    return found
-
-
 class _Tokens(NamedTuple):
     """How a model's tokens attend.
 
@@ -212,8 +186,11 @@ def _attention(
     """Yields the attention weights of some layers for each batch, in order: `(B, heads, q, N)`."""
     for start in range(0, len(pixels), _BATCH):
         found: list[Floats] = []
-        drops = [layer.attn_drop for layer in layers]
-        with watched(drops, before=lambda _, inputs: found.append(inputs[0].numpy())):
+
+        def note(_: nn.Layer, inputs: tuple[Tensor], found: list[Floats] = found) -> None:
+            found.append(inputs[0].numpy())
+
+        with watched([layer.attn_drop for layer in layers], before=note):
             classifier.logits(pixels[start : start + _BATCH])
         yield [
             weights.swapaxes(0, 1) if isinstance(layer, Attention) else weights  # heads were first
@@ -247,68 +224,3 @@ def _as_grid(values: Floats, grid: tuple[int, int]) -> Floats:
     """Returns the patches, the last tokens of `(..., N)`, as `(..., h, w)`."""
     patches = values[..., -grid[0] * grid[1] :]
     return patches.reshape(*values.shape[:-1], *grid)
-
-
-def _grad_cam(
-    classifier: Classifier, pixels: NDArray[np.uint8], classes: Sequence[int]
-) -> Floats | None:
-    """Returns the maps of `grad_cam`; None where no layer has more than one place."""
-    if not len(pixels):
-        return np.empty((0, 1, 1), np.float32)
-    layer = _last_layer(classifier, pixels[:1])
-    if layer is None:
-        return None
-    found = []
-    for start in range(0, len(pixels), _BATCH):
-        batch = slice(start, start + _BATCH)
-        features, gradient = _gradient(classifier, pixels[batch], classes[batch], layer)
-        weights = gradient.mean(axis=(2, 3), keepdims=True)  # (B, K, 1, 1)
-        found.append(np.maximum((weights * features).sum(axis=1), 0))
-    return np.concatenate(found)
-
-
-def _last_layer(classifier: Classifier, pixels: NDArray[np.uint8]) -> nn.Layer | None:
-    """Returns the last layer with more than one place, for an image `(1, 3, S, S)`."""
-    model = classifier.model
-    if isinstance(model, Swin):
-        return model.norm
-    net = getattr(model, "net", None)
-    if isinstance(net, LeViT):
-        return net.blocks
-    found: list[nn.Layer] = []
-
-    def note(layer: nn.Layer, inputs: object, output: object) -> None:
-        if isinstance(output, Tensor) and output.ndim == 4 and max(output.shape[2:]) > 1:
-            found.append(layer)
-
-    with watched(model.sublayers(), after=note):
-        classifier.logits(pixels)
-    return found[-1] if found else None
-
-
-def _gradient(
-    classifier: Classifier, pixels: NDArray[np.uint8], classes: Sequence[int], layer: nn.Layer
-) -> tuple[Floats, Floats]:
-    """Returns the output of a layer and the gradient of the classes' logits: `(B, K, h, w)`."""
-    found: list[Tensor] = []
-    model = classifier.model
-
-    def cut(_: nn.Layer, inputs: object, output: Tensor) -> Tensor:
-        """Lets the gradient begin here: what is below needs none, and keeps nothing for it."""
-        leaf = output.detach()
-        leaf.stop_gradient = False
-        found.append(leaf)
-        return leaf
-
-    with changed(model.parameters(), stop_gradient=True), watched([layer], after=cut):
-        logits = model(classifier.normalised(pixels))  # (B, C)
-        chosen = paddle.nn.functional.one_hot(paddle.to_tensor(classes), logits.shape[1])
-        (gradient,) = paddle.grad((logits * chosen).sum(), found[-1:])
-    features, slope = found[-1].numpy(), gradient.numpy()
-    return (features, slope) if features.ndim == 4 else (_square(features), _square(slope))
-
-
-def _square(tokens: Floats) -> Floats:
-    """Returns tokens of a square image, `(B, N, K)`, as `(B, K, h, w)`."""
-    side = math.isqrt(tokens.shape[1])
-    return tokens.reshape(len(tokens), side, side, -1).transpose(0, 3, 1, 2)
