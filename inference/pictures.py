@@ -11,11 +11,18 @@ from PIL import Image
 
 _COLORS = "inferno"  # its lightness rises, so it can be read in black and white, too
 _OPACITY = 0.6  # of the map
+_SMALLEST_SIDE = 160  # pixels of a picture that a browser would blur where it enlarges it
 
 
 def upright(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Returns the image that a model sees, `(3, H, W)`, as pictures are: `(H, W, 3)`."""
     return np.ascontiguousarray(pixels.transpose(1, 2, 0))
+
+
+def enlarged(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Repeats the pixels of a small image, `(3, H, W)`, so that a browser shows them sharp."""
+    times = -(-_SMALLEST_SIDE // min(pixels.shape[1:]))
+    return pixels.repeat(times, axis=1).repeat(times, axis=2)
 
 
 def overlay(pixels: NDArray[np.uint8], values: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import paddle
 
 import models
 from configs import default
+from engine.state import run_weights
 from inference.classifier import Classifier
 
 
@@ -37,3 +40,13 @@ def disturb(model, scale=0.3):
 def random_images(count=3, height=8, width=8):
     """Returns uint8 images `(B, 3, H, W)`, the same at every call."""
     return np.random.default_rng(0).integers(0, 256, (count, 3, height, width), dtype=np.uint8)
+
+
+def store(path: Path, classes: tuple[str, ...]) -> Path:
+    """Writes a small ViT with dropout for images of 8 pixels."""
+    classifier = made("vit_n_2", classes=len(classes), drop_rate=0.1)
+    disturb(classifier.model)
+    config = classifier.config
+    config.model.update(name="vit_n_2", num_classes=len(classes), drop_rate=0.1)
+    run_weights.save(path, run_weights.arrays_of(classifier.model), config, classes)
+    return path
