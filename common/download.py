@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import fcntl
 import http.client
 import re
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, BinaryIO
 
@@ -23,6 +26,17 @@ _LARGEST = 8 << 30  # bytes, unless the caller expects fewer; a ViT-L's weights 
 # are more likely a date.
 _HASH_IN_NAME = re.compile(r"-((?=[0-9]*[a-f])[0-9a-f]{8,64})\.[a-z]+$")
 _KINDS = {"md5": "MD5", "sha256": "SHA-256"}
+_FORBIDDEN: ContextVar[bool] = ContextVar("downloads_forbidden", default=False)
+
+
+@contextlib.contextmanager
+def no_downloads() -> Iterator[None]:
+    """Makes `fetch` refuse files that are not there already, until the context ends."""
+    token = _FORBIDDEN.set(True)
+    try:
+        yield
+    finally:
+        _FORBIDDEN.reset(token)
 
 
 class _OnlyHttps(urllib.request.HTTPRedirectHandler):
@@ -66,10 +80,13 @@ def fetch(url: str, target: Path, md5: str = "", most: int = _LARGEST) -> Path:
         most: largest size in bytes; when a server sends more, nothing is kept.
 
     Raises:
-        UserError: when three attempts fail, the file is too large, or a checksum differs: the one
-            in its name, in the server's answer, in `md5`, or from when it was downloaded.
+        UserError: when downloads are forbidden, three attempts fail, the file is too large, or a
+            checksum differs: the one in its name, in the server's answer, in `md5`, or from when it
+            was downloaded.
     """
     if not target.is_file():
+        if _FORBIDDEN.get():
+            raise UserError(f"{target}: is not on this machine, and nothing is downloaded for this")
         if not url.startswith("https://"):
             raise UserError(f"{url}: only https addresses are downloaded")
         try:
