@@ -24,9 +24,7 @@ def _text(page: str) -> str:
 
 def _twins(page: str):
     """Yields the sections of both languages, side by side."""
-    english, chinese = (
-        twin_pages.sections(_text(one)) for one in (page, twin_pages.twin(page))
-    )
+    english, chinese = (twin_pages.sections(_text(one)) for one in (page, twin_pages.twin(page)))
     assert [s.level for s in english] == [s.level for s in chinese], "headings differ"
     return list(zip(english, chinese))
 
@@ -48,8 +46,10 @@ def test_the_first_lines_lead_to_the_twin(page):
 def test_headings_tables_and_lists_agree(page):
     for english, chinese in _twins(page):
         assert english.shape() == chinese.shape(), english.title
-        assert not english.title or english.title == "R-Drop" or (
-            twin_pages.CHINESE.search(chinese.title)
+        assert (
+            not english.title
+            or english.title == "R-Drop"
+            or (twin_pages.CHINESE.search(chinese.title))
         ), chinese.title
 
 
@@ -104,7 +104,9 @@ def test_links_lead_somewhere(page):
 def _refused_terms() -> list[str]:
     """Returns the third column of the glossary's tables: what is not to be written."""
     rows = [line.split("|") for line in _text(_GLOSSARY).splitlines() if line[:1] == "|"]
-    return [term for row in rows for term in re.split("、", row[3].strip()) if term not in ("", "不用")]
+    return [
+        term for row in rows for term in re.split("、", row[3].strip()) if term not in ("", "不用")
+    ]
 
 
 def _chinese_prose(page: str) -> str:
