@@ -50,11 +50,12 @@ class Section:
         found = _SPAN.findall(_LINK.sub(r"\1", self.text))
         return {re.sub(r"<[^>]*>", "<>", span) for span in found}
 
-    def shape(self) -> dict[str, list[int]]:
-        """Rows with their number of cells, and items of lists with their depth."""
-        rows = [len(re.findall(r"(?<!\\)\|", line)) for line in self.lines if line[:1] == "|"]
+    def shape(self) -> tuple[list[list[Counter]], list[int]]:
+        """Returns the numbers of each cell of each row, and the depth of each item of lists."""
+        rows = [_SPAN.sub(" ", _LINK.sub(r"\1", line)) for line in self.lines if line[:1] == "|"]
         items = [re.match(r"( *)(?:[-*]|\d+\.) ", line) for line in self.lines]
-        return {"cells": rows, "items": [len(item[1]) for item in items if item]}
+        cells = [[numbers(cell) for cell in row.split("|")] for row in rows]
+        return cells, [len(item[1]) for item in items if item]
 
     def links(self) -> list[str]:
         return [target for _, target in _LINK.findall(self.text)]
