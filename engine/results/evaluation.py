@@ -92,6 +92,7 @@ def evaluate(
     config: ConfigDict,
     on_batch: Callable[[int], None] | None = None,
     check: Callable[[], None] = lambda: None,
+    on_logits: Callable[[NDArray[Any], NDArray[np.int64]], None] = lambda logits, labels: None,
 ) -> Result:
     """Evaluates a model on a data set, with all processes.
 
@@ -103,6 +104,8 @@ def evaluate(
             evaluation prints lines where there is no terminal.
         check: called before each batch that all processes have; may raise on all of them, which
             ends the evaluation.
+        on_logits: called with the logits `(B, C)` and the labels `(B,)` of each batch of this
+            process, those of damaged images included.
 
     Returns:
         The result over all processes, on each of them.
@@ -116,8 +119,10 @@ def evaluate(
         for number, batch in enumerate(data.load(dataset, sampler, config.data.workers)):
             if number < sampler.common_batches:
                 check()
-            logits = model(models.normalise(batch.pixels(), config.model))
-            counter.add(logits.astype("float32").numpy(), batch.labels.numpy())
+            outputs = model(models.normalise(batch.pixels(), config.model))
+            logits, labels = outputs.astype("float32").numpy(), batch.labels.numpy()
+            counter.add(logits, labels)
+            on_logits(logits, labels)
             on_batch(len(batch.labels))
     finally:
         if was_training:
