@@ -14,7 +14,6 @@ import sys
 from absl import flags
 from ml_collections import ConfigDict
 
-from common.errors import UserError
 from program import command_line, exits, paddle_setup, stored_configs, tool_arguments
 from program.config import config_fields, config_validation
 
@@ -73,8 +72,6 @@ def main(argv: list[str]) -> int:
     weights = stored_configs.expanded(values.weights)
     report = tool_arguments.check_output("--json", values.json, weights)
     confusion = tool_arguments.check_output("--confusion", values.confusion, weights)
-    if confusion and (len(weights) > 1 or confusion == report):
-        raise UserError("--confusion: is of one file of weights, and a file of its own")
     configs = _configs(weights)
     paddle_setup.load_paddle()
     from engine.commands import accuracy_check

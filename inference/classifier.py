@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import overload
+from typing import Any, cast, overload
 
 import numpy as np
 import paddle
@@ -84,7 +84,7 @@ class Classifier:
         """
         many = isinstance(images, (list, tuple)) or getattr(images, "ndim", 0) == 4
         found = []
-        for number, one in enumerate(self.stream(images if many else [images], batch)):
+        for number, one in enumerate(self.stream(cast(Any, images) if many else [images], batch)):
             if isinstance(one, UserError):
                 raise UserError(f"image {number}: {one}" if many else str(one))
             found.append(one)
@@ -111,8 +111,7 @@ class Classifier:
             good = [one for one in read if not isinstance(one, UserError)]
             rows = iter(self.probabilities(np.stack(good)).tolist() if good else ())
             for one in read:
-                failed = isinstance(one, UserError)
-                yield one if failed else predicted(self.classes, next(rows))
+                yield one if isinstance(one, UserError) else predicted(self.classes, next(rows))
 
     def read(self, image: ImageLike) -> NDArray[np.uint8]:
         """Reads an image as the model sees it, before normalisation: `(3, S, S)`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -25,8 +25,9 @@ class ResultFiles:
 
     def __init__(self, json_path: Path | None, csv_path: Path | None, top: int):
         self._json_path, self._csv_path, self._top = json_path, csv_path, top
-        self._held, self._json, self._csv = contextlib.ExitStack(), None, None
-        self._open = False
+        self._held, self._open = contextlib.ExitStack(), False
+        self._json: Callable[[dict[str, Any]], None] | None = None
+        self._csv: Any = None  # a writer of rows
 
     def __enter__(self) -> ResultFiles:
         return self
@@ -91,7 +92,7 @@ def _text_file(path: Path) -> Iterator[IO[str]]:
 
 
 @contextlib.contextmanager
-def _json_rows(path: Path) -> Iterator[Any]:
+def _json_rows(path: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
     """Yields what writes an object into a list; as `write_json` would write the whole list."""
     with _text_file(path) as file:
         before = "["

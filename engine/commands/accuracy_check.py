@@ -72,6 +72,8 @@ def check(jobs: Sequence[tuple[str, ConfigDict]], options: Options) -> int:
     expected = options.expect_top1
     if expected is not None and not 0 <= expected <= 1:
         raise UserError(f"--expect_top1 is {expected}, expected 0 to 1")
+    if options.confusion and (len(jobs) > 1 or options.confusion == options.json_path):
+        raise UserError("--confusion: is of one file of weights, and a file of its own")
     distributed.start()
     checked, failed = [], []
     for path, config in jobs:

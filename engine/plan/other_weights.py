@@ -38,7 +38,8 @@ def config_for(source: str, model: str = AUTO) -> ConfigDict:
     Raises:
         UserError: when the weights can't be read, or do not tell which model they are of.
     """
-    values = {"data.name": "folder", "model.name": model}  # people's own images
+    # Those of people's own images, which are turned by their EXIF orientation.
+    values: dict[str, object] = {"data.name": "folder", "model.name": model}
     return resolve_config.with_input(config_fields.changed(default.get_config(), values), source)
 
 
