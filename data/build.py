@@ -127,8 +127,8 @@ def _joined(config: ConfigDict) -> ImagesAndLabels:
     load = entry.load_files or entry.load
     loaded = [load(data_config, "train"), _own_val(data_config), load(data_config, "test")]
     parts = [part for part in loaded if part is not None]
-    files = [part.files() for part in parts]
-    if not all(files):
+    files = [found for part in parts if (found := part.files()) is not None]
+    if len(files) < len(parts):
         raise UserError(f"the split all is for images in files; {data_config.name} has none")
     return parts[0]._replace(
         images=ImageFiles(list(chain(*files)), data_config.exif_orientation == "apply"),

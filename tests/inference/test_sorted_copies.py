@@ -35,7 +35,7 @@ def test_names_of_folders(name, expected):
 
 def test_long_names_and_those_that_become_alike():
     assert len(safe_name("猫" * 200).encode()) == 120
-    classes = ("a/b", "a:b", "Cat", "cat", "a_b (class 1)")
+    classes = ("a/b", "a:b", "Cat", "cat", "DOG", "dog", "Dog", "a_b (class 1)")
     folders = folders_of(classes)
     assert list(folders) == list(classes)
     assert len({folder.casefold() for folder in folders.values()}) == len(classes)
@@ -100,8 +100,10 @@ def test_a_file_system_without_links(images, tmp_path, monkeypatch):
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(sorted_copies.os, "link", fail)
-    SortedCopies(tmp_path / "sorted", ("x",)).add(images[0], "a.png", "x")
-    assert _content(tmp_path / "sorted") == {"x/a.png": b"one"}
+    copies = SortedCopies(tmp_path / "sorted", ("x",))
+    for image in images:
+        copies.add(image, "a.png", "x")
+    assert _content(tmp_path / "sorted") == {"x/a.png": b"one", "x/a_2.png": b"two"}
 
 
 def test_names_of_strangers(tmp_path):

@@ -135,16 +135,27 @@ def test_weights_of_another_library(painted, tmp_path):
     assert (done.returncode, "--data_root=FOLDER" in done.stderr) == (2, True)
 
 
-def test_one_image(weights, tmp_path):
-    for name in _CLASSES:
-        paint(tmp_path / name, 3, 1)
-    done = run_here("val.py", f"--weights={weights}", f"--data_root={tmp_path / 'class_0'}")
-    assert done.returncode == 2  # a class of one image has none for a test
-    done = run_here(
-        "val.py", f"--weights={weights}", f"--data_root={tmp_path / 'class_0'}", "--split=all"
-    )
-    assert done.returncode in (0, 2)
-    assert "Traceback" not in done.stderr
+def test_one_image_and_none(tmp_path):
+    """One image has an interval of nearly everything; a part without images is refused."""
+    weights = write_own(tmp_path / "w.safetensors", _CLASSES[:2])
+    paint(tmp_path / "images" / "train", 2, 2)
+    paint(tmp_path / "images" / "test", 2, 1)
+    (tmp_path / "images" / "test" / "class_1" / "000.png").write_bytes(b"x")
+    report = tmp_path / "out.json"
+    words = (f"--weights={weights}", "--by_class", f"--json={report}")
+    more = (f"--data_root={tmp_path / 'images'}", "--config.data.on_corrupt=skip")
+    done = run_here("val.py", *words, *more)
+    assert (done.returncode, done.stderr) == (0, "")
+    result = json.loads(report.read_text())
+    assert (result["seen"], result["skipped"]) == (1, 1)
+    low, high = result["top1_interval"]
+    assert high - low == pytest.approx(0.7935, abs=1e-4)  # 0 to 0.7935, or 0.2065 to 1
+    assert result["by_class"][1]["top1"] is None
+    paint(tmp_path / "few", 2, 1)
+    done = run_here("val.py", *words, f"--data_root={tmp_path / 'few'}")
+    assert (done.returncode, "split test has no images" in done.stderr) == (2, True)
+    done = run_here("val.py", *words, f"--data_root={tmp_path / 'few'}", "--split=all")
+    assert (done.returncode, "2 all images" in done.stdout) == (0, True)
 
 
 def test_counts_by_hand():
