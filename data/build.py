@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import NamedTuple
 
+import numpy as np
 from ml_collections import ConfigDict
 
 from common.errors import UserError, nearest
@@ -11,10 +13,12 @@ from data.augment.transforms import EvalTransform, TrainTransform
 from data.config_checks import check_resize
 from data.dataset import ImageDataset
 from data.files.open_tree import reused
-from data.images.images_and_labels import ImagesAndLabels
+from data.images.images_and_labels import ImageFiles, ImagesAndLabels
 from data.sets.folder import load_unlabelled
 from data.sets.registry import find_entry
 from data.splits import SPLITS, count_train, select
+
+ALL = "all"  # the images of all parts, for an evaluation of what was not trained on
 
 
 def build(config: ConfigDict, split: str, augment: bool | None = None) -> ImageDataset:
@@ -25,7 +29,7 @@ def build(config: ConfigDict, split: str, augment: bool | None = None) -> ImageD
         split: `train`; `val`, the training images that `data.holdout` holds out; `test`, the
             published test or validation part; or `unlabelled`, images whose labels are not used:
             those of `data.unlabelled_root`, or else the training images that
-            `data.labels_per_class` leaves out.
+            `data.labels_per_class` leaves out; or `all`, every part that has labels.
         augment: whether to augment; None: only `train` and `unlabelled`.
 
     Raises:
@@ -33,7 +37,7 @@ def build(config: ConfigDict, split: str, augment: bool | None = None) -> ImageD
             can't resize it.
     """
     check_resize(config)
-    if split not in (*SPLITS, "unlabelled"):
+    if split not in (*SPLITS, "unlabelled", ALL):
         raise UserError(f"split {split!r} is not known{nearest(split, SPLITS)}")
     source, size = load_source(config, split), config.model.image_size
     training = split in ("train", "unlabelled") if augment is None else augment
@@ -104,6 +108,8 @@ def load_source(config: ConfigDict, split: str, as_files: bool = False) -> Image
 def _load(config: ConfigDict, split: str, as_files: bool) -> ImagesAndLabels:
     data_config, entry = config.data, find_entry(config.data.name)
     load = entry.load_files if as_files and entry.load_files else entry.load
+    if split == ALL:
+        return _joined(config)
     if split == "unlabelled" and data_config.unlabelled_root:
         return load_unlabelled(data_config)
     if split == "val" and (own := _own_val(data_config)) is not None:
@@ -113,6 +119,22 @@ def _load(config: ConfigDict, split: str, as_files: bool) -> ImagesAndLabels:
         return source
     holdout = 0.0 if has_own_val(config) else data_config.holdout
     return select(source, data_config, split, config.seed, holdout)
+
+
+def _joined(config: ConfigDict) -> ImagesAndLabels:
+    """Returns the images of all parts that have labels, each of them once."""
+    data_config, entry = config.data, find_entry(config.data.name)
+    load = entry.load_files or entry.load
+    loaded = [load(data_config, "train"), _own_val(data_config), load(data_config, "test")]
+    parts = [part for part in loaded if part is not None]
+    files = [found for part in parts if (found := part.files()) is not None]
+    if len(files) < len(parts):
+        raise UserError(f"the split all is for images in files; {data_config.name} has none")
+    return parts[0]._replace(
+        images=ImageFiles(list(chain(*files)), data_config.exif_orientation == "apply"),
+        labels=np.concatenate([part.labels for part in parts]),
+        origin="all parts",
+    )
 
 
 def _own_val(data_config: ConfigDict) -> ImagesAndLabels | None:

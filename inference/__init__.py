@@ -6,6 +6,11 @@ classifier = load("output/digits_rdrop")
 print(classifier("cat.jpg"))
 """
 
-from inference.classifier import Classifier, load
+from program import paddle_setup
 
-__all__ = ["Classifier", "load"]
+paddle_setup.load_paddle()  # all cores; Paddle reads their number when it is imported first
+
+from inference.classifier import Classifier, load  # noqa: E402
+from inference.prediction import Prediction  # noqa: E402
+
+__all__ = ["Classifier", "Prediction", "load"]

@@ -17,7 +17,7 @@ from models.layer_numbers import layer_numbers
 from models.layers import batch_norms, batch_rows, random_layers
 from models.registry import MODELS, SUGGESTED
 from models.weights.formats.array_files import read_arrays, write_arrays
-from models.weights.imagenet_classes import imagenet_rows
+from models.weights.imagenet_classes import imagenet_ids, imagenet_rows
 from models.weights.loading import Report, assign, assign_all, fit, load_weights
 from models.weights.reading import digest_of, read_weights
 from models.weights.sources.locations import locate, named_weights, needs_download
@@ -46,6 +46,7 @@ __all__ = [
     "digest_of",
     "fit",
     "freeze",
+    "imagenet_ids",
     "imagenet_rows",
     "input_stats",
     "is_distilled",

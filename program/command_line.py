@@ -8,7 +8,6 @@ and `None` for anything, and answers an unknown field with a traceback.
 from __future__ import annotations
 
 import ast
-import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,16 +17,13 @@ from ml_collections import ConfigDict, config_flags
 
 from common.errors import UserError, nearest
 from common.reading import user_path
-from common.safetensors_files import own_metadata, read_metadata, weights_file
 from configs import default
-from configs.allowed_values import CORES, trait
-from program import command_words, help_page
+from program import command_words, help_page, stored_configs
 from program.config.config_fields import (
     KINDS,
     changed,
     fits,
     flattened,
-    from_dict,
     nearest_field,
 )
 from program.config.config_files import find, load_file, load_table
@@ -91,32 +87,22 @@ def parse(
 
 
 def config_of_weights(argv: Sequence[str]) -> ConfigDict:
-    """Returns the config in the file of `--weights`; the default where `--config` is given.
-
-    The file may come from a stranger: `configs/allowed_values.py` says what it may not decide, such
-    as how much memory this process takes and where it writes files.
+    """Returns the config in the (first) file of `--weights`; the default with `--config`.
 
     Raises:
-        UserError: when the file has no config and `--config` is not given.
+        UserError: when the file has no config, and nothing else says what it is evaluated on.
     """
-    given = _option(argv, "weights")
+    given = [value for name, value in _words(argv) if name == "weights" and value]
     if not given or _option(argv, "config") or help_page.is_wanted(argv):
         return default.get_config()
-    path = weights_file(given)
-    content = own_metadata(read_metadata(path), path) or {}
-    if "config" not in content:
-        raise UserError(
-            f"{path} does not carry a config; give the one it was trained with by "
-            "--config=configs/NAME.py"
-        )
-    config = from_dict(content["config"], path)
-    usual = flattened(default.get_config())
-    safe = {name: value for name, value in usual.items() if not trait(name).weights_may_set}
-    for name, value in flattened(config).items():
-        most = trait(name).weights_most
-        if most is not None and isinstance(value, int):
-            safe[name] = min(value, (os.cpu_count() or 1) if most == CORES else int(most))
-    return changed(config, safe)
+    others = any(_option(argv, name) for name in ("model", "data_root"))
+    first = stored_configs.expanded(given)[0]
+    return stored_configs.config_for(first, others, _option(argv, "model") or "")
+
+
+def names_config(argv: Sequence[str]) -> bool:
+    """Returns whether the command line has a `--config`."""
+    return bool(_option(argv, "config"))
 
 
 def define_row() -> None:

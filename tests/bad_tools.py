@@ -165,7 +165,53 @@ TOOLS = {
     ),
     "models-flag-misspelt": (nothing, "tools.models --nams", "unrecognized arguments: --nams"),
     "models-json-is-a-folder": (nothing, "tools.models --names --json {t}", "is a folder"),
-    "predict-nothing": (nothing, "tools.predict", "are required: --weights, IMAGE"),
+    "predict-nothing": (nothing, "tools.predict", "are required: --weights"),
+    "predict-no-images": (nothing, "tools.predict --weights {run}", "IMAGE, or --list FILE"),
+    "predict-an-absent-list": (
+        nothing,
+        "tools.predict --weights {run} --list {t}/a.txt",
+        "a.txt: no such file",
+    ),
+    "predict-no-classes-shown": (
+        nothing,
+        "tools.predict --weights {run} --top 0 a.png",
+        "--top: is 0, expected 1 or more",
+    ),
+    "predict-batches-of-text": (
+        nothing,
+        "tools.predict --weights {run} --batch many a.png",
+        "--batch: is many, expected 1 or more",
+    ),
+    "predict-two-tables-in-one": (
+        nothing,
+        "tools.predict --weights {run} --json {t}/o --csv {t}/o a.png",
+        "is the file of --json, too",
+    ),
+    "predict-copies-among-the-images": (
+        made(bad.write, "a/a.png", bad.picture()),
+        "tools.predict --weights {run} {t} --copy_to {t}/b",
+        "which is read; give a folder outside of it",
+    ),
+    "predict-copies-into-a-file": (
+        made(bad.write, "a.png", bad.picture()),
+        "tools.predict --weights {run} {t}/a.png --copy_to {t}/a.png",
+        "can't be written",
+    ),
+    "predict-other-classes": (
+        made(bad.write, "labels.txt", "a\nb\n"),
+        "tools.predict --weights {run} --classes {t}/labels.txt a.png",
+        "is of 10 classes, but 2 names are given",
+    ),
+    "predict-another-model": (
+        nothing,
+        "tools.predict --weights {run} --model deit_ti a.png",
+        "not deit_ti; leave it out",
+    ),
+    "predict-an-address-of-nothing": (
+        nothing,
+        "tools.predict --weights {run} http://127.0.0.1:1/a.png",
+        "a.png: can't be downloaded",
+    ),
     "predict-with-others": (
         nothing,
         "tools.predict --weights a.pdparams a.png",

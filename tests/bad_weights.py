@@ -124,6 +124,39 @@ WEIGHTS = {
     ),
     "json-is-a-folder": (copied, f"{VAL} --json={{t}}", "is a folder; give the name of a file"),
     "json-not-writable": (copied, f"{VAL} --json=/proc/a/b.json", "can't be written"),
+    "one-of-several-missing": (
+        copied,
+        f"{VAL} --weights={{t}}/absent.safetensors",
+        "absent.safetensors: no such weights file",
+    ),
+    "pattern-of-nothing": (nothing, "val.py --weights={t}/*.pth", "fits no file and no folder"),
+    "confusion-of-several": (
+        copied,
+        f"{VAL},{{run}} --confusion={{t}}/c.csv",
+        "is of one file of weights",
+    ),
+    "confusion-over-the-weights": (
+        copied,
+        f"{VAL} --confusion={{t}}/weights.safetensors",
+        "is an input, which would be lost",
+    ),
+    "other-images-missing": (
+        copied,
+        f"{VAL} --data_root={{t}}/absent",
+        "absent is not a folder, nor an archive",
+    ),
+    "other-images-of-other-classes": (
+        lambda place, run: (copied(place, run), bad.images(place)),
+        f"{VAL} --data_root={{t}}/images",
+        "the data has 2 classes",
+    ),
+    "another-model": (copied, f"{VAL} --model=deit_ti", "is of the model vit_n_2"),
+    "all-parts-of-no-files": (copied, f"{VAL} --split=all", "digits has none"),
+    "of-another-library-without-images": (
+        weights(lambda arrays, own: own.pop("config")),
+        f"{VAL} --model=vit_n_2",
+        "data.root",
+    ),
     "split-misspelt": (copied, f"{VAL} --split=tes", "--split=tes"),
     "expectation-in-percent": (copied, f"{VAL} --expect_top1=93", "--expect_top1=93"),
     "no-split-was-held-out": (

@@ -150,6 +150,11 @@ def open_image(stream: BinaryIO, name: str) -> Image.Image:
     return image
 
 
+def pixels_of(image: Image.Image, exif: bool = False) -> NDArray[np.uint8]:
+    """Returns an opened image as uint8 `(H, W, 3)`; see `decode`."""
+    return _to_rgb(_upright(image) if exif else image)
+
+
 def decode(content: bytes | Path, name: str, exif: bool = False) -> NDArray[np.uint8]:
     """Decodes an image file, or its bytes.
 
@@ -170,7 +175,7 @@ def decode(content: bytes | Path, name: str, exif: bool = False) -> NDArray[np.u
         if isinstance(content, Path):
             content = read_bytes(content, LARGEST_FILE)
         with open_image(BytesIO(content), name) as image:
-            return _to_rgb(_upright(image) if exif else image)
+            return pixels_of(image, exif)
     except UnidentifiedImageError:
         reason = _unidentified(content) if isinstance(content, bytes) else ""
     except OSError as error:

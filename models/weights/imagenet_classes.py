@@ -10,6 +10,11 @@ CLASSES = 1000
 _FILE = Path(__file__).with_name("imagenet_wnids.txt")
 
 
+def imagenet_ids() -> tuple[str, ...]:
+    """Returns the WordNet ids of the 1000 classes, in the order of every head."""
+    return tuple(_FILE.read_text(encoding="utf-8").split())
+
+
 def imagenet_rows(names: Sequence[str]) -> tuple[int, ...]:
     """Returns the classes of an ImageNet-1k head that a data set's classes are.
 
@@ -19,7 +24,7 @@ def imagenet_rows(names: Sequence[str]) -> tuple[int, ...]:
     Raises:
         UserError: when one of them is no class of ImageNet-1k.
     """
-    known = {name: row for row, name in enumerate(_FILE.read_text(encoding="utf-8").split())}
+    known = {name: row for row, name in enumerate(imagenet_ids())}
     strangers = [name for name in names if name not in known]
     if strangers:
         raise UserError(

@@ -113,7 +113,8 @@ def test_a_run_on_two_processes_and_its_evaluation_on_three(tmp_path):
     counts = []
     for processes in (1, 3):
         path = tmp_path / f"{processes}.json"
-        words = ["val.py", f"--weights={weights}", f"--json={path}", "--config.eval.batch_size=64"]
+        words = ["val.py", f"--weights={weights}", f"--json={path}", "--by_class"]
+        words.append("--config.eval.batch_size=64")
         done = run_program(*words) if processes == 1 else launch(3, tmp_path / "log3", *words)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
         counts.append(json.loads(path.read_text()))
@@ -121,6 +122,7 @@ def test_a_run_on_two_processes_and_its_evaluation_on_three(tmp_path):
     for field in ("top1", "top5"):
         assert counts[0][field] == counts[1][field] == result[field]
     assert counts[0]["seen"] == counts[1]["seen"] == 500
+    assert counts[0]["by_class"] == counts[1]["by_class"]
     assert counts[0]["loss"] == pytest.approx(counts[1]["loss"], rel=1e-6)
     assert counts[0]["ece"] == pytest.approx(counts[1]["ece"], abs=1e-6)
 
