@@ -9,7 +9,7 @@ from typing import Any
 
 from common.errors import UserError
 from report import pieces
-from report.charts.model import Section
+from report.charts.model import Heatmap, Section
 from report.charts.plotly_figures import figure
 from report.pictures import Gallery
 from report.pieces import text
@@ -24,6 +24,7 @@ body { max-width: 1160px; } .wide { overflow-x: auto; } figure { margin: 0; }
 .charts { display: grid; gap: 12px; margin: 10px 0;
   grid-template-columns: repeat(auto-fit, minmax(min(480px, 100%), 1fr)); }
 .chart { min-width: 0; border: 1px solid var(--line); border-radius: 8px; overflow: hidden; }
+.chart.square { max-width: 720px; }
 .sort th { white-space: nowrap; } .sort button { all: unset; cursor: pointer; }
 .sort button:focus-visible { outline: 2px solid var(--bar); }
 .sort button::after { content: " ↕"; opacity: .35; } .sort .up button::after { content: " ↑";
@@ -134,7 +135,9 @@ def _section(number: int, section: Section) -> str:
     pieces_, charts = [f'<h2 id="part-{number}">{text(section.title)}</h2>'], []
     for part in (*section.parts, ""):
         if not isinstance(part, str):
-            charts.append(f'<div class="chart" id="chart-{part.key}"></div>')
+            square = isinstance(part, Heatmap) or part.diagonal
+            kind = "chart square" if square else "chart"
+            charts.append(f'<div class="{kind}" id="chart-{part.key}"></div>')
             continue
         if charts:  # neighbours share rows
             pieces_.append(f'<div class="charts">{"".join(charts)}</div>')

@@ -54,28 +54,14 @@ class Gallery:
         )
 
 
-def overlay(pixels: NDArray[np.uint8], heat: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Draws a map over an image in colours from dark blue to yellow.
-
-    Args:
-        pixels: uint8 `(3, H, W)`.
-        heat: `(h, w)` of any range; it is stretched from its least to its largest value.
-
-    Returns:
-        uint8 `(3, H', W')`; a small image is enlarged, so that the map has room.
-    """
-    from matplotlib import colormaps
+def enlarged(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Returns an image, uint8 `(3, S, S)`, with at least 128 pixels a side: a map needs room."""
     from PIL import Image
 
     side = max(pixels.shape[1], _LARGEST)
     image = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
-    base = np.asarray(image.resize((side, side), Image.Resampling.BICUBIC), np.float32)
-    low, high = float(np.nanmin(heat)), float(np.nanmax(heat))
-    level = np.nan_to_num((heat - low) / max(high - low, 1e-12)).astype(np.float32)
-    smooth = Image.fromarray(level).resize((side, side), Image.Resampling.BILINEAR)
-    colours = colormaps["viridis"](np.clip(np.asarray(smooth), 0, 1))[..., :3] * 255
-    grey = base.mean(axis=-1, keepdims=True)
-    return (0.45 * grey + 0.55 * colours).astype(np.uint8).transpose(2, 0, 1)
+    resized = np.asarray(image.resize((side, side), Image.Resampling.BICUBIC))
+    return resized.transpose(2, 0, 1)
 
 
 def uri(pixels: NDArray[np.uint8]) -> str:

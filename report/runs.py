@@ -186,7 +186,10 @@ def _names(groups: Sequence[Group]) -> list[str]:
         return folders
     if not differing:
         return folders
-    named = [", ".join(f"{key}={value}" for key, value in one.differs.items()) for one in groups]
+    fields = list(groups[0].differs)
+    short = [field.rpartition(".")[2] for field in fields]
+    shown = short if len(set(short)) == len(short) else fields
+    named = [", ".join(map("{}={}".format, shown, one.differs.values())) for one in groups]
     return named if differing <= _FEW_FIELDS else [f"{n + 1}: {one}" for n, one in enumerate(named)]
 
 

@@ -18,6 +18,7 @@ class Series(NamedTuple):
         low: lower ends of a band or of error bars; () for none.
         high: upper ends.
         hover: a text for each point; () for none.
+        weights: how much each point counts, shown by its size; () for all the same.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Series(NamedTuple):
     low: tuple[Number, ...] = ()
     high: tuple[Number, ...] = ()
     hover: tuple[str, ...] = ()
+    weights: tuple[Number, ...] = ()
 
 
 class Chart(NamedTuple):

@@ -58,14 +58,20 @@ def _lines(chart: Chart, series: Series, number: int) -> list[dict[str, Any]]:
         )
     trace = {"type": "scatter", "x": _values(series.x), "y": _values(series.y), "line": line}
     trace.update(name=_safe(series.name), mode="lines+markers" if few else "lines")
-    trace.update(_hover(series), legendgroup=str(number), marker={"size": 6})
+    trace.update(_hover(series), legendgroup=str(number), marker={"size": _sizes(series)})
     return [*traces, trace]
+
+
+def _sizes(series: Series) -> int | list[float]:
+    """Returns the sizes of markers in pixels; their areas go with the weights."""
+    most = max(series.weights, default=0)
+    return [4 + 14 * (one / most) ** 0.5 for one in series.weights] if most else 6
 
 
 def _hover(series: Series) -> dict[str, Any]:
     if not series.hover:
         return {}
-    return {"text": _values(series.hover), "hovertemplate": "%{text}<extra></extra>"}
+    return {"hovertext": _values(series.hover), "hovertemplate": "%{hovertext}<extra></extra>"}
 
 
 def _bars(series: Series, number: int) -> list[dict[str, Any]]:
@@ -101,6 +107,8 @@ def _layout(chart: Chart) -> dict[str, Any]:
         many = len(chart.series[0].x) > _MOST_NAMES
         x_axis.update(type="category", showticklabels=not many)
     y_axis = _axis(chart.y_title, zeroline=False, type="log" if chart.log_y else "linear")
+    if chart.log_y:
+        y_axis["dtick"] = "D2"  # labels at 1, 2 and 5 of each decade
     if chart.percent:
         y_axis["tickformat"] = ".0%" if not chart.log_y else ".1%"
     if chart.diagonal:
@@ -111,7 +119,7 @@ def _layout(chart: Chart) -> dict[str, Any]:
         "xaxis": x_axis,
         "yaxis": y_axis,
         "hovermode": "closest" if chart.kind == "bar" or chart.diagonal else "x unified",
-        "legend": {"orientation": "h", "y": -0.22, "yanchor": "top", "x": 0},
+        "legend": {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0},
         "showlegend": len(chart.series) > 1,
     }
 
@@ -142,7 +150,7 @@ def _heatmap(chart: Heatmap) -> dict[str, Any]:
     if size <= _NUMBERED:
         trace["texttemplate"] = "%{text}"
     ticks = {"tickmode": "array", "tickvals": list(range(size)), "ticktext": names}
-    x_axis = _axis(chart.x_title, showgrid=False, **ticks, side="bottom", tickangle=-45)
-    y_axis = _axis(chart.y_title, showgrid=False, **ticks, autorange="reversed")
+    x_axis = _axis(chart.x_title, showgrid=False, zeroline=False, **ticks)
+    y_axis = _axis(chart.y_title, showgrid=False, zeroline=False, **ticks, autorange="reversed")
     base = _base(chart, max(_SQUARE, 80 + 22 * size))
     return {"data": [trace], "layout": {**base, "xaxis": x_axis, "yaxis": y_axis}}

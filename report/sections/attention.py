@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from report.charts.model import Section
 from report.looks import Look
-from report.pictures import Gallery, overlay
+from report.pictures import Gallery, enlarged
 from report.pieces import text
 from report.texts import Words
 
@@ -18,7 +18,10 @@ def section(seen: Look, words: Words, gallery: Gallery) -> Section | None:
     """Returns maps of a few hits and mistakes; None where the model has none."""
     rows = _chosen(seen)
     pixels = np.stack([seen.test.pixels(row) for row in rows])
-    found = _maps(seen, pixels, seen.test.predicted[rows])
+    try:
+        found = _maps(seen, pixels)
+    except ImportError:
+        return None
     if not found:
         return None
     note = words.html("grad_cam_note" if "grad_cam" in found else "attention_note")
@@ -26,8 +29,7 @@ def section(seen: Look, words: Words, gallery: Gallery) -> Section | None:
     for place, row in enumerate(rows):
         images = [_titled(gallery.add(seen.test.pixels(row)), words("input"))]
         images += [
-            _titled(gallery.add(overlay(pixels[place], maps[place])), words(key))
-            for key, maps in found.items()
+            _titled(gallery.add(pictures[place]), words(key)) for key, pictures in found.items()
         ]
         named = text(seen.classifier.classes[seen.test.predicted[row]])
         true = text(seen.classifier.classes[seen.test.labels[row]])
@@ -54,17 +56,21 @@ def _chosen(seen: Look) -> list[int]:
     return [*hits[first][spread].tolist(), *mistakes[:_MISTAKES].tolist()]
 
 
-def _maps(
-    seen: Look, pixels: NDArray[np.uint8], predicted: NDArray[np.int64]
-) -> dict[str, NDArray[np.float32]]:
-    """Returns maps `(B, h, w)` by the key of their name."""
-    try:
-        from inference import attention_maps
-    except ImportError:
+def _maps(seen: Look, pixels: NDArray[np.uint8]) -> dict[str, list[NDArray[np.uint8]]]:
+    """Returns pictures, uint8 `(3, H, W)`, of the maps over their images, by the name of a map."""
+    from inference import attention_maps, pictures
+
+    found = attention_maps.maps(seen.classifier, pixels)
+    if found is None:
         return {}
-    rollout = attention_maps.rollout(seen.classifier, pixels)
-    if rollout is not None:
-        last = attention_maps.last_attention(seen.classifier, pixels)
-        return {"rollout": rollout, "last_attention": last.mean(axis=1)}
-    cam = attention_maps.grad_cam(seen.classifier, pixels, predicted)
-    return {} if cam is None else {"grad_cam": cam}
+    named = {"grad_cam": found.values}
+    if found.kind == attention_maps.ROLLOUT:
+        last = attention_maps.last_attention(seen.classifier, pixels).mean(axis=1)
+        named = {"rollout": found.values, "last_attention": last}
+    return {
+        key: [
+            pictures.overlay(enlarged(image), one).transpose(2, 0, 1)
+            for image, one in zip(pixels, maps)
+        ]
+        for key, maps in named.items()
+    }

@@ -79,7 +79,7 @@ def _series(name: str, found: Reliability) -> Series:
     kept = np.flatnonzero(found.counts)
     x, y, counts = (one[kept].tolist() for one in (found.confidence, found.accuracy, found.counts))
     hover = tuple(f"{100 * a:.1f} % → {100 * b:.1f} % (n={n})" for a, b, n in zip(x, y, counts))
-    return Series(name, tuple(x), tuple(y), hover=hover)
+    return Series(name, tuple(x), tuple(y), hover=hover, weights=tuple(counts))
 
 
 def _percent(value: float) -> tuple[float, str]:

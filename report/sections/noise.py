@@ -36,6 +36,10 @@ def section(models: list[Named], words: Words) -> Section:
     note = words.html("noise_note", masks=MASKS, images=len(found[0].kl))
     if len(able) == 1:
         note += " " + words.html("noise_alone")
+    rates = {one.name: _rates(one) for one in able}
+    if len(set(rates.values())) > 1:
+        shown = "; ".join(f"{name}: {one}" for name, one in rates.items())
+        note += f'</p><p class="finding">{words.html("noise_rates", rates=shown)}'
     names = [one.name for one in able]
     logs = [np.log10(np.maximum(one.kl, _LEAST_KL)) for one in found]
     charts = [
@@ -44,6 +48,13 @@ def section(models: list[Named], words: Words) -> Section:
         _histogram("pass_spread", "spread_axis", names, [f.spread for f in found], words),
     ]
     return Section(title, (f"<p>{note}</p>", _table(able, found, words), *charts))
+
+
+def _rates(model: Named) -> str:
+    """Returns the drop rates of a model that are not 0, as text."""
+    own = model.seen.classifier.config.model
+    rates = {name: own[name] for name in own if name.endswith("_rate") and own[name] > 0}
+    return ", ".join(f"{name}={value:g}" for name, value in rates.items())
 
 
 def _table(able: list[Named], found: list[Passes], words: Words) -> str:

@@ -92,11 +92,15 @@ def table_section(groups: list[Group], words: Words, others: list[str]) -> Secti
     names = list(groups[0].differs)
     if names:
         cells = [
-            (text(one.name), *(text(json.dumps(one.differs[name])) for name in names))
+            (
+                text(one.name),
+                *(text(json.dumps(one.differs[name])) for name in names),
+                f'<span class="path">{text(one.runs[0].folder)}</span>',
+            )
             for one in groups
         ]
         parts.append(f"<h3>{words.html('what_differs')}</h3>")
-        parts.append(sortable([words("setting"), *names], cells))
+        parts.append(sortable([words("setting"), *names, words("folder")], cells))
     parts.append(details(words("all_runs", count=sum(len(g.runs) for g in groups)), _runs(groups)))
     return Section(words("compared"), tuple(parts))
 
