@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from inference import Classifier
 
 MOST_IMAGES, MASKS = 2000, 20
-_NOISY_IMAGES, _CHUNK = 500, 16
+_NOISY_IMAGES, _CHUNK = 300, 16
 _SECONDS = 15.0  # for each kind of pass, when the number of images is not given
 
 
@@ -117,10 +117,12 @@ def _order(count: int, most: int) -> NDArray[np.int64]:
 
 
 def _in_time(chunks: int, limited: bool) -> Iterator[int]:
-    """Yields numbers of chunks; the first always, the others while there is time."""
-    end = time.monotonic() + _SECONDS
+    """Yields numbers of chunks, while there is time; the first, which may compile, is not timed."""
+    begin = time.monotonic()
     for number in range(chunks):
-        if number and limited and time.monotonic() > end:
+        if number == 1:
+            begin = time.monotonic()
+        if limited and time.monotonic() > begin + _SECONDS:
             return
         yield number
 

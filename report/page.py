@@ -16,7 +16,9 @@ from report.pieces import text
 from report.texts import Words
 
 _STYLE = """
-body { max-width: 1160px; } .wide { overflow-x: auto; } figure { margin: 0; }
+body { max-width: 1160px; } .wide { overflow-x: auto; }
+.wide td { overflow-wrap: break-word; max-width: 420px; }
+.wide .path { display: inline-block; min-width: 220px; } figure { margin: 0; }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px;
   margin: 14px 0; } .card { border: 1px solid var(--line); border-radius: 8px; padding: 10px 14px; }
 .card b { display: block; font-size: 24px; font-variant-numeric: tabular-nums; }

@@ -14,7 +14,7 @@ from common.reading import read_json, user_path
 from configs import default
 from configs.allowed_values import trait
 from engine.results.metrics_reader import numbers, read_metrics
-from program import run_folder
+from program import command_line, run_folder
 from program.config import config_files
 from program.config.config_fields import flattened
 
@@ -206,14 +206,21 @@ def base_of(run: Run) -> tuple[str, dict[str, Any]]:
     Only files of this project's `configs/` are read: they run as code.
     """
     known = {path.stem: path for path in config_files.experiments()}
+    path = known.get(Path(_config_word(str(run.environment.get("command", "")))).stem)
+    if path is None:
+        return "configs/default.py", flattened(default.get_config())
+    return f"configs/{path.name}", flattened(config_files.load_file(str(path)))
+
+
+def _config_word(command: str) -> str:
+    """Returns what a command line names with --config; without it, what `main.py` takes then."""
     try:
-        words = shlex.split(str(run.environment.get("command", "")))
+        words = shlex.split(command)
     except ValueError:
-        words = []
+        return ""
     for word, following in zip(words, [*words[1:], ""]):
         flag, equals, value = word.partition("=")
-        if flag.lstrip("-") == "config":
-            path = known.get(Path(value if equals else following).stem)
-            if path:
-                return f"configs/{path.name}", flattened(config_files.load_file(str(path)))
-    return "configs/default.py", flattened(default.get_config())
+        if flag in ("--config", "-config"):
+            return value if equals else following
+    ours = any(Path(word).name == "main.py" for word in words)
+    return command_line.DEFAULT_EXPERIMENT if ours else ""
