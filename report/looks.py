@@ -96,6 +96,7 @@ def look(run: Run, images: int | None = None) -> Look:
     )
     test = data.build(config, "test")
     run_weights.check_classes(test.classes, classifier.classes, f"the weights of {run.name}")
+    _check_same_images(run, test)
     seen = _pass(classifier, test, images, _order(len(test), images or MOST_IMAGES))
     return Look(
         classifier,
@@ -104,6 +105,21 @@ def look(run: Run, images: int | None = None) -> Look:
         *_noisy(classifier, seen, images),
         len(test),
     )
+
+
+def _check_same_images(run: Run, test: data.ImageDataset) -> None:
+    """Checks that the test images are those of the result; a data set may have changed since.
+
+    Raises:
+        UserError: when they are not.
+    """
+    known = run.test_identity
+    if known and known != test.identity():
+        raise UserError(
+            f"{run.config.data.root or run.config.data.name} has other test images now "
+            f"({len(test):,}) than when {run.name} was tested ({known.get('images')}); put the old "
+            "ones back"
+        )
 
 
 def _places(config: ConfigDict) -> dict[str, object]:

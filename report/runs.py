@@ -57,21 +57,24 @@ class Run(NamedTuple):
         return max((record["step"] for record in self.records), default=0)
 
     @property
+    def test_identity(self) -> dict[str, Any]:
+        """What the result says of its test images; {} where it does not."""
+        try:
+            found = (self.result or {})["data"]["test"]
+        except (KeyError, TypeError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    @property
     def test_images(self) -> int:
         """How many test images the result is of; 0 where it is not known."""
-        try:
-            images = (self.result or {})["data"]["test"]["images"]
-        except (KeyError, TypeError):
-            return 0
+        images = self.test_identity.get("images")
         return images if type(images) is int and images > 0 else 0
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The names of the classes of the test images; () where they are not known."""
-        try:
-            found = (self.result or {})["data"]["test"]["classes"]
-        except (KeyError, TypeError):
-            return ()
+        found = self.test_identity.get("classes")
         return tuple(map(str, found)) if isinstance(found, list) else ()
 
 

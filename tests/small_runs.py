@@ -1,4 +1,4 @@
-"""Small finished runs, as fixtures, on images whose classes have names in Chinese, emoji and HTML."""
+"""Small finished runs, as fixtures; their classes have names in Chinese, emoji and HTML."""
 
 from __future__ import annotations
 
