@@ -111,6 +111,10 @@ LABELS = {
     "p": ("p", "p 值"),
     "pairs": ("pairs", "配对数"),
     "test": ("test", "检验方法"),
+    "reading": ("reading", "解读"),
+    "better": ("better than the first", "优于第一组"),
+    "worse": ("worse than the first", "差于第一组"),
+    "undecided": ("no clear difference", "无明显差异"),
     "t": ("paired t-test over seeds", "按随机种子的配对 t 检验"),
     "mcnemar": ("McNemar's exact test over test images", "按测试图片的 McNemar 精确检验"),
 }

@@ -192,8 +192,16 @@ def _names(groups: Sequence[Group]) -> list[str]:
     fields = list(groups[0].differs)
     short = [field.rpartition(".")[2] for field in fields]
     shown = short if len(set(short)) == len(short) else fields
-    named = [", ".join(map("{}={}".format, shown, one.differs.values())) for one in groups]
+    named = [", ".join(map(_value, shown, one.differs.values())) for one in groups]
     return named if differing <= _FEW_FIELDS else [f"{n + 1}: {one}" for n, one in enumerate(named)]
+
+
+def _value(field: str, value: Any) -> str:
+    """Returns a field with its value; the number of copies says which loss it is."""
+    if field in ("copies", "rdrop.copies"):
+        more = f" ({value} copies)" if value != 2 else ""
+        return f"R-Drop{more}" if value != 1 else "cross-entropy"
+    return f"{field}={value}"
 
 
 def _folder_name(group: Group) -> str:

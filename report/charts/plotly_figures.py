@@ -42,6 +42,8 @@ def _values(values: tuple[Any, ...]) -> list[Any]:
 
 
 def _lines(chart: Chart, series: Series, number: int) -> list[dict[str, Any]]:
+    if not series.x:
+        return []
     colour = COLOURS[number % len(COLOURS)]
     few = len(series.x) < 30 and chart.kind == "line"
     line = {"color": colour, "width": 2, "dash": _DASHES[number // len(COLOURS) % len(_DASHES)]}

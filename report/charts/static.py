@@ -75,13 +75,15 @@ def _figure(chart: AnyChart) -> Figure:
 
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.grid(alpha=0.3)
-    if len(chart.series) > 1:
+    if len(chart.series) > 1 and axes.get_legend_handles_labels()[0]:
         axes.legend(fontsize=8)
     return figure
 
 
 def _draw_line(axes: Axes, chart: Chart, number: int) -> None:
     series = chart.series[number]
+    if not series.x:
+        return
     x, y = np.asarray(series.x, float), np.asarray(series.y, float)
     grey = _GREYS[number % len(_GREYS)]
     style: dict[str, Any] = {"color": grey, "linestyle": _STYLES[number % len(_STYLES)]}
@@ -114,7 +116,9 @@ def _draw_bars(axes: Axes, chart: Chart, number: int) -> None:
 
 
 def _draw_counts(axes: Axes, chart: Heatmap) -> None:
-    counts = np.asarray(chart.counts).reshape(len(chart.names), len(chart.names))
+    if not chart.names:
+        return
+    counts = np.asarray(chart.counts)
     wrong = counts - np.diag(np.diag(counts))
     axes.imshow(wrong, cmap="Greys", vmin=0, vmax=max(1, int(wrong.max(initial=0))))
     names = [*map(_safe, chart.names)]

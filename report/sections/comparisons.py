@@ -55,6 +55,12 @@ def described(found: list[Difference]) -> str:
     return shown + (f", p={one.p:.2g}" if one.p == one.p else "")
 
 
+def _verdict(one: Difference) -> str:
+    if one.low > 0:
+        return "better"
+    return "worse" if one.high < 0 else "undecided"
+
+
 def section(groups: list[Group], found: list[list[Difference]], words: Words) -> Section:
     """Returns a row for each comparison, and what can't be compared."""
     rows: list[tuple[Cell, ...]] = []
@@ -68,9 +74,12 @@ def section(groups: list[Group], found: list[list[Difference]], words: Words) ->
                     (one.p, f"{one.p:.3g}"),
                     (one.count, f"{one.count:,}"),
                     words.html(one.method),
+                    words.html(_verdict(one)),
                 )
             )
     note = f"<p>{words.html('paired_note', name=groups[0].name)}</p>"
-    heads = [words(key) for key in ("setting", "difference", "interval", "p", "pairs", "test")]
+    heads = [
+        words(key) for key in ("setting", "difference", "interval", "p", "pairs", "test", "reading")
+    ]
     table = sortable(heads, rows) if rows else f"<p>{words.html('no_pairs')}</p>"
     return Section(words("paired"), (note, table))

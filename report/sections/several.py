@@ -139,10 +139,10 @@ def overlay_section(groups: list[Group], words: Words) -> Section:
     )
     charts = []
     for key, split, value, axis, log_y in plans:
-        found = [_band(group, split, value) for group in groups]
-        series = tuple(one for one in found if one.x and any(one.y))
+        # A series without values stays: its number decides the colour in all charts.
+        series = tuple(_band(group, split, value) for group in groups)
         positive = all(y > 0 for one in series for y in (*one.y, *one.low))
-        if series:
+        if any(one.x for one in series):
             charts.append(
                 Chart(
                     key,
@@ -169,6 +169,8 @@ def _band(group: Group, split: str, value: str) -> Series:
     epochs = {step: epoch for step, epoch, _ in lines[0]}
     steps = sorted(set(epochs).intersection(*by_step))
     values = np.asarray([[one[step] for step in steps] for one in by_step])  # (runs, steps)
+    if not values.any():  # the KL of cross-entropy is 0
+        return Series(group.name, (), ())
     mean = values.mean(axis=0) if steps else np.zeros(0)
     x = tuple(epochs[step] for step in steps)
     if len(lines) < 2 or not steps:

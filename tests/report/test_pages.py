@@ -9,7 +9,7 @@ import shutil
 import numpy as np
 import pytest
 
-from measures import confusion
+from measures import confusion, paired
 from measures.intervals import wilson
 from report import looks, make, runs
 from report.pictures import Gallery
@@ -90,16 +90,18 @@ def test_several_runs(small_runs):
     made = make.content(found, _WORDS)
     charts = _charts(made)
     overlay = charts["overlay_val"]
-    assert [one.name for one in overlay.series] == ["copies=2 (n=2)", "copies=1 (n=2)"]
+    assert [one.name for one in overlay.series] == ["R-Drop (n=2)", "cross-entropy (n=2)"]
     values = [one.points("val", "top1")[0][2] for one in found[:2]]
     assert overlay.series[0].y[0] == pytest.approx(np.mean(values))
     half = np.std(values, ddof=1)
     assert overlay.series[0].high[0] - overlay.series[0].y[0] == pytest.approx(half)
+    kl = charts["overlay_kl"].series
+    assert [bool(one.x) for one in kl] == [True, False]  # cross-entropy has none, and its colour
     text = " ".join(part for one in made.sections for part in one.parts if isinstance(part, str))
     assert "paired t-test" in text
     assert "McNemar" in text
     assert "\\begin{tabular}" in text
-    assert [one.name for one in charts["pass_kl"].series] == ["copies=2", "copies=1"]
+    assert [one.name for one in charts["pass_kl"].series] == ["R-Drop", "cross-entropy"]
 
 
 def test_differences(small_runs, small_look):
@@ -115,6 +117,15 @@ def test_differences(small_runs, small_look):
     alone = [group._replace(runs=group.runs[:1]) for group in groups]
     assert comparisons.differences(alone, {}) == [[], []]
     assert comparisons.described([]) == "–"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "reading"), [(0.1, 0.2, "better"), (-0.2, -0.1, "worse"), (-1, 1, "no clear")]
+)
+def test_reading_of_a_difference(small_runs, low, high, reading):
+    groups = runs.grouped(runs.read_all(small_runs.folders.values()))
+    found = [[], [paired.Difference(0.1, low, high, 0.01, 5, "t")]]
+    assert reading in comparisons.section(groups, found, _WORDS).parts[1]
 
 
 def test_without_noise(small_look):

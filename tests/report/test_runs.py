@@ -25,7 +25,7 @@ def test_folders_below_a_folder(small_runs):
 
 def test_groups(small_runs):
     groups = runs.grouped(runs.read_all(small_runs.folders.values()))
-    assert [group.name for group in groups] == ["copies=2", "copies=1"]
+    assert [group.name for group in groups] == ["R-Drop", "cross-entropy"]
     assert [[run.config.seed for run in group.runs] for group in groups] == [[0, 1], [0, 1]]
     result = json.loads((small_runs.folders["ce_1"] / "result.json").read_text())
     assert groups[1].results("top1")[1] == result["top1"]
