@@ -14,14 +14,14 @@ _RESAMPLES = 2000
 class Difference(NamedTuple):
     """The first minus the second, with an interval at `LEVEL`, and a p-value; nan: not defined.
 
-    `method` is `mcnemar` or `t`, `count` the number of pairs: images or seeds.
+    `method` is `mcnemar` or `t`, `pairs` the number of pairs: images or seeds.
     """
 
     mean: float
     low: float
     high: float
     p: float
-    count: int
+    pairs: int
     method: str
 
 
@@ -40,7 +40,8 @@ def same_images(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Differen
     gains = first.astype(float) - second.astype(float)
     wins, losses = int((gains > 0).sum()), int((gains < 0).sum())
     if not len(gains):
-        return Difference(*[float("nan")] * 4, 0, "mcnemar")
+        nan = float("nan")
+        return Difference(nan, nan, nan, nan, 0, "mcnemar")
     p = float(stats.binomtest(wins, wins + losses).pvalue) if wins + losses else 1.0
     low = high = float(gains.mean())
     if np.ptp(gains):

@@ -114,7 +114,7 @@ def render(
         words: whose language it has.
     """
     charts = [chart for section in sections for chart in section.charts()]
-    names = next((chart.names for chart in charts if chart.key == "confusion"), ())
+    names = next((chart.names for chart in charts if isinstance(chart, Heatmap)), ())
     content = {
         "figures": {f"chart-{chart.key}": figure(chart) for chart in charts},
         "pictures": gallery.pictures,

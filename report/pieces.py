@@ -82,7 +82,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
         return f"<{tag}>{text(value)}</{tag}>"
 
     body = [list(row) for row in rows]
-    numbers = [bool(body) and isinstance(value, int) for value in (body or [head])[0]]
+    first: Sequence[object] = body[0] if body else head
+    numbers = [bool(body) and isinstance(value, int) for value in first]
     heads = [
         f'<th class="n">{text(name)}</th>' if number else f"<th>{text(name)}</th>"
         for name, number in zip(head, numbers)

@@ -77,7 +77,7 @@ def _hover(series: Series) -> dict[str, Any]:
 
 
 def _bars(series: Series, number: int) -> list[dict[str, Any]]:
-    trace = {"type": "bar", "x": _values(series.x), "y": _values(series.y)}
+    trace: dict[str, Any] = {"type": "bar", "x": _values(series.x), "y": _values(series.y)}
     trace.update(name=_safe(series.name), marker={"color": COLOURS[number % len(COLOURS)]})
     if series.low:
         error = {"type": "data", "symmetric": False, "thickness": 1, "width": 3, "color": "#475467"}

@@ -72,7 +72,7 @@ def section(groups: list[Group], found: list[list[Difference]], words: Words) ->
                     (one.mean, f"{100 * one.mean:+.2f}"),
                     f"[{100 * one.low:+.2f}, {100 * one.high:+.2f}]",
                     (one.p, f"{one.p:.3g}"),
-                    (one.count, f"{one.count:,}"),
+                    (one.pairs, f"{one.pairs:,}"),
                     words.html(one.method),
                     words.html(_verdict(one)),
                 )

@@ -19,7 +19,7 @@ def section(run: Run, words: Words) -> Section:
     origin, base = base_of(run)
     own, usual = flattened(run.config), flattened(default.get_config())
     heads = [words("field"), words("this_run"), origin, "configs/default.py"]
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (text(name), _mark(value, base.get(name)), _value(base.get(name)), _value(usual.get(name)))
         for name, value in sorted(own.items())
         if value not in (base.get(name), usual.get(name)) or base.get(name) != usual.get(name)

@@ -36,6 +36,6 @@ def test_seeds():
     test = stats.ttest_1samp(first - second, 0)
     interval = test.confidence_interval(0.95)
     assert found[:4] == pytest.approx((0.0225, interval.low, interval.high, test.pvalue))
-    assert found.count == 4
+    assert found.pairs == 4
     assert np.isnan(paired.same_seeds(first[:1], second[:1]).p)
     assert paired.same_seeds(first, first)[:4] == (0, 0, 0, 1)
