@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -58,8 +60,8 @@ def _chosen(seen: Look) -> list[int]:
 
 def _maps(seen: Look, pixels: NDArray[np.uint8]) -> dict[str, list[NDArray[np.uint8]]]:
     """Returns pictures, uint8 `(3, H, W)`, of the maps over their images, by the name of a map."""
-    from inference import attention_maps, pictures
-
+    attention_maps = importlib.import_module("inference.attention_maps")
+    pictures = importlib.import_module("inference.pictures")
     found = attention_maps.maps(seen.classifier, pixels)
     if found is None:
         return {}

@@ -1,17 +1,45 @@
-"""Wilson's interval by its formula."""
+"""Wilson's interval, against published values and its closed form."""
+
+from __future__ import annotations
+
+import math
 
 import pytest
 
 from measures.intervals import wilson
 
-
-@pytest.mark.parametrize(("hits", "count"), [(489, 500), (0, 10), (1, 1), (7, 13)])
-def test_wilson(hits, count):
-    z, p = 1.959963984540054, hits / count
-    middle = (p + z * z / (2 * count)) / (1 + z * z / count)
-    half = z / (1 + z * z / count) * (p * (1 - p) / count + z * z / (4 * count**2)) ** 0.5
-    assert wilson(hits, count) == pytest.approx((middle - half, middle + half), abs=1e-12)
+_Z = 1.959963984540054  # the 97.5 % point of the normal distribution
 
 
-def test_no_images():
+@pytest.mark.parametrize(
+    ("hits", "images", "expected"),
+    [  # Newcombe, Statistics in Medicine 17 (1998), table I, method 3
+        (81, 263, (0.2553, 0.3662)),
+        (15, 148, (0.0624, 0.1605)),
+        (0, 20, (0.0, 0.1611)),
+        (1, 29, (0.0061, 0.1718)),
+    ],
+)
+def test_published_values(hits, images, expected):
+    assert wilson(hits, images) == pytest.approx(expected, abs=5e-5)
+
+
+@pytest.mark.parametrize(("hits", "images"), [(1, 1), (482, 500), (7_531, 10_000), (50, 50)])
+def test_the_closed_form(hits, images):
+    share, weight = hits / images, _Z**2 / images
+    middle = (share + weight / 2) / (1 + weight)
+    half = _Z * math.sqrt(share * (1 - share) / images + weight / images / 4) / (1 + weight)
+    low, high = wilson(hits, images)
+    assert (low, high) == pytest.approx((middle - half, min(middle + half, 1.0)), abs=1e-12)
+    assert 0 <= low <= share <= high <= 1
+
+
+def test_no_images_and_wrong_counts():
     assert wilson(0, 0) == (0.0, 1.0)
+    with pytest.raises(ValueError, match="."):
+        wilson(3, 2)
+
+
+def test_a_higher_level_is_wider():
+    narrow, wide = wilson(80, 100), wilson(80, 100, 0.99)
+    assert wide[0] < narrow[0] < 0.8 < narrow[1] < wide[1]
