@@ -201,7 +201,7 @@ def _value(field: str, value: Any) -> str:
     if field in ("copies", "rdrop.copies"):
         more = f" ({value} copies)" if value != 2 else ""
         return f"R-Drop{more}" if value != 1 else "cross-entropy"
-    return f"{field}={value}"
+    return str(value) if field == "name" else f"{field}={value}"  # an optimiser, a model
 
 
 def _folder_name(group: Group) -> str:
