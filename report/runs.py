@@ -189,10 +189,10 @@ def _names(groups: Sequence[Group]) -> list[str]:
         return folders
     if not differing:
         return folders
-    fields = list(groups[0].differs)
+    fields = sorted(groups[0].differs, key=lambda field: field != "rdrop.copies")  # the loss first
     short = [field.rpartition(".")[2] for field in fields]
     shown = short if len(set(short)) == len(short) else fields
-    named = [", ".join(map(_value, shown, one.differs.values())) for one in groups]
+    named = [", ".join(map(_value, shown, map(one.differs.get, fields))) for one in groups]
     return named if differing <= _FEW_FIELDS else [f"{n + 1}: {one}" for n, one in enumerate(named)]
 
 
