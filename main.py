@@ -24,6 +24,9 @@ flags.DEFINE_bool(
     "dry_run", False, "Print the plan, take one real step on made-up images, and exit."
 )
 flags.DEFINE_bool("overwrite", False, "Remove the run that is in the folder and start anew.")
+flags.DEFINE_bool(
+    "report", True, "Write report.html at the end; it needs plotly (requirements-extras.txt)."
+)
 flags.DEFINE_float(
     "max_hours",
     0.0,
@@ -48,7 +51,12 @@ def main(argv: list[str]) -> int:
         if values.dry_run:
             return dry_run.dry_run(stages)
         folder = command_line.output_folder(values.workdir)
-        return staged_run.train(stages, folder, values.overwrite, stop)
+        code = staged_run.train(stages, folder, values.overwrite, stop)
+        if code == exits.DONE and values.report and distributed.is_main():
+            from report import after_run
+
+            after_run.of_run(folder)
+        return code
 
 
 if __name__ == "__main__":

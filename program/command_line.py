@@ -31,11 +31,11 @@ from program.config.config_files import find, load_file, load_table
 FLAGS = flags.FLAGS
 _SHOWN = 80  # characters of a wrong value
 _OTHER_LENGTH = {"train.steps": "train.epochs", "train.epochs": "train.steps"}
-_DIGITS = str(Path(__file__).resolve().parent.parent / "configs" / "digits_rdrop.py")
+DEFAULT_EXPERIMENT = str(Path(__file__).resolve().parent.parent / "configs" / "digits_rdrop.py")
 
 
 def parse(
-    argv: Sequence[str], fallback: str | ConfigDict = _DIGITS, most_words: int = 0
+    argv: Sequence[str], fallback: str | ConfigDict = DEFAULT_EXPERIMENT, most_words: int = 0
 ) -> list[str]:
     """Defines `--config`, and parses all flags, for `absl.app.run`; overrides are checked first.
 

@@ -27,6 +27,7 @@ ENVIRONMENT = "environment.json"  # versions, device, commit, command
 PRETRAINED = "pretrained.json"  # the weights that the run began with, and what was loaded of them
 CHECKPOINTS = "checkpoints"  # a folder, with a folder `step_N` for each checkpoint
 METRICS, VISUALDL, CURVE = "metrics.jsonl", "vdlrecords.main.log", "curve.png"
+REPORT = "report.html"  # the page of a finished run
 RESULT = "result.json"  # only when the run is finished
 WEIGHTS = RUN_WEIGHTS  # weights.safetensors: the weights that the result is of
 OTHER_WEIGHTS = "weights_{}.safetensors"  # that were evaluated, too: raw, ema, swa
@@ -36,7 +37,7 @@ SHARED = ".shared"  # only for a moment at the start, to see that all processes 
 
 # What `clear` removes, in addition to VisualDL's files. The config goes last: see there.
 _REMOVED = (
-    *(CONFIG, ENVIRONMENT, PRETRAINED, RESULT, WEIGHTS, CHECKPOINTS, METRICS, CURVE),
+    *(CONFIG, ENVIRONMENT, PRETRAINED, RESULT, WEIGHTS, CHECKPOINTS, METRICS, CURVE, REPORT),
     *(OTHER_WEIGHTS.format(name) for name in ("raw", "ema", "swa")),
 )
 # The fields of a result that are numbers.

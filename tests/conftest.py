@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from program import paddle_setup  # noqa: E402
 paddle_setup.load_paddle()
 
 import paddle  # noqa: E402
+from small_runs import small_look, small_run, small_runs  # noqa: E402, F401 (fixtures)
 
 import data  # noqa: E402
 from common import threads  # noqa: E402
@@ -27,9 +29,17 @@ from tools.measure import peer_timm  # noqa: E402
 SHARED_DATA = ROOT.parent / "shared" / "data"  # real images, where there are any
 
 
+def without_page(words: Iterable[str]) -> list[str]:
+    """Returns a command line on which `main.py` makes no page, which takes a second."""
+    given = list(words)
+    if "main.py" in given:
+        given.insert(given.index("main.py") + 1, "--noreport")
+    return given
+
+
 def run_program(*words: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess:
     """Runs a Python program as a user would, in the project's folder."""
-    command = [sys.executable, *map(str, words)]
+    command = [sys.executable, *without_page(map(str, words))]
     return subprocess.run(
         command, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from absl import app, flags  # noqa: F401 (app defines flags of its own, which stay)
-from conftest import ROOT
+from conftest import ROOT, without_page
 
 
 class Done(NamedTuple):
@@ -28,7 +28,7 @@ class Done(NamedTuple):
 
 def run_here(*words: str, cwd: Path = ROOT) -> Done:
     """Runs `main.py`, `val.py` or `tools.NAME` with its arguments; returns how it ended."""
-    program, *arguments = map(str, words)
+    program, *arguments = without_page(map(str, words))
     path = ROOT / (program if program.endswith(".py") else program.replace(".", "/") + ".py")
     out, err = io.StringIO(), io.StringIO()
     with (

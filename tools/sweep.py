@@ -11,7 +11,7 @@ those that are named. What --set says has priority over a row.
 
 Each run is a `main.py` of its own in a folder of its own, so a sweep that is started again goes on
 where it was. Choose values by the column of the held-out images; the test images are for the one
-that was chosen.
+that was chosen. At the end, report.html in the folder of all runs compares them (tools.report).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from tqdm import tqdm
 from common.atomic_writing import write_json
 from common.errors import UserError, nearest
 from common.reading import user_path
-from program import command_line, exits, run_folder, tool_arguments
+from program import command_line, exits, paddle_setup, run_folder, tool_arguments
 from program.config import config_files
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -127,6 +127,7 @@ def run_one(setting: Setting, seed: int, workdir: Path, threads: int) -> dict:
     command = [
         *(sys.executable, str(_ROOT / "main.py")),
         *(f"--config={setting.config}", f"--row={setting.row}", f"--workdir={folder}"),
+        "--noreport",  # one page of all runs at the end
         *(f"--config.{override}" for override in (*setting.overrides, f"seed={seed}")),
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
@@ -226,9 +227,19 @@ def main() -> int:
         print(table(summary))
     if arguments.json:
         write_json(arguments.json, {"command": sys.argv, "threads": threads, "rows": summary})
+    if results:
+        _write_page(arguments.workdir)
     if failures:
         raise UserError(f"{len(failures)} of {len(tasks)} runs failed; the first: {failures[0]}")
     return exits.DONE
+
+
+def _write_page(workdir: Path) -> None:
+    """Writes the page of all runs of the folder, those of earlier sweeps included."""
+    paddle_setup.load_paddle()
+    from report import after_run
+
+    after_run.write_page(workdir)
 
 
 def _run_all(

@@ -57,10 +57,13 @@ def test_the_rows_are_run(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     names = {
-        folder.name: json.loads((folder / "seed_0" / "config.json").read_text())["optim"]["name"]
-        for folder in (tmp_path / "runs").iterdir()
+        path.parts[-3]: json.loads(path.read_text())["optim"]["name"]
+        for path in (tmp_path / "runs").glob("*/seed_0/config.json")
     }
     assert names == {"rows": "adamw", "rows__sgd": "sgd"}
+    page = tmp_path / "runs" / "report.html"
+    assert page.is_file() or "pip install -r requirements-extras.txt" in done.stdout
+    assert not list((tmp_path / "runs").glob("*/seed_0/report.html"))  # one page of all runs
 
 
 def test_mean_and_sample_deviation():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tools.check.pieces import details, picture, table, text
+from report.pieces import details, picture, table, text
 
 _MOST_BARS = 60  # classes with a bar and a name each; of more there is a strip
 _EXTREMES = 10  # of the smallest and largest classes that are named next to a strip

@@ -10,9 +10,9 @@ from data.check.duplicates import Group
 from data.check.findings import Finding
 from data.check.one_image import examiner
 from data.check.scan import Scan
-from tools.check import pieces
+from report import pieces
+from report.pieces import details, table, text
 from tools.check.classes import NAMES, samples, sizes_of_classes
-from tools.check.pieces import details, table, text
 
 _GROUPS = 24  # of duplicates that are shown, and how many copies of each
 _COPIES = 4

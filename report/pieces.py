@@ -62,12 +62,12 @@ def text(value: object) -> str:
     return html.escape(str(value).encode("utf-8", "replace").decode("utf-8"))
 
 
-def page(title: str, body: Iterable[str]) -> str:
-    """Returns a whole page."""
+def page(title: str, body: Iterable[str], language: str = "en", style: str = "") -> str:
+    """Returns a whole page; `style` is CSS in addition to that of all pages."""
     return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
+        f'<!doctype html>\n<html lang="{language}"><head><meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{text(title)}</title>\n<style>{_STYLE}</style></head><body>\n"
+        f"<title>{text(title)}</title>\n<style>{_STYLE}{style}</style></head><body>\n"
         + "\n".join(body)
         + "\n</body></html>\n"
     )
@@ -82,7 +82,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
         return f"<{tag}>{text(value)}</{tag}>"
 
     body = [list(row) for row in rows]
-    numbers = [bool(body) and isinstance(value, int) for value in (body or [head])[0]]
+    first: Sequence[object] = body[0] if body else head
+    numbers = [bool(body) and isinstance(value, int) for value in first]
     heads = [
         f'<th class="n">{text(name)}</th>' if number else f"<th>{text(name)}</th>"
         for name, number in zip(head, numbers)

@@ -1,0 +1,75 @@
+"""The head of the page of one run: its figures with intervals, and what is missing."""
+
+from __future__ import annotations
+
+from measures.intervals import wilson
+from report.charts.model import Section
+from report.looks import Look
+from report.pieces import text
+from report.runs import Run
+from report.texts import Words
+
+
+def section(run: Run, seen: Look | None, reason: str, words: Words) -> Section:
+    """Returns the figures of a run.
+
+    Args:
+        run: finished or not.
+        seen: what its model says to test images; None: nothing.
+        reason: why there is nothing.
+        words: of the page.
+    """
+    parts = []
+    if run.result is None:
+        parts.append(_box(words.html("unfinished", done=run.steps_done)))
+    if reason:
+        parts.append(_box(f"{words.html('missing')} {text(reason)}"))
+    cards = [*_measured(run, words), *_validated(run, words)]
+    parts.append(f'<div class="cards">{"".join(cards)}</div>')
+    if run.result is not None:
+        parts.append(f"<p>{words.html('interval_note')}</p>")
+    if seen is not None and len(seen.test.labels) < seen.total:
+        parts.append(
+            f"<p>{words.html('some_images', used=len(seen.test.labels), total=seen.total)}</p>"
+        )
+    return Section(words("result"), tuple(parts))
+
+
+def _box(content: str) -> str:
+    return f'<div class="finding">{content}</div>'
+
+
+def _card(title: str, figure: str, below: str = "") -> str:
+    return f'<div class="card"><small>{title}</small><b>{figure}</b><small>{below}</small></div>'
+
+
+def _measured(run: Run, words: Words) -> list[str]:
+    result = run.result
+    if result is None:
+        return []
+    below = ""
+    if run.test_images:
+        low, high = wilson(round(result["top1"] * run.test_images), run.test_images)
+        below = words.html("of_images", low=100 * low, high=100 * high, count=run.test_images)
+    cards = [_card(words.html("test_top1"), f"{100 * result['top1']:.2f} %", below)]
+    if result.get("top5") is not None:
+        cards.append(_card(words.html("test_top5"), f"{100 * result['top5']:.2f} %"))
+    return [
+        *cards,
+        _card(words.html("test_loss"), f"{result['loss']:.4f}", words.html("nats")),
+        _card("ECE", f"{100 * result['ece']:.2f} %", words.html("smaller_is_better")),
+        _card(
+            words.html("time"),
+            f"{result['seconds']:,.0f} s",
+            words.html("of_step", step=result["step"]),
+        ),
+    ]
+
+
+def _validated(run: Run, words: Words) -> list[str]:
+    points = run.points("val", "top1")
+    if not points:
+        return []
+    step, _, best = max(points, key=lambda point: point[2])
+    below = words.html("of_step", step=step)
+    return [_card(words.html("best_val"), f"{100 * best:.2f} %", below)]

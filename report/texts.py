@@ -1,0 +1,30 @@
+"""The words of a page in English and Chinese: one table, from `labels.py` and `notes.py`."""
+
+from __future__ import annotations
+
+from report.labels import LABELS
+from report.notes import NOTES
+from report.pieces import text
+
+LANGUAGES = ("en", "zh")
+TEXTS: dict[str, tuple[str, str]] = {**LABELS, **NOTES}  # by key, in the order of LANGUAGES
+
+
+class Words:
+    """The texts of one language.
+
+    Args:
+        language: one of `LANGUAGES`.
+    """
+
+    def __init__(self, language: str = "en"):
+        self._place = LANGUAGES.index(language)
+        self.html_lang = ("en", "zh-CN")[self._place]
+
+    def __call__(self, key: str, **values: object) -> str:
+        """Returns a plain text with its values filled in."""
+        return TEXTS[key][self._place].format(**values)
+
+    def html(self, key: str, **values: object) -> str:
+        """Returns a text as HTML; its values are escaped, too."""
+        return text(self(key, **values))
