@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -114,7 +115,7 @@ def check_agreement(row: Row) -> None:
     Raises:
         Refused: when it does not.
     """
-    if row.difference > TOLERANCE * row.scale:
+    if not row.difference <= TOLERANCE * row.scale:  # also where it is not a number
         raise Refused(
             f"{row.name} differs from the model by {row.difference:.2g} in a logit, more than "
             f"{TOLERANCE:g} of the largest one, {row.scale:.3g}"
@@ -154,7 +155,7 @@ def _speeds(run: Runner, pixels: NDArray[np.uint8]) -> dict[str, float]:
     speeds = {}
     for size in BATCHES:
         batch = np.resize(pixels, (size, *pixels.shape[1:]))
-        speeds[str(size)] = size / _seconds(lambda batch=batch: run(batch))
+        speeds[str(size)] = size / _seconds(functools.partial(run, batch))
     return speeds
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -73,10 +74,12 @@ def save(classifier: Classifier, folder: Path, uint8: bool) -> list[Path]:
         paddle.jit.save(graph, str(folder / STEM), input_spec=[spec])
     program = next(path for end in _PROGRAMS if (path := folder / f"{STEM}{end}").exists())
     if program.suffix == ".json":  # else the output is named fetch_name_0
-        text = program.read_text(encoding="utf-8")
-        program.write_text(text.replace('"fetch_name_0"', f'"{OUTPUT}"'), encoding="utf-8")
-    for other in set(folder.glob(f"{STEM}.pdiparams.info")):
-        other.unlink()  # Paddle 2.6: names for further training
+        text = program.read_text(encoding="utf-8").replace('"fetch_name_0"', f'"{OUTPUT}"')
+        # Notes of where an operator was made number the models of the process.
+        text = re.sub(r'"D":"/(\w+?)_\d+/', r'"D":"/\1/', text)
+        program.write_text(text, encoding="utf-8")
+    # Paddle 2.6: names for further training.
+    (folder / f"{STEM}{_WEIGHTS}.info").unlink(missing_ok=True)
     return [program, folder / f"{STEM}{_WEIGHTS}"]
 
 

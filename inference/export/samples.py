@@ -24,13 +24,13 @@ class Samples(NamedTuple):
     Attributes:
         dataset: a part of the data of the run; None: the images are made up.
         size: of the images, in pixels.
-        count: how many of them.
+        total: how many of them.
         said: which images they are, for people.
     """
 
     dataset: data.ImageDataset | None
     size: int
-    count: int
+    total: int
     said: str
 
     def batches(self) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
@@ -39,9 +39,9 @@ class Samples(NamedTuple):
         Images that can't be read are left out, where the config of the run does so.
         """
         if self.dataset is None:
-            yield _made_up(self.count, self.size), np.full(self.count, -1)
+            yield _made_up(self.total, self.size), np.full(self.total, -1)
             return
-        chosen = np.linspace(0, len(self.dataset) - 1, self.count).astype(int).tolist()
+        chosen = np.linspace(0, len(self.dataset) - 1, self.total).astype(int).tolist()
         for start in range(0, len(chosen), _BATCH):
             items = [self.dataset[0, index] for index in chosen[start : start + _BATCH]]
             good = [item[:2] for item in items if item[1] != data.UNREADABLE]
