@@ -42,8 +42,8 @@ def _arguments() -> argparse.Namespace:
 def main() -> int:
     """Exports the weights of the command line; returns the exit code."""
     words = _arguments()
-    target: Path = words.to
-    tool_arguments.check_folder("--to", target.absolute().parent)
+    target: Path = words.to.resolve()
+    tool_arguments.check_folder("--to", target.parent)
     report = tool_arguments.check_output("--json", words.json, [words.weights])
     paddle_setup.load_paddle()
     from inference import load

@@ -69,6 +69,8 @@ def check_options(options: Options, target: Path) -> None:
     if options.opset not in onnx_files.OPSETS:
         known = onnx_files.OPSETS
         raise UserError(f"--opset is {options.opset}, expected {known[0]} to {known[-1]}")
+    if target == Path.cwd():
+        raise UserError("--to is the current folder, which would be replaced; give a new folder")
     if target.is_dir():
         others = sorted({path.name for path in target.iterdir()} - package.FILES)
         if others:

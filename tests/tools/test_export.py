@@ -44,7 +44,8 @@ def test_a_refused_model_is_exit_code_1(weights, tmp_path, monkeypatch):
     ("words", "reason"),
     [
         (("--to", "w.safetensors"), "is a file"),
-        (("--to", "."), "has other files (w.safetensors)"),
+        (("--to", "."), "is the current folder"),
+        (("--to", ".."), "has other files"),
         (("--to", "made", "--opset", "99"), "--opset is 99"),
         (("--to", "made", "--precision", "int4"), "invalid choice"),
         (("--to", "made", "--format", "both", "--precision", "int8"), "needs --format onnx"),

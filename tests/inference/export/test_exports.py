@@ -47,7 +47,7 @@ def test_float32_in_both_formats(digits, tmp_path):
     done = _export(digits, tmp_path / "made", images=120)
     own, paddle_row, onnx_row = done.rows
     assert "120 of 500 test images of digits" in done.images
-    assert own.top1 == paddle_row.top1 == onnx_row.top1 > 0.7
+    assert own.top1 == paddle_row.top1 == onnx_row.top1 > 0.4
     assert own.low < own.top1 < own.high
     assert 0 < onnx_row.difference < 1e-4
     assert onnx_row.agreement == 1
