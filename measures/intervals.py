@@ -1,0 +1,29 @@
+"""Confidence intervals of shares, such as an accuracy."""
+
+from __future__ import annotations
+
+from scipy import stats
+
+
+def wilson(hits: int, images: int, level: float = 0.95) -> tuple[float, float]:
+    """Returns the Wilson score interval of a share.
+
+    It says how far the accuracy on so many images may be from that on all images of this kind:
+    Wilson, JASA 22 (1927), p. 209, without a correction for continuity. It stays within 0 and 1
+    also where no image or every image is right.
+
+    Args:
+        hits: number of images that are right.
+        images: number of all of them; with 0 nothing is known.
+        level: of confidence.
+
+    Returns:
+        The lower and the upper end, fractions.
+
+    Raises:
+        ValueError: for more hits than images, or a level outside 0 to 1.
+    """
+    if images == 0 and hits == 0:
+        return 0.0, 1.0
+    interval = stats.binomtest(hits, images).proportion_ci(level, method="wilson")
+    return float(interval.low), float(interval.high)
