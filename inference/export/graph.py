@@ -15,7 +15,7 @@ from paddle.static import InputSpec
 
 from common import threads
 from inference.classifier import Classifier
-from inference.export.runners import INPUT, OUTPUT, Runner, feeder
+from inference.export.runners import INPUT, OUTPUT, Runner, feeder, quiet
 from models.layers import plain
 
 STEM = "model"  # of the names of the files
@@ -101,11 +101,16 @@ def open_paddle(classifier: Classifier, files: list[Path], uint8: bool, bfloat16
     config.enable_mkldnn()
     if bfloat16:
         config.enable_mkldnn_bfloat16()
-    predictor = inference.create_predictor(config)
+    with quiet([]):
+        predictor = inference.create_predictor(config)
 
     def run(images: NDArray[Any]) -> NDArray[np.float32]:
         predictor.get_input_handle(predictor.get_input_names()[0]).copy_from_cpu(images)
         predictor.run()
         return predictor.get_output_handle(predictor.get_output_names()[0]).copy_to_cpu()
 
-    return feeder(run, () if uint8 else statistics(classifier))
+    classify = feeder(run, () if uint8 else statistics(classifier))
+    side = classifier.config.model.image_size
+    with quiet([]):  # the first pass prints which operators oneDNN lacks
+        classify(np.zeros((1, 3, side, side), np.uint8))
+    return classify

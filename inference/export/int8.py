@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from common.errors import UserError
 from inference.classifier import Classifier
 from inference.export.graph import statistics
-from inference.export.onnx_files import quiet
-from inference.export.runners import INPUT, prepared
+from inference.export.runners import INPUT, prepared, quiet
 from inference.export.samples import Samples
 
 CALIBRATION = 256  # images

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +13,12 @@ from common import threads
 from common.errors import UserError
 from inference.classifier import Classifier
 from inference.export.graph import statistics
-from inference.export.runners import INPUT, OUTPUT, Runner, feeder
+from inference.export.runners import INPUT, OUTPUT, Runner, feeder, quiet
 
 OPSETS = range(13, 20)  # what the int8 of channels needs, to what paddle2onnx 2.1 writes
 USUAL_OPSET = 17  # the first with an operator for layer norm
 _LARGEST = (1 << 31) - (1 << 24)  # bytes of a protobuf, less room for the graph
 _BATCH = "batch"  # the name of the first axis
-_STREAMS = (1, 2)  # descriptors of output and errors
 
 
 def convert(files: list[Path], target: Path, opset: int) -> None:
@@ -51,31 +46,6 @@ def convert(files: list[Path], target: Path, opset: int) -> None:
         reason = next((line for line in said if "error" in line.lower()), "it gives no reason")
         raise UserError(f"paddle2onnx can't convert this model: {reason}; use --format paddle")
     _finish(target)
-
-
-@contextlib.contextmanager
-def quiet(said: list[str]) -> Iterator[None]:
-    """Keeps what libraries print, those in C++ too, from the terminal.
-
-    Args:
-        said: gets the lines at the end.
-    """
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
-        kept = [os.dup(descriptor) for descriptor in _STREAMS]
-        try:
-            for descriptor in _STREAMS:
-                os.dup2(log.fileno(), descriptor)
-            with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
-                yield
-        finally:
-            log.flush()
-            for descriptor, before in zip(_STREAMS, kept):
-                os.dup2(before, descriptor)
-                os.close(before)
-            log.seek(0)
-            said += log.read().splitlines()
 
 
 def _finish(path: Path) -> None:

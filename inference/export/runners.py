@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-from collections.abc import Callable
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,6 +17,9 @@ from common.errors import UserError
 
 INPUT, OUTPUT = "images", "logits"  # the names in the graph
 Runner = Callable[[NDArray[np.uint8]], NDArray[np.float32]]  # (B, 3, S, S) to (B, C)
+
+
+_STREAMS = (1, 2)  # descriptors of output and errors
 
 
 class Refused(Exception):
@@ -64,3 +71,28 @@ def need(*libraries: str) -> None:
             f"{' and '.join(missing)} can't be imported: pip install -r requirements-extras.txt, "
             "or use --format paddle"
         )
+
+
+@contextlib.contextmanager
+def quiet(said: list[str]) -> Iterator[None]:
+    """Keeps what libraries print, those in C++ too, from the terminal.
+
+    Args:
+        said: gets the lines at the end.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
+        kept = [os.dup(descriptor) for descriptor in _STREAMS]
+        try:
+            for descriptor in _STREAMS:
+                os.dup2(log.fileno(), descriptor)
+            with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+                yield
+        finally:
+            log.flush()
+            for descriptor, before in zip(_STREAMS, kept):
+                os.dup2(before, descriptor)
+                os.close(before)
+            log.seek(0)
+            said += log.read().splitlines()
