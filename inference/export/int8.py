@@ -11,7 +11,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
@@ -23,6 +23,23 @@ from inference.export.samples import Samples
 
 CALIBRATION = 256  # images
 _KINDS = ("MatMul", "Gemm", "Conv")  # operators that multiply with weights
+
+
+class Choice(NamedTuple):
+    """What is quantised, and how; the defaults are what exports use.
+
+    Attributes:
+        ends: whether the first and the last product with weights are quantised, too.
+        everything: whether all operators that onnxruntime can quantise are, such as the products of
+            attention, softmax and sums.
+        per_channel: whether a weight has a scale for each output channel, or one.
+        percentile: share of the absolute values that a scale covers, in percent; 0: all of them.
+    """
+
+    ends: bool = False
+    everything: bool = False
+    per_channel: bool = True
+    percentile: float = 0.0
 
 
 class _Images:
@@ -40,7 +57,12 @@ class _Images:
 
 
 def quantise(
-    classifier: Classifier, source: Path, target: Path, images: Samples, uint8: bool
+    classifier: Classifier,
+    source: Path,
+    target: Path,
+    images: Samples,
+    uint8: bool,
+    choice: Choice = Choice(),  # noqa: B008 (a tuple)
 ) -> None:
     """Quantises an ONNX file.
 
@@ -50,6 +72,7 @@ def quantise(
         target: where the int8 model goes.
         images: to calibrate with; of the training part, so that the test part stays unseen.
         uint8: whether the model takes pixels.
+        choice: what is quantised, and how.
 
     Raises:
         UserError: when there are no images, or onnxruntime can't quantise the model.
@@ -70,12 +93,9 @@ def quantise(
                 str(target),
                 _Images(feeds),
                 quant_format=quantization.QuantFormat.QDQ,
-                op_types_to_quantize=list(_KINDS),
-                nodes_to_exclude=_left_out(Path(merged)),
-                per_channel=True,
                 activation_type=quantization.QuantType.QUInt8,
                 weight_type=quantization.QuantType.QInt8,
-                calibrate_method=quantization.CalibrationMethod.MinMax,
+                **_arguments(Path(merged), choice),
             )
     except UserError:
         raise
@@ -83,13 +103,21 @@ def quantise(
         raise UserError(f"onnxruntime can't quantise this model: {error}; use float32") from None
 
 
-def _left_out(path: Path) -> list[str]:
-    """Returns the nodes that stay in float32: products without weights, the first and the last."""
+def _arguments(path: Path, choice: Choice) -> dict[str, Any]:
+    """Returns what a choice means for onnxruntime, for the model in a file."""
     import onnx
+    from onnxruntime.quantization import CalibrationMethod
 
+    method = CalibrationMethod.Percentile if choice.percentile else CalibrationMethod.MinMax
+    found: dict[str, Any] = {"per_channel": choice.per_channel, "calibrate_method": method}
+    if choice.percentile:
+        found["extra_options"] = {"CalibPercentile": choice.percentile}
+    if choice.everything:
+        return found
     graph = onnx.load(str(path)).graph
     weights = {tensor.name for tensor in graph.initializer}
     products = [node for node in graph.node if node.op_type in _KINDS]
     learned = [node.name for node in products if weights & set(node.input)]
     others = [node.name for node in products if not weights & set(node.input)]
-    return [*others, *learned[:1], *learned[-1:]]
+    ends = [] if choice.ends else [*learned[:1], *learned[-1:]]
+    return {**found, "op_types_to_quantize": list(_KINDS), "nodes_to_exclude": [*others, *ends]}
