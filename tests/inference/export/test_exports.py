@@ -7,6 +7,7 @@ import json
 import exports
 import numpy as np
 import pytest
+from conftest import run_program
 
 from common.errors import UserError
 from configs import digits_ce
@@ -97,6 +98,35 @@ def test_int8_that_loses_too_much_leaves_nothing(digits, tmp_path, monkeypatch):
         _export(digits, target, format="onnx", precision="int8")
     assert {path.name: path.read_bytes() for path in target.iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
+
+
+def test_bfloat16_is_measured_in_bfloat16_or_refused(digits, tmp_path):
+    """Where the processor has it: near the float32 logits, but not equal to them."""
+    try:
+        done = _export(
+            digits, tmp_path / "made", format="paddle", precision="bfloat16", max_drop=0.1
+        )
+    except runners.Refused as refusal:
+        assert "this processor has no bfloat16" in str(refusal)  # noqa: PT017
+        assert not (tmp_path / "made").exists()
+        return
+    own, full, reduced = done.rows
+    assert 1e-4 < reduced.difference < 0.05 * own.scale
+    assert full.difference < 1e-4
+    rules = json.loads((tmp_path / "made" / "preprocess.json").read_text())
+    assert rules["precision"] == "bfloat16"
+
+
+@pytest.mark.slow
+def test_the_choices_of_int8_are_measured(digits):
+    pytest.importorskip("paddle2onnx")
+    done = run_program(
+        "-m", "tools.measure.int8_choices", "--weights", digits.origin, "--images", 50
+    )
+    assert done.returncode == 0, done.stderr
+    rows = [line.split("|")[2:4] for line in done.stdout.splitlines()[3:]]
+    assert len(rows) == 6
+    assert float(rows[0][1]) == 100
 
 
 def test_calibration_uses_training_images_alone(digits):
