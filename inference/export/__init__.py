@@ -1,0 +1,1 @@
+"""Trained weights as files that run without this project: Paddle inference models and ONNX."""
