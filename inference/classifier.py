@@ -179,16 +179,9 @@ class Classifier:
     @paddle.no_grad()
     def features(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Returns what the (first) head reads, `(B, D)`, for images `(B, 3, S, S)`."""
-        found: list[NDArray[np.float32]] = []
-        head = self.model
-        for name in self.model.heads[0].split("."):
-            head = getattr(head, name)
-        hook = head.register_forward_pre_hook(lambda _, inputs: found.append(inputs[0].numpy()))
-        try:
+        with self.model.head_inputs() as found:
             self.logits(pixels)
-        finally:
-            hook.remove()
-        return np.concatenate(found)
+        return np.concatenate([one.numpy() for one in found])
 
     def normalised(self, pixels: NDArray[np.uint8]) -> paddle.Tensor:
         """Returns what the model takes, float32 `(B, 3, S, S)`."""

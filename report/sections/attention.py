@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-
 import numpy as np
 from numpy.typing import NDArray
 
+from inference import attention_maps, pictures
 from report.charts.model import Section
 from report.looks import Look
 from report.pictures import Gallery, enlarged
@@ -20,10 +19,7 @@ def section(seen: Look, words: Words, gallery: Gallery) -> Section | None:
     """Returns maps of a few hits and mistakes; None where the model has none."""
     rows = _chosen(seen)
     pixels = np.stack([seen.test.pixels(row) for row in rows])
-    try:
-        found = _maps(seen, pixels)
-    except ImportError:
-        return None
+    found = _maps(seen, pixels)
     if not found:
         return None
     note = words.html("grad_cam_note" if "grad_cam" in found else "attention_note")
@@ -31,7 +27,7 @@ def section(seen: Look, words: Words, gallery: Gallery) -> Section | None:
     for place, row in enumerate(rows):
         images = [_titled(gallery.add(seen.test.pixels(row)), words("input"))]
         images += [
-            _titled(gallery.add(pictures[place]), words(key)) for key, pictures in found.items()
+            _titled(gallery.add(overlays[place]), words(key)) for key, overlays in found.items()
         ]
         named = text(seen.classifier.classes[seen.test.predicted[row]])
         true = text(seen.classifier.classes[seen.test.labels[row]])
@@ -60,8 +56,6 @@ def _chosen(seen: Look) -> list[int]:
 
 def _maps(seen: Look, pixels: NDArray[np.uint8]) -> dict[str, list[NDArray[np.uint8]]]:
     """Returns pictures, uint8 `(3, H, W)`, of the maps over their images, by the name of a map."""
-    attention_maps = importlib.import_module("inference.attention_maps")
-    pictures = importlib.import_module("inference.pictures")
     found = attention_maps.maps(seen.classifier, pixels)
     if found is None:
         return {}

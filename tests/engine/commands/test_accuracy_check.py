@@ -6,12 +6,14 @@ import csv
 import json
 
 import numpy as np
+import paddle
 import pytest
 from conftest import paint
 from in_process import run_here
 from sklearn.metrics import confusion_matrix
 from small_weights import write_own, write_timm
 
+import data
 from common.errors import UserError
 from engine.commands import accuracy_tables, class_counts
 from engine.results.evaluation import Result
@@ -158,11 +160,15 @@ def test_one_image_and_none(tmp_path):
     assert (done.returncode, "2 all images" in done.stdout) == (0, True)
 
 
+def _batch_of(labels):
+    return data.Batch(None, paddle.to_tensor(labels), 0)
+
+
 def test_counts_by_hand():
     counts = class_counts.ClassCounts(("a", "b", "c"))
     logits = np.array([[2, 1, 0], [0, 1, 0], [0, 0, 1], [np.nan, 0, 0], [9, 0, 0]], np.float32)
-    counts.add(logits, np.array([0, 0, 0, 1, -1]))
-    counts.add(np.array([[1.0, 1.0, 0.0]]), np.array([1]))  # of equal logits the first
+    counts.add(_batch_of([0, 0, 0, 1, -1]), logits)
+    counts.add(_batch_of([1]), np.array([[1.0, 1.0, 0.0]]))  # of equal logits the first
     total = counts.total()
     assert total.tolist() == [[1, 1, 1, 0], [1, 0, 0, 1], [0, 0, 0, 0]]
     rows = class_counts.rows_of(total, counts.classes)

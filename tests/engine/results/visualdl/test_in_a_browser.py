@@ -25,7 +25,7 @@ _NAMES = ("猫", "🐕 dog", "50 %")
 
 # The page, what it asks the server for, and what then has to be there: at least so many of these.
 _PAGES = {
-    "scalar": ("scalar/list", "canvas", 4),
+    "scalar": ("scalar/list", "canvas", 3),
     "image": ("image/image", "img[src^='blob:']", 1),
     "histogram": ("histogram/list", "canvas, svg", 4),
     "hyper-parameter": ("hparams/list", "text=rdrop/alpha", 1),
