@@ -76,7 +76,8 @@ class MultiPass(nn.Layer):
     def head_inputs(self) -> Iterator[list[Tensor]]:
         """A context in which a list collects what the (first) head reads: `(B, D)` at each pass."""
         found: list[Tensor] = []
-        head = dict(self.named_sublayers())[self.heads[0]]
+        layers = dict(self.named_sublayers())
+        head = layers.get(self.heads[0]) or layers[f"net.{self.heads[0]}"]  # of a wrapped network
         hook = head.register_forward_pre_hook(lambda _, inputs: found.append(inputs[0]))
         try:
             yield found

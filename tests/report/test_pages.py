@@ -81,8 +81,10 @@ def test_temperature_by_halves(small_look):
     assert "each half" in text
     scaled, both = calibration._cross_fitted(test.logits, test.labels)
     ratio = (test.logits / scaled).mean(axis=1)
-    assert len(np.unique(ratio.round(3))) <= 2
-    assert sorted(set(both)) == pytest.approx(sorted(set(ratio.astype(float))), rel=1e-4)
+    temperatures = np.unique(both)
+    assert len(temperatures) <= 2
+    nearest = np.abs(ratio[:, None] / temperatures - 1).min(axis=1)  # images x temperatures
+    assert nearest.max() < 1e-4
 
 
 def test_several_runs(small_runs):
