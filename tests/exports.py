@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import paddle
+import pytest
 
 import models
 from configs import default
@@ -12,6 +13,7 @@ from engine.state import run_weights
 from inference import Classifier, load
 
 DIGITS = tuple("0123456789")
+needs_paddle_3 = pytest.mark.skipif(paddle.__version__.startswith("2."), reason="needs Paddle 3")
 
 
 def config_of(name: str, size: int, classes: int = 10, **fields):

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import paddle
+
 from common.atomic_writing import atomic_folder
 from common.errors import UserError, listed
 from inference.classifier import Classifier
@@ -105,6 +107,11 @@ def export(
         raise UserError(
             f"--precision {options.precision} needs the data, to measure what it costs: give "
             f"--data_root ({test.said})"
+        )
+    if paddle.__version__.startswith("2."):  # its jit can't read the models' functions
+        raise UserError(
+            f"tools.export needs Paddle 3, this is {paddle.__version__}; weights can be copied to a "
+            "machine that has it"
         )
     say(f"checked on {test.said}")
     with atomic_folder(target) as folder, tempfile.TemporaryDirectory(dir=folder) as work:

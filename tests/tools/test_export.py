@@ -18,6 +18,7 @@ def weights(tmp_path, monkeypatch):
     return tmp_path / "w.safetensors"
 
 
+@exports.needs_paddle_3
 def test_export(weights, tmp_path):
     words = ("--weights", weights, "--to", tmp_path / "made", "--images", 20)
     report = tmp_path / "out.json"
@@ -30,6 +31,7 @@ def test_export(weights, tmp_path):
     assert f"| {rows[1]['bytes'] / 1e6:.2f} |" in done.stdout
 
 
+@exports.needs_paddle_3
 def test_a_refused_model_is_exit_code_1(weights, tmp_path, monkeypatch):
     monkeypatch.setattr(comparison, "TOLERANCE", -1.0)
     done = run_here("tools.export", "--weights", weights, "--to", tmp_path / "made",
@@ -50,7 +52,7 @@ def test_a_refused_model_is_exit_code_1(weights, tmp_path, monkeypatch):
         (("--to", "made", "--precision", "int4"), "invalid choice"),
         (("--to", "made", "--format", "both", "--precision", "int8"), "needs --format onnx"),
         (("--to", "made", "--format", "paddle", "--data_root", "gone"), "gone"),
-        (("--to", "made", "--weights", "gone"), "gone"),
+        (("--to", "made", "--format", "paddle", "--weights", "gone"), "gone"),
         (("--to", "w.safetensors/made"), "can't be written"),
         ((), "--to"),
     ],

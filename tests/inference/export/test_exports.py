@@ -100,6 +100,7 @@ def test_int8_that_loses_too_much_leaves_nothing(digits, tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
 
 
+@exports.needs_paddle_3
 def test_bfloat16_is_measured_in_bfloat16_or_refused(digits, tmp_path):
     """Where the processor has it: near the float32 logits, but not equal to them."""
     try:
@@ -138,6 +139,7 @@ def test_calibration_uses_training_images_alone(digits):
     assert not seen & set(own)
 
 
+@exports.needs_paddle_3
 def test_another_network_is_refused(digits, tmp_path, monkeypatch):
     """A graph that computes something else: here the weights change between graph and check."""
     usual = export.graph.save
@@ -156,6 +158,7 @@ def test_another_network_is_refused(digits, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@exports.needs_paddle_3
 def test_without_the_data(painted, tmp_path):
     """Made-up images check the graph, and the README says so; int8 needs the data."""
     config = exports.config_of("vit_n_8", 16, 3)
