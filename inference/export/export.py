@@ -110,8 +110,8 @@ def export(
         )
     if paddle.__version__.startswith("2."):  # its jit can't read the models' functions
         raise UserError(
-            f"tools.export needs Paddle 3, this is {paddle.__version__}; weights can be copied to a "
-            "machine that has it"
+            f"tools.export needs Paddle 3, this is {paddle.__version__}; take the weights "
+            "to a machine that has it"
         )
     say(f"checked on {test.said}")
     with atomic_folder(target) as folder, tempfile.TemporaryDirectory(dir=folder) as work:
