@@ -65,8 +65,8 @@ def test_figures_and_settings(tmp_path):
     }
     settings = reader.get_data("hyper_parameters", "hparam")[0].hparam
     values = {one.name: getattr(one, one.WhichOneof("type")) for one in settings.hparamInfos}
-    assert values["rdrop/alpha"] == 1.0
-    assert values["global_batch"] == 10
+    assert values["alpha"] == 1.0
+    assert values["batch"] == 10
     # The page finds the figures by the names of curves.
     assert {one.name for one in settings.metricInfos} <= set(figures)
 
