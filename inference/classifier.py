@@ -27,6 +27,7 @@ from engine.state import run_weights
 from inference.inputs import ImageLike, pixels_of
 from inference.prediction import Prediction, predicted
 from inference.reading_ahead import in_order
+from models.layers import changed
 
 _BATCH = 16  # images that go through the model together
 _AHEAD = 2  # batches that are read while another one goes through the model
@@ -161,9 +162,7 @@ class Classifier:
         layers = dict(self.model.named_sublayers(include_self=True))
         random = [layers[name] for name in models.random_layers(self.model)]
         passes = np.empty((masks, len(pixels), len(self.classes)), np.float32)
-        for layer in random:
-            layer.training = True
-        try:
+        with changed(random, training=True):
             for start in range(0, len(pixels), _BATCH):
                 images = self.normalised(pixels[start : start + _BATCH])
                 rows = range(start, start + len(images))
@@ -171,9 +170,6 @@ class Classifier:
                     paddle.seed(int(np.random.SeedSequence((seed, mask)).generate_state(1)[0]))
                     with models.batch_rows(rows):
                         passes[mask, rows.start : rows.stop] = self.model(images).numpy()
-        finally:
-            for layer in random:
-                layer.training = False
         return passes
 
     @paddle.no_grad()

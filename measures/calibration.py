@@ -1,7 +1,6 @@
 """Calibration: how often predictions of a confidence are right, before and after one temperature.
 
-Source: Guo et al., "On Calibration of Modern Neural Networks", arXiv:1706.04599. The bins are those
-of `engine/results/evaluation.py`.
+Source: Guo et al., "On Calibration of Modern Neural Networks", arXiv:1706.04599.
 """
 
 from __future__ import annotations
@@ -41,15 +40,20 @@ def log_softmax(logits: NDArray[Any]) -> NDArray[np.float64]:
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
 
 
+def bins_of(confidence: NDArray[Any], bins: int = BINS) -> NDArray[np.int64]:
+    """Returns the bin of each confidence, `(N,)`; a bin has its upper edge, the first also 0."""
+    return np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+
+
 def reliability(confidence: NDArray[Any], hits: NDArray[np.bool_], bins: int = BINS) -> Reliability:
     """Counts predictions by their confidence.
 
     Args:
-        confidence: `(N,)`, the largest probability of each image; a bin has its upper edge.
+        confidence: `(N,)`, the largest probability of each image.
         hits: `(N,)`, whether its class is right.
         bins: how many.
     """
-    index = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    index = bins_of(confidence, bins)
     counts = np.bincount(index, minlength=bins)
     with np.errstate(invalid="ignore"):
         accuracy = np.bincount(index, hits, bins) / counts

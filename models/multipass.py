@@ -22,6 +22,7 @@ from models.layers import (
     random_layers,
     replay,
     silence,
+    watched,
 )
 from models.weights.grid_resizing import resize_positions
 
@@ -78,11 +79,8 @@ class MultiPass(nn.Layer):
         found: list[Tensor] = []
         layers = dict(self.named_sublayers())
         head = layers.get(self.heads[0]) or layers[f"net.{self.heads[0]}"]  # of a wrapped network
-        hook = head.register_forward_pre_hook(lambda _, inputs: found.append(inputs[0]))
-        try:
+        with watched([head], before=lambda _, inputs: found.append(inputs[0])):
             yield found
-        finally:
-            hook.remove()
 
     @staticmethod
     def timm_name(name: str) -> str:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from ml_collections import ConfigDict
 from numpy.typing import NDArray
 
 import data
+import models
 from common.errors import UserError
 from engine.state import run_weights
+from inference import Classifier, load
 from program.config import config_fields
 from report.runs import Run
-
-if TYPE_CHECKING:
-    from inference import Classifier
 
 MOST_IMAGES, MASKS = 2000, 20
 _NOISY_IMAGES, _CHUNK = 300, 16
@@ -87,8 +86,6 @@ def look(run: Run, images: int | None = None) -> Look:
     Raises:
         UserError: when weights or images are missing, or do not belong together.
     """
-    from inference import load
-
     classifier = load(run.folder)
     config = config_fields.changed(
         classifier.config,
@@ -184,8 +181,6 @@ def _validation(classifier: Classifier, config: ConfigDict, images: int | None) 
 def _noisy(
     classifier: Classifier, test: Part, images: int | None
 ) -> tuple[NDArray[np.float32] | None, NDArray[np.int64]]:
-    import models
-
     if not models.random_layers(classifier.model):
         return None, np.zeros(0, np.int64)
     rows = _order(len(test.labels), images or _NOISY_IMAGES)

@@ -8,6 +8,7 @@ import io
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.pictures import upright
 from report.looks import Part
 from report.pieces import text
 
@@ -59,7 +60,7 @@ def enlarged(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     from PIL import Image
 
     side = max(pixels.shape[1], _LARGEST)
-    image = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
+    image = Image.fromarray(upright(pixels))
     resized = np.asarray(image.resize((side, side), Image.Resampling.BICUBIC))
     return resized.transpose(2, 0, 1)
 
@@ -71,7 +72,7 @@ def uri(pixels: NDArray[np.uint8]) -> str:
     """
     from PIL import Image
 
-    image = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
+    image = Image.fromarray(upright(pixels))
     file = io.BytesIO()
     if max(image.size) <= _SMALL:
         image.save(file, "PNG")

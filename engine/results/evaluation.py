@@ -16,8 +16,7 @@ import data
 import models
 from engine import distributed
 from engine.results import progress_lines
-
-ECE_BINS = 15
+from measures.calibration import BINS, bins_of, log_softmax
 
 
 class Result(NamedTuple):
@@ -44,7 +43,7 @@ class Counter:
 
     def __init__(self) -> None:
         self.sums = np.zeros(5)  # seen, skipped, top-1 hits, top-5 hits, cross-entropy
-        self.bins = np.zeros((3, ECE_BINS))  # by confidence: images, hits, sum of confidences
+        self.bins = np.zeros((3, BINS))  # by confidence: images, hits, sum of confidences
 
     def add(self, logits: NDArray[Any], labels: NDArray[np.int64]) -> None:
         """Counts one batch.
@@ -55,8 +54,7 @@ class Counter:
         """
         valid = labels != data.UNREADABLE
         logits, labels = logits[valid].astype(np.float64), labels[valid]
-        shifted = logits - logits.max(axis=1, keepdims=True)
-        log_probs = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+        log_probs = log_softmax(logits)
         images, classes = logits.shape
         own = logits[np.arange(images), labels][:, None]
         # The rank of the label's logit, from 0; of equal logits the lower class is first, as in
@@ -67,9 +65,9 @@ class Counter:
         loss = -log_probs[np.arange(images), labels].sum()
         self.sums += [images, (~valid).sum(), (place == 0).sum(), (place < 5).sum(), loss]
         confidence = np.nan_to_num(np.exp(log_probs.max(axis=1)))
-        index = np.clip(np.ceil(confidence * ECE_BINS).astype(int) - 1, 0, ECE_BINS - 1)
+        index = bins_of(confidence)
         self.bins += [
-            np.bincount(index, weights, ECE_BINS)
+            np.bincount(index, weights, BINS)
             for weights in (np.ones(images), place == 0, confidence)
         ]
 
@@ -77,7 +75,7 @@ class Counter:
         """Returns the result over all ranks, the same on each of them."""
         total = distributed.sum_over_ranks(np.concatenate([self.sums, self.bins.ravel()]))
         seen, skipped, *sums = total[: len(self.sums)].tolist()
-        _, hits, confidences = total[len(self.sums) :].reshape(3, ECE_BINS)
+        _, hits, confidences = total[len(self.sums) :].reshape(3, BINS)
         share, rate = max(seen, 1), seen / max(seconds, 1e-9)
         top1, top5, loss, ece = (
             float(value / share) for value in (*sums, np.abs(hits - confidences).sum())

@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from measures.calibration import Reliability, fit_temperature, log_softmax, reliability
+from measures.calibration import (
+    Reliability,
+    fit_temperature,
+    log_softmax,
+    negative_log_likelihood,
+    reliability,
+)
 from report.charts.model import Chart, Section, Series
 from report.looks import Look
 from report.pieces import text
@@ -42,10 +48,10 @@ def section(seen: Look, words: Words) -> Section:
         diagonal=True,
     )
     rows = [
-        (words.html(name), _percent(one.ece), _number(float(nll)), temperature)
+        (words.html(name), _percent(one.ece), _number(nll), temperature)
         for name, one, nll, temperature in (
-            ("unscaled", before, _nll(test.logits, test.labels), "1"),
-            ("scaled", after, _nll(scaled, test.labels), shown),
+            ("unscaled", before, negative_log_likelihood(test.logits, test.labels), "1"),
+            ("scaled", after, negative_log_likelihood(scaled, test.labels), shown),
         )
     ]
     heads = ["", "ECE", words("loss_nats"), words("temperature")]
@@ -69,10 +75,6 @@ def _cross_fitted(
 def _of(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> Reliability:
     probs = np.exp(log_softmax(logits))
     return reliability(probs.max(axis=1), probs.argmax(axis=1) == labels)
-
-
-def _nll(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
-    return float(-log_softmax(logits)[np.arange(len(labels)), labels].mean())
 
 
 def _series(name: str, found: Reliability) -> Series:

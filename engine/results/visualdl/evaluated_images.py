@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 import data
 from engine import distributed
@@ -81,8 +82,7 @@ class EvaluatedImages:
 
     def _add(self, batch: data.Batch, logits: NDArray[np.float32]) -> None:
         labels = batch.labels.numpy()
-        shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-        probabilities = shifted / shifted.sum(axis=1, keepdims=True)
+        probabilities = softmax(logits, axis=1)
         self._labels.append(labels)
         if self._curves:
             self._probabilities.append(probabilities)

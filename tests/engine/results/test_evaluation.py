@@ -8,7 +8,8 @@ import pytest
 
 import data
 from configs import default
-from engine.results.evaluation import ECE_BINS, Counter, evaluate
+from engine.results.evaluation import Counter, evaluate
+from measures.calibration import BINS
 from models.input_images import normalise
 
 
@@ -27,8 +28,8 @@ def test_against_a_slow_loop():
     top1 = probs.argmax(1) == labels
     top5 = [label in row.argsort()[-5:] for row, label in zip(probs, labels)]
     confidence, ece = probs.max(1), 0.0
-    for number in range(ECE_BINS):
-        inside = (confidence > number / ECE_BINS) & (confidence <= (number + 1) / ECE_BINS)
+    for number in range(BINS):
+        inside = (confidence > number / BINS) & (confidence <= (number + 1) / BINS)
         if inside.any():
             ece += inside.mean() * abs(top1[inside].mean() - confidence[inside].mean())
     expected = (top1.mean(), np.mean(top5), -np.log(probs[np.arange(100), labels]).mean(), ece)
