@@ -44,6 +44,18 @@ _REMOVED = (
 _MEASURED = ("top1", "loss", "ece", "step", "images_seen", "images_skipped", "seconds")
 
 
+def test_images(result: object) -> dict[str, Any]:
+    """Returns what the content of a `result.json` says of its test images; {} where it does not.
+
+    It is what `data.ImageDataset.identity` returned: classes, number of images, hash.
+    """
+    try:
+        found = result["data"]["test"]  # type: ignore[index]
+    except (KeyError, TypeError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 @contextlib.contextmanager
 def lock(folder: Path) -> Iterator[None]:
     """Makes sure that no other process runs in a folder while the block lasts.

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 import data
 import models
 from common.errors import UserError
-from engine.state import run_weights
 from inference import Classifier, load
+from inference.own_data import own_data
 from program.config import config_fields
 from report.runs import Run
 
@@ -87,18 +87,14 @@ def look(run: Run, images: int | None = None) -> Look:
         UserError: when weights or images are missing, or do not belong together.
     """
     classifier = load(run.folder)
-    config = config_fields.changed(
-        classifier.config,
-        {**_places(run.config), "data.resize_on": "host", "data.on_corrupt": "skip"},
-    )
-    test = data.build(config, "test")
-    run_weights.check_classes(test.classes, classifier.classes, f"the weights of {run.name}")
+    places = {**_places(run.config), "data.on_corrupt": "skip"}
+    test = own_data(classifier, "test", places)
     _check_same_images(run, test)
     seen = _pass(classifier, test, images, _order(len(test), images or MOST_IMAGES))
     return Look(
         classifier,
         seen,
-        _validation(classifier, config, images),
+        _validation(classifier, places, images),
         *_noisy(classifier, seen, images),
         len(test),
     )
@@ -167,12 +163,15 @@ def _pass(
     )
 
 
-def _validation(classifier: Classifier, config: ConfigDict, images: int | None) -> Part | None:
+def _validation(
+    classifier: Classifier, places: dict[str, object], images: int | None
+) -> Part | None:
     """Returns held-out images; None where the run has none, or they can't be read."""
     try:
+        config = config_fields.changed(classifier.config, places)
         if not (config.data.holdout or data.has_own_val(config)):
             return None
-        val = data.build(config, "val")
+        val = own_data(classifier, "val", places)
         return _pass(classifier, val, images, _order(len(val), images or MOST_IMAGES))
     except UserError:
         return None

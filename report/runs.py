@@ -59,11 +59,7 @@ class Run(NamedTuple):
     @property
     def test_identity(self) -> dict[str, Any]:
         """What the result says of its test images; {} where it does not."""
-        try:
-            found = (self.result or {})["data"]["test"]
-        except (KeyError, TypeError):
-            return {}
-        return found if isinstance(found, dict) else {}
+        return run_folder.test_images(self.result)
 
     @property
     def test_images(self) -> int:

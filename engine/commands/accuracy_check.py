@@ -16,7 +16,7 @@ from common.errors import UserError
 from common.reading import user_path
 from common.safetensors_files import weights_file
 from engine import distributed
-from engine.commands import accuracy_tables, class_counts
+from engine.commands import accuracy_tables, class_counts, other_data
 from engine.plan import resolve_config, start_lines
 from engine.results import bfloat16_evaluation, console
 from engine.results.evaluation import Result, evaluate
@@ -119,6 +119,7 @@ def _check_one(given: str, config: ConfigDict, options: Options, alone: bool) ->
         config = resolve_config.with_input(config, path)
         dataset = data.build(config, options.split, augment=False)
         known = _compare_classes(dataset.classes, stored, path)
+        test = dataset if options.split == "test" else None
         config = resolve_config.with_classes(config, len(dataset.classes))
         model = models.build(config.model)
         models.assign_all(model, stored.arrays, path)
@@ -133,6 +134,7 @@ def _check_one(given: str, config: ConfigDict, options: Options, alone: bool) ->
     distributed.say(
         f"data: {config.data.name}, {len(dataset)} {options.split} images{origin}",
         *start_lines.head_warning(config),
+        *other_data.changed_since(path, stored.config, config, test),
     )
     result = _evaluated(model, dataset, config, counts)
     if alone:

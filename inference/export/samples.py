@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 import data
 from common.errors import UserError
-from engine.state import run_weights
 from inference.classifier import Classifier
-from program.config import config_fields
+from inference.own_data import own_data
 
 _BATCH = 16
 _MADE_UP = 32  # images where there are no real ones
@@ -65,7 +64,7 @@ def test_part(classifier: Classifier, root: str, most: int) -> Samples:
         UserError: where `root` is given, and has not the data.
     """
     try:
-        dataset = _part(classifier, root, "test")
+        dataset = own_data(classifier, "test", _at(root))
     except UserError as error:
         if root:
             raise
@@ -83,19 +82,13 @@ def training_part(classifier: Classifier, root: str, most: int) -> Samples:
     Raises:
         UserError: where the data is not there.
     """
-    dataset = _part(classifier, root, "train")
+    dataset = own_data(classifier, "train", _at(root))
     count = min(most, len(dataset))
     return Samples(dataset, dataset.transform.size, count, f"{count:,} training images")
 
 
-def _part(classifier: Classifier, root: str, split: str) -> data.ImageDataset:
-    fields: dict[str, object] = {"data.resize_on": "host"}
-    if root:
-        fields["data.root"] = root
-    config = config_fields.changed(classifier.config, fields)
-    dataset = data.build(config, split, augment=False)
-    run_weights.check_classes(dataset.classes, classifier.classes, classifier.origin)
-    return dataset
+def _at(root: str) -> dict[str, object]:
+    return {"data.root": root} if root else {}
 
 
 def _made_up(count: int, size: int) -> NDArray[np.uint8]:

@@ -197,3 +197,22 @@ def test_a_row_of_several_with_few_classes():
     line = accuracy_tables.several([("w", result)]).splitlines()[1]
     assert line.split()[:6] == ["1,000", "50.00%", "46.91", "to", "53.09%", "-"]
     assert line.endswith("w (2 damaged images skipped)")
+
+
+def test_test_images_that_have_changed(painted, tmp_path):
+    """A root without its `test/` is divided anew: its images were trained on, which is said."""
+    run, words = tmp_path / "run", (f"--config.data.root={painted}", "--config.train.steps=2")
+    fast = ("--config.model.name=vit_n_2", "--config.data.holdout=0")
+    assert run_here("main.py", "--config=folder_small", f"--workdir={run}", *words, *fast)[0] == 0
+    assert "warning" not in run_here("val.py", f"--weights={run}").stdout
+    moved = painted.with_name("moved")
+    (painted / "test").rename(moved)
+    said = run_here("val.py", f"--weights={run}").stdout
+    assert f"warning: these are not the test images of {run / 'result.json'}" in said
+    assert "it is of 15 images" in said
+    # Other images on purpose: no warning; nor for other parts, or without a record that is whole.
+    for words in ((f"--data_root={painted / 'train'}",), ("--split=train",)):
+        assert "not the test images" not in run_here("val.py", f"--weights={run}", *words).stdout
+    (run / "result.json").write_text("{")
+    done = run_here("val.py", f"--weights={run}")
+    assert (done.returncode, "not the test images" in done.stdout) == (0, False)
