@@ -116,7 +116,7 @@ def _named(name: str, run: Run, look: Look) -> noise.Named:
 
 
 def _of_several(runs: list[Run], words: Words, images: int | None) -> Content:
-    groups = grouped(runs)
+    groups = grouped(runs, words)
     looked_at = groups[:_MOST_MODELS]
     seen, _ = _looks([group.runs[0] for group in looked_at], images)
     found = comparisons.differences(groups, seen)

@@ -8,18 +8,18 @@ NOTES = {
     ),
     "missing": (
         "No pictures and no tests of the model on this page:",
-        "本页没有图片和模型测试部分，原因：",
+        "本页没有图片，也没有对模型的测试，原因：",
     ),
     "interval_note": (
         "The interval says how far top-1 could be off because the test images are a sample "
         "(Wilson). It does not contain what another seed would change.",
-        "置信区间（Wilson）只反映测试图片的抽样误差，不包含更换随机种子带来的波动。",
+        "置信区间（Wilson）只反映测试图像的抽样误差，不包含更换随机种子带来的波动。",
     ),
     "some_images": (
         "The charts below use {used:,} of the {total:,} test images, chosen at random with a fixed "
         "seed; --images N uses others. The figures above are of all images.",
-        "下面的图表使用 {total:,} 张测试图片中的 {used:,} 张（固定种子随机抽取，可用 --images N "
-        "指定数量）；上面的指标基于全部图片。",
+        "下面的图表使用 {total:,} 张测试图像中的 {used:,} 张（固定种子随机抽取，可用 --images N "
+        "指定数量）；上面的指标基于全部图像。",
     ),
     "no_records": (
         "The run has logged no values yet.",
@@ -32,7 +32,7 @@ NOTES = {
     "classes_note": (
         "The lines at the bars are Wilson intervals at 95 %: classes with few images are "
         "uncertain.",
-        "误差线为 95 % Wilson 置信区间：图片少的类别不确定性大。",
+        "误差线为 95% Wilson 置信区间：图像少的类别不确定性大。",
     ),
     "confusion_note": (
         "Rows are true classes. The colour is of mistakes only: the darker, the more.",
@@ -52,28 +52,28 @@ NOTES = {
     ),
     "uncertain_hits_note": (
         "Right, but only just: images like these are missing in the training data.",
-        "勉强正确的预测：训练数据中往往缺少这类图片。",
+        "勉强正确的预测：训练数据中往往缺少这类图像。",
     ),
     "too_few": (
         "There are too few images for a temperature.",
-        "图片太少，无法拟合温度。",
+        "图像太少，无法拟合温度。",
     ),
     "calibration_note": (
         "On the diagonal a confidence of 90 % is right in 90 % of the cases; below it the model is "
         "too certain. ECE has 15 bins of equal width. One temperature divides all logits "
         "(Guo et al., arXiv:1706.04599); it changes no prediction.",
-        "落在对角线上表示置信度 90 % 的预测有 90 % 正确；低于对角线表示模型过于自信。ECE 使用 15 "
-        "个等宽区间。温度缩放用同一个温度除所有 logits（Guo 等，arXiv:1706.04599），"
+        "落在对角线上表示置信度 90% 的预测有 90% 正确；低于对角线表示模型过于自信。ECE 使用 15 "
+        "个等宽区间。温度缩放用同一个温度去除所有 logits（Guo 等，arXiv:1706.04599），"
         "不改变预测类别。",
     ),
     "temperature_from_val": (
         "The temperature was fitted on {count:,} validation images.",
-        "温度在 {count:,} 张验证图片上拟合。",
+        "温度在 {count:,} 张验证图像上拟合。",
     ),
     "temperature_from_halves": (
         "There are no validation images: each half of the test images is scaled by the temperature "
         "of the other half.",
-        "没有验证图片：测试图片分为两半，每一半使用另一半拟合的温度。",
+        "没有验证图像：测试图像分为两半，每一半用另一半上拟合的温度缩放。",
     ),
     "no_noise": (
         "The model has no dropout, so all passes are the same.",
@@ -83,9 +83,9 @@ NOTES = {
         "{images:,} test images pass through the model {masks} times, each time with other dropout "
         "masks. R-Drop trains the passes to agree: KL and spread become small. KL is the mean "
         "over ordered pairs of passes; agreement is the share of pairs that name the same class.",
-        "{images:,} 张测试图片各前向 {masks} 次，每次使用不同的随机失活（dropout）掩码。R-Drop "
-        "让各次前向趋于一致：KL 和离散度变小。KL 为所有有序前向对的平均值；一致率为预测相同类别的"
-        "前向对所占比例。",
+        "{images:,} 张测试图像各做 {masks} 次前向，每次使用不同的随机失活（dropout）掩码。R-Drop "
+        "让各次前向趋于一致：KL 和离散度变小。KL 是对所有有序前向对的均值；一致率是预测类别相同的"
+        "前向对所占的比例。",
     ),
     "noise_alone": (
         "To see it against the same model without R-Drop, give both runs: "
@@ -103,7 +103,7 @@ NOTES = {
         "multiplies the attention of all blocks (Abnar and Zuidema, arXiv:2005.00928); the last "
         "block's is the mean over its heads.",
         "越亮表示模型越关注该处：类别 token 对各图像块的注意力。注意力展开把所有块的"
-        "注意力相乘（Abnar 和 Zuidema，arXiv:2005.00928）；最后一块取各注意力头的平均。",
+        "注意力相乘（Abnar 和 Zuidema，arXiv:2005.00928）；最后一个块的注意力取各注意力头的均值。",
     ),
     "grad_cam_note": (
         "Bright is what speaks for the predicted class: Grad-CAM (Selvaraju et al., "
@@ -119,23 +119,23 @@ NOTES = {
     "groups_note": (
         "Runs that differ only in the seed are one setting: mean ± standard deviation over seeds. "
         "The interval (Wilson) is of a single run's test images.",
-        "只有随机种子不同的训练归为一组：各种子的平均值 ± 标准差。置信区间（Wilson）"
-        "只用于单次训练，反映测试图片的抽样误差。",
+        "只有随机种子不同的训练归为一组：各随机种子的均值 ± 标准差。置信区间（Wilson）"
+        "只用于单次训练，反映测试图像的抽样误差。",
     ),
     "band_note": (
         "Lines are means over seeds, the band one standard deviation to each side.",
-        "曲线为各随机种子的平均值，阴影带为正负一个标准差。",
+        "曲线为各随机种子的均值，阴影带为正负一个标准差。",
     ),
     "paired_note": (
         "Each setting minus {name}, in percentage points, on the same seeds or the same test "
         "images, with a 95 % interval. Of many comparisons some have a small p by chance.",
-        "各组设置减去 {name} 的差值（百分点），在相同随机种子或相同测试图片上配对比较，"
-        "附 95 % 置信区间。比较次数多时，会有一些 p 值偶然很小。",
+        "各组设置减去“{name}”的差值（百分点），在相同随机种子或相同测试图像上配对比较，"
+        "附 95% 置信区间。比较次数多时，总会有一些 p 值只是碰巧偏小。",
     ),
     "no_pairs": (
         "No setting has two seeds in common with the first, or weights and test images that both "
         "models have seen.",
-        "没有与第一组共有至少两个随机种子的设置，也没有两个模型都测试过的图片。",
+        "没有与第一组共有至少两个随机种子的设置，也没有两个模型都测试过的图像。",
     ),
     "paste_note": (
         "The difference is to the first row. LaTeX needs the package booktabs.",
@@ -144,6 +144,6 @@ NOTES = {
     "other_classes": (
         "These runs have other classes than {name}: {others}. Their figures are not of the same "
         "task.",
-        "以下训练的类别与 {name} 不同：{others}。它们的指标对应的不是同一任务。",
+        "以下训练的类别与“{name}”不同：{others}。它们的指标对应的不是同一任务。",
     ),
 }

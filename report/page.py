@@ -43,14 +43,17 @@ nav a { color: var(--bar); }
 @media (max-width: 500px) { body { padding: 16px 12px 60px; } h1 { font-size: 21px; }
   .card b { font-size: 20px; } .cards { grid-template-columns: 1fr 1fr; } }
 """
+_BUTTONS = ("zoom", "pan", "zoom_in", "zoom_out", "reset_axes", "download_plot", "zoom_back")
 _SCRIPT = r"""
 const page = JSON.parse(document.getElementById("data").textContent);
 const show = (image, number) => { image.src = page.pictures[number];
   if (image.src.startsWith("data:image/png")) image.classList.add("small"); };
 for (const image of document.querySelectorAll("img[data-picture]"))
   show(image, image.dataset.picture);
-const options = { displaylogo: false, responsive: true,
-  modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+const locale = document.documentElement.lang;
+const options = { displaylogo: false, responsive: true, locale,
+  locales: { [locale]: { dictionary: page.buttons, format: {} } },
+  modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "sendChartToCloud"] };
 for (const [id, figure] of Object.entries(page.figures)) {
   const place = document.getElementById(id);
   Plotly.newPlot(place, figure.data, figure.layout, options);
@@ -120,6 +123,7 @@ def render(
         "pictures": gallery.pictures,
         "cells": gallery.cells,
         "names": [_whole(name) for name in names],
+        "buttons": {Words()(key): words(key) for key in _BUTTONS},
     }
     links = "".join(
         f'<a href="#part-{number}">{text(one.title)}</a>' for number, one in enumerate(sections)

@@ -17,6 +17,7 @@ from engine.results.metrics_reader import numbers, read_metrics
 from program import command_line, run_folder
 from program.config import config_files
 from program.config.config_fields import flattened
+from report.texts import Words
 
 _MOST_RUNS = 500  # of a folder that is searched
 _MATTER = ("data.root", "train.batch_size", "train.accumulation_steps")  # though they may change
@@ -149,8 +150,13 @@ def _read(folder: Path) -> Run:
     )
 
 
-def grouped(runs: Sequence[Run]) -> list[Group]:
-    """Puts runs that differ only in the seed together, in the order of the first of each."""
+def grouped(runs: Sequence[Run], words: Words | None = None) -> list[Group]:
+    """Puts runs that differ only in the seed together, in the order of the first of each.
+
+    Args:
+        runs: in order.
+        words: of the names of the groups; None: English.
+    """
     members: dict[str, list[Run]] = {}
     fields: dict[str, dict[str, Any]] = {}
     for run in runs:
@@ -166,7 +172,8 @@ def grouped(runs: Sequence[Run]) -> list[Group]:
         Group("", tuple(sorted(own, key=lambda run: run.config.seed)), _of(fields[key], differ))
         for key, own in members.items()
     ]
-    return [group._replace(name=name) for group, name in zip(groups, _names(groups))]
+    names = _names(groups, words or Words())
+    return [group._replace(name=name) for group, name in zip(groups, names)]
 
 
 def _matters(name: str) -> bool:
@@ -177,7 +184,7 @@ def _of(values: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
     return {name: values.get(name) for name in names}
 
 
-def _names(groups: Sequence[Group]) -> list[str]:
+def _names(groups: Sequence[Group], words: Words) -> list[str]:
     """Names groups by what differs; where that is much, by their folders."""
     differing = len(groups[0].differs) if groups else 0
     folders = [_folder_name(group) for group in groups]
@@ -188,15 +195,21 @@ def _names(groups: Sequence[Group]) -> list[str]:
     fields = sorted(groups[0].differs, key=lambda field: field != "rdrop.copies")  # the loss first
     short = [field.rpartition(".")[2] for field in fields]
     shown = short if len(set(short)) == len(short) else fields
-    named = [", ".join(map(_value, shown, map(one.differs.get, fields))) for one in groups]
+    named = [
+        words("comma").join(
+            _value(name, one.differs.get(field), words) for name, field in zip(shown, fields)
+        )
+        for one in groups
+    ]
     return named if differing <= _FEW_FIELDS else [f"{n + 1}: {one}" for n, one in enumerate(named)]
 
 
-def _value(field: str, value: Any) -> str:
+def _value(field: str, value: Any, words: Words) -> str:
     """Returns a field with its value; the number of copies says which loss it is."""
     if field in ("copies", "rdrop.copies"):
-        more = f" ({value} copies)" if value != 2 else ""
-        return f"R-Drop{more}" if value != 1 else "cross-entropy"
+        if value == 1:
+            return words("cross_entropy")
+        return words("rdrop") if value == 2 else words("rdrop_copies", count=value)
     return str(value) if field == "name" else f"{field}={value}"  # an optimiser, a model
 
 

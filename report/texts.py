@@ -25,6 +25,14 @@ class Words:
         """Returns a plain text with its values filled in."""
         return TEXTS[key][self._place].format(**values)
 
+    def percent(self, share: float, digits: int) -> str:
+        """Returns a share in percent; Chinese has no space before the sign."""
+        return f"{100 * share:.{digits}f}{(' %', '%')[self._place]}"
+
+    def joined(self, *sentences: str) -> str:
+        """Returns sentences one after the other; Chinese has no space between them."""
+        return (" ", "")[self._place].join(sentences)
+
     def html(self, key: str, **values: object) -> str:
         """Returns a text as HTML; its values are escaped, too."""
         return text(self(key, **values))

@@ -11,6 +11,9 @@ import pytest
 import twin_pages
 from conftest import ROOT
 
+from inference.demo import texts as demo_texts
+from report import texts as report_texts
+
 _GLOSSARY = "docs/cn/glossary.md"  # the one page without an English twin
 _PAGES = [
     "README.md",
@@ -128,6 +131,12 @@ def test_terms_are_those_of_the_glossary(page):
     refused = [term for term in _refused_terms() if set(term) != {"-"}]
     assert len(refused) > 50
     assert not [term for term in refused if term in _text(page)]
+
+
+def test_terms_of_the_pages_are_those_of_the_glossary():
+    pages = [chinese for _, chinese in report_texts.TEXTS.values()]
+    written = "\n".join([*pages, *demo_texts.TEXTS["zh"].values()])
+    assert not [term for term in _refused_terms() if set(term) != {"-"} and term in written]
 
 
 @pytest.mark.parametrize("page", _CHINESE_PROSE)

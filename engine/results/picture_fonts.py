@@ -13,8 +13,10 @@ import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-# How the names of the usual fonts begin, the better ones first.
+# How the names of the usual fonts begin, the better ones first; SC is simplified Chinese, whose
+# letters and marks look different from those of the other parts of the same file.
 _FAMILIES = (
+    *("Noto Sans CJK SC", "Noto Serif CJK SC"),
     *("Noto Sans CJK", "Noto Sans SC", "Noto Serif CJK", "Source Han Sans", "Source Han Serif"),
     *("WenQuanYi", "PingFang", "Microsoft YaHei", "SimHei", "Hiragino Sans GB", "Heiti", "STHeiti"),
     *("SimSun", "KaiTi", "FangSong", "AR PL", "Droid Sans Fallback", "Arial Unicode MS"),

@@ -87,8 +87,8 @@ def _truth(language: str, found: Answer) -> str:
         return ""
     texts = TEXTS[language]
     verdict = texts["right" if found.truth == found.top[0][0] else "wrong"]
-    said = texts["truth"].format(name=f"<b>{escape(found.truth)}</b>")
-    return f"<p>{said} ({verdict})</p>"
+    said = texts["truth"].format(name=f"<b>{escape(found.truth)}</b>", verdict=verdict)
+    return f"<p>{said}</p>"
 
 
 def _doubt(language: str, found: Answer) -> list[str]:

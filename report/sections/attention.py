@@ -31,7 +31,11 @@ def section(seen: Look, words: Words, gallery: Gallery) -> Section | None:
         ]
         named = text(seen.classifier.classes[seen.test.predicted[row]])
         true = text(seen.classifier.classes[seen.test.labels[row]])
-        mark = "" if seen.test.hits[row] else f", {words.html('truly')} <b>{true}</b>"
+        mark = (
+            ""
+            if seen.test.hits[row]
+            else f"{words.html('comma')}{words.html('truly')} <b>{true}</b>"
+        )
         figures.append(
             f'<figure class="trio"><div>{"".join(images)}</div><figcaption>{named}{mark}'
             "</figcaption></figure>"

@@ -41,21 +41,21 @@ def section(seen: Look, words: Words) -> Section:
         words("confidence"),
         words("accuracy_axis"),
         (
-            _series(words("before", ece=f"{100 * before.ece:.2f}"), before),
-            _series(words("after", ece=f"{100 * after.ece:.2f}"), after),
+            _series(words("before", ece=words.percent(before.ece, 2)), before, words),
+            _series(words("after", ece=words.percent(after.ece, 2)), after, words),
         ),
         percent=True,
         diagonal=True,
     )
     rows = [
-        (words.html(name), _percent(one.ece), _number(nll), temperature)
+        (words.html(name), (one.ece, words.percent(one.ece, 2)), _number(nll), temperature)
         for name, one, nll, temperature in (
             ("unscaled", before, negative_log_likelihood(test.logits, test.labels), "1"),
             ("scaled", after, negative_log_likelihood(scaled, test.labels), shown),
         )
     ]
     heads = ["", "ECE", words("loss_nats"), words("temperature")]
-    note = f"<p>{words.html('calibration_note')} {text(origin)}</p>"
+    note = f"<p>{words.joined(words.html('calibration_note'), text(origin))}</p>"
     return Section(words("calibration"), (note, chart, sortable(heads, rows)))
 
 
@@ -77,15 +77,13 @@ def _of(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> Reliability:
     return reliability(probs.max(axis=1), probs.argmax(axis=1) == labels)
 
 
-def _series(name: str, found: Reliability) -> Series:
+def _series(name: str, found: Reliability, words: Words) -> Series:
     kept = np.flatnonzero(found.counts)
     x, y, counts = (one[kept].tolist() for one in (found.confidence, found.accuracy, found.counts))
-    hover = tuple(f"{100 * a:.1f} % → {100 * b:.1f} % (n={n})" for a, b, n in zip(x, y, counts))
+    hover = tuple(
+        f"{words.percent(a, 1)} → {words.percent(b, 1)} (n={n})" for a, b, n in zip(x, y, counts)
+    )
     return Series(name, tuple(x), tuple(y), hover=hover, weights=tuple(counts))
-
-
-def _percent(value: float) -> tuple[float, str]:
-    return value, f"{100 * value:.2f} %"
 
 
 def _number(value: float) -> tuple[float, str]:

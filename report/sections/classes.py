@@ -37,7 +37,7 @@ def section(part: Part, classes: tuple[str, ...], words: Words) -> Section:
                 tuple(low for low, _ in ends),
                 tuple(high for _, high in ends),
                 tuple(
-                    f"{classes[one]}: {matrix[one, one]} / {images[one]}, {_range(*end)}"
+                    f"{classes[one]}: {matrix[one, one]} / {images[one]}, {_range(*end, words)}"
                     for one, end in zip(kept, ends)
                 ),
             ),
@@ -49,9 +49,9 @@ def section(part: Part, classes: tuple[str, ...], words: Words) -> Section:
         (
             text(classes[one]),
             (int(images[one]), f"{images[one]:,}"),
-            (float(shares[one]), f"{100 * shares[one]:.1f} %"),
-            _range(*end),
-            text(_mistaken_for(matrix[one], one, classes)),
+            (float(shares[one]), words.percent(shares[one], 1)),
+            _range(*end, words),
+            text(_mistaken_for(matrix[one], one, classes, words)),
         )
         for one, end in zip(kept, ends)
     ]
@@ -67,15 +67,15 @@ def _distinct(classes: tuple[str, ...], one: int) -> str:
     return classes[one] if classes.count(classes[one]) == 1 else f"{classes[one]} ({one})"
 
 
-def _range(low: float, high: float) -> str:
-    return f"{100 * low:.1f} – {100 * high:.1f} %"
+def _range(low: float, high: float, words: Words) -> str:
+    return f"{100 * low:.1f} – {words.percent(high, 1)}"
 
 
-def _mistaken_for(row: np.ndarray, own: int, classes: tuple[str, ...]) -> str:
+def _mistaken_for(row: np.ndarray, own: int, classes: tuple[str, ...], words: Words) -> str:
     others = row.copy()
     others[own] = 0
     top = [int(one) for one in np.argsort(-others, kind="stable")[:3] if others[one]]
-    return ", ".join(f"{classes[one]} ({others[one]})" for one in top)
+    return words("between").join(f"{classes[one]} ({others[one]})" for one in top)
 
 
 def matrix_section(part: Part, classes: tuple[str, ...], words: Words, gallery: Gallery) -> Section:
@@ -94,7 +94,8 @@ def matrix_section(part: Part, classes: tuple[str, ...], words: Words, gallery: 
     _pictures(part, chosen, gallery)
     note = words.html("confusion_note")
     if len(chosen) < len(classes):
-        note += " " + words.html("most_confused", shown=len(chosen), count=len(classes))
+        fewer = words.html("most_confused", shown=len(chosen), count=len(classes))
+        note = words.joined(note, fewer)
     return Section(
         words("confusion"),
         (

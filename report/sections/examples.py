@@ -38,7 +38,7 @@ def _caption(
     part: Part, row: int, confidence: float, classes: tuple[str, ...], words: Words
 ) -> str:
     named, true = text(classes[part.predicted[row]]), text(classes[part.labels[row]])
-    share = f"{100 * confidence:.1f} %"
+    share = words.percent(confidence, 1)
     if part.hits[row]:
         return f"<b>{named}</b> {share}"
     return f'<b class="bad">{named}</b> {share}<br>{words.html("truly")} <b>{true}</b>'

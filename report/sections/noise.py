@@ -35,10 +35,11 @@ def section(models: list[Named], words: Words) -> Section:
     found = [compare(one.seen.noisy) for one in able if one.seen.noisy is not None]
     note = words.html("noise_note", masks=MASKS, images=len(found[0].kl))
     if len(able) == 1:
-        note += " " + words.html("noise_alone")
-    rates = {one.name: _rates(one) for one in able}
+        note = words.joined(note, words.html("noise_alone"))
+    rates = {one.name: _rates(one, words) for one in able}
     if len(set(rates.values())) > 1:
-        shown = "; ".join(f"{name}: {one}" for name, one in rates.items())
+        each = (words("rates_of", name=name, rates=one) for name, one in rates.items())
+        shown = words("between_clauses").join(each)
         note += f'</p><p class="finding">{words.html("noise_rates", rates=shown)}'
     names = [one.name for one in able]
     logs = [np.log10(np.maximum(one.kl, _LEAST_KL)) for one in found]
@@ -50,11 +51,11 @@ def section(models: list[Named], words: Words) -> Section:
     return Section(title, (f"<p>{note}</p>", _table(able, found, words), *charts))
 
 
-def _rates(model: Named) -> str:
+def _rates(model: Named, words: Words) -> str:
     """Returns the drop rates of a model that are not 0, as text."""
     own = model.seen.classifier.config.model
     rates = {name: own[name] for name in own if name.endswith("_rate") and own[name] > 0}
-    return ", ".join(f"{name}={value:g}" for name, value in rates.items())
+    return words("between").join(f"{name}={value:g}" for name, value in rates.items())
 
 
 def _table(able: list[Named], found: list[Passes], words: Words) -> str:
@@ -66,7 +67,7 @@ def _table(able: list[Named], found: list[Passes], words: Words) -> str:
             (len(passes.kl), f"{len(passes.kl):,}"),
             (float(passes.kl.mean()), f"{passes.kl.mean():.4g}"),
             (float(np.median(passes.kl)), f"{np.median(passes.kl):.4g}"),
-            (float(passes.agreement.mean()), f"{100 * passes.agreement.mean():.2f} %"),
+            (float(passes.agreement.mean()), words.percent(passes.agreement.mean(), 2)),
             (float(passes.spread.mean()), f"{passes.spread.mean():.3f}"),
         )
         for one, passes in zip(able, found)

@@ -23,7 +23,7 @@ def section(run: Run, seen: Look | None, reason: str, words: Words) -> Section:
     if run.result is None:
         parts.append(_box(words.html("unfinished", done=run.steps_done)))
     if reason:
-        parts.append(_box(f"{words.html('missing')} {text(reason)}"))
+        parts.append(_box(words.joined(words.html("missing"), text(reason))))
     cards = [*_measured(run, words), *_validated(run, words)]
     parts.append(f'<div class="cards">{"".join(cards)}</div>')
     if run.result is not None:
@@ -51,13 +51,13 @@ def _measured(run: Run, words: Words) -> list[str]:
     if run.test_images:
         low, high = wilson(round(result["top1"] * run.test_images), run.test_images)
         below = words.html("of_images", low=100 * low, high=100 * high, count=run.test_images)
-    cards = [_card(words.html("test_top1"), f"{100 * result['top1']:.2f} %", below)]
+    cards = [_card(words.html("test_top1"), words.percent(result["top1"], 2), below)]
     if result.get("top5") is not None:
-        cards.append(_card(words.html("test_top5"), f"{100 * result['top5']:.2f} %"))
+        cards.append(_card(words.html("test_top5"), words.percent(result["top5"], 2)))
     return [
         *cards,
         _card(words.html("test_loss"), f"{result['loss']:.4f}", words.html("nats")),
-        _card("ECE", f"{100 * result['ece']:.2f} %", words.html("smaller_is_better")),
+        _card("ECE", words.percent(result["ece"], 2), words.html("smaller_is_better")),
         _card(
             words.html("time"),
             f"{result['seconds']:,.0f} s",
@@ -72,4 +72,4 @@ def _validated(run: Run, words: Words) -> list[str]:
         return []
     step, _, best = max(points, key=lambda point: point[2])
     below = words.html("of_step", step=step)
-    return [_card(words.html("best_val"), f"{100 * best:.2f} %", below)]
+    return [_card(words.html("best_val"), words.percent(best, 2), below)]

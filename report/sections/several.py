@@ -86,7 +86,8 @@ def table_section(groups: list[Group], words: Words, others: list[str]) -> Secti
     keys = ("setting", "finished", "test_top1", "interval", "best_val", "test_ece", "seconds")
     parts = []
     if others:
-        warned = words.html("other_classes", name=groups[0].runs[0].name, others=", ".join(others))
+        listed = words("between").join(others)
+        warned = words.html("other_classes", name=groups[0].runs[0].name, others=listed)
         parts.append(f'<div class="finding spoils">{warned}</div>')
     parts += [f"<p>{words.html('groups_note')}</p>", sortable([words(key) for key in keys], rows)]
     names = list(groups[0].differs)
@@ -101,7 +102,8 @@ def table_section(groups: list[Group], words: Words, others: list[str]) -> Secti
         ]
         parts.append(f"<h3>{words.html('what_differs')}</h3>")
         parts.append(sortable([words("setting"), *names, words("folder")], cells))
-    parts.append(details(words("all_runs", count=sum(len(g.runs) for g in groups)), _runs(groups)))
+    count = sum(len(group.runs) for group in groups)
+    parts.append(details(words("all_runs", count=count), _runs(groups, words)))
     return Section(words("compared"), tuple(parts))
 
 
@@ -114,7 +116,7 @@ def _interval(group: Group) -> str:
     return f"{100 * low:.2f} – {100 * high:.2f}"
 
 
-def _runs(groups: list[Group]) -> str:
+def _runs(groups: list[Group], words: Words) -> str:
     rows = [
         (
             text(group.name),
@@ -126,7 +128,9 @@ def _runs(groups: list[Group]) -> str:
         for group in groups
         for run in group.runs
     ]
-    return sortable(["", "seed", "top-1", "steps", ""], rows)
+    return sortable(
+        [words(key) for key in ("setting", "seed", "test_top1", "steps", "folder")], rows
+    )
 
 
 def overlay_section(groups: list[Group], words: Words) -> Section:

@@ -9,6 +9,7 @@ import pytest
 
 from common.errors import UserError
 from report import runs
+from report.texts import Words
 
 
 def test_folders_below_a_folder(small_runs):
@@ -30,6 +31,8 @@ def test_groups(small_runs):
     result = json.loads((small_runs.folders["ce_1"] / "result.json").read_text())
     assert groups[1].results("top1")[1] == result["top1"]
     assert groups[1].differs == {"rdrop.copies": 1}
+    chinese = runs.grouped([run for group in groups for run in group.runs], Words("zh"))
+    assert [group.name for group in chinese] == ["R-Drop", "交叉熵"]
 
 
 def test_names_of_groups(small_runs, tmp_path):

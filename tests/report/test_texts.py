@@ -14,7 +14,9 @@ from report.labels import LABELS
 from report.notes import NOTES
 from report.texts import LANGUAGES, TEXTS, Words
 
-_HALF_WIDTH = re.compile(r"[\u4e00-\u9fff][,;:()]|[,;(][\u4e00-\u9fff]")
+_CHINESE = r"[\u4e00-\u9fff]"
+_HALF_WIDTH = re.compile(rf"{_CHINESE}[,;:()]|[,;()]")
+_TOUCHING = re.compile(rf"{_CHINESE}[A-Za-z0-9]|[A-Za-z0-9]{_CHINESE}")
 
 
 def _fields(text: str) -> list[tuple[str | None, str | None]]:
@@ -30,7 +32,10 @@ def test_both_languages_take_the_same_values(key):
     assert chinese.strip()
     assert _fields(english) == _fields(chinese)
     assert not re.search(r"[\u4e00-\u9fff]", english)
-    assert not _HALF_WIDTH.search(chinese), "punctuation of Chinese is of full width"
+    plain = re.sub(r"\{.*?\}", "", chinese)
+    assert not _HALF_WIDTH.search(plain), "punctuation of Chinese is of full width"
+    assert not _TOUCHING.search(plain), "a space is between Chinese and Latin"
+    assert " %" not in chinese, "no space is before a percent sign"
 
 
 def test_no_key_is_in_both_files():
@@ -66,3 +71,9 @@ def _key_of_call(node: ast.AST) -> str | None:
 def test_values_are_escaped():
     assert "&lt;b&gt;" in Words().html("paired_note", name="<b>")
     assert Words("zh")("of_step", step=1200) == "第 1,200 步"
+
+
+def test_chinese_has_no_spaces_before_percent_signs_and_between_sentences():
+    assert Words().percent(0.974, 2) == "97.40 %"
+    assert Words("zh").percent(0.974, 2) == "97.40%"
+    assert (Words().joined("a.", "b."), Words("zh").joined("a。", "b。")) == ("a. b.", "a。b。")

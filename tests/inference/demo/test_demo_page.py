@@ -119,7 +119,7 @@ def test_examples_in_chinese(browser, tmp_path, width):
         tab, _, _ = opened(browser, address, viewport={"width": width, "height": 900})
         tab.locator("#examples button.thumbnail-item").nth(3).click()
         tab.locator("#answer .rd-bar").first.wait_for()
-        assert "这张测试图片的真实类别：3" in tab.locator("#answer").inner_text()
+        assert "这张测试图像的真实类别：3" in tab.locator("#answer").inner_text()
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
 
 
