@@ -4,6 +4,7 @@ LABELS = {
     # Marks between words.
     "comma": (", ", "，"),
     "between": (", ", "、"),
+    "stop": (".", "。"),
     "between_clauses": ("; ", "；"),
     # Sections.
     "title_one": ("Run: {name}", "训练报告：{name}"),
@@ -15,6 +16,7 @@ LABELS = {
     "examples": ("Telling pictures", "值得关注的图片"),
     "calibration": ("Calibration", "置信度校准"),
     "noise": ("What R-Drop did", "R-Drop 的作用"),
+    "noise_without": ("What dropout changes", "随机失活的影响"),
     "attention": ("Attention maps", "注意力图"),
     "settings": ("Settings", "配置"),
     "environment": ("Environment", "运行环境"),
@@ -34,7 +36,18 @@ LABELS = {
         "{low:.2f} to {high:.2f} % (95 %), n = {count:,}",
         "95% 置信区间 {low:.2f}–{high:.2f}%，n = {count:,}",
     ),
-    "smaller_is_better": ("smaller is better", "越小越好"),
+    "ece_is": (
+        "expected calibration error; smaller is better",
+        "期望校准误差，越小越好",
+    ),
+    "task": (
+        "{model} on {data}, trained with {method}",
+        "{model}，数据 {data}，训练方式：{method}",
+    ),
+    "method_rdrop": (
+        "R-Drop (alpha {alpha:g}, {copies} copies)",
+        "R-Drop（alpha {alpha:g}，{copies} 个副本）",
+    ),
     # Axes and lines.
     "step": ("optimiser step", "优化步"),
     "epoch": ("epoch", "轮（epoch）"),
@@ -128,9 +141,18 @@ LABELS = {
     "pairs": ("pairs", "配对数"),
     "test": ("test", "检验方法"),
     "reading": ("reading", "解读"),
-    "better": ("better than the first", "优于第一组"),
-    "worse": ("worse than the first", "差于第一组"),
-    "undecided": ("no clear difference", "无明显差异"),
+    "better": ("better than {name}", "优于“{name}”"),
+    "worse": ("worse than {name}", "差于“{name}”"),
+    "undecided": ("not settled: the interval contains 0", "尚无定论：区间包含 0"),
     "t": ("paired t-test over seeds", "按随机种子的配对 t 检验"),
-    "mcnemar": ("McNemar's exact test over test images", "按测试图像的 McNemar 精确检验"),
+    "mcnemar": (
+        "McNemar's exact test over test images, seed {seed} alone",
+        "按测试图像的 McNemar 精确检验，仅种子 {seed}",
+    ),
+    "of_seed": ("{name}, seed {seed}", "{name}，种子 {seed}"),
+    "more": ("{count} more", "另有 {count} 张"),
+    "cell_text": (
+        "true: {true}, predicted: {predicted}: {count} images, {shown} shown",
+        "真实类别：{true}，预测类别：{predicted}：共 {count} 张，显示 {shown} 张",
+    ),
 }

@@ -111,8 +111,7 @@ def _has_weights(run: Run) -> bool:
 
 
 def _named(name: str, run: Run, look: Look) -> noise.Named:
-    trained = "rdrop" if run.config.rdrop.copies > 1 and run.config.rdrop.alpha else "cross_entropy"
-    return noise.Named(name, trained, look)
+    return noise.Named(name, "rdrop" if run.with_rdrop else "cross_entropy", look)
 
 
 def _of_several(runs: list[Run], words: Words, images: int | None) -> Content:
@@ -121,18 +120,18 @@ def _of_several(runs: list[Run], words: Words, images: int | None) -> Content:
     seen, _ = _looks([group.runs[0] for group in looked_at], images)
     found = comparisons.differences(groups, seen)
     sections = [several.table_section(groups, words, _other_classes(runs))]
-    sections.append(several.overlay_section(groups, words))
     if len(groups) > 1:
         sections.append(comparisons.section(groups, found, words))
-    described = [comparisons.described(one) for one in found]
-    sections.append(several.paste_section(groups, described, words))
+    sections.append(several.overlay_section(groups, words))
     models = [
-        _named(group.name, group.runs[0], seen[str(group.runs[0].folder)])
+        _named(several.first_run(group, words), group.runs[0], seen[str(group.runs[0].folder)])
         for group in looked_at
         if str(group.runs[0].folder) in seen
     ]
     if models:
         sections.append(noise.section(models, words))
+    described = [comparisons.described(one) for one in found]
+    sections.append(several.paste_section(groups, described, words))
     title = words("title_several", count=len(runs), groups=len(groups))
     return Content(title, "", sections, Gallery())
 

@@ -43,16 +43,17 @@ NOTES = {
         "这里只显示 {count:,} 个类别中错误最多的 {shown} 个。",
     ),
     "click_a_cell": (
-        "Point at a cell to see its pictures; a click keeps them.",
-        "将鼠标移到单元格上可查看其中的图片，点击可固定显示。",
+        "Point at a cell to see its pictures; a click keeps them, another one lets them go.",
+        "将鼠标移到单元格上可查看其中的图片，点击可固定显示，再次点击取消固定。",
     ),
     "certain_mistakes_note": (
-        "Look at the labels first: a mistake of which the model is certain is often a wrong label.",
-        "请先检查标签：模型置信度很高的错误往往来自标注错误。",
+        "The most certain first. Look at their labels: a mistake of which the model is very "
+        "certain may be a wrong label.",
+        "按置信度由高到低排列。请检查标签：置信度很高的错误可能来自标注错误。",
     ),
     "uncertain_hits_note": (
-        "Right, but only just: images like these are missing in the training data.",
-        "勉强正确的预测：训练数据中往往缺少这类图像。",
+        "Right, with the lowest confidence: more training images like these may help.",
+        "预测正确但置信度最低：增加这类训练图像可能有帮助。",
     ),
     "too_few": (
         "There are too few images for a temperature.",
@@ -81,11 +82,38 @@ NOTES = {
     ),
     "noise_note": (
         "{images:,} test images pass through the model {masks} times, each time with other dropout "
-        "masks. R-Drop trains the passes to agree: KL and spread become small. KL is the mean "
-        "over ordered pairs of passes; agreement is the share of pairs that name the same class.",
-        "{images:,} 张测试图像各做 {masks} 次前向，每次使用不同的随机失活（dropout）掩码。R-Drop "
-        "让各次前向趋于一致：KL 和离散度变小。KL 是对所有有序前向对的均值；一致率是预测类别相同的"
-        "前向对所占的比例。",
+        "masks. KL is the mean over ordered pairs of passes; agreement is the share of pairs that "
+        "name the same class; spread is the standard deviation of a logit. A higher drop rate "
+        "alone makes the passes differ more.",
+        "{images:,} 张测试图像各做 {masks} 次前向，每次使用不同的随机失活（dropout）掩码。"
+        "KL 是对所有有序前向对的均值；一致率是预测类别相同的前向对所占的比例；"
+        "离散度是 logit 的标准差。失活率越高，各次前向的差异本来就越大。",
+    ),
+    "noise_rdrop": (
+        "R-Drop trains the passes to agree: KL and spread become small.",
+        "R-Drop 让各次前向趋于一致：KL 和离散度变小。",
+    ),
+    "scaling_worse": (
+        "Here it does not help: the ECE grows.",
+        "这里温度缩放没有帮助：ECE 变大。",
+    ),
+    "several_differ": (
+        "The settings differ in more than one field ({fields}), so no difference between them can "
+        "be put down to one of these alone.",
+        "各组设置有多个字段不同（{fields}），因此不能把差异归因于其中任何一个字段。",
+    ),
+    "mixed_note": (
+        "Training accuracy is measured on mixed or augmented images, so it may be lower than that "
+        "of validation.",
+        "训练准确率是在混合或增强后的图像上测得的，因此可能低于验证准确率。",
+    ),
+    "highest": (
+        "Highest test top-1: {name}, {figure} % (n = {count}).",
+        "测试集 top-1 最高：{name}，{figure}%（n = {count}）。",
+    ),
+    "right_of": (
+        "{hits:,} of {count:,} test images are right: {top1}.",
+        "{count:,} 张测试图像中预测正确 {hits:,} 张：{top1}。",
     ),
     "noise_alone": (
         "To see it against the same model without R-Drop, give both runs: "
@@ -94,9 +122,8 @@ NOTES = {
         "python -m tools.report RUN OTHER_RUN。",
     ),
     "noise_rates": (
-        "The models have different drop rates: {rates}. A higher rate alone makes the passes "
-        "differ more.",
-        "各模型的随机失活率不同：{rates}。失活率越高，各次前向的差异本来就越大。",
+        "The models have different drop rates: {rates}.",
+        "各模型的随机失活率不同：{rates}。",
     ),
     "attention_note": (
         "Bright is where the model looks: attention from the class token to the patches. Rollout "

@@ -27,7 +27,9 @@ body { max-width: 1160px; } .wide { overflow-x: auto; }
   grid-template-columns: repeat(auto-fit, minmax(min(480px, 100%), 1fr)); }
 .chart { min-width: 0; border: 1px solid var(--line); border-radius: 8px; overflow: hidden; }
 .chart.square { max-width: 720px; }
-.sort th { white-space: nowrap; } .sort button { all: unset; cursor: pointer; }
+.lead { font-size: 16px; font-weight: 600; }
+.sort th { white-space: nowrap; } .sort button { all: unset; cursor: pointer; display: block;
+  width: 100%; }
 .sort button:focus-visible { outline: 2px solid var(--bar); }
 .sort button::after { content: " ↕"; opacity: .35; } .sort .up button::after { content: " ↑";
   opacity: 1; } .sort .down button::after { content: " ↓"; opacity: 1; }
@@ -59,19 +61,26 @@ for (const [id, figure] of Object.entries(page.figures)) {
   Plotly.newPlot(place, figure.data, figure.layout, options);
   if (id !== "chart-confusion") continue;
   const cell = document.getElementById("cell");
-  let kept = false;
+  let kept = "";
+  const place_of = (point) => `${point.y},${point.x}`;
   const fill = (point) => {
+    const pictures = page.cells[place_of(point)] || [];
+    const values = { true: page.names[point.y], predicted: page.names[point.x],
+      count: point.text || 0, shown: pictures.length };
     cell.replaceChildren(Object.assign(document.createElement("p"), { textContent:
-      `${page.names[point.y]} → ${page.names[point.x]}: ${point.text || 0}` }));
+      page.cell_text.replace(/{(\w+)}/g, (whole, name) => values[name]) }));
     const row = Object.assign(document.createElement("div"), { className: "gallery" });
-    for (const [number, name] of page.cells[`${point.y},${point.x}`] || []) {
+    for (const [number, name] of pictures) {
       const image = Object.assign(document.createElement("img"), { title: name, alt: name });
       show(image, number); row.append(image);
     }
     cell.append(row);
   };
   place.on("plotly_hover", (event) => { if (!kept) fill(event.points[0]); });
-  place.on("plotly_click", (event) => { kept = true; fill(event.points[0]); });
+  place.on("plotly_click", (event) => {
+    kept = kept === place_of(event.points[0]) ? "" : place_of(event.points[0]);
+    fill(event.points[0]);
+  });
 }
 for (const table of document.querySelectorAll("table.sort")) {
   const heads = [...table.tHead.rows[0].cells], body = table.tBodies[0];
@@ -123,6 +132,7 @@ def render(
         "pictures": gallery.pictures,
         "cells": gallery.cells,
         "names": [_whole(name) for name in names],
+        "cell_text": words.pattern("cell_text"),
         "buttons": {Words()(key): words(key) for key in _BUTTONS},
     }
     links = "".join(

@@ -63,6 +63,16 @@ class Run(NamedTuple):
         return run_folder.test_images(self.result)
 
     @property
+    def with_rdrop(self) -> bool:
+        """Whether it was trained with R-Drop; else with cross-entropy."""
+        return bool(self.config.rdrop.copies > 1 and self.config.rdrop.alpha)
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether training images were mixtures, whose accuracy means little."""
+        return bool(self.config.data.mixup_alpha or self.config.data.cutmix_alpha)
+
+    @property
     def test_images(self) -> int:
         """How many test images the result is of; 0 where it is not known."""
         images = self.test_identity.get("images")

@@ -33,6 +33,10 @@ class Words:
         """Returns sentences one after the other; Chinese has no space between them."""
         return (" ", "")[self._place].join(sentences)
 
+    def pattern(self, key: str) -> str:
+        """Returns a plain text whose values are filled in by the page's script."""
+        return TEXTS[key][self._place]
+
     def html(self, key: str, **values: object) -> str:
         """Returns a text as HTML; its values are escaped, too."""
         return text(self(key, **values))

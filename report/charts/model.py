@@ -38,6 +38,7 @@ class Chart(NamedTuple):
         kind: `line`, `bar`, or `steps` (the outline of a histogram).
         diagonal: whether to draw y = x, for reliability diagrams.
         percent: whether y is a fraction, shown in percent.
+        log_y: whether to use a logarithmic axis where the values spread over more than a decade.
     """
 
     key: str
@@ -49,6 +50,12 @@ class Chart(NamedTuple):
     log_y: bool = False
     percent: bool = False
     diagonal: bool = False
+
+    @property
+    def is_log(self) -> bool:
+        """Whether the axis is logarithmic."""
+        ends = [y for one in self.series for y in (*one.y, *one.low, *one.high) if y == y]
+        return self.log_y and bool(ends) and 0 < 10 * min(ends) <= max(ends)
 
     def numbers(self) -> dict[str, Any]:
         """Returns what is drawn, for JSON; nan becomes None."""

@@ -95,7 +95,7 @@ def _base(chart: AnyChart, height: int) -> dict[str, Any]:
     return {
         "title": {"text": _safe(chart.title), "font": {"size": 14}, "x": 0.01, "xanchor": "left"},
         "height": height,
-        "margin": {"l": 56, "r": 12, "t": 40, "b": 44},
+        "margin": {"l": 64, "r": 12, "t": 40, "b": 56},
         "font": {"family": _FONT, "size": 12, "color": "#1c2330"},
         "paper_bgcolor": "#ffffff",
         "plot_bgcolor": "#ffffff",
@@ -108,11 +108,11 @@ def _layout(chart: Chart) -> dict[str, Any]:
     if names:  # a name that looks like a number or a date is still a name
         many = len(chart.series[0].x) > _MOST_NAMES
         x_axis.update(type="category", showticklabels=not many)
-    y_axis = _axis(chart.y_title, zeroline=False, type="log" if chart.log_y else "linear")
-    if chart.log_y:
-        y_axis["dtick"] = "D2"  # labels at 1, 2 and 5 of each decade
+    y_axis = _axis(chart.y_title, zeroline=False, type="log" if chart.is_log else "linear")
+    if chart.is_log:  # labels at 1, 2 and 5 of each decade; without a format, of one digit alone
+        y_axis.update(dtick="D2", tickformat="~g")
     if chart.percent:
-        y_axis["tickformat"] = ".0%" if not chart.log_y else ".1%"
+        y_axis["tickformat"] = ".1~%" if not chart.is_log else ".2~%"
     if chart.diagonal:
         x_axis.update(range=[0, 1], tickformat=".0%")
         y_axis.update(range=[0, 1.02])

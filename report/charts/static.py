@@ -68,7 +68,7 @@ def _figure(chart: AnyChart) -> Figure:
         draw(axes, chart, number)
     axes.set_title(_safe(chart.title), fontsize=11)
     axes.set(xlabel=_safe(chart.x_title), ylabel=_safe(chart.y_title))
-    if chart.log_y:
+    if chart.is_log:
         axes.set_yscale("log")
     if chart.percent:
         from matplotlib.ticker import PercentFormatter

@@ -55,7 +55,10 @@ def section(seen: Look, words: Words) -> Section:
         )
     ]
     heads = ["", "ECE", words("loss_nats"), words("temperature")]
-    note = f"<p>{words.joined(words.html('calibration_note'), text(origin))}</p>"
+    sentences = [words.html("calibration_note"), text(origin)]
+    if after.ece > before.ece:
+        sentences.append(words.html("scaling_worse"))
+    note = f"<p>{words.joined(*sentences)}</p>"
     return Section(words("calibration"), (note, chart, sortable(heads, rows)))
 
 

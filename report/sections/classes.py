@@ -15,6 +15,7 @@ from report.texts import Words
 
 MOST_CONFUSED = 30
 _OF_A_CELL, _OF_ALL_CELLS = 8, 500  # pictures
+_MOST_NAMED = 3  # classes that one is taken for
 _MOST_LISTED = 60  # classes that a table shows without being opened
 
 
@@ -74,8 +75,10 @@ def _range(low: float, high: float, words: Words) -> str:
 def _mistaken_for(row: np.ndarray, own: int, classes: tuple[str, ...], words: Words) -> str:
     others = row.copy()
     others[own] = 0
-    top = [int(one) for one in np.argsort(-others, kind="stable")[:3] if others[one]]
-    return words("between").join(f"{classes[one]} ({others[one]})" for one in top)
+    top = [int(one) for one in np.argsort(-others, kind="stable")[:_MOST_NAMED] if others[one]]
+    named = [f"{classes[one]} ({others[one]})" for one in top]
+    left = int(others.sum() - others[top].sum())
+    return words("between").join([*named, words("more", count=left)] if left else named)
 
 
 def matrix_section(part: Part, classes: tuple[str, ...], words: Words, gallery: Gallery) -> Section:

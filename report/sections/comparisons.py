@@ -73,8 +73,8 @@ def section(groups: list[Group], found: list[list[Difference]], words: Words) ->
                     f"[{100 * one.low:+.2f}, {100 * one.high:+.2f}]",
                     (one.p, f"{one.p:.3g}"),
                     (one.pairs, f"{one.pairs:,}"),
-                    words.html(one.method),
-                    words.html(_verdict(one)),
+                    words.html(one.method, seed=group.runs[0].config.seed),
+                    words.html(_verdict(one), name=groups[0].name),
                 )
             )
     note = f"<p>{words.html('paired_note', name=groups[0].name)}</p>"

@@ -43,7 +43,10 @@ def section(run: Run, words: Words) -> Section:
             )
     if not charts:
         return Section(words("curves"), (f"<p>{words.html('no_records')}</p>",))
-    return Section(words("curves"), (f"<p>{words.html('curves_note')}</p>", *charts))
+    note = words.html("curves_note")
+    if run.is_mixed:
+        note = words.joined(note, words.html("mixed_note"))
+    return Section(words("curves"), (f"<p>{note}</p>", *charts))
 
 
 def _series(run: Run, split: str, value: str, name: str) -> Series:

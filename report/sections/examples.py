@@ -11,7 +11,7 @@ from report.pictures import Gallery
 from report.pieces import text
 from report.texts import Words
 
-_SHOWN = 24
+_SHOWN = 18
 
 
 def section(part: Part, classes: tuple[str, ...], words: Words, gallery: Gallery) -> Section:

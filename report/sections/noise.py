@@ -28,13 +28,16 @@ class Named(NamedTuple):
 
 def section(models: list[Named], words: Words) -> Section:
     """Returns histograms and means of the models that have random layers."""
-    title = words("noise")
+    with_rdrop = any(one.kind == "rdrop" for one in models)
+    title = words("noise" if with_rdrop else "noise_without")
     able = [one for one in models if one.seen.noisy is not None]
     if not able:
         return Section(title, (f"<p>{words.html('no_noise')}</p>",))
     found = [compare(one.seen.noisy) for one in able if one.seen.noisy is not None]
     note = words.html("noise_note", masks=MASKS, images=len(found[0].kl))
-    if len(able) == 1:
+    if with_rdrop:
+        note = words.joined(note, words.html("noise_rdrop"))
+    if with_rdrop and len(able) == 1:
         note = words.joined(note, words.html("noise_alone"))
     rates = {one.name: _rates(one, words) for one in able}
     if len(set(rates.values())) > 1:

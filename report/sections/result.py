@@ -24,6 +24,7 @@ def section(run: Run, seen: Look | None, reason: str, words: Words) -> Section:
         parts.append(_box(words.html("unfinished", done=run.steps_done)))
     if reason:
         parts.append(_box(words.joined(words.html("missing"), text(reason))))
+    parts.append(f'<p class="lead">{_lead(run, words)}</p>')
     cards = [*_measured(run, words), *_validated(run, words)]
     parts.append(f'<div class="cards">{"".join(cards)}</div>')
     if run.result is not None:
@@ -33,6 +34,22 @@ def section(run: Run, seen: Look | None, reason: str, words: Words) -> Section:
             f"<p>{words.html('some_images', used=len(seen.test.labels), total=seen.total)}</p>"
         )
     return Section(words("result"), tuple(parts))
+
+
+def _lead(run: Run, words: Words) -> str:
+    """Returns what was trained, and how many test images are right."""
+    config, rdrop = run.config, run.config.rdrop
+    place = f" ({config.data.root})" if config.data.root else ""
+    method = words("cross_entropy")
+    if run.with_rdrop:
+        method = words("method_rdrop", alpha=rdrop.alpha, copies=rdrop.copies)
+    task = words("task", model=config.model.name, data=config.data.name + place, method=method)
+    if run.result is None or not run.test_images:
+        return text(task)
+    top1, count = run.result["top1"], run.test_images
+    shown = words.percent(top1, 2)
+    right = words("right_of", hits=round(top1 * count), count=count, top1=shown)
+    return text(words.joined(task + words("stop"), right))
 
 
 def _box(content: str) -> str:
@@ -57,12 +74,8 @@ def _measured(run: Run, words: Words) -> list[str]:
     return [
         *cards,
         _card(words.html("test_loss"), f"{result['loss']:.4f}", words.html("nats")),
-        _card("ECE", words.percent(result["ece"], 2), words.html("smaller_is_better")),
-        _card(
-            words.html("time"),
-            f"{result['seconds']:,.0f} s",
-            words.html("of_step", step=result["step"]),
-        ),
+        _card("ECE", words.percent(result["ece"], 2), words.html("ece_is")),
+        _card(words.html("time"), f"{result['seconds']:,.0f} s"),
     ]
 
 
@@ -70,6 +83,6 @@ def _validated(run: Run, words: Words) -> list[str]:
     points = run.points("val", "top1")
     if not points:
         return []
-    step, _, best = max(points, key=lambda point: point[2])
+    step, _, best = max(points, key=lambda point: (point[2], point[0]))
     below = words.html("of_step", step=step)
     return [_card(words.html("best_val"), words.percent(best, 2), below)]

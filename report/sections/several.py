@@ -83,12 +83,17 @@ def table_section(groups: list[Group], words: Words, others: list[str]) -> Secti
                 (row.seconds, "–" if row.seconds != row.seconds else f"{row.seconds:,.0f}"),
             )
         )
-    keys = ("setting", "finished", "test_top1", "interval", "best_val", "test_ece", "seconds")
+    keys = ["setting", "finished", "test_top1", "interval", "best_val", "test_ece", "seconds"]
+    if all(len(group.runs) > 1 for group in groups):  # no interval of a single run
+        place = keys.index("interval")
+        keys.pop(place)
+        rows = [(*row[:place], *row[place + 1 :]) for row in rows]
     parts = []
     if others:
         listed = words("between").join(others)
         warned = words.html("other_classes", name=groups[0].runs[0].name, others=listed)
         parts.append(f'<div class="finding spoils">{warned}</div>')
+    parts += _lead(groups, words)
     parts += [f"<p>{words.html('groups_note')}</p>", sortable([words(key) for key in keys], rows)]
     names = list(groups[0].differs)
     if names:
@@ -105,6 +110,28 @@ def table_section(groups: list[Group], words: Words, others: list[str]) -> Secti
     count = sum(len(group.runs) for group in groups)
     parts.append(details(words("all_runs", count=count), _runs(groups, words)))
     return Section(words("compared"), tuple(parts))
+
+
+def _lead(groups: list[Group], words: Words) -> list[str]:
+    """Returns which setting has the best figure, and a warning where much differs between them."""
+    parts, rows = [], [row for row in rows_of(groups) if row.mean == row.mean]
+    if rows:
+        best = max(rows, key=lambda row: row.mean)
+        figure = spread(best.mean, best.deviation)
+        highest = words.html("highest", name=best.name, figure=figure, count=len(best.each))
+        parts.append(f'<p class="lead">{highest}</p>')
+    fields = list(groups[0].differs)
+    if len(fields) > 1:
+        listed = words("between").join(fields)
+        parts.append(f'<div class="finding">{words.html("several_differ", fields=listed)}</div>')
+    return parts
+
+
+def first_run(group: Group, words: Words) -> str:
+    """Returns the name of a group's first run, for what is shown of this run alone."""
+    if len(group.runs) == 1:
+        return group.name
+    return words("of_seed", name=group.name, seed=group.runs[0].config.seed)
 
 
 def _interval(group: Group) -> str:
@@ -160,7 +187,10 @@ def overlay_section(groups: list[Group], words: Words) -> Section:
             )
     if not charts:
         return Section(words("overlay"), (f"<p>{words.html('no_records')}</p>",))
-    return Section(words("overlay"), (f"<p>{words.html('band_note')}</p>", *charts))
+    note = words.html("band_note")
+    if any(run.is_mixed for group in groups for run in group.runs):
+        note = words.joined(note, words.html("mixed_note"))
+    return Section(words("overlay"), (f"<p>{note}</p>", *charts))
 
 
 def _band(group: Group, split: str, value: str) -> Series:

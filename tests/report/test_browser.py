@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 import pytest
@@ -68,19 +69,21 @@ def test_one_run(opened):
     page.mouse.click(place["x"] + third[0], place["y"] + third[1])
     page.wait_for_selector("#cell p")
     shown = page.text_content("#cell p")
-    assert shown.startswith("<b>&cat → <b>&cat: ")
-    assert len(page.query_selector_all("#cell img")) == min(8, int(shown.rpartition(" ")[2]))
+    said = re.fullmatch(r"true: <b>&cat, predicted: <b>&cat: (\d+) images, (\d+) shown", shown)
+    assert said, shown
+    pictures = len(page.query_selector_all("#cell img"))
+    assert pictures == int(said[2]) == min(8, int(said[1]))
 
 
 def test_tables_sort_and_legends_switch(opened):
     page = opened(["rdrop_0", "ce_0", "rdrop_1", "ce_1"])
     table = page.query_selector("table.sort")
-    head = table.query_selector("th:nth-child(7) button")
+    head = table.query_selector("th:nth-child(6) button")
 
     def column():
         return [
             float(cell.get_attribute("data-key"))
-            for cell in table.query_selector_all("tbody td:nth-child(7)")
+            for cell in table.query_selector_all("tbody td:nth-child(6)")
         ]
 
     head.click()

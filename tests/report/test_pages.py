@@ -12,8 +12,9 @@ import pytest
 from measures import confusion, paired
 from measures.intervals import wilson
 from report import looks, make, runs
+from report.charts.model import Chart, Series
 from report.pictures import Gallery
-from report.sections import calibration, classes, comparisons, noise
+from report.sections import calibration, classes, comparisons, noise, several
 from report.texts import Words
 
 _WORDS = Words()
@@ -103,7 +104,10 @@ def test_several_runs(small_runs):
     assert "paired t-test" in text
     assert "McNemar" in text
     assert "\\begin{tabular}" in text
-    assert [one.name for one in charts["pass_kl"].series] == ["R-Drop", "cross-entropy"]
+    assert [one.name for one in charts["pass_kl"].series] == [
+        "R-Drop, seed 0",
+        "cross-entropy, seed 0",
+    ]
 
 
 def test_differences(small_runs, small_look):
@@ -122,7 +126,8 @@ def test_differences(small_runs, small_look):
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "reading"), [(0.1, 0.2, "better"), (-0.2, -0.1, "worse"), (-1, 1, "no clear")]
+    ("low", "high", "reading"),
+    [(0.1, 0.2, "better"), (-0.2, -0.1, "worse"), (-1, 1, "not settled")],
 )
 def test_reading_of_a_difference(small_runs, low, high, reading):
     groups = runs.grouped(runs.read_all(small_runs.folders.values()))
@@ -171,3 +176,43 @@ def test_other_classes(small_runs, tmp_path):
     found = runs.read_all([small_runs.folders["ce_0"], tmp_path / "other"])
     made = make.content(found, _WORDS)
     assert re.search(r"other classes than seed_0: other\.", made.sections[0].parts[0])
+
+
+def test_what_a_page_says_first(small_runs):
+    """One run: model, method, and how many are right. Several: the best one, and what differs."""
+    found = runs.read_all([small_runs.folders["rdrop_0"]])
+    said = make.content(found, _WORDS).sections[0].parts[0]
+    assert "trained with R-Drop (alpha " in said
+    assert re.search(r"\d+ of 15 test images are right", said)
+    said = " ".join(
+        map(str, make.content(runs.read_all(small_runs.folders.values()), _WORDS).sections[0].parts)
+    )
+    rows = several.rows_of(runs.grouped(runs.read_all(small_runs.folders.values())))
+    best = max(rows, key=lambda row: row.mean)
+    assert f"Highest test top-1: {best.name}, {best.mean:.2f} ± " in said
+    assert "95 % interval" not in said  # that of a single run has no place where all have seeds
+
+
+def test_more_than_one_field_differs(small_runs):
+    """A difference is not put down to one of several fields."""
+    groups = runs.grouped(runs.read_all(small_runs.folders.values()))
+    assert "more than one field" not in str(several.table_section(groups, _WORDS, []).parts)
+    groups = [group._replace(differs={"model.drop_rate": 1, "rdrop.copies": 2}) for group in groups]
+    said = str(several.table_section(groups, _WORDS, []).parts)
+    assert "more than one field (model.drop_rate, rdrop.copies)" in said
+
+
+def test_pages_without_rdrop_do_not_speak_of_it(small_runs):
+    found = [run for run in runs.read_all(small_runs.folders.values()) if not run.with_rdrop]
+    made = make.content(found, _WORDS)
+    titles = [section.title for section in made.sections]
+    assert "What dropout changes" in titles
+    text = " ".join(part for one in made.sections for part in one.parts if isinstance(part, str))
+    assert "R-Drop" not in text
+
+
+def test_an_axis_is_logarithmic_over_more_than_a_decade():
+    chart = Chart("k", "t", "x", "y", (Series("a", (1, 2), (0.2, 1.9)),), log_y=True)
+    assert not chart.is_log
+    assert chart._replace(series=(Series("a", (1, 2), (0.2, 2.1)),)).is_log
+    assert not chart._replace(series=(Series("a", (1, 2), (0.0, 2.1)),)).is_log
