@@ -13,6 +13,7 @@ _DASHES = ("solid", "dash", "dot", "dashdot")
 _GRID = "#e4e7ec"
 _FONT = 'system-ui, "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif'
 _HEIGHT, _SQUARE, _MOST_NAMES, _NUMBERED = 340, 560, 60, 15
+_FEW_MISTAKES = 5  # of a pair of classes: less than these are not drawn in the darkest colour
 
 
 def figure(chart: AnyChart) -> dict[str, Any]:
@@ -83,12 +84,14 @@ def _bars(series: Series, number: int) -> list[dict[str, Any]]:
         error = {"type": "data", "symmetric": False, "thickness": 1, "width": 3, "color": "#475467"}
         above = [finite(high - y) for y, high in zip(series.y, series.high)]
         below = [finite(y - low) for y, low in zip(series.y, series.low)]
+        trace["marker"]["opacity"] = 0.55  # the lower halves of the lines are on the bars
         trace["error_y"] = {**error, "array": above, "arrayminus": below}
     return [{**trace, **_hover(series)}]
 
 
 def _axis(title: str, **more: Any) -> dict[str, Any]:
-    return {"title": {"text": _safe(title)}, "gridcolor": _GRID, "automargin": True, **more}
+    text = {"text": _safe(title), "standoff": 10}  # from the labels; else it may be cut off
+    return {"title": text, "gridcolor": _GRID, "automargin": True, **more}
 
 
 def _base(chart: AnyChart, height: int) -> dict[str, Any]:
@@ -132,7 +135,7 @@ def _heatmap(chart: Heatmap) -> dict[str, Any]:
     off = [
         [0 if i == j else count for j, count in enumerate(r)] for i, r in enumerate(chart.counts)
     ]
-    most = max([1, *(max(row, default=0) for row in off)])
+    most = max([_FEW_MISTAKES, *(max(row, default=0) for row in off)])
     # Mistakes are coloured; hits, of which there are many more, would hide them.
     trace = {
         "type": "heatmap",
