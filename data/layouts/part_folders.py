@@ -66,6 +66,12 @@ def find_part_folders(tree: FileTree, data_config: ConfigDict) -> Found | None:
     tabled = find_metadata(full, data_config)
     if tabled:
         return tabled
+    for part in trees:
+        if part not in full and part != "train":
+            raise UserError(
+                f"{tree.place(names[part])}: no images, so others would be taken for it; put them "
+                "there, or remove the folder"
+            )
     roots = {part: class_root(one) for part, one in trees.items()}
     if not folders_with_images(roots["train"]):
         raise UserError(

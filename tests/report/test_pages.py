@@ -216,3 +216,25 @@ def test_an_axis_is_logarithmic_over_more_than_a_decade():
     assert not chart.is_log
     assert chart._replace(series=(Series("a", (1, 2), (0.2, 2.1)),)).is_log
     assert not chart._replace(series=(Series("a", (1, 2), (0.0, 2.1)),)).is_log
+
+
+def test_no_test_images(small_runs, tmp_path):
+    """The page says so, does not take others, and shows the rest."""
+    shutil.copytree(small_runs.data, tmp_path / "data")
+    shutil.copytree(small_runs.folders["rdrop_0"], tmp_path / "run")
+    for image in (tmp_path / "data" / "test").rglob("*.png"):
+        image.unlink()
+    run = runs.read_all([tmp_path / "run"])[0]
+    run.config.unlock()
+    run.config.data.root = str(tmp_path / "data")
+    run.result.pop("data")  # a result that does not say which images it is of
+    made = make.content([run], _WORDS)
+    assert "test: no images" in str(made.sections[0].parts)
+    assert "curve_ce" in _charts(made)
+    assert "confusion" not in _charts(made)
+
+
+def test_one_test_image(small_runs):
+    made = make.content(runs.read_all([small_runs.folders["rdrop_0"]]), _WORDS, images=1)
+    assert "1 of the 15 test images" in str(made.sections[0].parts)
+    assert sum(map(sum, _charts(made)["confusion"].counts)) == 1

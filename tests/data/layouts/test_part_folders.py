@@ -213,3 +213,11 @@ def test_the_order_of_the_parts_is_fixed(tmp_path):
     """It was that of a set, so that notes and errors changed with the seed of the hashes."""
     files = {**folders("test/", 2), **folders("train/", 4), **folders("val/", 2)}
     assert list(found_in(write(tmp_path / "root", files)).parts) == ["train", "val", "test"]
+
+
+@pytest.mark.parametrize("part", ["test", "val"])
+def test_a_part_without_images(tmp_path, part):
+    """The root would be divided silently, and images that are for training tested."""
+    root = write(tmp_path / "root", folders("train/", 6))
+    (root / part / CLASSES[0]).mkdir(parents=True)
+    assert f"{part}: no images" in message(root)
