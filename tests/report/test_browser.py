@@ -66,8 +66,9 @@ def test_one_run(opened):
     place = page.query_selector("#chart-confusion .nsewdrag").bounding_box()
     third = place["width"] / 6, place["height"] / 6  # the middle of the first cell
     page.mouse.move(place["x"] + third[0], place["y"] + third[1])
+    # A click is for the cell that the pointer was seen on, so the page has to have seen it.
+    page.wait_for_function("document.querySelector('#cell p')?.textContent.includes('true: <b>')")
     page.mouse.click(place["x"] + third[0], place["y"] + third[1])
-    page.wait_for_selector("#cell p")
     shown = page.text_content("#cell p")
     said = re.fullmatch(r"true: <b>&cat, predicted: <b>&cat: (\d+) images, (\d+) shown", shown)
     assert said, shown
