@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -97,6 +98,14 @@ def import_timm():
     pytest.importorskip("torch")
     with peer_timm.without_torchvision_operators():
         return pytest.importorskip("timm")
+
+
+@pytest.fixture(autouse=True)
+def _memory(request):
+    """Frees what a long test leaves: models hold themselves in circles, and many add up."""
+    yield
+    if request.node.get_closest_marker("slow"):
+        gc.collect()
 
 
 @pytest.fixture
