@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from models.fast.activation_loops import softmax, softmax_gradient
-from models.fast.blas import set_own_threads
+from models.fast.blas import reset_own_threads, set_own_threads
 from models.fast.compiler import Floats, Order, Real, compiled
 from models.fast.row_loops import add, masked, residual
 from models.fast.shared_loops import (
@@ -144,7 +144,7 @@ def forward(begin: int, end: int, branch: Branch, out: Floats) -> None:
             residual(own[i - a], last[i - a], weights.last_bias, keep, scale, result)
             if ordered:
                 _gather(given, windows.inverse, out[i])
-    set_own_threads(before)
+    reset_own_threads(before)
 
 
 @compiled()
@@ -251,4 +251,4 @@ def gradient(
             norm_gradient(rows, weights, room[i - a], up[i - a], result, sums)
             if ordered:
                 _gather(given, windows.inverse, out[i])
-    set_own_threads(before)
+    reset_own_threads(before)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from models.fast.activation_loops import activate, activate_gradient
-from models.fast.blas import set_own_threads
+from models.fast.blas import reset_own_threads, set_own_threads
 from models.fast.compiler import Floats, Real, compiled
 from models.fast.row_loops import masked, residual
 from models.fast.shared_loops import (
@@ -41,7 +41,7 @@ def forward(begin: int, end: int, branch: Branch, out: Floats) -> None:
         activate(first, weights.first_bias, keep, scale, branch.extra, active)
         product(active, weights.last_weight, 1, 0, last)
         residual(x[a:b], last, weights.last_bias, noise.keep[a:b], noise.scale[a:b], out[a:b])
-    set_own_threads(before)
+    reset_own_threads(before)
 
 
 @compiled()
@@ -78,4 +78,4 @@ def gradient(
         rows = Normed(x[a:b], inside.mean[a:b], inside.scale[a:b])
         first_gradient(rows, weights, for_first, room, sums)
         norm_gradient(rows, weights, room, upper[a:b], out[a:b], sums)
-    set_own_threads(before)
+    reset_own_threads(before)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.fast.blas import sgemm
+from models.fast.blas import BY_ONEDNN, onednn_sgemm, sgemm
 from models.fast.compiler import Booleans, Floats, Real, compiled
 from models.fast.row_loops import (
     add_rows,
@@ -19,8 +19,8 @@ from models.fast.row_loops import (
     layer_norm_gradient,
 )
 
-_BYTES = 4  # of a number
 _ROW_MAJOR, _AS_IS, _TRANSPOSED = np.int32(101), np.int32(111), np.int32(112)  # CBLAS's words
+_LETTER_AS_IS, _LETTER_TRANSPOSED = np.int32(ord("N")), np.int32(ord("T"))  # oneDNN's
 MANY = 256  # rows at a time: what is between the layers of a branch should fit in 2 MB of cache
 
 
@@ -89,8 +89,31 @@ def product(a: Floats, b: Floats, scale: float, kept: float, out: Floats) -> Non
     The last axis of `out` is contiguous; of `a` and `b` either axis may be.
     """
     rows, columns, inner = out.shape[0], out.shape[1], a.shape[1]
-    as_is_a, as_is_b = a.strides[1] == _BYTES, b.strides[1] == _BYTES
-    next_a, next_b = (a.strides[0 if as_is_a else 1]), (b.strides[0 if as_is_b else 1])
+    as_is_a, as_is_b = a.strides[1] == a.itemsize, b.strides[1] == b.itemsize
+    next_a = a.strides[0 if as_is_a else 1] // a.itemsize
+    next_b = b.strides[0 if as_is_b else 1] // b.itemsize
+    next_a = max(next_a, inner if as_is_a else rows)
+    next_b = max(next_b, columns if as_is_b else inner)
+    next_out = max(out.strides[0] // out.itemsize, columns)
+    if BY_ONEDNN:
+        status = onednn_sgemm(
+            _LETTER_AS_IS if as_is_a else _LETTER_TRANSPOSED,
+            _LETTER_AS_IS if as_is_b else _LETTER_TRANSPOSED,
+            rows,
+            columns,
+            inner,
+            Real(scale),
+            a.ctypes.data,
+            next_a,
+            b.ctypes.data,
+            next_b,
+            Real(kept),
+            out.ctypes.data,
+            next_out,
+        )
+        if status:
+            raise RuntimeError("oneDNN has refused a matrix product")
+        return
     sgemm(
         _ROW_MAJOR,
         _AS_IS if as_is_a else _TRANSPOSED,
@@ -100,12 +123,12 @@ def product(a: Floats, b: Floats, scale: float, kept: float, out: Floats) -> Non
         np.int32(inner),
         Real(scale),
         a.ctypes.data,
-        np.int32(max(next_a // _BYTES, inner if as_is_a else rows)),
+        np.int32(next_a),
         b.ctypes.data,
-        np.int32(max(next_b // _BYTES, columns if as_is_b else inner)),
+        np.int32(next_b),
         Real(kept),
         out.ctypes.data,
-        np.int32(max(out.strides[0] // _BYTES, columns)),
+        np.int32(next_out),
     )
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from models.fast.activation_loops import softmax, softmax_gradient
-from models.fast.blas import set_own_threads
+from models.fast.blas import reset_own_threads, set_own_threads
 from models.fast.compiler import Floats, Real, compiled
 from models.fast.row_loops import masked, residual, sum_of
 from models.fast.shared_loops import (
@@ -117,7 +117,7 @@ def forward(begin: int, end: int, branch: Branch, out: Floats) -> None:
             _attend(branch, i, a, qkv, attended, rooms, mixed[a:b])
         product(mixed, weights.last_weight, 1, 0, last)
         residual(x[i], last, weights.last_bias, noise.keep[i], noise.scale[i], out[i])
-    set_own_threads(before)
+    reset_own_threads(before)
 
 
 @compiled()
@@ -240,4 +240,4 @@ def gradient(
         rows = Normed(x[i], inside.mean[i], inside.scale[i])
         first_gradient(rows, weights, for_qkv, normed, sums)
         norm_gradient(rows, weights, normed, upper[i], out[i], sums)
-    set_own_threads(before)
+    reset_own_threads(before)

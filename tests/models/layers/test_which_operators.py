@@ -112,7 +112,7 @@ def test_a_missing_library_is_named(monkeypatch):
 def test_what_compiled_operators_need(monkeypatch, tmp_path):
     monkeypatch.setattr(paddle, "__file__", str(tmp_path / "__init__.py"))
     with pytest.raises(ImportError, match="no matrix library is known in"):
-        blas._library()
+        blas._library("libmklml_intel.so")
     monkeypatch.setattr(compiler.config, "DISABLE_JIT", True)
     with pytest.raises(ImportError, match="NUMBA_DISABLE_JIT is set"):
         compiler._set_up()
