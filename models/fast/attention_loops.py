@@ -7,6 +7,7 @@ import numpy as np
 from models.fast.activation_loops import softmax, softmax_gradient
 from models.fast.blas import reset_own_threads, set_own_threads
 from models.fast.compiler import Floats, Order, Real, compiled
+from models.fast.halves import operand
 from models.fast.row_loops import add, masked, residual
 from models.fast.shared_loops import (
     Branch,
@@ -97,7 +98,7 @@ def _attend(
             keep, scale = noise.inner_keep[head, place], noise.inner_scale[head, place]
             masked(attended, keep, scale, scores)
             attended = scores
-        product(attended, v, 1, 0, of_head(mixed, heads, head))
+        product(operand(attended, v), v, 1, 0, of_head(mixed, heads, head))
 
 
 @compiled()
@@ -111,7 +112,7 @@ def forward(begin: int, end: int, branch: Branch, out: Floats) -> None:
     x, weights, windows = branch.x, branch.weights, branch.extra
     noise, inside = branch.noise, branch.inside
     tokens, width, queries = x.shape[1], x.shape[2], out.shape[1]
-    kept, ordered = inside.first.size > 0, windows.order.size > 0
+    matrix, kept, ordered = weights.last_weight, inside.first.size > 0, windows.order.size > 0
     length = windows.bias.shape[1] or tokens
     parts, asked = tokens // length, min(length, queries)
     size = images_together(tokens, end - begin)
@@ -134,11 +135,11 @@ def forward(begin: int, end: int, branch: Branch, out: Floats) -> None:
         norm_linear(rows, weights, branch.epsilon, as_rows(room[: b - a]), as_rows(qkv))
         for place in range(a * parts, b * parts):
             i, window = place // parts - a, place % parts
-            own_rows = qkv[i, window * length : (window + 1) * length]
+            own_rows = operand(qkv[i, window * length : (window + 1) * length], matrix)
             target = mixed[i, window * asked : (window + 1) * asked]
             _attend(branch, place, window, own_rows, rooms, target)
         last = all_last[: b - a]
-        product(as_rows(mixed), weights.last_weight, 1, 0, as_rows(last))
+        product(operand(as_rows(mixed), matrix), matrix, 1, 0, as_rows(last))
         for i in range(a, b):
             result, keep, scale = given if ordered else out[i], noise.keep[i], noise.scale[i]
             residual(own[i - a], last[i - a], weights.last_bias, keep, scale, result)
@@ -179,15 +180,16 @@ def _attend_gradient(
             product(for_head, v.T, 1, 0, for_dropped)
             masked(attended, keep, scale, dropped)
             masked(for_dropped, keep, scale, for_attended)
-            product(dropped.T, for_head, 1, 0, for_v)
+            product(operand(dropped, v).T, for_head, 1, 0, for_v)
         else:
             product(for_head, v.T, 1, 0, for_attended)
-            product(attended.T, for_head, 1, 0, for_v)
+            product(operand(attended, v).T, for_head, 1, 0, for_v)
         softmax_gradient(attended, for_attended, for_scores)
         if for_bias.size:
             add(for_scores, for_bias[head])
-        product(for_scores, k, factor, 0, for_q)
-        product(for_scores.T, q, factor, 0, for_k)
+        upper = operand(for_scores, k)
+        product(upper, k, factor, 0, for_q)
+        product(upper.T, q, factor, 0, for_k)
 
 
 @compiled()
@@ -218,7 +220,7 @@ def gradient(
     length, ordered = windows.bias.shape[1] or tokens, windows.order.size > 0
     parts, asked = tokens // length, min(length, queries)
     size = images_together(tokens, end - begin)
-    room = np.empty((size, tokens, width), Real)
+    room, matrix = np.empty((size, tokens, width), Real), weights.last_weight
     apart, shape = (size if ordered else 0, tokens, width), (size, queries, width)
     taken, taken_upper = np.empty(apart, Real), np.empty(apart, Real)
     all_for_last, all_for_mixed = np.empty(shape, Real), np.empty(shape, Real)
@@ -234,14 +236,15 @@ def gradient(
         for_last, for_mixed = all_for_last[: b - a], all_for_mixed[: b - a]
         for i in range(a, b):
             masked(up[i - a], noise.keep[i], noise.scale[i], for_last[i - a])
-        add_last(as_rows(inside.mixed[a:b]), as_rows(for_last), sums)
-        product(as_rows(for_last), weights.last_weight.T, 1, 0, as_rows(for_mixed))
+        add_last(operand(as_rows(inside.mixed[a:b]), matrix), as_rows(for_last), sums)
+        product(operand(as_rows(for_last), matrix), matrix.T, 1, 0, as_rows(for_mixed))
         for place in range(a * parts, b * parts):
             i, window = place // parts - a, place % parts
             own_rows = inside.first[a + i, window * length : (window + 1) * length]
             target = for_qkv[i, window * length : (window + 1) * length]
             given_rows = for_mixed[i, window * asked : (window + 1) * asked]
-            _attend_gradient(branch, place, own_rows, given_rows, rooms, target, for_bias)
+            operands = operand(own_rows, matrix), operand(given_rows, matrix)
+            _attend_gradient(branch, place, *operands, rooms, target, for_bias)
         mean, scale = inside.mean[a:b].reshape(-1), inside.scale[a:b].reshape(-1)
         rows = Normed(as_rows(own), mean, scale)
         first_gradient(rows, weights, as_rows(for_qkv[: b - a]), as_rows(room[: b - a]), sums)

@@ -7,7 +7,9 @@ Paddle's MKL, which uses AVX2 there. On Intel's, MKL is as fast or faster.
 import contextlib
 import ctypes
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import paddle
 from llvmlite import binding
 from numba import types
@@ -50,17 +52,93 @@ with contextlib.suppress(ImportError):
     _ONEDNN = _library("libdnnl.so.3")
 _INT, _LONG, _REAL, _ADDRESS = types.int32, types.int64, types.float32, types.uintp
 _MATRICES = (_ADDRESS, _INT, _ADDRESS, _INT, _REAL, _ADDRESS, _INT)
-sgemm = _external(_MKL, "cblas_sgemm", types.void(*[_INT] * 6, _REAL, *_MATRICES))
-# Sets how many threads the products of the calling thread use; returns the former number.
+_mkl_sgemm = _external(_MKL, "cblas_sgemm", types.void(*[_INT] * 6, _REAL, *_MATRICES))
 _set_mkl_threads = _external(_MKL, "MKL_Set_Num_Threads_Local", _INT(_INT))
-# Whether float32 is multiplied by oneDNN.
-BY_ONEDNN = bool(_ONEDNN and _has_slow_mkl())
-# Letters instead of numbers say whether a matrix is transposed, and the result is a status.
-_LONG_MATRICES = (_ADDRESS, _LONG, _ADDRESS, _LONG, _REAL, _ADDRESS, _LONG)
-_ONEDNN_PRODUCT = _INT(_INT, _INT, *[_LONG] * 3, _REAL, *_LONG_MATRICES)
-onednn_sgemm = _external(_ONEDNN, "dnnl_sgemm", _ONEDNN_PRODUCT) if BY_ONEDNN else sgemm
 _set_openmp_threads = _external(_OPENMP, "omp_set_num_threads", types.void(_INT))
 _openmp_threads = _external(_OPENMP, "omp_get_max_threads", _INT())
+# oneDNN's products return a status.
+_LONG_MATRICES = (_ADDRESS, _LONG, _ADDRESS, _LONG, _REAL, _ADDRESS, _LONG)
+_STATUS = _INT(_INT, _INT, *[_LONG] * 3, _REAL, *_LONG_MATRICES)
+_ROW_MAJOR = np.int32(101)
+_AS_IS, _TRANSPOSED = np.int32(111), np.int32(112)  # CBLAS's words
+_LETTER_AS_IS, _LETTER_TRANSPOSED = np.int32(ord("N")), np.int32(ord("T"))  # oneDNN's
+BY_ONEDNN = bool(_ONEDNN and _has_slow_mkl())  # products of float32
+
+
+def _of_onednn(name: str) -> types.ExternalFunction:
+    """Returns a product of oneDNN's; without oneDNN one that is never called."""
+    return _external(*((_ONEDNN, name) if _ONEDNN else (_MKL, "cblas_sgemm")), _STATUS)
+
+
+_onednn_sgemm, _onednn_bfloat16 = map(_of_onednn, ("dnnl_sgemm", "dnnl_gemm_bf16bf16f32"))
+
+
+class Shape(NamedTuple):
+    """Of a product: `(rows, inner)` times `(inner, columns)`."""
+
+    rows: int
+    columns: int
+    inner: int
+
+
+class Matrix(NamedTuple):
+    """The memory of a matrix."""
+
+    address: int
+    next_line: int  # elements from a line to the next one; lines are contiguous
+    is_rows: bool  # whether lines are rows; else they are columns
+
+
+@compiled()
+def multiply(
+    by_halves: bool,
+    shape: Shape,
+    a: Matrix,
+    b: Matrix,
+    out: Matrix,
+    scale: np.float32,
+    kept: np.float32,
+) -> None:
+    """Computes `out = scale * a @ b + kept * out`; `out` has rows, of float32.
+
+    With `by_halves` the elements of `a` and `b` are of bfloat16, else of float32.
+    """
+    of_onednn = (
+        _LETTER_AS_IS if a.is_rows else _LETTER_TRANSPOSED,
+        _LETTER_AS_IS if b.is_rows else _LETTER_TRANSPOSED,
+        shape.rows,
+        shape.columns,
+        shape.inner,
+        scale,
+        a.address,
+        a.next_line,
+        b.address,
+        b.next_line,
+        kept,
+        out.address,
+        out.next_line,
+    )
+    if by_halves or BY_ONEDNN:
+        status = _onednn_bfloat16(*of_onednn) if by_halves else _onednn_sgemm(*of_onednn)
+        if status:
+            raise RuntimeError("oneDNN has refused a matrix product")
+        return
+    _mkl_sgemm(
+        _ROW_MAJOR,
+        _AS_IS if a.is_rows else _TRANSPOSED,
+        _AS_IS if b.is_rows else _TRANSPOSED,
+        np.int32(shape.rows),
+        np.int32(shape.columns),
+        np.int32(shape.inner),
+        scale,
+        a.address,
+        np.int32(a.next_line),
+        b.address,
+        np.int32(b.next_line),
+        kept,
+        out.address,
+        np.int32(out.next_line),
+    )
 
 
 @compiled()

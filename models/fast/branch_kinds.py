@@ -12,6 +12,7 @@ from common.threads import parts
 from models.fast import attention_loops, mlp_loops, talking_loops
 from models.fast.activation_loops import GATES, Gate
 from models.fast.attention_loops import Windows
+from models.fast.halves import halves
 from models.fast.shared_loops import Branch, Inside, Noise, Weights
 from models.fast.talking_loops import Talking
 from models.layers.arrays import Mask, view
@@ -34,6 +35,7 @@ class Settings(NamedTuple):
     scales: tuple[float, ...]  # of the output's mask, one for each copy
     path_factors: np.ndarray | None  # of each image's branch; None for 1
     has_gradient: bool
+    by_halves: bool  # whether operands of matrix products are rounded to bfloat16
 
 
 class Kind:
@@ -62,7 +64,7 @@ class Kind:
         inner_scale = _scales(inner_keep, settings.inner_scales, settings.inner_shape)
         self.branch = Branch(
             view(x),
-            _scaled(Weights(*map(view, parameters[:_WEIGHTS])), gamma),
+            self._weights(parameters[:_WEIGHTS], gamma),
             np.float32(settings.epsilon),
             settings.inner_shape[0],
             np.float32(settings.factor),
@@ -71,6 +73,13 @@ class Kind:
             _inside(kept, images, tokens),
         )
         self.share()
+
+    def _weights(self, parameters: list[Tensor], gamma: Tensor | None) -> Weights:
+        weights = _scaled(Weights(*map(view, parameters)), gamma)
+        if not self.settings.by_halves:
+            return weights
+        first, last = halves(weights.first_weight), halves(weights.last_weight)
+        return weights._replace(first_weight=first, last_weight=last)
 
     def share(self) -> None:
         """Decides which part of the work each thread has: `bounds`, the begin and end of each."""

@@ -5,6 +5,7 @@ import numpy as np
 from models.fast.activation_loops import activate, activate_gradient
 from models.fast.blas import reset_own_threads, set_own_threads
 from models.fast.compiler import Floats, Real, compiled
+from models.fast.halves import operand
 from models.fast.row_loops import masked, residual
 from models.fast.shared_loops import (
     MANY,
@@ -36,10 +37,10 @@ def forward(begin: int, end: int, branch: Branch, out: Floats) -> None:
         normed, last, active = all_normed[: b - a], all_last[: b - a], all_active[: b - a]
         first = inside.first[a:b] if inside.first.size else own_first[: b - a]
         norm(Normed(x[a:b], inside.mean[a:b], inside.scale[a:b]), weights, branch.epsilon, normed)
-        product(normed, weights.first_weight, 1, 0, first)
+        product(operand(normed, weights.first_weight), weights.first_weight, 1, 0, first)
         keep, scale = noise.inner_keep[a:b], noise.inner_scale[a:b]
         activate(first, weights.first_bias, keep, scale, branch.extra, active)
-        product(active, weights.last_weight, 1, 0, last)
+        product(operand(active, weights.last_weight), weights.last_weight, 1, 0, last)
         residual(x[a:b], last, weights.last_bias, noise.keep[a:b], noise.scale[a:b], out[a:b])
     reset_own_threads(before)
 
@@ -64,17 +65,17 @@ def gradient(
     size = min(_FEW if hidden <= _NARROW else MANY, end - begin)
     all_room, all_for_last = np.empty((size, width), Real), np.empty((size, width), Real)
     all_active, all_for_first = np.empty((size, hidden), Real), np.empty((size, hidden), Real)
-    all_for_active = np.empty((size, hidden), Real)
+    all_for_active, matrix = np.empty((size, hidden), Real), weights.last_weight
     for a in range(begin, end, size):
         b = min(a + size, end)
         room, for_last, active = all_room[: b - a], all_for_last[: b - a], all_active[: b - a]
         for_active, for_first = all_for_active[: b - a], all_for_first[: b - a]
         first, keep, scale = inside.first[a:b], noise.inner_keep[a:b], noise.inner_scale[a:b]
         masked(upper[a:b], noise.keep[a:b], noise.scale[a:b], for_last)
-        product(for_last, weights.last_weight.T, 1, 0, for_active)
+        product(operand(for_last, matrix), matrix.T, 1, 0, for_active)
         bias, gate = weights.first_bias, branch.extra
         activate_gradient(first, bias, keep, scale, gate, for_active, active, for_first)
-        add_last(active, for_last, sums)
+        add_last(operand(active, matrix), for_last, sums)
         rows = Normed(x[a:b], inside.mean[a:b], inside.scale[a:b])
         first_gradient(rows, weights, for_first, room, sums)
         norm_gradient(rows, weights, room, upper[a:b], out[a:b], sums)

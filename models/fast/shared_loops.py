@@ -5,12 +5,13 @@ A branch is a norm, a linear layer, something between (the kind of branch), and 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Union
 
 import numpy as np
 
-from models.fast.blas import BY_ONEDNN, onednn_sgemm, sgemm
+from models.fast.blas import Matrix, Shape, multiply
 from models.fast.compiler import Booleans, Floats, Real, compiled
+from models.fast.halves import Halves, operand
 from models.fast.row_loops import (
     add_rows,
     copy_row,
@@ -19,19 +20,21 @@ from models.fast.row_loops import (
     layer_norm_gradient,
 )
 
-_ROW_MAJOR, _AS_IS, _TRANSPOSED = np.int32(101), np.int32(111), np.int32(112)  # CBLAS's words
-_LETTER_AS_IS, _LETTER_TRANSPOSED = np.int32(ord("N")), np.int32(ord("T"))  # oneDNN's
+Operand = Union[Floats, Halves]
 MANY = 256  # rows at a time: what is between the layers of a branch should fit in 2 MB of cache
 
 
 class Weights(NamedTuple):
-    """Parameters of a branch, or the gradients of them: norm, first and last linear layer."""
+    """Parameters of a branch, or the gradients of them: norm, first and last linear layer.
+
+    The matrices of a branch that computes with bfloat16 are `Halves`; its gradients are floats.
+    """
 
     norm_weight: Floats  # (D,)
     norm_bias: Floats  # (D,)
-    first_weight: Floats  # (D, E)
+    first_weight: Operand  # (D, E)
     first_bias: Floats  # (E,)
-    last_weight: Floats  # (F, D)
+    last_weight: Operand  # (F, D)
     last_bias: Floats  # (D,)
 
 
@@ -83,8 +86,8 @@ class Normed(NamedTuple):
 
 
 @compiled()
-def product(a: Floats, b: Floats, scale: float, kept: float, out: Floats) -> None:
-    """Computes `out = scale * a @ b + kept * out`.
+def product(a: Operand, b: Operand, scale: float, kept: float, out: Floats) -> None:
+    """Computes `out = scale * a @ b + kept * out`, where `a` and `b` are of the same type.
 
     The last axis of `out` is contiguous; of `a` and `b` either axis may be.
     """
@@ -92,43 +95,14 @@ def product(a: Floats, b: Floats, scale: float, kept: float, out: Floats) -> Non
     as_is_a, as_is_b = a.strides[1] == a.itemsize, b.strides[1] == b.itemsize
     next_a = a.strides[0 if as_is_a else 1] // a.itemsize
     next_b = b.strides[0 if as_is_b else 1] // b.itemsize
-    next_a = max(next_a, inner if as_is_a else rows)
-    next_b = max(next_b, columns if as_is_b else inner)
-    next_out = max(out.strides[0] // out.itemsize, columns)
-    if BY_ONEDNN:
-        status = onednn_sgemm(
-            _LETTER_AS_IS if as_is_a else _LETTER_TRANSPOSED,
-            _LETTER_AS_IS if as_is_b else _LETTER_TRANSPOSED,
-            rows,
-            columns,
-            inner,
-            Real(scale),
-            a.ctypes.data,
-            next_a,
-            b.ctypes.data,
-            next_b,
-            Real(kept),
-            out.ctypes.data,
-            next_out,
-        )
-        if status:
-            raise RuntimeError("oneDNN has refused a matrix product")
-        return
-    sgemm(
-        _ROW_MAJOR,
-        _AS_IS if as_is_a else _TRANSPOSED,
-        _AS_IS if as_is_b else _TRANSPOSED,
-        np.int32(rows),
-        np.int32(columns),
-        np.int32(inner),
+    multiply(
+        a.itemsize == 2,
+        Shape(rows, columns, inner),
+        Matrix(a.ctypes.data, max(next_a, inner if as_is_a else rows), as_is_a),
+        Matrix(b.ctypes.data, max(next_b, columns if as_is_b else inner), as_is_b),
+        Matrix(out.ctypes.data, max(out.strides[0] // out.itemsize, columns), True),
         Real(scale),
-        a.ctypes.data,
-        np.int32(next_a),
-        b.ctypes.data,
-        np.int32(next_b),
         Real(kept),
-        out.ctypes.data,
-        np.int32(next_out),
     )
 
 
@@ -146,14 +120,14 @@ def part_of_head(x: Floats, part: int, heads: int, head: int) -> Floats:
 
 
 @compiled()
-def add_last(x: Floats, for_branch: Floats, sums: Weights) -> None:
+def add_last(x: Operand, for_branch: Floats, sums: Weights) -> None:
     """Adds the gradients of the last linear layer, whose input is `x`, to `sums`.
 
     That of the matrix is left out where `sums` has no elements for it.
     """
     add_rows(for_branch, sums.last_bias)
     if sums.last_weight.size:
-        product(x.T, for_branch, 1, 1, sums.last_weight)
+        product(x.T, operand(for_branch, x), 1, 1, sums.last_weight)
 
 
 @compiled()
@@ -169,7 +143,7 @@ def norm_linear(
     """Computes the norm and the first linear layer; `room` is as large as the rows."""
     norm(rows, weights, epsilon, room)
     copy_row(weights.first_bias, out)
-    product(room, weights.first_weight, 1, 1, out)
+    product(operand(room, weights.first_weight), weights.first_weight, 1, 1, out)
 
 
 @compiled()
@@ -178,12 +152,13 @@ def first_gradient(
 ) -> None:
     """Adds the gradients of the first linear layer to `sums`; `room` gets that of its input."""
     add_rows(for_first, sums.first_bias)
+    upper = operand(for_first, weights.first_weight)
     if sums.first_weight.size:
         layer_norm_again(
             rows.x, weights.norm_weight, weights.norm_bias, rows.mean, rows.scale, room
         )
-        product(room.T, for_first, 1, 1, sums.first_weight)
-    product(for_first, weights.first_weight.T, 1, 0, room)
+        product(operand(room, weights.first_weight).T, upper, 1, 1, sums.first_weight)
+    product(upper, weights.first_weight.T, 1, 0, room)
 
 
 @compiled()

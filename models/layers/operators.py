@@ -23,6 +23,7 @@ from models.layers.arrays import Mask
 from models.layers.temporary_changes import set_to
 
 _PLAIN: ContextVar[bool] = ContextVar("plain", default=False)
+_BY_HALVES: ContextVar[bool] = ContextVar("by_halves", default=False)
 # Classes of layers that a compiled branch may replace, and the `forward` that each had when it was
 # noted here: it may be replaced later.
 _REPLACEABLE: dict[type[nn.Layer], Callable] = {}
@@ -31,6 +32,16 @@ _REPLACEABLE: dict[type[nn.Layer], Callable] = {}
 def plain() -> AbstractContextManager:
     """Returns a context in which all operators are Paddle's own."""
     return set_to(_PLAIN, True)
+
+
+def by_halves() -> AbstractContextManager:
+    """Returns a context in which compiled branches round operands of products to bfloat16."""
+    return set_to(_BY_HALVES, True)
+
+
+def computes_by_halves() -> bool:
+    """Returns whether compiled branches round operands of products to bfloat16 now."""
+    return _BY_HALVES.get()
 
 
 @functools.lru_cache(maxsize=1)
