@@ -121,7 +121,7 @@ TRAITS = {
     "train.micro_batch": Trait(("", "auto"), may_change=True),
     "train.reference_batch_size": Trait(to_choose=TO_CHOOSE),
     "train.recompute": Trait(may_change=True),
-    "train.amp": Trait(("", "O1", "O2")),
+    "train.amp": Trait(("", "O1", "O2", "bf16")),
     "train.amp_dtype": Trait(("float16", "bfloat16")),
     "train.loss_scale": Trait(least=1),
     # `nonfinite` decides only about steps at which the run would stop.

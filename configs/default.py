@@ -236,7 +236,8 @@ def get_config() -> ConfigDict:
     train.reference_batch_size = 0
     # Run each block again in the backward pass: less memory for one more forward pass.
     train.recompute = False
-    # Half precision on a GPU: O1 (matrix products and convolutions) | O2 (nearly everything).
+    # Half precision. O1 (matrix products and convolutions) | O2 (nearly everything): on a GPU, with
+    # amp_dtype. bf16: O1 with bfloat16; on a CPU that has it the matrix products of blocks.
     train.amp = ""
     train.amp_dtype = "float16"  # float16 | bfloat16
     # float16: the first loss scale. It is halved when gradients are too large, and grows again.

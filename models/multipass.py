@@ -18,6 +18,8 @@ from models.layers import (
     batch_copies,
     compiled_operators,
     describe_operators,
+    in_bfloat16,
+    missing_for_bfloat16,
     plain,
     random_layers,
     replay,
@@ -53,6 +55,7 @@ class MultiPass(nn.Layer):
     recomputed = False  # whether blocks run once more in the backward pass
     # Whether all copies must go through together: batch norm takes its statistics over them.
     joined = False
+    branches = False  # whether blocks are residual branches, which a CPU has compiled versions of
 
     def embed(self, images: Tensor) -> Tensor:
         """Turns images `(B, 3, S, S)` into tokens `(B, N, D)`; draws no random numbers."""
@@ -128,6 +131,21 @@ class MultiPass(nn.Layer):
         self._precision = functools.partial(
             paddle.amp.auto_cast, level=level, dtype=dtype, use_promote=False
         )
+
+    def missing_for_bfloat16(self) -> str:
+        """Returns why a CPU can't multiply in bfloat16 for this model; empty: it can."""
+        if not self.branches:
+            return "a CPU has bfloat16 for the blocks of ViT, DeiT, CaiT and Swin only"
+        with self._operators():
+            return missing_for_bfloat16()
+
+    def multiply_in_bfloat16(self) -> None:
+        """Makes the blocks round the operands of their matrix products to bfloat16, on a CPU.
+
+        All else stays float32: what the products add up and return, norms, softmax, the residual
+        stream, weights and their gradients.
+        """
+        self._precision = in_bfloat16
 
     def use_plain_operators(self) -> None:
         """Makes the model compute with Paddle's own operators on a CPU, too."""

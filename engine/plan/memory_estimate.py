@@ -43,7 +43,8 @@ def estimate(model: nn.Layer, config: ConfigDict, on_gpu: bool = False) -> Estim
     """
     train, size, copies = config.train, config.model.image_size, config.rdrop.copies
     if on_gpu and paddle.get_device() == "cpu":
-        kept, halved = activation_memory.kept_on_gpu(model, size, copies, train.amp), train.amp
+        level = mixed_precision.form(train)[0]
+        kept, halved = activation_memory.kept_on_gpu(model, size, copies, level), level
     else:
         kept, halved = activation_memory.kept(model, size, copies), mixed_precision.active(train)
     image, parameters = kept.recomputed if train.recompute else kept.whole, flops.parameters(model)
@@ -67,7 +68,8 @@ def largest_part(batch: int, most: int) -> int:
 def describe(needed: Estimate, config: ConfigDict) -> str:
     """Returns the line about the memory of this device at the start of a run."""
     kept = needed.image * (config.train.batch_size + config.rdrop.unlabelled_batch_size)
-    kind = config.train.amp_dtype if mixed_precision.active(config.train) else "float32"
+    dtype = mixed_precision.form(config.train)[1]
+    kind = dtype if mixed_precision.active(config.train) else "float32"
     unit = "process" if paddle.get_device() == "cpu" else "card"
     activations = gigabytes(kept) if kept else "none are kept; those of a forward pass come to it"
     return (
@@ -86,7 +88,8 @@ def table(model: nn.Layer, config: ConfigDict) -> list[str]:
         train.batch_size * train.accumulation_steps,
         estimate(model, config, on_gpu=True),
     )
-    kind = f"{train.amp_dtype} {train.amp}" if train.amp else "float32"
+    level, dtype = mixed_precision.form(train)
+    kind = f"{dtype} {level}" if level else "float32"
     lines = [
         f"a GPU of   micro-batch x accumulation (estimate, {kind}: {gigabytes(needed.constant)} + "
         f"{gigabytes(needed.image)} an image; 10 % and 1 GB left free)"

@@ -1,17 +1,17 @@
 """The lines that describe a run at its start: batch, objective, learning rate, model, memory."""
 
 from ml_collections import ConfigDict
-from paddle import nn
 
 import models
 from engine import distributed
 from engine.plan import memory_estimate, resolve_config, run_plan
 from engine.step import mixed_precision, objective
 from models import flops
+from models.multipass import MultiPass
 
 
 def describe(config: ConfigDict, plan: run_plan.Plan) -> list[str]:
-    """Returns the lines about batch, length, objective, precision and learning rate."""
+    """Returns the lines about batch, length, objective and learning rate."""
     train, ranks = config.train, distributed.world_size()
     cards = f"{ranks} card" + ("s" if ranks > 1 else "")
     batch = f"{train.batch_size} images a card x {cards} x {train.accumulation_steps} accumulation"
@@ -20,7 +20,6 @@ def describe(config: ConfigDict, plan: run_plan.Plan) -> list[str]:
         f"batch: {batch} = {plan.global_batch} images a step",
         f"run: {plan.steps} steps = {epochs}",
         f"objective: {_objective(config)}{_distillation(config)}",
-        *mixed_precision.describe(train),
         *_rate(config, plan.global_batch),
         *head_warning(config),
     ]
@@ -86,8 +85,8 @@ def head_warning(config: ConfigDict) -> list[str]:
     ]
 
 
-def describe_model(model: nn.Layer, config: ConfigDict) -> list[str]:
-    """Returns the lines about parameters, multiply-adds and the memory of a card or process."""
+def describe_model(model: MultiPass, config: ConfigDict) -> list[str]:
+    """Returns the lines about parameters, multiply-adds, precision and memory."""
     name, size, part = config.model.name, config.model.image_size, config.model.trainable
     trained = f"{flops.parameters(model, trainable=True):,} of them ({part.replace('_', ' ')})"
     multiply_adds = flops.cost(model, size).multiply_adds
@@ -98,5 +97,6 @@ def describe_model(model: nn.Layer, config: ConfigDict) -> list[str]:
         f"parameters: {flops.parameters(model):,}",
         *([f"trained: {trained}"] if part != "all" else []),
         f"multiply-adds: {multiply_adds / 1e9:.4g} G an image and pass",
+        *mixed_precision.describe(model, config.train),
         memory_estimate.describe(memory_estimate.estimate(model, config), config),
     ]

@@ -5,6 +5,9 @@ are the master weights: they stay float32 at both levels. An operation that may 
 precision gets a copy of them in it (O1: matrix products and convolutions; O2: all operations but
 those that need the range of float32). So gradients are float32, too, and are added up, clipped and
 saved like any others. Paddle's own GradScaler does nothing on a CPU, where this one can be tested.
+
+On a CPU Paddle has no mixed precision. There `bf16` is this project's own: compiled blocks round
+the operands of matrix products to bfloat16 (see `models/fast/bfloat16.py`).
 """
 
 from __future__ import annotations
@@ -17,8 +20,14 @@ from numpy.typing import NDArray
 from common.errors import UserError
 from models.multipass import MultiPass
 
+BFLOAT16 = "bf16"  # of `train.amp`
 _GOOD_STEPS = 2000  # number of good steps after which the scale doubles
 _MOST_SKIPPED = 20  # in a row
+
+
+def form(train: ConfigDict) -> tuple[str, str]:
+    """Returns the level and the type that a config's `train` part asks for."""
+    return ("O1", "bfloat16") if train.amp == BFLOAT16 else (train.amp, train.amp_dtype)
 
 
 def active(train: ConfigDict) -> bool:
@@ -29,22 +38,30 @@ def active(train: ConfigDict) -> bool:
 def apply(model: MultiPass, train: ConfigDict) -> None:
     """Makes the model compute in the precision of a config, in training and in evaluation."""
     if active(train):
-        model.autocast(train.amp, train.amp_dtype)
+        model.autocast(*form(train))
+    elif train.amp == BFLOAT16 and not model.missing_for_bfloat16():
+        model.multiply_in_bfloat16()
 
 
 def loss_scaler(train: ConfigDict) -> LossScaler | None:
     """Returns the scaler of a config; None for float32, and for bfloat16, which has its range."""
-    return LossScaler(train.loss_scale) if active(train) and train.amp_dtype == "float16" else None
+    return LossScaler(train.loss_scale) if active(train) and form(train)[1] == "float16" else None
 
 
-def describe(train: ConfigDict) -> list[str]:
+def describe(model: MultiPass, train: ConfigDict) -> list[str]:
     """Returns the line about precision at the start of a run; none for plain float32."""
     if not train.amp:
         return []
-    if not active(train):
-        return [f"precision: float32, since train.amp={train.amp} has no effect on a CPU"]
-    scale = f", first loss scale {train.loss_scale:g}" if train.amp_dtype == "float16" else ""
-    return [f"precision: {train.amp_dtype} ({train.amp}) on float32 weights{scale}"]
+    if active(train):
+        level, dtype = form(train)
+        scale = f", first loss scale {train.loss_scale:g}" if dtype == "float16" else ""
+        return [f"precision: {dtype} ({level}) on float32 weights{scale}"]
+    if train.amp != BFLOAT16:
+        no_effect = f"train.amp={train.amp} has no effect on a CPU; {BFLOAT16} has"
+        return [f"precision: float32, since {no_effect}"]
+    if missing := model.missing_for_bfloat16():
+        return [f"precision: float32, since {missing}"]
+    return ["precision: bfloat16 in the matrix products of blocks, float32 in everything else"]
 
 
 class LossScaler:

@@ -50,6 +50,8 @@ class _Patches(PatchEmbed):
 class CaiT(MultiPass, cait.CaiT):
     """PPIM's CaiT with its names of parameters; `shape` has further arguments of PPIM's."""
 
+    branches = True
+
     def __init__(self, image_size: ImageSize, rates: DropRates, head: Head, **shape):
         sizes = {"img_size": image_size, "class_dim": head.num_classes, **shape}
         super().__init__(drop_path_rate=rates.path, Patch_layer=_Patches, **sizes)

@@ -69,6 +69,7 @@ class Swin(MultiPass, swin.SwinTransformer):
         ValueError: when the windows do not divide the image in each stage.
     """
 
+    branches = True
     derived = (".relative_position_index", ".attn_mask")
 
     def __init__(self, image_size: ImageSize, rates: DropRates, head: Head, **shape):

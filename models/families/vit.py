@@ -83,6 +83,7 @@ class VisionTransformer(MultiPass):
         ValueError: when the image size is not a multiple of the patch, or the parts do not fit.
     """
 
+    branches = True
     read_tokens = ("cls_token",)  # the tokens that heads read, unless they read a mean
 
     def __init__(

@@ -5,13 +5,14 @@ from typing import NamedTuple
 import numpy as np
 
 from models.fast.activation_loops import softmax, softmax_gradient
+from models.fast.bfloat16 import operand
 from models.fast.blas import reset_own_threads, set_own_threads
 from models.fast.compiler import Floats, Order, Real, compiled
-from models.fast.halves import operand
 from models.fast.row_loops import add, masked, residual
 from models.fast.shared_loops import (
     Branch,
     Normed,
+    Operand,
     Weights,
     add_last,
     as_rows,
@@ -47,7 +48,7 @@ def _gather(x: Floats, order: Order, out: Floats) -> None:
 
 
 @compiled()
-def _qkv(x: Floats, queries: int, heads: int, head: int) -> tuple[Floats, Floats, Floats]:
+def _qkv(x: Operand, queries: int, heads: int, head: int) -> tuple[Operand, Operand, Operand]:
     """Returns a head's first queries, its keys and its values from `(L, 3 * D)`."""
     q, k = part_of_head(x, 0, heads, head), part_of_head(x, 1, heads, head)
     return q[:queries], k, part_of_head(x, 2, heads, head)
@@ -55,7 +56,13 @@ def _qkv(x: Floats, queries: int, heads: int, head: int) -> tuple[Floats, Floats
 
 @compiled()
 def _scores(
-    q: Floats, k: Floats, windows: Windows, window: int, head: int, factor: np.float32, out: Floats
+    q: Operand,
+    k: Operand,
+    windows: Windows,
+    window: int,
+    head: int,
+    factor: np.float32,
+    out: Floats,
 ) -> None:
     """Computes the arguments `(M, L)` of the softmax."""
     if windows.order.size == 0:
@@ -75,7 +82,7 @@ def _scores(
 
 @compiled()
 def _attend(
-    branch: Branch, place: int, window: int, qkv: Floats, rooms: Floats, mixed: Floats
+    branch: Branch, place: int, window: int, qkv: Operand, rooms: Floats, mixed: Floats
 ) -> None:
     """Computes what the attention of one window mixes, for all heads.
 
@@ -152,8 +159,8 @@ def forward(begin: int, end: int, branch: Branch, out: Floats) -> None:
 def _attend_gradient(
     branch: Branch,
     place: int,
-    qkv: Floats,
-    for_mixed: Floats,
+    qkv: Operand,
+    for_mixed: Operand,
     rooms: Floats,
     for_qkv: Floats,
     for_bias: Floats,

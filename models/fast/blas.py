@@ -17,9 +17,15 @@ from numba import types
 from models.fast.compiler import compiled
 
 
+def _has(*features: str) -> bool:
+    """Returns whether the processor has one of LLVM's features."""
+    own = binding.get_host_cpu_features()
+    return any(own.get(feature) for feature in features)
+
+
 def _has_slow_mkl() -> bool:
-    own = binding.get_host_cpu_name().startswith("znver")  # LLVM's names of AMD's Zen
-    return own and bool(binding.get_host_cpu_features().get("avx512f"))
+    amd = binding.get_host_cpu_name().startswith("znver")  # LLVM's names of AMD's Zen
+    return amd and _has("avx512f")
 
 
 def _library(*names: str) -> ctypes.CDLL:
@@ -62,6 +68,9 @@ _STATUS = _INT(_INT, _INT, *[_LONG] * 3, _REAL, *_LONG_MATRICES)
 _ROW_MAJOR = np.int32(101)
 _AS_IS, _TRANSPOSED = np.int32(111), np.int32(112)  # CBLAS's words
 _LETTER_AS_IS, _LETTER_TRANSPOSED = np.int32(ord("N")), np.int32(ord("T"))  # oneDNN's
+# Whether products of bfloat16 are faster than those of float32; without these instructions they
+# are slower.
+HAS_BFLOAT16 = bool(_ONEDNN and _has("avx512bf16", "amx-bf16"))
 BY_ONEDNN = bool(_ONEDNN and _has_slow_mkl())  # products of float32
 
 
@@ -91,7 +100,7 @@ class Matrix(NamedTuple):
 
 @compiled()
 def multiply(
-    by_halves: bool,
+    bfloat16: bool,
     shape: Shape,
     a: Matrix,
     b: Matrix,
@@ -101,7 +110,7 @@ def multiply(
 ) -> None:
     """Computes `out = scale * a @ b + kept * out`; `out` has rows, of float32.
 
-    With `by_halves` the elements of `a` and `b` are of bfloat16, else of float32.
+    With `bfloat16` the elements of `a` and `b` are of bfloat16, else of float32.
     """
     of_onednn = (
         _LETTER_AS_IS if a.is_rows else _LETTER_TRANSPOSED,
@@ -118,8 +127,8 @@ def multiply(
         out.address,
         out.next_line,
     )
-    if by_halves or BY_ONEDNN:
-        status = _onednn_bfloat16(*of_onednn) if by_halves else _onednn_sgemm(*of_onednn)
+    if bfloat16 or BY_ONEDNN:
+        status = _onednn_bfloat16(*of_onednn) if bfloat16 else _onednn_sgemm(*of_onednn)
         if status:
             raise RuntimeError("oneDNN has refused a matrix product")
         return

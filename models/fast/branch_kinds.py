@@ -12,7 +12,7 @@ from common.threads import parts
 from models.fast import attention_loops, mlp_loops, talking_loops
 from models.fast.activation_loops import GATES, Gate
 from models.fast.attention_loops import Windows
-from models.fast.halves import halves
+from models.fast.bfloat16 import rounded
 from models.fast.shared_loops import Branch, Inside, Noise, Weights
 from models.fast.talking_loops import Talking
 from models.layers.arrays import Mask, view
@@ -35,7 +35,7 @@ class Settings(NamedTuple):
     scales: tuple[float, ...]  # of the output's mask, one for each copy
     path_factors: np.ndarray | None  # of each image's branch; None for 1
     has_gradient: bool
-    by_halves: bool  # whether operands of matrix products are rounded to bfloat16
+    bfloat16: bool  # whether operands of matrix products are rounded to bfloat16
 
 
 class Kind:
@@ -76,9 +76,9 @@ class Kind:
 
     def _weights(self, parameters: list[Tensor], gamma: Tensor | None) -> Weights:
         weights = _scaled(Weights(*map(view, parameters)), gamma)
-        if not self.settings.by_halves:
+        if not self.settings.bfloat16:
             return weights
-        first, last = halves(weights.first_weight), halves(weights.last_weight)
+        first, last = rounded(weights.first_weight), rounded(weights.last_weight)
         return weights._replace(first_weight=first, last_weight=last)
 
     def share(self) -> None:

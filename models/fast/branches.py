@@ -17,7 +17,7 @@ from common.threads import in_threads, parts
 from models.fast.branch_kinds import AttentionKind, Kind, MlpKind, Settings, TalkingKind
 from models.fast.single_operators import empty, needed, of_needed
 from models.layers.arrays import Mask, view
-from models.layers.operators import computes_by_halves
+from models.layers.operators import computes_in_bfloat16
 
 
 def mlp_branch(
@@ -149,7 +149,7 @@ def _branch(
         scales=outer.scales if outer else (),
         path_factors=path.factors(x.shape[0]),
         has_gradient=paddle.is_grad_enabled() and any(needed(x, *parameters, *scale)),
-        by_halves=computes_by_halves(),
+        bfloat16=computes_in_bfloat16(),
     )
     tensors = [*parameters, gamma, inner and inner.keep, outer and outer.keep]
     if settings.has_gradient:

@@ -3,9 +3,9 @@
 import numpy as np
 
 from models.fast.activation_loops import activate, activate_gradient
+from models.fast.bfloat16 import operand
 from models.fast.blas import reset_own_threads, set_own_threads
 from models.fast.compiler import Floats, Real, compiled
-from models.fast.halves import operand
 from models.fast.row_loops import masked, residual
 from models.fast.shared_loops import (
     MANY,

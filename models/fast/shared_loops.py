@@ -9,9 +9,9 @@ from typing import NamedTuple, Union
 
 import numpy as np
 
+from models.fast.bfloat16 import Halves, operand
 from models.fast.blas import Matrix, Shape, multiply
 from models.fast.compiler import Booleans, Floats, Real, compiled
-from models.fast.halves import Halves, operand
 from models.fast.row_loops import (
     add_rows,
     copy_row,

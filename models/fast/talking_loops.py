@@ -5,12 +5,14 @@ from typing import NamedTuple
 import numpy as np
 
 from models.fast.activation_loops import softmax, softmax_gradient
+from models.fast.bfloat16 import operand
 from models.fast.blas import reset_own_threads, set_own_threads
 from models.fast.compiler import Floats, Real, compiled
 from models.fast.row_loops import masked, residual, sum_of
 from models.fast.shared_loops import (
     Branch,
     Normed,
+    Operand,
     Weights,
     add_last,
     first_gradient,
@@ -59,7 +61,7 @@ def _flat(maps: Floats) -> Floats:
 
 @compiled()
 def _attend(
-    branch: Branch, image: int, a: int, qkv: Floats, attended: Floats, rooms: Floats, mixed: Floats
+    branch: Branch, image: int, a: int, qkv: Operand, attended: Floats, rooms: Floats, mixed: Floats
 ) -> None:
     """Computes what the heads of some queries mix.
 
@@ -88,7 +90,8 @@ def _attend(
             keep, scale = noise.inner_keep[head, image, a:b], noise.inner_scale[head, image, a:b]
             masked(found, keep, scale, scores[head])
             found = scores[head]
-        product(found, part_of_head(qkv, 2, heads, head), 1, 0, of_head(mixed, heads, head))
+        values = part_of_head(qkv, 2, heads, head)
+        product(operand(found, values), values, 1, 0, of_head(mixed, heads, head))
 
 
 @compiled()
@@ -101,6 +104,7 @@ def forward(begin: int, end: int, branch: Branch, out: Floats) -> None:
     x, weights, heads = branch.x, branch.weights, branch.heads
     noise, inside = branch.noise, branch.inside
     tokens, width, kept = x.shape[1], x.shape[2], inside.first.size > 0
+    matrix = weights.last_weight
     size = min(_QUERIES, tokens)
     normed, last = np.empty((tokens, width), Real), np.empty((tokens, width), Real)
     own_qkv, own_mixed = np.empty((tokens, 3 * width), Real), np.empty((tokens, width), Real)
@@ -111,11 +115,12 @@ def forward(begin: int, end: int, branch: Branch, out: Floats) -> None:
         attended = inside.attended[i] if kept else own_attended
         rows = Normed(x[i], inside.mean[i], inside.scale[i])
         norm_linear(rows, weights, branch.epsilon, normed, qkv)
+        own = operand(qkv, matrix)
         for a in range(0, tokens, size):
             b = min(a + size, tokens)
             rooms = room[: 2 * heads * (b - a) * tokens].reshape(2, heads, b - a, tokens)
-            _attend(branch, i, a, qkv, attended, rooms, mixed[a:b])
-        product(mixed, weights.last_weight, 1, 0, last)
+            _attend(branch, i, a, own, attended, rooms, mixed[a:b])
+        product(operand(mixed, matrix), matrix, 1, 0, last)
         residual(x[i], last, weights.last_bias, noise.keep[i], noise.scale[i], out[i])
     reset_own_threads(before)
 
@@ -125,7 +130,8 @@ def _values_gradient(
     branch: Branch,
     image: int,
     a: int,
-    for_mixed: Floats,
+    qkv: Operand,
+    for_mixed: Operand,
     rooms: Floats,
     for_qkv: Floats,
     sums: Talking,
@@ -136,13 +142,14 @@ def _values_gradient(
         branch: of the attention.
         image: its number.
         a: number of the first query.
+        qkv: of all tokens of the image, `(N, 3 * D)`.
         for_mixed: gradient of what they mix, `(M, D)`.
         rooms: `(4, H, M, N)`, to be written. The third gets the gradient of the attention weights.
         for_qkv: `(N, 3 * D)`; the first queries write the gradient of the values, later ones add.
         sums: the gradients of the second exchange are added to it.
     """
     heads, talking, noise = branch.heads, branch.extra, branch.noise
-    qkv, tokens, b = branch.inside.first[image], for_qkv.shape[0], a + rooms.shape[2]
+    tokens, b = for_qkv.shape[0], a + rooms.shape[2]
     added = min(a, 1)  # 1: the gradients of keys and values are added to those of earlier queries
     own = _flat(branch.inside.attended[image])[:, a * tokens : b * tokens]
     _mix(own, talking.after_weight, talking.after_bias, _flat(rooms[0]))
@@ -159,17 +166,23 @@ def _values_gradient(
             product(for_head, v.T, 1, 0, for_dropped)
             masked(talked, keep, scale, dropped)
             masked(for_dropped, keep, scale, for_talked)
-            product(dropped.T, for_head, 1, added, for_v)
+            product(operand(dropped, v).T, for_head, 1, added, for_v)
         else:
             product(for_head, v.T, 1, 0, for_talked)
-            product(talked.T, for_head, 1, added, for_v)
+            product(operand(talked, v).T, for_head, 1, added, for_v)
     _add_mix(own, _flat(rooms[1]), sums.after_weight, sums.after_bias)
     product(talking.after_weight, _flat(rooms[1]), 1, 0, _flat(rooms[2]))
 
 
 @compiled()
 def _scores_gradient(
-    branch: Branch, image: int, a: int, rooms: Floats, for_qkv: Floats, sums: Talking
+    branch: Branch,
+    image: int,
+    a: int,
+    qkv: Operand,
+    rooms: Floats,
+    for_qkv: Floats,
+    sums: Talking,
 ) -> None:
     """Computes the gradients of the softmax and what precedes it, for some queries.
 
@@ -177,14 +190,14 @@ def _scores_gradient(
         branch: of the attention.
         image: its number.
         a: number of the first query.
+        qkv: of all tokens of the image, `(N, 3 * D)`.
         rooms: `(4, H, M, N)`, as `_values_gradient` leaves them; to be written.
         for_qkv: `(N, 3 * D)`; gets the gradient of the queries. The first queries write the
             gradient of the keys, later ones add.
         sums: the gradients of the first exchange are added to it.
     """
     heads, talking, factor = branch.heads, branch.extra, branch.factor
-    qkv, attended = branch.inside.first[image], branch.inside.attended[image]
-    added, b = min(a, 1), a + rooms.shape[2]
+    attended, added, b = branch.inside.attended[image], min(a, 1), a + rooms.shape[2]
     for head in range(heads):
         softmax_gradient(attended[head, a:b], rooms[2, head], rooms[3, head])
         q, k = part_of_head(qkv, 0, heads, head)[a:b], part_of_head(qkv, 1, heads, head)
@@ -194,7 +207,7 @@ def _scores_gradient(
     for head in range(heads):
         q, k = part_of_head(qkv, 0, heads, head)[a:b], part_of_head(qkv, 1, heads, head)
         for_q, for_k = part_of_head(for_qkv, 0, heads, head), part_of_head(for_qkv, 1, heads, head)
-        for_scores = rooms[2, head]
+        for_scores = operand(rooms[2, head], k)
         product(for_scores, k, factor, 0, for_q[a:b])
         product(for_scores.T, q, factor, added, for_k)
 
@@ -223,20 +236,21 @@ def gradient(
     before = set_own_threads(branch.threads)
     x, weights, heads = branch.x, branch.weights, branch.heads
     noise, inside = branch.noise, branch.inside
-    tokens, width = x.shape[1], x.shape[2]
+    tokens, width, matrix = x.shape[1], x.shape[2], weights.last_weight
     size = min(_QUERIES, tokens)
     normed, for_qkv = np.empty((tokens, width), Real), np.empty((tokens, 3 * width), Real)
     for_last, for_mixed = np.empty((tokens, width), Real), np.empty((tokens, width), Real)
     room = np.empty(4 * heads * size * tokens, Real)
     for i in range(begin, end):
         masked(upper[i], noise.keep[i], noise.scale[i], for_last)
-        add_last(inside.mixed[i], for_last, sums)
-        product(for_last, weights.last_weight.T, 1, 0, for_mixed)
+        add_last(operand(inside.mixed[i], matrix), for_last, sums)
+        product(operand(for_last, matrix), matrix.T, 1, 0, for_mixed)
+        qkv, given = operand(inside.first[i], matrix), operand(for_mixed, matrix)
         for a in range(0, tokens, size):
             b = min(a + size, tokens)
             rooms = room[: 4 * heads * (b - a) * tokens].reshape(4, heads, b - a, tokens)
-            _values_gradient(branch, i, a, for_mixed[a:b], rooms, for_qkv, extra_sums)
-            _scores_gradient(branch, i, a, rooms, for_qkv, extra_sums)
+            _values_gradient(branch, i, a, qkv, given[a:b], rooms, for_qkv, extra_sums)
+            _scores_gradient(branch, i, a, qkv, rooms, for_qkv, extra_sums)
         rows = Normed(x[i], inside.mean[i], inside.scale[i])
         first_gradient(rows, weights, for_qkv, normed, sums)
         norm_gradient(rows, weights, normed, upper[i], out[i], sums)

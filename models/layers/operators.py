@@ -22,8 +22,9 @@ from paddle import Tensor, nn
 from models.layers.arrays import Mask
 from models.layers.temporary_changes import set_to
 
+_COMPILED = "compiled operators"
 _PLAIN: ContextVar[bool] = ContextVar("plain", default=False)
-_BY_HALVES: ContextVar[bool] = ContextVar("by_halves", default=False)
+_BFLOAT16: ContextVar[bool] = ContextVar("bfloat16", default=False)
 # Classes of layers that a compiled branch may replace, and the `forward` that each had when it was
 # noted here: it may be replaced later.
 _REPLACEABLE: dict[type[nn.Layer], Callable] = {}
@@ -34,14 +35,14 @@ def plain() -> AbstractContextManager:
     return set_to(_PLAIN, True)
 
 
-def by_halves() -> AbstractContextManager:
+def in_bfloat16() -> AbstractContextManager:
     """Returns a context in which compiled branches round operands of products to bfloat16."""
-    return set_to(_BY_HALVES, True)
+    return set_to(_BFLOAT16, True)
 
 
-def computes_by_halves() -> bool:
+def computes_in_bfloat16() -> bool:
     """Returns whether compiled branches round operands of products to bfloat16 now."""
-    return _BY_HALVES.get()
+    return _BFLOAT16.get()
 
 
 @functools.lru_cache(maxsize=1)
@@ -62,8 +63,18 @@ def describe_operators() -> str:
         return "Paddle's operators, as model.operators asks for"
     compiled, missing = _load_compiled()
     if compiled:
-        return "compiled operators"
+        return _COMPILED
     return f"Paddle's operators, which are slow on a CPU, since {missing}"
+
+
+def missing_for_bfloat16() -> str:
+    """Returns why products can't be of bfloat16 on this machine, for people; empty: they can."""
+    found = describe_operators()
+    if found != _COMPILED:
+        return f"bfloat16 needs compiled operators on a CPU, and these are {found}"
+    from models.fast import blas
+
+    return "" if blas.HAS_BFLOAT16 else "this processor has neither AVX512-BF16 nor AMX"
 
 
 def compiled_operators(x: Tensor, dtype: paddle.dtype = paddle.float32) -> ModuleType | None:

@@ -28,7 +28,7 @@ def round_rows(x: Floats, out: Halves) -> None:
             result[j] = _NAN if (bits & _POSITIVE) > _INFINITE else np.uint16(rounded)
 
 
-def halves(matrix: Floats) -> Halves:
+def rounded(matrix: Floats) -> Halves:
     """Returns a matrix rounded to bfloat16; threads share its rows."""
     out = np.empty(matrix.shape, np.uint16)
     in_threads(
@@ -49,10 +49,10 @@ def operand(x: Floats, like: Floats | Halves) -> Floats | Halves:
 def _operand(x, like):
     if like.dtype == types.uint16:
 
-        def rounded(x, like):
+        def round_operand(x, like):
             out = np.empty(x.shape, np.uint16)
             round_rows(x, out)
             return out
 
-        return rounded
+        return round_operand
     return lambda x, like: x
