@@ -44,7 +44,7 @@ def estimate(model: nn.Layer, config: ConfigDict, on_gpu: bool = False) -> Estim
     train, size, copies = config.train, config.model.image_size, config.rdrop.copies
     if on_gpu and paddle.get_device() == "cpu":
         level = mixed_precision.form(train)[0]
-        kept, halved = activation_memory.kept_on_gpu(model, size, copies, level), level
+        kept, halved = activation_memory.kept_on_gpu(model, size, copies, level), bool(level)
     else:
         kept, halved = activation_memory.kept(model, size, copies), mixed_precision.active(train)
     image, parameters = kept.recomputed if train.recompute else kept.whole, flops.parameters(model)
