@@ -54,7 +54,7 @@ class Kind(NamedTuple):
 
 
 KINDS = {
-    "train": Kind("speed:train", ("peak", "peer"), serve="speed:serve"),
+    "train": Kind("speed:train", ("peak", "peer", "precision"), serve="speed:serve"),
     "eval": Kind("speed:evaluate", ("precision", "peer"), serve="speed:serve", copies=False),
     "cost": Kind("speed:cost"),
     "checkpoint": Kind("speed:checkpoint"),
@@ -66,7 +66,7 @@ KINDS = {
 _SPECIAL = {
     "data_root": ("", "has no meaning for {kind}: its images are made up"),
     "peak": (False, "has a meaning for train alone, without --peer"),
-    "precision": ("float32", "has no meaning for {kind}: it is that of eval"),
+    "precision": ("float32", "has no meaning for {kind}: it is that of train and eval"),
     "peer": (None, "has no meaning for {kind}: it compares train and eval"),
 }
 
@@ -88,7 +88,7 @@ def _arguments(words: list[str] | None = None) -> argparse.Namespace:
     add("--recompute", action="store_true", help="as train.recompute")
     add("--keep_freed", action="store_true", help="memory: of a process as the trainer has it")
     add("--peak", action="store_true", help="train: compare with the fastest product of matrices")
-    add("--precision", choices=("float32", "bfloat16"), default="float32", help="ours, of eval")
+    add("--precision", choices=("float32", "bfloat16"), default="float32", help="of both sides")
     add("--peer", choices=("timm",), help="compare with it; for train and eval")
     add("--serve", choices=("ours", "timm"), help=argparse.SUPPRESS)  # set for worker processes
     add("--data_root", default="", help="data: of Tiny ImageNet; without it images are made up")

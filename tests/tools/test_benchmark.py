@@ -121,7 +121,7 @@ def test_it_takes_turns():
         (["train", "--rounds", "0"], "--rounds is 0, expected 1 or more"),
         (["cost", "--peer", "timm"], "--peer has no meaning for cost"),
         (["eval", "--peak"], "--peak has a meaning for train alone"),
-        (["train", "--precision", "bfloat16"], "--precision has no meaning for train"),
+        (["cost", "--precision", "bfloat16"], "--precision has no meaning for cost"),
         (["memory", "--batch", "0"], "--batch is 0, expected 1 or more"),
         (["memory", "--model", "vit_n_3"], "model 'vit_n_3' is not known"),
     ],

@@ -48,3 +48,24 @@ def report(seconds: dict[str, list[float]], batch: int) -> dict:
     rows = table(seconds, batch)
     speed, found = rows[-1]["images_per_second"], rows[-1]["seconds"]
     return {"images_per_second": speed, "seconds": found, "rows": rows}
+
+
+def compared(seconds: dict[str, list[float]], batch: int, own: str) -> dict:
+    """Prints the table of two sides; returns it with `ratio`, the median of the rounds' ratios.
+
+    Args:
+        seconds: as of `table`; of each side the faster way comes first.
+        batch: images of a step.
+        own: how the names of our ways begin.
+
+    Returns:
+        In addition to what `report` returns, how many times as fast our better way is as the
+        better one of the other side, and that of each round.
+    """
+    found, ways = report(seconds, batch), list(seconds)
+    theirs = next(seconds[name] for name in ways if not name.startswith(own))
+    ours = next(seconds[name] for name in ways if name.startswith(own))
+    ratios = [other / mine for other, mine in zip(theirs, ours)]
+    ratio = statistics.median(ratios)
+    print(f"ratio: {ratio:.2f} times as fast ({min(ratios):.2f} to {max(ratios):.2f})", flush=True)
+    return {**found, "ratio": ratio, "ratios": ratios}

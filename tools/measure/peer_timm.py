@@ -16,6 +16,14 @@ from ml_collections import ConfigDict
 from common.errors import UserError
 from tools.measure.interleaved import Step
 
+_VIT_FIELDS = {  # timm's names of the fields of a ViT's shape, and ours
+    "patch_size": "patch",
+    "embed_dim": "width",
+    "depth": "depth",
+    "num_heads": "heads",
+    "mlp_ratio": "mlp_ratio",
+}
+
 
 @contextlib.contextmanager
 def without_torchvision_operators() -> Iterator[None]:
@@ -42,11 +50,14 @@ def without_torchvision_operators() -> Iterator[None]:
 def _create(model_config: ConfigDict, drop_rate: float):
     """Returns timm's model of one of our names, or of timm's own.
 
-    Dropout is after the position embedding and the projection, and in the MLP.
+    For a plain ViT of which timm has no name it is timm's class with the same fields. Dropout is
+    after the position embedding and the projection, and in the MLP.
 
     Raises:
         UserError: where timm is not installed, or has no such model.
     """
+    from models import MODELS
+    from models.families.vit import VisionTransformer
     from models.weights.sources.published import timm_name
 
     try:
@@ -57,16 +68,19 @@ def _create(model_config: ConfigDict, drop_rate: float):
             f"--peer timm needs PyTorch and timm ({error}): pip install torch timm"
         ) from None
     name = model_config.name
-    if not timm_name(name):
-        raise UserError(f"--peer timm: timm has no {name} (python -m tools.models lists names)")
-    rates = {"drop_rate": drop_rate}
+    fields = {"num_classes": 1000, "drop_rate": drop_rate}
     if not name.startswith("resnet"):
-        rates["proj_drop_rate"] = drop_rate
+        fields.update(proj_drop_rate=drop_rate, img_size=model_config.image_size)
     if not name.startswith(("resnet", "swin")):
-        rates["pos_drop_rate"] = drop_rate
-    return timm.create_model(
-        timm_name(name), num_classes=1000, img_size=model_config.image_size, **rates
-    )
+        fields.update(pos_drop_rate=drop_rate)
+    if timm_name(name):
+        return timm.create_model(timm_name(name), **fields)
+    spec = MODELS.get(name)
+    if not spec or getattr(spec.make, "func", None) is not VisionTransformer:
+        raise UserError(f"--peer timm: timm has no {name} (python -m tools.models lists names)")
+    own = spec.make.keywords
+    shape = {theirs: own[ours] for theirs, ours in _VIT_FIELDS.items()}
+    return timm.models.vision_transformer.VisionTransformer(**shape, **fields)
 
 
 def _loss(logits, labels, alpha: float):
@@ -86,8 +100,15 @@ def _loss(logits, labels, alpha: float):
     return (F.cross_entropy(first, labels) + F.cross_entropy(second, labels)) / 2 + alpha * kl / 2
 
 
-def training(config: ConfigDict) -> Step:
-    """Returns a function that takes one step of SGD with momentum.
+def _autocast(precision: str):
+    """Returns a context in which PyTorch computes in a precision, where it thinks it safe."""
+    import torch
+
+    return torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def training(config: ConfigDict, precision: str) -> Step:
+    """Returns a function that takes one step of SGD with momentum, or of AdamW.
 
     When there are several processes (the environment says so, as that of torchrun does), each has
     the batch of `config`, and DistributedDataParallel averages their gradients.
@@ -95,7 +116,10 @@ def training(config: ConfigDict) -> Step:
     import torch
 
     model = _create(config.model, config.model.drop_rate).train()
-    optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9)
+    if config.optim.name == "adamw":
+        optimizer = torch.optim.AdamW(model.parameters(), 1e-3, fused=True)
+    else:
+        optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         torch.distributed.init_process_group("gloo")
         model = torch.nn.parallel.DistributedDataParallel(model)
@@ -103,7 +127,8 @@ def training(config: ConfigDict) -> Step:
 
     def step() -> float:
         started = time.perf_counter()
-        logits = model(torch.cat([images] * config.rdrop.copies))
+        with _autocast(precision):
+            logits = model(torch.cat([images] * config.rdrop.copies)).float()
         _loss(logits, labels, alpha=3.0).backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -112,7 +137,7 @@ def training(config: ConfigDict) -> Step:
     return step
 
 
-def evaluation(config: ConfigDict) -> Step:
+def evaluation(config: ConfigDict, precision: str) -> Step:
     """Returns a function that classifies one batch."""
     import torch
 
@@ -122,7 +147,8 @@ def evaluation(config: ConfigDict) -> Step:
     @torch.inference_mode()
     def step() -> float:
         started = time.perf_counter()
-        model(images)
+        with _autocast(precision):
+            model(images)
         return time.perf_counter() - started
 
     return step

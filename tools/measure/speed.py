@@ -53,14 +53,15 @@ def checkpoint(arguments: argparse.Namespace) -> dict:
 
 def compare(arguments: argparse.Namespace) -> dict:
     """Measures training or evaluation in turns with the library that `--peer` names."""
-    return interleaved.report(worker_processes.compare(arguments), arguments.batch)
+    return interleaved.compared(worker_processes.compare(arguments), arguments.batch, "ours")
 
 
 def serve(arguments: argparse.Namespace) -> None:
     """Takes steps of one side, whenever the process asks that compares it with the other."""
     config, evaluates = config_of(arguments), arguments.what == "eval"
     if arguments.serve == "timm":
-        step = (peer_timm.evaluation if evaluates else peer_timm.training)(config)
+        of_peer = peer_timm.evaluation if evaluates else peer_timm.training
+        step = of_peer(config, arguments.precision)
     else:
         step = evaluation(config, arguments.precision) if evaluates else Training(config).step
     worker_processes.serve(step)

@@ -32,7 +32,9 @@ def config_of(arguments: argparse.Namespace, **rdrop: int) -> ConfigDict:
     Raises:
         UserError: when a flag has a value that its field does not take.
     """
-    config = default.get_config()
+    config, bfloat16 = default.get_config(), arguments.precision == "bfloat16"
+    if arguments.what == "eval":
+        bfloat16 = False  # which has a way of its own, see `evaluation`
     config.model.update(
         name=arguments.model,
         image_size=arguments.image_size,
@@ -46,7 +48,7 @@ def config_of(arguments: argparse.Namespace, **rdrop: int) -> ConfigDict:
     config.train.update(
         batch_size=arguments.batch,
         steps=10**6,
-        amp=arguments.amp,
+        amp=arguments.amp or ("bf16" if bfloat16 else ""),
         recompute=arguments.recompute,
     )
     config_validation.validate(config)
