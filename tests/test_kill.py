@@ -18,6 +18,7 @@ from visualdl import LogReader
 from common.reading import sha256
 from engine.results import metrics_reader
 from engine.state import checkpoint
+from models.layers import missing_for_bfloat16
 from program import run_folder
 
 # Dropout, mixing, accumulation, averages and a schedule are in play. Records, checkpoints and
@@ -36,6 +37,7 @@ def get_config():
     config.train.update(steps=50, batch_size={batch}, accumulation_steps=2)
     config.train.update(log_every_steps=4, checkpoint_every_steps=3)
     config.eval.update(every_steps=7)
+    config.train.amp = {amp!r}
     return config
 """
 _TIMES = ("seconds", "images_per_second")
@@ -44,10 +46,12 @@ _TIMES = ("seconds", "images_per_second")
 class _Run:
     """A run on painted images that can be started, killed and compared."""
 
-    def __init__(self, root: Path, folder: Path, processes: int, workers: int):
+    def __init__(self, root: Path, folder: Path, processes: int, workers: int, amp: str):
         self.folder, self._processes = folder, processes
         config = folder.with_suffix(".py")
-        config.write_text(_FILE.format(root=str(root), workers=workers, batch=12 // processes))
+        config.write_text(
+            _FILE.format(root=str(root), workers=workers, batch=12 // processes, amp=amp)
+        )
         launcher = ["-m", "paddle.distributed.launch", "--nproc_per_node", str(processes)]
         launcher += ["--log_dir", str(folder.with_suffix(".log"))]
         self._command = [
@@ -132,17 +136,25 @@ def _timeless(record: dict) -> dict:
     return {name: value for name, value in record.items() if name not in _TIMES}
 
 
-def _compare(root: Path, folder: Path, processes: int, workers: int, kills: int, seed: int) -> None:
+def _compare(
+    root: Path,
+    folder: Path,
+    processes: int,
+    workers: int,
+    kills: int,
+    seed: int,
+    amp: str = "",
+) -> None:
     print(f"seed {seed}")
     chance = random.Random(seed)
-    whole = _Run(root, folder / "whole", processes, workers)
+    whole = _Run(root, folder / "whole", processes, workers, amp)
     process, started = whole.start(), time.monotonic()
     whole.finish(process)
     length = time.monotonic() - started
     expected = whole.outcome()
     rounds = 0
     while kills:
-        run = _Run(root, folder / f"killed_{rounds}", processes, workers)
+        run = _Run(root, folder / f"killed_{rounds}", processes, workers, amp)
         rounds += 1
         process = run.start()
         while kills:
@@ -160,6 +172,12 @@ def _compare(root: Path, folder: Path, processes: int, workers: int, kills: int,
 
 def test_two_kills(painted, tmp_path):
     _compare(painted, tmp_path, processes=1, workers=0, kills=2, seed=random.randrange(10**6))
+
+
+@pytest.mark.skipif(bool(missing_for_bfloat16()), reason=missing_for_bfloat16())
+def test_a_kill_in_bfloat16(painted, tmp_path):
+    seed = random.randrange(10**6)
+    _compare(painted, tmp_path, processes=1, workers=2, kills=1, seed=seed, amp="bf16")
 
 
 @pytest.mark.slow

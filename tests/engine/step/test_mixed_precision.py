@@ -17,6 +17,7 @@ from engine.state import checkpoint
 from engine.step import mixed_precision
 from engine.step.mixed_precision import LossScaler
 from engine.step.optimizer import Optimizer
+from models.layers import in_bfloat16, plain
 from program import exits
 from program.signals import StopRequest
 
@@ -180,16 +181,60 @@ def test_blocks_are_recomputed_in_the_same_precision(monkeypatch):
 
 
 def test_a_cpu_says_that_it_runs_in_float32():
-    train = default.get_config().train
-    assert mixed_precision.describe(train) == []
+    train, model = default.get_config().train, models.create("vit_n_2")
+    assert mixed_precision.describe(model, train) == []
     train.amp = "O1"
-    assert mixed_precision.describe(train) == [
-        "precision: float32, since train.amp=O1 has no effect on a CPU"
+    assert mixed_precision.describe(model, train) == [
+        "precision: float32, since train.amp=O1 has no effect on a CPU; bf16 has"
     ]
     assert mixed_precision.loss_scaler(train) is None
-    model = models.create("vit_n_2")
     mixed_precision.apply(model, train)
     assert model._precision is contextlib.nullcontext
+
+
+def test_bfloat16_on_a_cpu(monkeypatch):
+    """Only where it has an effect, and it says where it has none."""
+    blas = pytest.importorskip("models.fast.blas")
+    train = default.get_config().train
+    train.amp = "bf16"
+
+    def applied(name):
+        model = models.create(name)
+        mixed_precision.apply(model, train)
+        (line,) = mixed_precision.describe(model, train)
+        return model._precision is in_bfloat16, line
+
+    monkeypatch.setattr(blas, "HAS_BFLOAT16", True)
+    assert applied("vit_n_2") == (
+        True,
+        "precision: bfloat16 in the matrix products of blocks, float32 in everything else",
+    )
+    assert applied("resnet_18") == (
+        False,
+        "precision: float32, since a CPU has bfloat16 for the blocks of ViT, DeiT, CaiT and Swin "
+        "only",
+    )
+    with plain():
+        assert applied("vit_n_2") == (
+            False,
+            "precision: float32, since bfloat16 needs compiled operators on a CPU, and these are "
+            "Paddle's operators, as model.operators asks for",
+        )
+    monkeypatch.setattr(blas, "HAS_BFLOAT16", False)
+    missing = "precision: float32, since this processor has neither AVX512-BF16 nor AMX"
+    assert applied("vit_n_2") == (False, missing)
+    assert mixed_precision.loss_scaler(train) is None
+
+
+def test_bf16_on_a_gpu_is_o1(monkeypatch):
+    asked, train = _gpu(monkeypatch), default.get_config().train
+    train.amp = "bf16"
+    model = models.create("vit_n_2", num_classes=3)
+    mixed_precision.apply(model, train)
+    model(paddle.zeros([2, 3, 8, 8]))
+    assert asked == [{"level": "O1", "dtype": "bfloat16", "use_promote": False}]
+    assert mixed_precision.loss_scaler(train) is None
+    assert mixed_precision.describe(model, train) == ["precision: bfloat16 (O1) on float32 weights"]
 
 
 @pytest.fixture
