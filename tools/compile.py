@@ -3,7 +3,7 @@
     python -m tools.compile
 
 It takes about ten seconds, or none when it is done already. The machine code is kept in
-`models/fast/__pycache__`, or in NUMBA_CACHE_DIR if that is set, for this kind of processor.
+the folders `__pycache__` of models/fast, or in NUMBA_CACHE_DIR, for this kind of processor.
 """
 
 from program import exits, paddle_setup, tool_arguments

@@ -7,7 +7,7 @@ those that need the range of float32). So gradients are float32, too, and are ad
 saved like any others. Paddle's own GradScaler does nothing on a CPU, where this one can be tested.
 
 On a CPU Paddle has no mixed precision. There `bf16` is this project's own: compiled blocks round
-the operands of matrix products to bfloat16 (see `models/fast/bfloat16.py`).
+the operands of matrix products to bfloat16 (see `models/fast/loops/bfloat16.py`).
 """
 
 from __future__ import annotations

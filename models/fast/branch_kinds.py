@@ -9,12 +9,12 @@ import numpy as np
 from paddle import Tensor
 
 from common.threads import parts
-from models.fast import attention_loops, mlp_loops, talking_loops
-from models.fast.activation_loops import GATES, Gate
-from models.fast.attention_loops import Windows
-from models.fast.bfloat16 import rounded
-from models.fast.shared_loops import Branch, Inside, Noise, Weights
-from models.fast.talking_loops import Talking
+from models.fast.loops import attention, mlp, talking
+from models.fast.loops.activations import GATES, Gate
+from models.fast.loops.attention import Windows
+from models.fast.loops.bfloat16 import rounded
+from models.fast.loops.shared import Branch, Inside, Noise, Weights
+from models.fast.loops.talking import Talking
 from models.layers.arrays import Mask, view
 
 _PRODUCTS = 16  # multiply-adds that are as much work as one element of other loops
@@ -119,7 +119,7 @@ class Kind:
 class MlpKind(Kind):
     """An MLP; threads share its rows, not the images."""
 
-    loops = mlp_loops
+    loops = mlp
 
     def extra(self) -> Gate:
         return GATES[self.settings.activation]
@@ -134,7 +134,7 @@ class MlpKind(Kind):
 class AttentionKind(Kind):
     """An attention of all tokens, or of those of each window (then `others` has the bias)."""
 
-    loops = attention_loops
+    loops = attention
 
     def extra(self) -> Windows:
         empty = np.empty((self.settings.inner_shape[0], 0, 0), np.float32)
@@ -154,7 +154,7 @@ class AttentionKind(Kind):
 class TalkingKind(Kind):
     """An attention whose heads exchange what they found."""
 
-    loops = talking_loops
+    loops = talking
 
     def extra(self) -> Talking:
         return Talking(*map(view, self.others))

@@ -1,6 +1,6 @@
 """Compiled residual branches: each is one operator with a written gradient.
 
-Threads share its images. The loops are in `models/fast/*_loops.py`, their arguments in
+Threads share its images. The loops are in `models/fast/loops/`, their arguments in
 `models/fast/branch_kinds.py`; this file makes operators of Paddle's from them.
 """
 
@@ -17,7 +17,7 @@ from common.threads import in_threads, parts
 from models.fast.branch_kinds import AttentionKind, Kind, MlpKind, Settings, TalkingKind
 from models.fast.single_operators import empty, needed, of_needed
 from models.layers.arrays import Mask, view
-from models.layers.operators import computes_in_bfloat16
+from models.layers.precision import computes_in_bfloat16
 
 
 def mlp_branch(

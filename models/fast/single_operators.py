@@ -15,7 +15,8 @@ from paddle import Tensor
 from paddle.autograd import PyLayer
 
 from common.threads import in_threads, parts
-from models.fast import activation_loops, row_loops
+from models.fast.loops import activations
+from models.fast.loops import rows as row_loops
 from models.layers.arrays import Mask, view
 
 _BLOCK = 64  # rows whose sums are taken together
@@ -114,11 +115,11 @@ def _unchanged(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _gelu(x: np.ndarray, out: np.ndarray) -> None:
-    activation_loops.gelu(x, *_unchanged(x), out)
+    activations.gelu(x, *_unchanged(x), out)
 
 
 def _gelu_gradient(x: np.ndarray, upper: np.ndarray, out: np.ndarray) -> None:
-    activation_loops.gelu_gradient(x, *_unchanged(x), upper, np.empty_like(x), out)
+    activations.gelu_gradient(x, *_unchanged(x), upper, np.empty_like(x), out)
 
 
 class LayerNorm(PyLayer):

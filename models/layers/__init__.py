@@ -18,12 +18,12 @@ from models.layers.operators import (
     compiled_operators,
     describe_operators,
     fuses_attention,
-    in_bfloat16,
     missing_for_bfloat16,
     mlp_branch,
     plain,
     replaceable,
 )
+from models.layers.precision import in_bfloat16
 from models.layers.temporary_changes import changed, watched
 
 __all__ = [

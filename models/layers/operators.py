@@ -24,7 +24,6 @@ from models.layers.temporary_changes import set_to
 
 _COMPILED = "compiled operators"
 _PLAIN: ContextVar[bool] = ContextVar("plain", default=False)
-_BFLOAT16: ContextVar[bool] = ContextVar("bfloat16", default=False)
 # Classes of layers that a compiled branch may replace, and the `forward` that each had when it was
 # noted here: it may be replaced later.
 _REPLACEABLE: dict[type[nn.Layer], Callable] = {}
@@ -33,16 +32,6 @@ _REPLACEABLE: dict[type[nn.Layer], Callable] = {}
 def plain() -> AbstractContextManager:
     """Returns a context in which all operators are Paddle's own."""
     return set_to(_PLAIN, True)
-
-
-def in_bfloat16() -> AbstractContextManager:
-    """Returns a context in which compiled branches round operands of products to bfloat16."""
-    return set_to(_BFLOAT16, True)
-
-
-def computes_in_bfloat16() -> bool:
-    """Returns whether compiled branches round operands of products to bfloat16 now."""
-    return _BFLOAT16.get()
 
 
 @functools.lru_cache(maxsize=1)
@@ -72,7 +61,7 @@ def missing_for_bfloat16() -> str:
     found = describe_operators()
     if found != _COMPILED:
         return f"bfloat16 needs compiled operators on a CPU, and these are {found}"
-    from models.fast import blas
+    from models.fast.loops import blas
 
     return "" if blas.HAS_BFLOAT16 else "this processor has neither AVX512-BF16 nor AMX"
 

@@ -194,7 +194,7 @@ def test_a_cpu_says_that_it_runs_in_float32():
 
 def test_bfloat16_on_a_cpu(monkeypatch):
     """Only where it has an effect, and it says where it has none."""
-    blas = pytest.importorskip("models.fast.blas")
+    blas = pytest.importorskip("models.fast.loops.blas")
     train = default.get_config().train
     train.amp = "bf16"
 

@@ -17,7 +17,8 @@ from models import activation_memory, flops
 from models.families.parts import PLAIN
 from models.families.timm_vits import TIMM_VITS
 from models.families.vit_layers import ACTIVATIONS
-from models.fast import activation_loops, branches
+from models.fast import branches
+from models.fast.loops import activations
 from models.layers import operators
 
 _DISTILLED = {"layer_scale": 0.3, "registers": 2, "class_position": False, "norm_pre": True}
@@ -89,15 +90,15 @@ def test_compiled_activations(name):
     exact = paddle.to_tensor(x, stop_gradient=False)
     expected = ACTIVATIONS[name](exact)
     expected.sum().backward()
-    gate, ones = activation_loops.GATES[name], np.ones((1, x.size), np.float32)
+    gate, ones = activations.GATES[name], np.ones((1, x.size), np.float32)
     rows = 0 * ones, x.astype(np.float32), np.empty((1, 0), np.bool_), ones[:, 0]
     found, again, slope = (np.empty_like(ones) for _ in range(3))
-    activation_loops.activate(*rows, gate, found)
-    activation_loops.activate_gradient(*rows, gate, ones, again, slope)
+    activations.activate(*rows, gate, found)
+    activations.activate_gradient(*rows, gate, ones, again, slope)
     np.testing.assert_allclose(found[0], expected.numpy(), rtol=2e-5, atol=2e-6)
     np.testing.assert_allclose(again, found, rtol=1e-5)
     np.testing.assert_allclose(slope[0], exact.grad.numpy(), rtol=2e-5, atol=4e-6)
-    activation_loops.activate(ones * np.float32("nan"), *rows[1:], gate, found)
+    activations.activate(ones * np.float32("nan"), *rows[1:], gate, found)
     assert np.isnan(found).all()
 
 

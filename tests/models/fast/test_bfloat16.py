@@ -12,7 +12,7 @@ from paddle.autograd import PyLayer
 
 import models
 from models.families.vit import Block
-from models.fast import bfloat16
+from models.fast.loops import bfloat16
 from models.layers import DropRates, in_bfloat16, missing_for_bfloat16, plain
 
 pytestmark = pytest.mark.skipif(bool(missing_for_bfloat16()), reason=missing_for_bfloat16())

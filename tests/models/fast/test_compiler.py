@@ -8,7 +8,7 @@ from conftest import ROOT, run_program
 
 _SUM_OF_ROWS = """
 import numpy as np, paddle
-from models.fast import shared_loops as parts
+from models.fast.loops import shared as parts
 none, total = np.empty((0, 0), np.float32), np.zeros(2, np.float32)
 rows, sums = np.ones((3, 2), np.float32), parts.Weights(total, total, none, total, none, total)
 parts.add_last(rows, rows, sums)
@@ -24,7 +24,7 @@ def test_code_that_calls_changed_code_is_compiled_anew(tmp_path):
         )
     assert _run(tmp_path) == "[3.0, 3.0] 0"
     assert _run(tmp_path) == "[3.0, 3.0] 1"  # from the disk
-    called = tmp_path / "models" / "fast" / "row_loops.py"
+    called = tmp_path / "models" / "fast" / "loops" / "rows.py"
     called.write_text(called.read_text().replace("total[j] += row[j]", "total[j] -= row[j]"))
     assert _run(tmp_path) == "[-3.0, -3.0] 0"
 

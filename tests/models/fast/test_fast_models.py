@@ -7,7 +7,8 @@ import paddle
 import pytest
 
 import models
-from models.fast import attention_loops, branches
+from models.fast import branches
+from models.fast.loops import attention
 from models.layers import operators
 
 _TOLERANCE = 1e-5  # of the largest value of an array
@@ -72,9 +73,9 @@ def test_logits_and_gradients_agree(name, noise):
 @pytest.mark.parametrize(("images", "expected"), [(1, 3), (2, 1), (3, 1)])
 def test_the_products_of_one_image_have_all_threads(images, expected, monkeypatch, set_threads):
     """One image alone leaves no other work for the threads. The results stay the same."""
-    given, run = set(), attention_loops.gradient
+    given, run = set(), attention.gradient
     monkeypatch.setattr(
-        attention_loops, "gradient", lambda *words: given.add(int(words[2].threads)) or run(*words)
+        attention, "gradient", lambda *words: given.add(int(words[2].threads)) or run(*words)
     )
     set_threads(3)
     model, pixels = _model("deit_ti_distilled"), _images("deit_ti_distilled", images)

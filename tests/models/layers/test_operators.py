@@ -7,7 +7,7 @@ import paddle
 import pytest
 from agreement import TOLERANCE, agree
 
-from models.fast import activation_loops
+from models.fast.loops import activations
 from models.layers import arrays, operators
 from models.layers.dropout import Dropout
 from models.layers.dropout_masks import batch_copies
@@ -53,7 +53,7 @@ def test_dropout(rate):
 
 def _softmax(x: np.ndarray) -> np.ndarray:
     out = np.empty_like(x)
-    activation_loops.softmax(x.reshape(-1, x.shape[-1]), out.reshape(-1, x.shape[-1]))
+    activations.softmax(x.reshape(-1, x.shape[-1]), out.reshape(-1, x.shape[-1]))
     return out
 
 
@@ -66,7 +66,7 @@ def test_softmax():
     expected = paddle.nn.functional.softmax(given, axis=-1)
     (expected * paddle.to_tensor(upper)).sum().backward()
     found, gradient = _softmax(x), np.empty_like(x)
-    activation_loops.softmax_gradient(found, upper, gradient)
+    activations.softmax_gradient(found, upper, gradient)
     for own, other in ((found, expected.numpy()), (gradient, given.grad.numpy())):
         np.testing.assert_allclose(own, other, rtol=0, atol=TOLERANCE * np.abs(other).max())
 

@@ -9,7 +9,8 @@ import paddle
 import pytest
 
 from models.families import vit, vit_layers
-from models.fast import blas, compiler, single_operators
+from models.fast import single_operators
+from models.fast.loops import blas, compiler
 from models.layers import basic_layers, operators
 from models.layers.dropout import DropRates
 

@@ -9,7 +9,7 @@ from numba.extending import overload
 from numpy.typing import NDArray
 
 from common.threads import in_threads, parts
-from models.fast.compiler import Floats, compiled
+from models.fast.loops.compiler import Floats, compiled
 
 Halves = NDArray[np.uint16]
 

@@ -14,7 +14,7 @@ import paddle
 from llvmlite import binding
 from numba import types
 
-from models.fast.compiler import compiled
+from models.fast.loops.compiler import compiled
 
 
 def _has(*features: str) -> bool:

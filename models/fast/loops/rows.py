@@ -8,7 +8,7 @@ such a loop. NaN stays NaN. An array without elements stands for no array.
 
 import numpy as np
 
-from models.fast.compiler import ONE, ZERO, Booleans, Bytes, Floats, Real, compiled
+from models.fast.loops.compiler import ONE, ZERO, Booleans, Bytes, Floats, Real, compiled
 
 
 @compiled("reassoc")

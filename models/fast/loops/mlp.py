@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from models.fast.activation_loops import activate, activate_gradient
-from models.fast.bfloat16 import operand
-from models.fast.blas import reset_own_threads, set_own_threads
-from models.fast.compiler import Floats, Real, compiled
-from models.fast.row_loops import masked, residual
-from models.fast.shared_loops import (
+from models.fast.loops.activations import activate, activate_gradient
+from models.fast.loops.bfloat16 import operand
+from models.fast.loops.blas import reset_own_threads, set_own_threads
+from models.fast.loops.compiler import Floats, Real, compiled
+from models.fast.loops.rows import masked, residual
+from models.fast.loops.shared import (
     MANY,
     Branch,
     Normed,

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.fast.compiler import HALF, ONE, ZERO, Booleans, Floats, Real, compiled
-from models.fast.row_loops import dot, sum_of
+from models.fast.loops.compiler import HALF, ONE, ZERO, Booleans, Floats, Real, compiled
+from models.fast.loops.rows import dot, sum_of
 
 _LOG2_E = Real(math.log2(math.e))
 # ln 2 in two parts: the high one has 9 bits, so its product with an integer is exact.

@@ -9,10 +9,10 @@ from typing import NamedTuple, Union
 
 import numpy as np
 
-from models.fast.bfloat16 import Halves, operand
-from models.fast.blas import Matrix, Shape, multiply
-from models.fast.compiler import Booleans, Floats, Real, compiled
-from models.fast.row_loops import (
+from models.fast.loops.bfloat16 import Halves, operand
+from models.fast.loops.blas import Matrix, Shape, multiply
+from models.fast.loops.compiler import Booleans, Floats, Real, compiled
+from models.fast.loops.rows import (
     add_rows,
     copy_row,
     layer_norm,
