@@ -171,8 +171,7 @@ def _forward(
     kept = list(map(empty, shapes))
     branch = settings.kind(x, tensors, kept, settings)
     out = empty([x.shape[0], settings.queries, x.shape[2]])
-    target = view(out)
-    in_threads(lambda _, begin, end: branch.run(begin, end, target), branch.bounds)
+    branch.run(view(out))
     return out, [x, *(tensor for tensor in tensors if tensor is not None), *kept]
 
 
