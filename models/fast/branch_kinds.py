@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from types import ModuleType
 from typing import NamedTuple
 
@@ -166,18 +164,14 @@ class AttentionKind(Kind):
             (few_images.join, (mixed, out), parts(images * queries, projections)),
         )
         for step, arrays, bounds in steps:
-            in_threads(partial(_of_part, step, self.branch, arrays), bounds)
+            in_threads(
+                lambda _, begin, end, s=step, a=arrays: s(begin, end, self.branch, *a), bounds
+            )
 
     @staticmethod
     def kept_shapes(x, tensors, settings):
         mixed = [x.shape[0], settings.queries, x.shape[2]]
         return [*Kind.kept_shapes(x, tensors, settings), settings.inner_shape, mixed]
-
-
-def _of_part(
-    step: Callable, branch: Branch, arrays: tuple[np.ndarray, ...], _: int, begin: int, end: int
-) -> None:
-    step(begin, end, branch, *arrays)
 
 
 class TalkingKind(Kind):

@@ -29,7 +29,7 @@ def project(begin: int, end: int, branch: Branch, qkv: Floats) -> None:
 
 @compiled()
 def attend(begin: int, end: int, branch: Branch, qkv: Floats, mixed: Floats) -> None:
-    """Computes what heads mix, numbers `begin` to `end` of the B * H: `(B, M, D)`."""
+    """Computes what the heads of all images, numbers `begin` to `end` of B * H, mix: `(B, M, D)`."""
     before = set_own_threads(_ONE)
     heads, matrix, queries = branch.heads, branch.weights.last_weight, mixed.shape[1]
     rooms = np.empty((2, queries, qkv.shape[1]), Real)
