@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from paddle import Tensor
 
-from common.threads import available, in_threads, parts
-from models.fast.loops import attention, few_images, mlp, talking
+from common.threads import parts
+from models.fast.loops import attention, mlp, talking
 from models.fast.loops.activations import GATES, Gate
 from models.fast.loops.attention import Windows
 from models.fast.loops.bfloat16 import rounded
@@ -90,11 +90,9 @@ class Kind:
         threads = max(1, len(parts(items * work, 1)) // len(self.bounds))
         self.branch = self.branch._replace(threads=np.int32(threads))
 
-    def run(self, out: np.ndarray) -> None:
-        """Computes the output `(B, M, D)`."""
-        in_threads(
-            lambda _, begin, end: self.loops.forward(begin, end, self.branch, out), self.bounds
-        )
+    def run(self, begin: int, end: int, out: np.ndarray) -> None:
+        """Computes a part of the output `(B, M, D)`."""
+        self.loops.forward(begin, end, self.branch, out)
 
     def run_gradient(
         self, begin: int, end: int, upper: np.ndarray, out: np.ndarray, sums: list[np.ndarray]
@@ -146,27 +144,6 @@ class AttentionKind(Kind):
 
     def extra_sums(self, *sums: np.ndarray) -> np.ndarray:
         return sums[0] if sums else np.empty((0, 0, 0), np.float32)
-
-    def run(self, out: np.ndarray) -> None:
-        images, tokens, width = self.branch.x.shape
-        if images >= available() or self.settings.windows:
-            super().run(out)
-            return
-        inside, heads = self.branch.inside, self.branch.heads
-        kept, queries = inside.first.size > 0, out.shape[1]
-        qkv = inside.first if kept else np.empty((images, tokens, 3 * width), np.float32)
-        mixed = inside.mixed if kept else np.empty((images, queries, width), np.float32)
-        # Rows or heads, and the work of one: each step is complete before the next one begins.
-        projections, each = 4 * width**2 // _PRODUCTS, 2 * tokens * width * queries // heads
-        steps = (
-            (few_images.project, (qkv,), parts(images * tokens, projections)),
-            (few_images.attend, (qkv, mixed), parts(images * heads, each // _PRODUCTS)),
-            (few_images.join, (mixed, out), parts(images * queries, projections)),
-        )
-        for step, arrays, bounds in steps:
-            in_threads(
-                lambda _, begin, end, s=step, a=arrays: s(begin, end, self.branch, *a), bounds
-            )
 
     @staticmethod
     def kept_shapes(x, tensors, settings):

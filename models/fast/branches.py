@@ -171,7 +171,8 @@ def _forward(
     kept = list(map(empty, shapes))
     branch = settings.kind(x, tensors, kept, settings)
     out = empty([x.shape[0], settings.queries, x.shape[2]])
-    branch.run(view(out))
+    target = view(out)
+    in_threads(lambda _, begin, end: branch.run(begin, end, target), branch.bounds)
     return out, [x, *(tensor for tensor in tensors if tensor is not None), *kept]
 
 

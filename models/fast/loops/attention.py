@@ -48,9 +48,7 @@ def _gather(x: Floats, order: Order, out: Floats) -> None:
 
 
 @compiled()
-def qkv_of_head(
-    x: Operand, queries: int, heads: int, head: int
-) -> tuple[Operand, Operand, Operand]:
+def _qkv(x: Operand, queries: int, heads: int, head: int) -> tuple[Operand, Operand, Operand]:
     """Returns a head's first queries, its keys and its values from `(L, 3 * D)`."""
     q, k = part_of_head(x, 0, heads, head), part_of_head(x, 1, heads, head)
     return q[:queries], k, part_of_head(x, 2, heads, head)
@@ -83,47 +81,31 @@ def _scores(
 
 
 @compiled()
-def attend_head(
-    branch: Branch,
-    place: int,
-    window: int,
-    head: int,
-    qkv: tuple[Operand, Operand, Operand],
-    rooms: Floats,
-    mixed: Floats,
+def _attend(
+    branch: Branch, place: int, window: int, qkv: Operand, rooms: Floats, mixed: Floats
 ) -> None:
-    """Computes what one head of the attention of one window mixes.
+    """Computes what the attention of one window mixes, for all heads.
 
     Args:
         branch: of the attention.
         place: of the window among those of all images.
         window: its number in the image.
-        head: its number.
-        qkv: queries `(M, D / H)`, keys and values `(L, D / H)`.
+        qkv: `(L, 3 * D)`.
         rooms: `(2, M, L)`, to be written.
-        mixed: gets the result, `(M, D / H)`.
+        mixed: gets the result, `(M, D)`.
     """
-    noise, inside, scores = branch.noise, branch.inside, rooms[0]
-    q, k, v = qkv
-    attended = inside.attended[head, place] if inside.first.size else rooms[1]
-    _scores(q, k, branch.extra, window, head, branch.factor, scores)
-    softmax(scores, attended)
-    if noise.inner_keep.size:
-        keep, scale = noise.inner_keep[head, place], noise.inner_scale[head, place]
-        masked(attended, keep, scale, scores)
-        attended = scores
-    product(operand(attended, v), v, 1, 0, mixed)
-
-
-@compiled()
-def _attend(
-    branch: Branch, place: int, window: int, qkv: Operand, rooms: Floats, mixed: Floats
-) -> None:
-    """Computes what all heads of one window mix, `(M, D)`, from `(L, 3 * D)`."""
-    heads = branch.heads
+    heads, noise, inside = branch.heads, branch.noise, branch.inside
+    scores = rooms[0]
     for head in range(heads):
-        own = qkv_of_head(qkv, mixed.shape[0], heads, head)
-        attend_head(branch, place, window, head, own, rooms, of_head(mixed, heads, head))
+        q, k, v = _qkv(qkv, mixed.shape[0], heads, head)
+        attended = inside.attended[head, place] if inside.first.size else rooms[1]
+        _scores(q, k, branch.extra, window, head, branch.factor, scores)
+        softmax(scores, attended)
+        if noise.inner_keep.size:
+            keep, scale = noise.inner_keep[head, place], noise.inner_scale[head, place]
+            masked(attended, keep, scale, scores)
+            attended = scores
+        product(operand(attended, v), v, 1, 0, of_head(mixed, heads, head))
 
 
 @compiled()
@@ -197,8 +179,8 @@ def _attend_gradient(
     heads, factor, noise = branch.heads, branch.factor, branch.noise
     dropped, for_dropped, for_attended, for_scores = rooms[0], rooms[1], rooms[2], rooms[3]
     for head in range(heads):
-        q, k, v = qkv_of_head(qkv, for_mixed.shape[0], heads, head)
-        for_q, for_k, for_v = qkv_of_head(for_qkv, for_mixed.shape[0], heads, head)
+        q, k, v = _qkv(qkv, for_mixed.shape[0], heads, head)
+        for_q, for_k, for_v = _qkv(for_qkv, for_mixed.shape[0], heads, head)
         for_head, attended = of_head(for_mixed, heads, head), branch.inside.attended[head, place]
         if noise.inner_keep.size:
             keep, scale = noise.inner_keep[head, place], noise.inner_scale[head, place]
