@@ -4,8 +4,11 @@ Machines are shared and noisy: the ratio of two times within a round is less noi
 """
 
 import statistics
+import time
 from collections.abc import Callable
 
+# Seconds in which the threads of the one before fall asleep: OpenMP's spin for up to 0.2 s.
+_PAUSE = 0.3
 Step = Callable[[], float]  # does the work once, and returns the seconds that it took
 
 
@@ -17,6 +20,7 @@ def measure(steps: dict[str, Step], rounds: int) -> dict[str, list[float]]:
     seconds = {name: [] for name in steps}
     for _ in range(rounds):
         for name, step in steps.items():
+            time.sleep(_PAUSE)
             seconds[name].append(step())
     return seconds
 
