@@ -121,6 +121,8 @@ TRAITS = {
     "train.micro_batch": Trait(("", "auto"), may_change=True),
     "train.reference_batch_size": Trait(to_choose=TO_CHOOSE),
     "train.recompute": Trait(may_change=True),
+    "train.cache_features": Trait(("auto", "off")),
+    "train.cache_gb": Trait(may_change=True, may_differ=True),
     "train.amp": Trait(("", "O1", "O2")),
     "train.amp_dtype": Trait(("float16", "bfloat16")),
     "train.loss_scale": Trait(least=1),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from ml_collections import ConfigDict
 
 import data
 from engine import distributed
+from engine.features.cache import FeatureCache
+from engine.features.decision import TRAIN, UNLABELLED, VAL, Decision, decide
 from engine.model_setup import build_model, load_pretrained
 from engine.plan import resolve_config, run_plan
 from engine.results.evaluation import Result, evaluate
@@ -27,7 +30,7 @@ from engine.step.forward import forward
 from engine.step.objective import make_objective
 from engine.step.optimizer import Optimizer
 from engine.step.teacher import load_teacher
-from engine.step.training_batches import TrainingSets, micro_batches
+from engine.step.training_batches import FeatureBatch, TrainingSets, micro_batches
 from engine.watch import start_checks
 from engine.watch.diagnosis import Diagnosis
 from engine.watch.nonfinite import Guard
@@ -125,10 +128,28 @@ class Trainer:
                     return False
         return True
 
-    def batches(self) -> Generator[data.Batch, None, None]:
-        """Returns the micro-batches of the steps that are left."""
+    def batches(self) -> Generator[data.Batch | FeatureBatch, None, None]:
+        """Returns the micro-batches of the steps that are left; first computes cached features."""
         steps = self.optimizer.steps_done, self.plan.steps
+        if TRAIN in self.cached.names:
+            return self.features.micro_batches(self.sets, *steps)
         return micro_batches(self.config, self.sets, *steps, self.config.data.workers)
+
+    @functools.cached_property
+    def cached(self) -> Decision:
+        """Whose features are cached; all ranks ask together, after the resume."""
+        progress, splits = self.progress, self.splits.named()
+        images = {name: len(splits[name]) for name in (TRAIN, UNLABELLED, VAL) if name in splits}
+        # A run that a version without this field began goes on without features.
+        before = [] if progress.steps_done and progress.cached is None else progress.cached
+        found = decide(self.model, self.config, images, self.plan, before)
+        progress.cached = [*found.names]
+        return found
+
+    @functools.cached_property
+    def features(self) -> FeatureCache:
+        """The features of the images that `cached` names."""
+        return FeatureCache(self.model, self.config, self.cached.part, self.stop.check)
 
     @contextlib.contextmanager
     def weights(self, name: str) -> Iterator[None]:
@@ -193,8 +214,12 @@ class Trainer:
         return improved
 
     def _evaluate(self, name: str) -> Result:
+        val, check, cached = self.splits.val, self.stop.check, None
+        assert val is not None
+        if VAL in self.cached.names:
+            cached = functools.partial(self.features.evaluated, val)
         with self.weights(name):
-            return evaluate(self.model, self.splits.val, self.config, check=self.stop.check)
+            return evaluate(self.model, val, self.config, check=check, cached=cached)
 
     def _save(self, log: Log, writer: Writer) -> None:
         """Begins to write a checkpoint."""

@@ -22,6 +22,7 @@ from engine.plan import micro_batch_size, recipe, resolve_config
 from engine.results import console
 from engine.results.progress_lines import CountLines
 from engine.step.forward import forward
+from engine.step.training_batches import FeatureBatch
 from engine.trainer import Trainer
 from program import run_folder
 from program.config import config_fields
@@ -100,7 +101,7 @@ def _trainer(config: ConfigDict, steps: int, folder: Path) -> Trainer:
     return Trainer(config, data.Splits(train_set, unlabelled=unlabelled_set), folder)
 
 
-def _step(trainer: Trainer, batches: Iterator[data.Batch], rate: float) -> float:
+def _step(trainer: Trainer, batches: Iterator[data.Batch | FeatureBatch], rate: float) -> float:
     """Takes a step at a rate.
 
     Returns:
