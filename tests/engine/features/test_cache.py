@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 import pytest
+from conftest import launch, run_program
 
 import data
 from common.errors import UserError
@@ -65,6 +66,16 @@ _CASES = {
         "rdrop.unlabelled_batch_size": 3,
         "train.steps": 20,
     },
+}
+
+
+_LAUNCHED = {
+    **_RDROP,
+    **_VIEWS,
+    "data.max_images": 29,
+    "eval.batch_size": 4,
+    "train.steps": 12,
+    "train.log_every_steps": 1,
 }
 
 
@@ -227,3 +238,18 @@ def test_the_rate_test_uses_the_features(config, tmp_path, rows):
     config.data.holdout = 0.0
     lr_range_test.find(config, np.geomspace(1e-4, 1e-1, 12), tmp_path / "rates")
     assert sum(count for count in rows if count > 1) == 36
+
+
+def test_two_processes_do_the_same_as_one(tmp_path):
+    """Each computes every other batch of the images, and gets the others' rows."""
+    words = ["main.py", *(f"--config.{name}={value}" for name, value in _LAUNCHED.items())]
+    weights = {}
+    for processes in (1, 2):
+        folder = tmp_path / str(processes)
+        size = f"--config.train.batch_size={10 // processes}"
+        command = [*words, size, f"--workdir={folder}"]
+        done = run_program(*command) if processes == 1 else launch(2, tmp_path / "log", *command)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+        assert "features: the first 2 blocks run once for" in done.stdout
+        weights[processes] = _outcome(folder)
+    _assert_close(weights[2], weights[1])
