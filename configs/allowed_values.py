@@ -123,6 +123,7 @@ TRAITS = {
     "train.recompute": Trait(may_change=True),
     "train.cache_features": Trait(("auto", "off")),
     "train.cache_gb": Trait(may_change=True, may_differ=True),
+    "train.cache_disk_gb": Trait(may_change=True),
     "train.amp": Trait(("", "O1", "O2")),
     "train.amp_dtype": Trait(("float16", "bfloat16")),
     "train.loss_scale": Trait(least=1),

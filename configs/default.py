@@ -240,11 +240,13 @@ def get_config() -> ConfigDict:
     # Run each block again in the backward pass: less memory for one more forward pass.
     train.recompute = False
     # With model.trainable=head or head_and_norm, the frozen part in front of the first noise runs
-    # once for each image and view, and its output is kept in memory: auto (where it can be, and
-    # fits) | off.
+    # once for each image and view, and its output is kept: auto (where it can be, and fits) | off.
     train.cache_features = "auto"
     # The most memory that this output may take in each process, in GB; 0: half of what is free.
     train.cache_gb = 0.0
+    # The most room in the run's folder for what memory has no room for, in GB; the end of the run
+    # removes it. 0: none.
+    train.cache_disk_gb = 0.0
     # Half precision on a GPU: O1 (matrix products and convolutions) | O2 (nearly everything).
     train.amp = ""
     train.amp_dtype = "float16"  # float16 | bfloat16

@@ -14,6 +14,7 @@ import data
 from engine import distributed
 from engine.features.cache import FeatureCache
 from engine.features.decision import TRAIN, UNLABELLED, VAL, Decision, decide
+from engine.features.views import Disk, Memory
 from engine.model_setup import build_model, load_pretrained
 from engine.plan import resolve_config, run_plan
 from engine.results.evaluation import Result, evaluate
@@ -132,7 +133,7 @@ class Trainer:
         """Returns the micro-batches of the steps that are left; first computes cached features."""
         steps = self.optimizer.steps_done, self.plan.steps
         if TRAIN in self.cached.names:
-            return self.features.micro_batches(self.sets, *steps)
+            return self.features.micro_batches(*steps)
         return micro_batches(self.config, self.sets, *steps, self.config.data.workers)
 
     @functools.cached_property
@@ -142,14 +143,16 @@ class Trainer:
         images = {name: len(splits[name]) for name in (TRAIN, UNLABELLED, VAL) if name in splits}
         # A run that a version without this field began goes on without features.
         before = [] if progress.steps_done and progress.cached is None else progress.cached
-        found = decide(self.model, self.config, images, self.plan, before)
+        found = decide(self.model, self.config, images, self.plan, self.folder, before)
         progress.cached = [*found.names]
         return found
 
     @functools.cached_property
     def features(self) -> FeatureCache:
         """The features of the images that `cached` names."""
-        return FeatureCache(self.model, self.config, self.cached.part, self.stop.check)
+        cached, sets = self.cached, self.splits.named()
+        place = Disk(self.folder / run_folder.FEATURES) if cached.on_disk else Memory()
+        return FeatureCache(self.model, self.config, sets, cached.part, place, self.stop.check)
 
     @contextlib.contextmanager
     def weights(self, name: str) -> Iterator[None]:
@@ -217,7 +220,7 @@ class Trainer:
         val, check, cached = self.splits.val, self.stop.check, None
         assert val is not None
         if VAL in self.cached.names:
-            cached = functools.partial(self.features.evaluated, val)
+            cached = self.features.evaluated
         with self.weights(name):
             return evaluate(self.model, val, self.config, check=check, cached=cached)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import paddle
 from ml_collections import ConfigDict
@@ -80,7 +81,7 @@ def _try_out(config: ConfigDict) -> None:
     distributed.say(
         *start_lines.describe_model(model, config),
         *start_lines.describe(config, plan),
-        *decide(model, config, {TRAIN: train_images}, plan).lines,
+        *decide(model, config, {TRAIN: train_images}, plan, Path()).lines,
         *([teacher.describe()] if teacher else []),
         *Diagnosis(trained_as, plan).start(),
         *memory_estimate.table(model, config),

@@ -28,7 +28,12 @@ from program import run_folder
 from program.config import config_fields
 
 JSON, PICTURE = "lr_find.json", "lr_find.png"
-_FIXED = {"train.epochs": 0.0, "rdrop.alpha_warmup_steps": 0, "optim.schedule": "constant"}
+_FIXED = {
+    "train.epochs": 0.0,
+    "train.cache_disk_gb": 0.0,
+    "rdrop.alpha_warmup_steps": 0,
+    "optim.schedule": "constant",
+}
 _UNUSED = ("optim.warmup_steps", "optim.milestones", "optim.final_lr")
 
 

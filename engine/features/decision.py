@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 from ml_collections import ConfigDict
@@ -29,11 +31,13 @@ class Decision(NamedTuple):
     Attributes:
         names: of the sets of images; (): nothing is cached.
         part: of the model, whose output is cached.
+        on_disk: whether it is kept in files, not in memory.
         lines: for the start of a run.
     """
 
     names: tuple[str, ...] = ()
     part: models.FrozenPart = models.FrozenPart()
+    on_disk: bool = False
     lines: tuple[str, ...] = ()
 
 
@@ -42,6 +46,7 @@ def decide(
     config: ConfigDict,
     images: dict[str, int],
     plan: Plan,
+    folder: Path,
     before: list[str] | None = None,
 ) -> Decision:
     """Decides what is cached, the same on all processes.
@@ -53,6 +58,7 @@ def decide(
         config: a resolved one.
         images: how many there are of `train`, and, where there are any, `unlabelled` and `val`.
         plan: of the run.
+        folder: of the run; it may not exist yet.
         before: names of what was cached before the run was stopped; None: it is new.
 
     Raises:
@@ -69,20 +75,23 @@ def decide(
     if part.why_not:
         return _none(part.why_not)
     needed = {name: count * views(config, name) * part.bytes for name, count in images.items()}
-    names, limit = before or [name for name in images if name != VAL], _limit(config, before)
-    if limit is None:
-        return _none("how much memory is free is not known here; say it with train.cache_gb")
-    if _too_much(needed, names, limit):
-        return _refuse(config, sum(needed[name] for name in names), limit, before)
-    if VAL in images and before is None and not _too_much(needed, [*names, VAL], limit):
+    names, limits = before or [name for name in images if name != VAL], []
+    for on_disk in (False, True):
+        limits.append(_limit(config, folder, on_disk, before))
+        if not _too_much(needed, names, limits[-1]):
+            break
+    else:
+        return _refuse(config, sum(needed[name] for name in names), limits, before)
+    if VAL in images and before is None and not _too_much(needed, [*names, VAL], limits[-1]):
         names = [*names, VAL]  # last, because it can do without
     counts = ", ".join(_count(config, name, images[name]) for name in names)
     size, shape = sum(needed[name] for name in names), " x ".join(map(str, part.shape))
+    kept = "in the folder of the run" if on_disk else "of memory in each process"
     line = (
-        f"features: {_what_runs(part)} once for {counts}; kept in memory: {gigabytes(size)} in "
-        f"each process ({shape} numbers a view)"
+        f"features: {_what_runs(part)} once for {counts}; kept: {gigabytes(size)} {kept} "
+        f"({shape} numbers a view)"
     )
-    return Decision(tuple(names), part, (line,))
+    return Decision(tuple(names), part, on_disk, (line,))
 
 
 def views(config: ConfigDict, name: str) -> int:
@@ -118,12 +127,16 @@ def _reasons(config: ConfigDict, images: dict[str, int], plan: Plan) -> Iterator
             yield f"of {different:,} {name} images and views the run shows {shown:,}: none again"
 
 
-def _limit(config: ConfigDict, before: list[str] | None) -> float | None:
-    """Returns the most bytes that this process may take; None when that is not known."""
-    if config.train.cache_gb:
-        return config.train.cache_gb * 2**30
-    free = free_memory.of_machine()
-    return None if free is None else (_SHARE_AGAIN if before else _SHARE) * free
+def _limit(config: ConfigDict, folder: Path, on_disk: bool, before: list[str] | None) -> float:
+    """Returns the most bytes that this process may take."""
+    train, share = config.train, _SHARE_AGAIN if before else _SHARE
+    if not on_disk:
+        free = free_memory.of_machine()
+        return train.cache_gb * 2**30 if train.cache_gb else share * (free or 0)
+    allowed = train.cache_disk_gb * 2**30
+    there = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
+    # In a run that goes on, its own files may be there already.
+    return allowed if before else min(allowed, share * shutil.disk_usage(there).free)
 
 
 def _too_much(needed: dict[str, int], names: list[str], limit: float) -> bool:
@@ -131,16 +144,20 @@ def _too_much(needed: dict[str, int], names: list[str], limit: float) -> bool:
     return distributed.any_rank(sum(needed[name] for name in names) > limit)
 
 
-def _refuse(config: ConfigDict, size: int, limit: float, before: list[str] | None) -> Decision:
-    """Says that there is too little memory.
+def _refuse(
+    config: ConfigDict, size: int, limits: list[float], before: list[str] | None
+) -> Decision:
+    """Says that there is too little room.
 
     Raises:
         UserError: for a run that had enough before.
     """
-    have = f"train.cache_gb={config.train.cache_gb:g}"
-    have = have if config.train.cache_gb else f"the {gigabytes(limit)} that may be taken"
     fewer = ", fewer data.views take less" if config.data.views > 1 else ""
-    reason = f"they take {gigabytes(size)}, more than {have}; train.cache_gb allows more{fewer}"
+    reason = (
+        f"they take {gigabytes(size)}, of {gigabytes(limits[0])} of memory and "
+        f"{gigabytes(limits[1])} of the disk that they may take; train.cache_gb and "
+        f"train.cache_disk_gb allow more{fewer}"
+    )
     if before:
         raise UserError(f"the run was begun with cached features, but {reason}")
     return _none(reason)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
+import os
+import shutil
 
 import numpy as np
 import pytest
 from conftest import launch, run_program
+from PIL import Image
 
 import data
 from common.errors import UserError
@@ -197,13 +201,90 @@ def test_a_run_keeps_to_what_it_began_with(config, tmp_path, monkeypatch, capsys
         config.train.cache_gb = 1e-9
     single_run.train(config, few, stop=_StopAfter(4))
     assert "not cached: they take" in capsys.readouterr().out
-    with pytest.raises(UserError, match=r"begun with cached features, but they take 0 MB, more"):
+    with pytest.raises(UserError, match=r"begun with cached features, but they take 0 MB, of 0 MB"):
         single_run.train(config, many)
     config.train.cache_gb = 0.0
     assert single_run.train(config, few) == exits.DONE
     assert "not cached: the run was begun without" in capsys.readouterr().out
     assert single_run.train(config, many) == exits.DONE
     assert "features: all that is in front of the head runs once for" in capsys.readouterr().out
+
+
+@pytest.fixture
+def on_disk(config):
+    """Two views, with noise behind them, and memory for none of it."""
+    config.update_from_flattened_dict({**_RDROP, **_VIEWS, "train.cache_disk_gb": 0.1})
+    config.train.update(steps=20, cache_gb=1e-9)
+    return config
+
+
+def test_features_on_the_disk(on_disk, tmp_path, capsys, rows):
+    """The bits are those of features in memory; a resumed run computes nothing again."""
+    folder = tmp_path / "disk"
+    assert single_run.train(on_disk, folder, stop=_StopAfter(5)) == exits.STOPPED
+    assert "in the folder of the run" in capsys.readouterr().out
+    names = [f"{name}.{kind}" for name in _ON_DISK for kind in ("float32", "safetensors")]
+    assert sorted(path.name for path in (folder / "features").iterdir()) == names
+    assert sum(count for count in rows if count > 1) == 2 * 29 + 7
+    rows.clear()
+    found = _run(on_disk, folder)
+    assert sum(count for count in rows if count > 1) == 15  # test images
+    assert not (folder / "features").exists()
+    whole = _run(on_disk, tmp_path / "memory", **{"train.cache_gb": 1.0})
+    assert found[1] == whole[1]
+    assert all((found[0][name] == array).all() for name, array in whole[0].items())
+
+
+_ON_DISK = ("train_0", "train_1", "val_0")
+
+
+def _other_byte(path):
+    content = bytearray(path.read_bytes())
+    content[100] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda folder: (folder / "train_1.safetensors").unlink(),  # the pass was killed
+        lambda folder: (folder / "train_1.float32").unlink(),
+        lambda folder: _other_byte(folder / "train_1.float32"),
+        lambda folder: os.truncate(folder / "train_1.float32", 1000),
+        lambda folder: (folder / "train_1.safetensors").write_bytes(b"broken"),
+        lambda folder: shutil.copy(folder / "train_0.safetensors", folder / "train_1.safetensors"),
+    ],
+)
+def test_what_is_not_whole_is_computed_again(on_disk, tmp_path, rows, spoil):
+    folder = tmp_path / "disk"
+    single_run.train(on_disk, folder, stop=_StopAfter(5))
+    rows.clear()
+    spoil(folder / "features")
+    found = _run(on_disk, folder)
+    assert sum(count for count in rows if count > 1) == 29 + 15
+    whole = _run(on_disk, tmp_path / "memory", **{"train.cache_gb": 1.0})
+    assert all((found[0][name] == array).all() for name, array in whole[0].items())
+
+
+def test_other_pixels_are_other_features(on_disk, painted, tmp_path, rows):
+    """The names and the labels are the same: a resumed run would not notice."""
+    folder = tmp_path / "disk"
+    single_run.train(on_disk, folder, stop=_StopAfter(5))
+    rows.clear()
+    for path in sorted((painted / "train").rglob("*.png")):
+        Image.open(path).transpose(Image.Transpose.ROTATE_180).save(path)
+    _run(on_disk, folder)
+    assert sum(count for count in rows if count > 1) == 2 * 29 + 7 + 15
+
+
+def test_a_disk_without_room(on_disk, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(UserError, match=r"train.cache_disk_gb: .*train_0.float32 can't be written"):
+        single_run.train(on_disk, tmp_path / "disk")
+    assert not [*(tmp_path / "disk" / "features").iterdir()]
 
 
 def test_damaged_images_are_counted_as_without(config, painted, tmp_path):
@@ -240,7 +321,8 @@ def test_the_rate_test_uses_the_features(config, tmp_path, rows):
     assert sum(count for count in rows if count > 1) == 36
 
 
-def test_two_processes_do_the_same_as_one(tmp_path):
+@pytest.mark.parametrize("place", ["memory", "disk"])
+def test_two_processes_do_the_same_as_one(tmp_path, place):
     """Each computes every other batch of the images, and gets the others' rows."""
     words = ["main.py", *(f"--config.{name}={value}" for name, value in _LAUNCHED.items())]
     weights = {}
@@ -248,6 +330,8 @@ def test_two_processes_do_the_same_as_one(tmp_path):
         folder = tmp_path / str(processes)
         size = f"--config.train.batch_size={10 // processes}"
         command = [*words, size, f"--workdir={folder}"]
+        if place == "disk":
+            command += ["--config.train.cache_gb=1e-9", "--config.train.cache_disk_gb=0.1"]
         done = run_program(*command) if processes == 1 else launch(2, tmp_path / "log", *command)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
         assert "features: the first 2 blocks run once for" in done.stdout

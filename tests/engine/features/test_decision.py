@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections import namedtuple
+from pathlib import Path
+
 import pytest
+from conftest import ROOT
 
 import models
+from common.errors import UserError
 from configs import default
 from engine.commands import dry_run
 from engine.features import decision
@@ -17,7 +22,7 @@ _OFF = {"data.crop": "test", "data.flip": 0.0}
 _WIDE = {"model.drop_rate": 0.1, "rdrop.copies": 2, **_OFF}
 
 
-def _decide(fields, images=None, before=None, steps: int = 100):
+def _decide(fields, images=None, before=None, steps: int = 100, folder: Path = ROOT):
     config = default.get_config()
     config.model.update(name="vit_n_2", image_size=8, num_classes=3, trainable="head")
     config.rdrop.copies = 1
@@ -25,7 +30,7 @@ def _decide(fields, images=None, before=None, steps: int = 100):
     model = models.build(config.model, config.rdrop.drop_rates, config.rdrop.shared_blocks)
     models.freeze(model, config.model.trainable, config.model.image_size)
     plan = Plan(1000, 50, steps, 20)
-    return decide(model, config, images or _IMAGES, plan, before)
+    return decide(model, config, images or _IMAGES, plan, folder, before)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +62,10 @@ def _decide(fields, images=None, before=None, steps: int = 100):
             },
             "with noise or trained layers in front of its classifier",
         ),
-        ({**_OFF, "train.cache_gb": 1e-6}, "they take 0 MB, more than train.cache_gb=1e-06"),
+        (
+            {**_OFF, "train.cache_gb": 1e-6},
+            "they take 0 MB, of 0 MB of memory and 0 MB of the disk",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -87,17 +95,17 @@ def test_nothing_is_said_where_nothing_is_frozen(part):
         (
             _OFF,
             "features: all that is in front of the head runs once for 1,000 train images, 200 val "
-            "images; kept in memory: 0 MB in each process (48 numbers a view)",
+            "images; kept: 0 MB of memory in each process (48 numbers a view)",
         ),
         (
             {**_WIDE, "rdrop.shared_blocks": 1, "data.flip": 0.5, "data.views": 3},
             "features: the first 1 block runs once for 1,000 train images x 3 views, 200 val "
-            "images; kept in memory: 10 MB in each process (17 x 48 numbers a view)",
+            "images; kept: 10 MB of memory in each process (17 x 48 numbers a view)",
         ),
         (
             {**_OFF, "model.trainable": "head_and_norm", "data.flip": 0.5, "data.views": 2},
             "features: the first 4 blocks run once for 1,000 train images x 2 views, 200 val "
-            "images; kept in memory: 0 MB in each process (1 x 48 numbers a view)",
+            "images; kept: 0 MB of memory in each process (1 x 48 numbers a view)",
         ),
     ],
     ids=["head", "noise", "norm"],
@@ -117,12 +125,29 @@ def test_what_fits(monkeypatch, room, names):
     monkeypatch.setattr(free_memory, "of_machine", lambda: 2 * size)
     found = _decide(_OFF)
     assert found.names == names
-    assert names or "more than the 0 MB that may be taken; train.cache_gb allows" in found.lines[0]
+    assert names or "train.cache_gb and train.cache_disk_gb allow more" in found.lines[0]
+
+
+def test_the_disk_takes_what_memory_does_not(monkeypatch, tmp_path):
+    """Up to half of what is free there; a run that goes on has its files there already."""
+    size = 1000 * _FEATURES
+    fields = {**_OFF, "train.cache_gb": 1e-9, "train.cache_disk_gb": size / 2**30}
+    free = namedtuple("Usage", "free")
+    monkeypatch.setattr(decision.shutil, "disk_usage", lambda path: free(2 * size))
+    found = _decide(fields, folder=tmp_path / "none" / "yet")
+    assert (found.names, found.on_disk) == ((TRAIN,), True)
+    assert "kept: 0 MB in the folder of the run (48 numbers a view)" in found.lines[0]
+    monkeypatch.setattr(decision.shutil, "disk_usage", lambda path: free(2 * size - 2))
+    assert _decide(fields).names == ()
+    assert _decide(fields, before=[TRAIN]).on_disk
+    with pytest.raises(UserError, match="begun with cached features, but they take"):
+        _decide({**fields, "train.cache_disk_gb": 0.0}, before=[TRAIN])
+    assert not _decide({**fields, "train.cache_gb": 1.0}).on_disk
 
 
 def test_memory_that_is_not_known(monkeypatch):
     monkeypatch.setattr(free_memory, "of_machine", lambda: None)
-    assert "say it with train.cache_gb" in _decide(_OFF).lines[0]
+    assert "of 0 MB of memory" in _decide(_OFF).lines[0]
     assert _decide({**_OFF, "train.cache_gb": 1.0}).names == (TRAIN, VAL)
 
 
@@ -143,5 +168,5 @@ def test_a_dry_run_says_it(capsys):
     config.data.update(crop="none", flip=0.0)
     config.train.epochs = 3.0
     dry_run.dry_run({"": config})
-    line = "features: all that is in front of the head runs once for 1,297 train images; kept in"
+    line = "features: all that is in front of the head runs once for 1,297 train images; kept: "
     assert line in capsys.readouterr().out
