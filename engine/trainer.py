@@ -99,6 +99,7 @@ class Trainer:
         with self._log() as log, self._writer() as writer:
             self._begin(log)
             batches = self.batches()
+            log.restart_rate()
             for step in range(optimizer.steps_done, plan.steps):
                 self.guard.begin(step)
                 for micro in range(accumulation):
