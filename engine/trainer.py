@@ -155,6 +155,13 @@ class Trainer:
         place = Disk(self.folder / run_folder.FEATURES) if cached.on_disk else Memory()
         return FeatureCache(self.model, self.config, sets, cached.part, place, self.stop.check)
 
+    def take_features(self, other: Trainer) -> None:
+        """Takes the features of another trainer of the same run, which has the same frozen part."""
+        self.cached, self.model.cut = other.cached, other.model.cut
+        self.progress.cached = other.progress.cached
+        if self.cached.names:
+            self.features.views = other.features.views
+
     @contextlib.contextmanager
     def weights(self, name: str) -> Iterator[None]:
         """A context in which the model is as it is evaluated.

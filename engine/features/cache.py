@@ -41,6 +41,9 @@ class FeatureCache:
         part: of the model, in front of the cut.
         place: where the features are kept.
         check: called before each batch that all processes have; may raise on all of them.
+
+    Attributes:
+        views: what is there, by the name of the set and the view.
     """
 
     def __init__(
@@ -54,7 +57,7 @@ class FeatureCache:
     ):
         self.model, self.config, self.sets, self.part = model, config, sets, part
         self._place, self._check = place, check
-        self._views: dict[tuple[str, tuple[int, ...]], View] = {}
+        self.views: dict[tuple[str, tuple[int, ...]], View] = {}
 
     def micro_batches(self, first: int, end: int) -> Generator[FeatureBatch, None, None]:
         """Computes the views that are missing; returns the micro-batches of some steps.
@@ -90,7 +93,7 @@ class FeatureCache:
 
     def _batch(self, name: str, keys: list[tuple[int, ...]]) -> FeatureBatch:
         shown = [self.sets[name].view(key) for key in keys]
-        rows = [(self._views[name, _without_index(view)], view[1]) for view in shown]
+        rows = [(self.views[name, _without_index(view)], view[1]) for view in shown]
         features = paddle.to_tensor(np.stack([view.features[index] for view, index in rows]))
         labels = np.array([view.labels[index] for view, index in rows])
         skipped = sum(int(view.skipped[index]) for view, index in rows)
@@ -98,7 +101,7 @@ class FeatureCache:
 
     def _fill(self, name: str, views: Iterable[tuple[int, ...]]) -> None:
         """Computes the views of a set that are not there yet; all ranks call it together."""
-        missing = sorted(view for view in views if (name, view) not in self._views)
+        missing = sorted(view for view in views if (name, view) not in self.views)
         images = len(missing) * len(self.sets[name])
         on_batch = progress_lines.evaluation(images, "frozen part: passed")
         for view in missing:
@@ -110,7 +113,7 @@ class FeatureCache:
                 features = self._place.new(file, shape)
                 computed = self._compute(self.sets[name], view, features, on_batch)
                 found = self._place.keep(file, identity, computed)
-            self._views[name, view] = found
+            self.views[name, view] = found
 
     @paddle.no_grad()
     def _compute(

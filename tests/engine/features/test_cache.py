@@ -9,6 +9,7 @@ import os
 import shutil
 
 import numpy as np
+import paddle
 import pytest
 from conftest import launch, run_program
 from PIL import Image
@@ -20,6 +21,7 @@ from configs import default
 from engine.commands import lr_range_test, single_run
 from engine.results import metrics_reader
 from engine.results.run_log import RunLog
+from engine.step.objective import Objective
 from models.multipass import MultiPass
 from program import exits
 from program.signals import StopRequest
@@ -216,6 +218,27 @@ def on_disk(config):
     config.update_from_flattened_dict({**_RDROP, **_VIEWS, "train.cache_disk_gb": 0.1})
     config.train.update(steps=20, cache_gb=1e-9)
     return config
+
+
+@pytest.mark.parametrize("checkpoint_every", [5, 100])
+def test_a_rollback_keeps_the_features(config, tmp_path, rows, monkeypatch, checkpoint_every):
+    """It goes back to a checkpoint, or to the start."""
+    call, left = Objective.__call__, [1]
+
+    def once_infinite(self, logits, targets, step):
+        terms = call(self, logits, targets, step)
+        if step == 7 and left and isinstance(logits, paddle.Tensor):
+            left.pop()
+            return terms._replace(total=terms.total * float("inf"))
+        return terms
+
+    monkeypatch.setattr(Objective, "__call__", once_infinite)
+    config.data.holdout = 0.0
+    config.train.update(nonfinite="rollback", checkpoint_every_steps=checkpoint_every)
+    _run(config, tmp_path / "run")
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["rollbacks"] == 1
+    # The step that went wrong is repeated with its images, to find the cause.
+    assert sum(count for count in rows if count > 1) == 36 + 2 * 5 + 15
 
 
 def test_features_on_the_disk(on_disk, tmp_path, capsys, rows):
