@@ -56,7 +56,15 @@ _CASES = {
     "norm": {"model.trainable": "head_and_norm", "average.ema_decay": 0.5},
     "distilled": {"model.name": "vit_n_2_distilled", "model.image_size": 8},
     "views": _VIEWS,
-    "repeats": {**_VIEWS, "data.repeats": 3, "train.steps": 40},
+    "repeats": {**_VIEWS, "data.repeats": 3, "data.workers": 1, "train.steps": 40},
+    "resized on the device": {
+        **_VIEWS,
+        "data.name": "digits",
+        "data.root": "",
+        "data.max_images": 29,
+        "data.holdout": 0.0,
+        "data.resize_on": "device",
+    },
     "rdrop": _RDROP,
     "rdrop and views": {**_RDROP, **_VIEWS, "train.steps": 20, "rdrop.every_steps": 2},
     "cnn": {
@@ -70,6 +78,7 @@ _CASES = {
         **_VIEWS,
         "data.labels_per_class": 5,
         "rdrop.unlabelled_batch_size": 3,
+        "rdrop.every_steps": 2,
         "train.steps": 20,
     },
 }
@@ -344,7 +353,7 @@ def test_the_rate_test_uses_the_features(config, tmp_path, rows):
     assert sum(count for count in rows if count > 1) == 36
 
 
-@pytest.mark.parametrize("place", ["memory", "disk"])
+@pytest.mark.parametrize("place", ["memory", pytest.param("disk", marks=pytest.mark.slow)])
 def test_two_processes_do_the_same_as_one(tmp_path, place):
     """Each computes every other batch of the images, and gets the others' rows."""
     words = ["main.py", *(f"--config.{name}={value}" for name, value in _LAUNCHED.items())]
