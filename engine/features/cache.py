@@ -176,9 +176,7 @@ def _without_index(view: tuple[int, ...]) -> tuple[int, ...]:
 
 def _replaced(dataset: data.ImageDataset, keys: list[tuple[int, ...]]) -> list[int]:
     """Returns which images of a batch are damaged, as 0 and 1; they are read once more."""
-    found = [dataset[key][2] for key in keys]
-    dataset.take_skipped()  # they have been named
-    return found
+    return [dataset[key][2] for key in keys]
 
 
 def _add_up(array: NDArray[Any]) -> None:

@@ -333,7 +333,7 @@ def test_damaged_images_are_counted_as_without(config, painted, tmp_path):
     assert result["images_skipped"] == other["images_skipped"] > 3
 
 
-def test_a_stop_in_the_pass_leaves_the_run_to_go_on(config, tmp_path):
+def test_a_stop_in_the_pass_leaves_the_run_to_go_on(config, tmp_path, capsys):
     class Stop(StopRequest):
         asked = 0
 
@@ -344,6 +344,7 @@ def test_a_stop_in_the_pass_leaves_the_run_to_go_on(config, tmp_path):
 
     stop = Stop()
     assert single_run.train(config, tmp_path / "run", stop=stop) == exits.STOPPED
+    assert "stopped after step 0 (a test)" in capsys.readouterr().out
     assert _run(config, tmp_path / "run")[1][0]["step"] == 1
 
 
