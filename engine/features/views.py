@@ -76,12 +76,11 @@ class Disk:
         Raises:
             UserError: on all processes, when the disk has too little space or can't be written.
         """
-        data, about = self._paths(name)
+        data, _ = self._paths(name)
         with distributed.together():
             if distributed.is_main():
                 try:
                     self.folder.mkdir(parents=True, exist_ok=True)
-                    about.unlink(missing_ok=True)
                     with open(data, "wb") as file:
                         # A map beyond the end of the space would end the process.
                         os.posix_fallocate(file.fileno(), 0, 4 * int(np.prod(shape)))

@@ -139,6 +139,7 @@ def test_the_disk_takes_what_memory_does_not(monkeypatch, tmp_path):
     assert "kept: 0 MB in the folder of the run (48 numbers a view)" in found.lines[0]
     monkeypatch.setattr(decision.shutil, "disk_usage", lambda path: free(2 * size - 2))
     assert _decide(fields).names == ()
+    monkeypatch.setattr(decision.shutil, "disk_usage", lambda path: free(0))
     assert _decide(fields, before=[TRAIN]).on_disk
     with pytest.raises(UserError, match="begun with cached features, but they take"):
         _decide({**fields, "train.cache_disk_gb": 0.0}, before=[TRAIN])
