@@ -122,6 +122,9 @@ TRAITS = {
     "train.reference_batch_size": Trait(to_choose=TO_CHOOSE),
     "train.recompute": Trait(may_change=True),
     "train.amp": Trait(("", "O1", "O2", "bf16")),
+    "train.cache_features": Trait(("auto", "off")),
+    "train.cache_gb": Trait(may_change=True, may_differ=True),
+    "train.cache_disk_gb": Trait(may_change=True),
     "train.amp_dtype": Trait(("float16", "bfloat16")),
     "train.loss_scale": Trait(least=1),
     # `nonfinite` decides only about steps at which the run would stop.

@@ -79,6 +79,9 @@ def get_config() -> ConfigDict:
     # An epoch stays as many images, so it shows 1 / repeats of the different ones. Images without
     # labels come once.
     data.repeats = 1
+    # How many augmentations an image has: epoch e shows that of number e modulo this. 0: each epoch
+    # has its own.
+    data.views = 0
     data.interpolation = ""  # bicubic | bilinear; empty: what the model's weights expect
     # Where images are enlarged: host (when they are read) | device (in the step, to the same bits).
     # device needs images of one size, and auto_augment and the jitters off.
@@ -236,6 +239,14 @@ def get_config() -> ConfigDict:
     train.reference_batch_size = 0
     # Run each block again in the backward pass: less memory for one more forward pass.
     train.recompute = False
+    # With model.trainable=head or head_and_norm, the frozen part in front of the first noise runs
+    # once for each image and view, and its output is kept: auto (where it can be, and fits) | off.
+    train.cache_features = "auto"
+    # The most memory that this output may take in each process, in GB; 0: half of what is free.
+    train.cache_gb = 0.0
+    # The most room in the run's folder for what memory has no room for, in GB; the end of the run
+    # removes it. 0: none.
+    train.cache_disk_gb = 0.0
     # Half precision. O1 (matrix products and convolutions) | O2 (nearly everything): on a GPU, with
     # amp_dtype. bf16: O1 with bfloat16; on a CPU that has it the matrix products of blocks.
     train.amp = ""

@@ -13,7 +13,7 @@ from data.files.open_tree import reused
 from data.images.image_files import REMEDY
 from data.images.quick_look import look_at
 from data.loader import Batch, join, load
-from data.sampler import EvalSampler, TrainSampler
+from data.sampler import EvalSampler, TrainSampler, ViewSampler
 from data.sets.registry import DATASETS
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Mixing",
     "Splits",
     "TrainSampler",
+    "ViewSampler",
     "build",
     "build_splits",
     "check_outside",

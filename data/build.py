@@ -47,9 +47,9 @@ def build(config: ConfigDict, split: str, augment: bool | None = None) -> ImageD
         )
     else:
         transform = EvalTransform(size, config.data.eval_crop, config.data.interpolation)
-    return ImageDataset(
-        source, transform, training, config.seed, config.data.on_corrupt, config.data.resize_on
-    )
+    data_config = config.data
+    how = data_config.on_corrupt, data_config.resize_on, data_config.views
+    return ImageDataset(source, transform, training, config.seed, *how)
 
 
 class Splits(NamedTuple):

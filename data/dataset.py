@@ -1,4 +1,7 @@
-"""Images with their labels, transformed; the seed and its key decide a sample's augmentation."""
+"""Images with their labels, transformed; the seed and its key decide a sample's augmentation.
+
+With `data.views` the number of the view takes the place of the epoch in the key.
+"""
 
 from __future__ import annotations
 
@@ -43,6 +46,8 @@ class ImageDataset(Dataset):
         on_corrupt: `error` raises for a damaged image. With `skip` the next readable image replaces
             it in training; in evaluation its label is `UNREADABLE`. `skipped` is then 1.
         resize_on: `host` or `device`.
+        views: number of different augmentations of an image, of which each epoch has the next one;
+            0: each epoch has its own.
     """
 
     def __init__(
@@ -53,9 +58,10 @@ class ImageDataset(Dataset):
         seed: int,
         on_corrupt: str,
         resize_on: str,
+        views: int = 0,
     ):
         self.source, self.transform = source, transform
-        self.training, self.seed = training, seed
+        self.training, self.seed, self._views = training, seed, views
         self.on_corrupt, self._on_device = on_corrupt, resize_on == "device"
         # What this process has skipped since `take_skipped`, and what was named before.
         self._skipped: list[str] = []
@@ -87,6 +93,17 @@ class ImageDataset(Dataset):
             return self._substitute(key)
         size = self.transform.size
         return np.zeros((3, size, size), np.uint8), UNREADABLE, 1
+
+    def view(self, key: tuple[int, ...]) -> tuple[int, ...]:
+        """Returns the key of the view that an item shows; items of the same view are equal.
+
+        It is `(0, index)` where nothing is random; with `views` the epoch comes modulo their
+        number; else it is the key itself.
+        """
+        epoch, index, *repeat = key
+        if not (self.training and self.transform.random):
+            return 0, index
+        return (epoch % self._views if self._views else epoch, index, *repeat)
 
     def take_skipped(self) -> list[str]:
         """Returns what is wrong with each damaged image that was skipped since the last call."""
@@ -137,7 +154,8 @@ class ImageDataset(Dataset):
         return repr(image.shape).encode() + image.tobytes()
 
     def _item(self, key: tuple[int, ...], position: int, skipped: int) -> tuple[Any, ...]:
-        rng: Any = np.random.default_rng((_STREAM, self.seed, *key)) if self.training else None
+        view = _STREAM, self.seed, *self.view(key)
+        rng: Any = np.random.default_rng(view) if self.training else None
         image = self.source.images[position]
         windows = [self.transform(View(*image.shape[:2]), rng).windows()] if self._on_device else []
         if not self._on_device:

@@ -84,12 +84,64 @@ class TrainSampler(DistributedBatchSampler):
                 begin = (self.local_rank * self.accumulation + micro) * self.batch_size
                 yield [self._key(step, place) for place in range(begin, begin + self.batch_size)]
 
+    @property
+    def epochs(self) -> range:
+        """The epochs that the steps from `start` on are in."""
+        size = len(self.dataset)
+        first, last = self.start * self.samples, self.steps * self.samples - 1
+        return range(first // size, last // size + 1)
+
     def _key(self, step: int, place: int) -> tuple[int, ...]:
         """Returns the key at a place in the global batch of a step."""
         repeat, offset = divmod(place, self.samples)
         epoch, position = divmod(step * self.samples + offset, len(self.dataset))
         index = int(permutation(self.seed, epoch, len(self.dataset))[position])
         return (epoch, index) if self.repeats == 1 else (epoch, index, repeat)
+
+
+class ViewSampler(DistributedBatchSampler):
+    """Yields the keys of all images in one view, in order; rank `r` has every `ranks`-th batch.
+
+    The batches are the same for any number of ranks, and the last one may be short.
+
+    Args:
+        dataset: only its length is used.
+        view: its epoch and, where there is one, its repeat.
+        batch_size: images of a batch.
+        rank: of this process; None: Paddle's.
+        ranks: number of processes; None: Paddle's.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        view: tuple[int, ...],
+        batch_size: int,
+        rank: int | None = None,
+        ranks: int | None = None,
+    ):
+        super().__init__(
+            dataset, batch_size, num_replicas=ranks, rank=rank, shuffle=False, drop_last=False
+        )
+        self.view = view
+
+    @property
+    def common_batches(self) -> int:
+        """Number of batches that every rank has."""
+        return -(-len(self.dataset) // self.batch_size) // self.nranks
+
+    def __len__(self) -> int:
+        return len(self._begins())
+
+    def __iter__(self) -> Iterator[list[tuple[int, ...]]]:
+        epoch, *repeat = self.view
+        for begin in self._begins():
+            end = min(begin + self.batch_size, len(self.dataset))
+            yield [(epoch, index, *repeat) for index in range(begin, end)]
+
+    def _begins(self) -> range:
+        first, step = self.local_rank * self.batch_size, self.nranks * self.batch_size
+        return range(first, len(self.dataset), step)
 
 
 class EvalSampler(DistributedBatchSampler):

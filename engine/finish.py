@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,7 @@ def finish(trainer: Trainer) -> dict[str, Any]:
         training_curve.draw_curve(folder)
         distributed.say(*final_records.write(folder, ended))
         write_json(folder / run_folder.RESULT, outcome)
+        shutil.rmtree(folder / run_folder.FEATURES, ignore_errors=True)
         console.show_result(result, outcome, folder)
     return outcome
 

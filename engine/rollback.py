@@ -1,7 +1,8 @@
 """Rollbacks: a new trainer goes on from the newest checkpoint, at a lower rate.
 
 That is what a kill and the same command would do. The new trainer knows one incident more, which
-lowers its rate. A kill in the middle changes nothing: the run comes to the incident again.
+lowers its rate, and gets the features of the frozen part, if there are any. A kill in the middle
+changes nothing: the run comes to the incident again.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ def train(trainer: Trainer) -> tuple[Trainer, bool]:
             return trainer, False
         except Rollback as rollback:
             incidents = rollback.incidents
-        trainer = Trainer(trainer.config, trainer.splits, trainer.folder, trainer.stop)
+        before = trainer
+        trainer = Trainer(before.config, before.splits, before.folder, before.stop)
         step, share = resume(trainer, incidents), trainer.optimizer.lr_factor
+        trainer.take_features(before)
         text = incidents[-1]["text"]
         distributed.say(f"{text}; back to step {step}, from there at {share:g} of the rate")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from ml_collections import ConfigDict
 
 import data
 from engine import distributed
+from engine.features.cache import FeatureCache
+from engine.features.decision import TRAIN, UNLABELLED, VAL, Decision, decide
+from engine.features.views import Disk, Memory
 from engine.model_setup import build_model, load_pretrained
 from engine.plan import resolve_config, run_plan
 from engine.results.evaluation import Result, evaluate
@@ -27,7 +31,7 @@ from engine.step.forward import forward
 from engine.step.objective import make_objective
 from engine.step.optimizer import Optimizer
 from engine.step.teacher import load_teacher
-from engine.step.training_batches import TrainingSets, micro_batches
+from engine.step.training_batches import FeatureBatch, TrainingSets, micro_batches
 from engine.watch import start_checks
 from engine.watch.diagnosis import Diagnosis
 from engine.watch.nonfinite import Guard
@@ -95,6 +99,7 @@ class Trainer:
         with self._log() as log, self._writer() as writer:
             self._begin(log)
             batches = self.batches()
+            log.restart_rate()
             for step in range(optimizer.steps_done, plan.steps):
                 self.guard.begin(step)
                 for micro in range(accumulation):
@@ -125,10 +130,37 @@ class Trainer:
                     return False
         return True
 
-    def batches(self) -> Generator[data.Batch, None, None]:
-        """Returns the micro-batches of the steps that are left."""
+    def batches(self) -> Generator[data.Batch | FeatureBatch, None, None]:
+        """Returns the micro-batches of the steps that are left; first computes cached features."""
         steps = self.optimizer.steps_done, self.plan.steps
+        if TRAIN in self.cached.names:
+            return self.features.micro_batches(*steps)
         return micro_batches(self.config, self.sets, *steps, self.config.data.workers)
+
+    @functools.cached_property
+    def cached(self) -> Decision:
+        """Whose features are cached; all ranks ask together, after the resume."""
+        progress, splits = self.progress, self.splits.named()
+        images = {name: len(splits[name]) for name in (TRAIN, UNLABELLED, VAL) if name in splits}
+        # A run that a version without this field began goes on without features.
+        before = [] if progress.steps_done and progress.cached is None else progress.cached
+        found = decide(self.model, self.config, images, self.plan, self.folder, before)
+        progress.cached = [*found.names]
+        return found
+
+    @functools.cached_property
+    def features(self) -> FeatureCache:
+        """The features of the images that `cached` names."""
+        cached, sets = self.cached, self.splits.named()
+        place = Disk(self.folder / run_folder.FEATURES) if cached.on_disk else Memory()
+        return FeatureCache(self.model, self.config, sets, cached.part, place, self.stop.check)
+
+    def take_features(self, other: Trainer) -> None:
+        """Takes the features of another trainer of the same run, which has the same frozen part."""
+        self.cached, self.model.cut = other.cached, other.model.cut
+        self.progress.cached = other.progress.cached
+        if self.cached.names:
+            self.features.views = other.features.views
 
     @contextlib.contextmanager
     def weights(self, name: str) -> Iterator[None]:
@@ -193,8 +225,12 @@ class Trainer:
         return improved
 
     def _evaluate(self, name: str) -> Result:
+        val, check, cached = self.splits.val, self.stop.check, None
+        assert val is not None
+        if VAL in self.cached.names:
+            cached = self.features.evaluated
         with self.weights(name):
-            return evaluate(self.model, self.splits.val, self.config, check=self.stop.check)
+            return evaluate(self.model, val, self.config, check=check, cached=cached)
 
     def _save(self, log: Log, writer: Writer) -> None:
         """Begins to write a checkpoint."""

@@ -11,7 +11,7 @@ from models.create import (
     native_size,
 )
 from models.families.parts import Parts
-from models.freezing import TRAINABLE, freeze
+from models.freezing import TRAINABLE, FrozenPart, cut_frozen, freeze
 from models.input_images import InputStats, normalise
 from models.layer_numbers import layer_numbers
 from models.layers import batch_norms, batch_rows, random_layers
@@ -33,6 +33,7 @@ __all__ = [
     "TRAINABLE",
     "TRAIN_HEADS",
     "Abilities",
+    "FrozenPart",
     "InputStats",
     "Parts",
     "Report",
@@ -43,6 +44,7 @@ __all__ = [
     "batch_rows",
     "build",
     "create",
+    "cut_frozen",
     "digest_of",
     "fit",
     "freeze",

@@ -37,9 +37,10 @@ _CACHED = 1 << 18
 class MultiPass(nn.Layer):
     """A classifier that shares work between several passes of the same images.
 
-    A family defines `embed` and `classify`; `block_groups`, unless it has the layers `pos_drop` and
-    `blocks`; and, where its weights files need them, `heads`, `derived`, `timm_name`, `refit` and
-    `check`. Shapes: B images, times the copies once they are split up.
+    A family defines `embed` and `pool`; `predict`, unless it has one layer `head`; `block_groups`,
+    unless it has the layers `pos_drop` and `blocks`; and, where its weights files need them,
+    `heads`, `derived`, `timm_name`, `refit` and `check`. Shapes: B images, times the copies once
+    they are split up.
     """
 
     registry_name = ""  # a key of `models.MODELS`; `models.create` sets it
@@ -56,6 +57,9 @@ class MultiPass(nn.Layer):
     # Whether all copies must go through together: batch norm takes its statistics over them.
     joined = False
     branches = False  # whether blocks are residual branches, which a CPU has compiled versions of
+    # What `features` returns: the tokens after so many layers; one more than there are: what the
+    # heads read.
+    cut = 0
 
     def embed(self, images: Tensor) -> Tensor:
         """Turns images `(B, 3, S, S)` into tokens `(B, N, D)`; draws no random numbers."""
@@ -68,9 +72,20 @@ class MultiPass(nn.Layer):
         """
         return [(self.pos_drop,), *((block,) for block in self.blocks)]
 
+    def pool(self, tokens: Tensor) -> Tensor:
+        """Turns tokens `(B, N, D)` into what the head reads, `(B, D)`; draws no random numbers.
+
+        With several heads it is `(B, heads, D)`.
+        """
+        raise NotImplementedError
+
+    def predict(self, pooled: Tensor) -> Tensor:
+        """Turns what the head reads into logits `(B, C)`; draws no random numbers."""
+        return self.head(pooled)
+
     def classify(self, tokens: Tensor) -> Tensor:
         """Turns tokens `(B, N, D)` into logits `(B, C)`; draws no random numbers."""
-        raise NotImplementedError
+        return self.predict(self.pool(tokens))
 
     def is_in_head(self, name: str) -> bool:
         """Returns whether a parameter belongs to a head."""
@@ -107,19 +122,35 @@ class MultiPass(nn.Layer):
             ValueError: when together they are those of another model.
         """
 
-    def forward(self, images: Tensor, copies: int = 1) -> Tensor:
+    def forward(self, images: Tensor, copies: int = 1, cached: bool = False) -> Tensor:
         """Classifies images.
 
         Args:
-            images: normalised, `(B, 3, S, S)`.
+            images: normalised, `(B, 3, S, S)`; with `cached` what `features` returned for them.
             copies: how many times each image passes, each time with other noise.
+            cached: whether to go on from features.
 
         Returns:
             Logits `(copies, B, C)`; `(B, C)` for `copies=1`.
         """
         with self._operators(), self._precision():
-            logits = self._logits(images, copies)
+            logits = self._behind(images, copies) if cached else self._logits(images, copies)
         return logits.astype("float32")
+
+    def features(self, images: Tensor) -> Tensor:
+        """Computes what the layers in front of `cut` make of normalised images `(B, 3, S, S)`."""
+        with self._operators(), self._precision():
+            return self._front(images)
+
+    def longest_cut(self) -> int:
+        """Returns the largest `cut` in front of which nothing is trained and nothing is random."""
+        layers = self._layers()
+        still = [_still(layer) and not random_layers(layer) for layer in layers]
+        if not all(still):
+            return still.index(False)
+        named = self.named_parameters()
+        heads_only = all(one.stop_gradient or self.is_in_head(name) for name, one in named)
+        return len(layers) + (heads_only and not random_layers(self))
 
     def autocast(self, level: str, dtype: str) -> None:
         """Makes the model compute in half precision; the weights stay float32.
@@ -157,7 +188,26 @@ class MultiPass(nn.Layer):
             return describe_operators()
 
     def _logits(self, images: Tensor, copies: int) -> Tensor:
-        x, layers = self.embed(images), [*itertools.chain(*self.block_groups())]
+        return self._copied(self.embed(images), self._layers(), copies)
+
+    def _layers(self) -> list[nn.Layer]:
+        return [*itertools.chain(*self.block_groups())]
+
+    def _front(self, images: Tensor) -> Tensor:
+        layers = self._layers()
+        tokens = self._through(self.embed(images), layers[: self.cut])
+        return self.pool(tokens) if self.cut > len(layers) else tokens
+
+    def _behind(self, features: Tensor, copies: int) -> Tensor:
+        """Computes logits as `_logits` does, from what `_front` returned."""
+        layers = self._layers()
+        if self.cut <= len(layers):
+            return self._copied(features, layers[self.cut :], copies)
+        logits = self.predict(features)
+        return logits if copies == 1 else paddle.stack([logits] * copies)
+
+    def _copied(self, x: Tensor, layers: list[nn.Layer], copies: int) -> Tensor:
+        """Computes logits from tokens that go through some layers; with copies `(copies, B, C)`."""
         if copies == 1:
             return self._run(x, layers)
         noisy = [self.training and bool(random_layers(layer)) for layer in layers]
@@ -235,3 +285,8 @@ class MultiPass(nn.Layer):
             )
         for layer in itertools.chain(*groups[: count + 1 if count else 0]):
             silence(layer)
+
+
+def _still(layer: nn.Layer) -> bool:
+    """Returns whether nothing of a layer is trained."""
+    return all(parameter.stop_gradient for parameter in layer.parameters())

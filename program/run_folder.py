@@ -26,6 +26,7 @@ CONFIG = "config.json"  # the config with all fields resolved
 ENVIRONMENT = "environment.json"  # versions, device, commit, command
 PRETRAINED = "pretrained.json"  # the weights that the run began with, and what was loaded of them
 CHECKPOINTS = "checkpoints"  # a folder, with a folder `step_N` for each checkpoint
+FEATURES = "features"  # a folder, of a run that is not finished: see engine/features/views.py
 METRICS, VISUALDL, CURVE = "metrics.jsonl", "vdlrecords.main.log", "curve.png"
 REPORT = "report.html"  # the page of a finished run
 RESULT = "result.json"  # only when the run is finished
@@ -38,6 +39,7 @@ SHARED = ".shared"  # only for a moment at the start, to see that all processes 
 # What `clear` removes, in addition to VisualDL's files. The config goes last: see there.
 _REMOVED = (
     *(CONFIG, ENVIRONMENT, PRETRAINED, RESULT, WEIGHTS, CHECKPOINTS, METRICS, CURVE, REPORT),
+    FEATURES,
     *(OTHER_WEIGHTS.format(name) for name in ("raw", "ema", "swa")),
 )
 # The fields of a result that are numbers.
@@ -77,7 +79,7 @@ def lock(folder: Path) -> Iterator[None]:
         raise unwritable(folder, error) from None
     with file:
         _take(file, folder)
-        for place in (folder, folder / CHECKPOINTS):
+        for place in (folder, folder / CHECKPOINTS, folder / FEATURES):
             remove_partial(place)
         yield
 
@@ -87,7 +89,9 @@ def _refuse_links(folder: Path) -> None:
 
     The folder itself may be a link.
     """
-    for path in (folder / LOCK, folder / CHECKPOINTS, *(folder / CHECKPOINTS).glob("step_*")):
+    features, checkpoints = folder / FEATURES, folder / CHECKPOINTS
+    inside = (*checkpoints.glob("step_*"), *features.glob("*"))
+    for path in (folder / LOCK, checkpoints, features, *inside):
         if path.is_symlink():
             raise UserError(
                 f"{path} is a link, and a run writes into its own folder only; give another "

@@ -16,7 +16,14 @@ from conftest import ROOT, run_program
 
 _LIBRARIES = {"common", "losses", "models", "data"}
 _ENGINE = {*_LIBRARIES, "program", "configs"}
-_ENGINE_ROOMS = ("state", "step", "plan", "results", "watch")  # each may import those before it
+_ENGINE_ROOMS = (
+    "state",
+    "step",
+    "plan",
+    "results",
+    "features",
+    "watch",
+)  # each may import those before it
 
 # Which packages the files of a room may import, by the longest beginning that fits the room.
 _MAY_IMPORT = {

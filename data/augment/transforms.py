@@ -149,6 +149,17 @@ class TrainTransform:
         edges = Edges(colour, INTERPOLATIONS[data_config.interpolation])
         self.auto_augment = auto_augment.build(data_config, edges)
 
+    @property
+    def random(self) -> bool:
+        """Whether an image may come out in different ways."""
+        data_config = self.data_config
+        flips = data_config.flip, data_config.vertical_flip
+        return (
+            data_config.crop not in ("none", "test")
+            or any(0 < flip < 1 for flip in flips)
+            or bool(self.auto_augment or data_config.color_jitter or data_config.hue_jitter)
+        )
+
     def __call__(self, image: _Image, rng: np.random.Generator) -> _Image:
         data_config = self.data_config
         strength, hue = data_config.color_jitter, data_config.hue_jitter
@@ -188,6 +199,8 @@ class EvalTransform:
     Raises:
         UserError: when the fraction is out of its range.
     """
+
+    random = False
 
     def __init__(self, size: int, fraction: float, interpolation: str):
         if not _SMALLEST_FRACTION <= fraction <= 1:

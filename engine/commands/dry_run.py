@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import paddle
 from ml_collections import ConfigDict
@@ -13,6 +14,7 @@ import models
 from common.errors import UserError
 from data.sets.registry import find_entry
 from engine import distributed
+from engine.features.decision import TRAIN, decide
 from engine.model_setup import build_model, load_pretrained
 from engine.plan import (
     memory_estimate,
@@ -79,6 +81,7 @@ def _try_out(config: ConfigDict) -> None:
     distributed.say(
         *start_lines.describe_model(model, config),
         *start_lines.describe(config, plan),
+        *decide(model, config, {TRAIN: train_images}, plan, Path()).lines,
         *([teacher.describe()] if teacher else []),
         *Diagnosis(trained_as, plan).start(),
         *memory_estimate.table(model, config),

@@ -22,12 +22,18 @@ from engine.plan import micro_batch_size, recipe, resolve_config
 from engine.results import console
 from engine.results.progress_lines import CountLines
 from engine.step.forward import forward
+from engine.step.training_batches import FeatureBatch
 from engine.trainer import Trainer
 from program import run_folder
 from program.config import config_fields
 
 JSON, PICTURE = "lr_find.json", "lr_find.png"
-_FIXED = {"train.epochs": 0.0, "rdrop.alpha_warmup_steps": 0, "optim.schedule": "constant"}
+_FIXED = {
+    "train.epochs": 0.0,
+    "train.cache_disk_gb": 0.0,
+    "rdrop.alpha_warmup_steps": 0,
+    "optim.schedule": "constant",
+}
 _UNUSED = ("optim.warmup_steps", "optim.milestones", "optim.final_lr")
 
 
@@ -100,7 +106,7 @@ def _trainer(config: ConfigDict, steps: int, folder: Path) -> Trainer:
     return Trainer(config, data.Splits(train_set, unlabelled=unlabelled_set), folder)
 
 
-def _step(trainer: Trainer, batches: Iterator[data.Batch], rate: float) -> float:
+def _step(trainer: Trainer, batches: Iterator[data.Batch | FeatureBatch], rate: float) -> float:
     """Takes a step at a rate.
 
     Returns:

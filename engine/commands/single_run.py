@@ -157,6 +157,7 @@ def _announce(trainer: Trainer, steps_done: int) -> None:
         *data_warnings.describe(trainer.splits, config),
         *start_lines.describe_model(trainer.model, config),
         *start_lines.describe(config, trainer.plan),
+        *trainer.cached.lines,
         *trainer.diagnosis.start(),
         *([teacher.describe()] if teacher else []),
         f"on: {environment.describe_processor(device)}; {operators}",

@@ -30,12 +30,20 @@ def available() -> float:
     if paddle.get_device() != "cpu":
         total = paddle.device.cuda.get_device_properties().total_memory
         return total - paddle.device.cuda.memory_allocated()
-    free = memory_figure("/proc/meminfo", "MemAvailable")
+    free = of_machine()
     if free is None:
         raise UserError(
             "train.micro_batch=auto: /proc/meminfo does not say how much memory is free; leave it "
             "empty"
         )
+    return free
+
+
+def of_machine() -> float | None:
+    """Returns how many bytes of the machine's memory this process may take; None if not known."""
+    free = memory_figure("/proc/meminfo", "MemAvailable")
+    if free is None:
+        return None
     return min(free, _free_of_groups()) / paddle_setup.local_processes()
 
 

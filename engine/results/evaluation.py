@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ import data
 import models
 from engine import distributed
 from engine.results import progress_lines
+from engine.step.training_batches import FeatureBatch
 from measures.calibration import BINS, bins_of, log_softmax
 
 
@@ -91,6 +92,7 @@ def evaluate(
     on_batch: Callable[[int], None] | None = None,
     check: Callable[[], None] = lambda: None,
     collect: Callable[[data.Batch, NDArray[np.float32]], None] | None = None,
+    cached: Callable[[data.EvalSampler], Iterable[FeatureBatch]] | None = None,
 ) -> Result:
     """Evaluates a model on a data set, with all processes.
 
@@ -102,7 +104,9 @@ def evaluate(
             evaluation prints lines where there is no terminal.
         check: called before each batch that all processes have; may raise on all of them, which
             ends the evaluation.
-        collect: gets each batch of this process with its logits `(B, C)`.
+        collect: gets each batch of this process with its logits `(B, C)`; not with `cached`.
+        cached: returns a sampler's batches with the output of the model's frozen part; None: the
+            images are read.
 
     Returns:
         The result over all processes, on each of them.
@@ -113,12 +117,15 @@ def evaluate(
     on_batch = on_batch or progress_lines.evaluation(len(dataset))
     counter, started = Counter(), time.perf_counter()
     try:
-        for number, batch in enumerate(data.load(dataset, sampler, config.data.workers)):
+        batches: Iterable[data.Batch | FeatureBatch] = (
+            cached(sampler) if cached else data.load(dataset, sampler, config.data.workers)
+        )
+        for number, batch in enumerate(batches):
             if number < sampler.common_batches:
                 check()
-            logits = model(models.normalise(batch.pixels(), config.model)).astype("float32").numpy()
+            logits = _logits(model, batch, config)
             counter.add(logits, batch.labels.numpy())
-            if collect:
+            if collect and isinstance(batch, data.Batch):
                 collect(batch, logits)
             on_batch(len(batch.labels))
     finally:
@@ -126,3 +133,11 @@ def evaluate(
             model.train()
     result = counter.result(time.perf_counter() - started)
     return result if config.model.num_classes >= 5 else result._replace(top5=None)
+
+
+def _logits(
+    model: nn.Layer, batch: data.Batch | FeatureBatch, config: ConfigDict
+) -> NDArray[np.float32]:
+    if isinstance(batch, FeatureBatch):
+        return model(batch.features, cached=True).numpy()
+    return model(models.normalise(batch.pixels(), config.model)).astype("float32").numpy()

@@ -83,15 +83,16 @@ class CountLines:
             print(f"{counted}, {_rounded(rate)} {self._unit}/s, {left} left", flush=True)
 
 
-def evaluation(images: int) -> Callable[[int], None]:
+def evaluation(images: int, verb: str = "evaluated") -> Callable[[int], None]:
     """Returns what counts the images of a process, and prints lines on the main one.
 
     Args:
         images: of all processes.
+        verb: what is done with them.
     """
     if shows_bar() or not distributed.is_main():
         return lambda count: None
-    lines, processes = CountLines("evaluated", images, "images"), distributed.world_size()
+    lines, processes = CountLines(verb, images, "images"), distributed.world_size()
     return lambda count: lines(count * processes)
 
 

@@ -30,6 +30,8 @@ class Progress:
     skipped: int = 0  # damaged images that were replaced
     validation_due: bool = False  # a stop came before or in the validation of this step
     teacher: str = ""  # SHA-256 of the teacher's weights
+    # The images whose features are cached: train, unlabelled, val; None: not decided yet.
+    cached: list[str] | None = None
     # Of each split: its classes, the number of its images, and a hash of their list; {}: not known.
     data: dict[str, dict[str, Any]] = field(default_factory=dict)
     incidents: list[dict[str, Any]] = field(default_factory=list)  # see engine/watch/nonfinite.py
@@ -71,6 +73,7 @@ def _is_progress(content: Mapping[str, Any], step: int) -> bool:
         and content.get("best_of", RAW) in (RAW, EMA, SWA)
         and isinstance(content.get("validation_due", False), bool)
         and isinstance(content.get("teacher", ""), str)
+        and _is_cached(content.get("cached"))
         and is_data(content.get("data", {}))
         and isinstance(incidents, list)
         and all(map(_is_incident, incidents))
@@ -80,6 +83,10 @@ def _is_progress(content: Mapping[str, Any], step: int) -> bool:
 def is_data(found: object) -> bool:
     """Returns whether it is what a run knows of its data."""
     return isinstance(found, dict) and all(map(_is_split, found.values()))
+
+
+def _is_cached(found: object) -> bool:
+    return found is None or (isinstance(found, list) and all(isinstance(one, str) for one in found))
 
 
 def _is_split(found: object) -> bool:

@@ -16,6 +16,7 @@ import models
 from common.errors import UserError
 from data import Batch, Erasing, Mixing
 from engine.step.noise import is_rdrop_step, place_in_step, rows_in_step
+from engine.step.training_batches import FeatureBatch
 from losses import DistillationLoss, RDropLoss, smooth
 
 # These tell the random numbers of mixing and of erasing from those of other uses of the same seed.
@@ -69,23 +70,32 @@ class Objective:
         unlabelled, mixed = self.config.rdrop.unlabelled_batch_size > 0, self.mixing.active
         return unlabelled or mixed or self.loss.sums_kl or bool(models.batch_norms(model))
 
-    def prepare(self, batch: Batch, step: int, micro_batch: int) -> tuple[Tensor, Tensor | Taught]:
+    @property
+    def changes_images(self) -> bool:
+        """Whether it erases or mixes images, in another way in each step."""
+        return self.erasing.active or self.mixing.active
+
+    def prepare(
+        self, batch: Batch | FeatureBatch, step: int, micro_batch: int
+    ) -> tuple[Tensor, Tensor | Taught]:
         """Returns the input of the model, and the targets of the images with labels.
 
         Erasing and mixing are done before the images are copied: all copies of an image share them.
 
         Returns:
-            Images float32 `(B + U, 3, S, S)`, those with labels first; and labels int64 `(B,)` or
-            targets float32 `(B, C)`.
+            Images float32 `(B + U, 3, S, S)`, those with labels first, or their cached features;
+            and labels int64 `(B,)` or targets float32 `(B, C)`.
         """
         config, labelled = self.config, len(batch.labels)
-        pixels = batch.pixels() if self.copies(step) > 1 else batch.pixels(labelled)
-        images = models.normalise(pixels, config.model)
+        passing = None if self.copies(step) > 1 else labelled
+        classes = config.model.num_classes
+        targets = smooth(batch.labels, classes, config.loss.label_smoothing)
+        if isinstance(batch, FeatureBatch):
+            return batch.features[:passing], targets
+        images = models.normalise(batch.pixels(passing), config.model)
         if self.erasing.active:
             rows = itertools.chain(*rows_in_step(config, step, micro_batch))
             images = self.erasing(images, [(_ERASING, config.seed, step, row) for row in rows])
-        classes = config.model.num_classes
-        targets = smooth(batch.labels, classes, config.loss.label_smoothing)
         if self.mixing.active:
             key = (_MIXING, config.seed, step, place_in_step(config, micro_batch))
             rng = np.random.default_rng(key)
@@ -161,7 +171,9 @@ class DistilledObjective(Objective):
                 "or set model.train_head=distillation"
             )
 
-    def prepare(self, batch: Batch, step: int, micro_batch: int) -> tuple[Tensor, Taught]:
+    def prepare(
+        self, batch: Batch | FeatureBatch, step: int, micro_batch: int
+    ) -> tuple[Tensor, Taught]:
         """See `Objective`; the teacher sees the same images, mixed or not."""
         images, labels = super().prepare(batch, step, micro_batch)
         teacher = self.teacher(images[: len(labels)])

@@ -10,8 +10,23 @@ from collections.abc import Generator, Iterator
 from typing import NamedTuple
 
 from ml_collections import ConfigDict
+from paddle import Tensor
 
 import data
+
+
+class FeatureBatch(NamedTuple):
+    """A micro-batch of which the output of the model's frozen part is known.
+
+    Attributes:
+        features: `(B + U, ...)`, what the model goes on from with `cached`.
+        labels: int64 `(B,)`.
+        skipped: number of damaged images that were replaced.
+    """
+
+    features: Tensor
+    labels: Tensor
+    skipped: int
 
 
 class TrainingSets(NamedTuple):
@@ -33,7 +48,7 @@ def micro_batches(
         end: number of optimiser steps that are done after the last one.
         workers: number of processes that read images; 0: this process.
     """
-    parts = _samplers(config, sets, first, end)
+    parts = samplers(config, sets, first, end)
     loaders = [data.load(dataset, sampler, workers) for dataset, sampler in parts]
     return data.join(*loaders) if len(loaders) > 1 else loaders[0]
 
@@ -42,12 +57,12 @@ def image_names(config: ConfigDict, sets: TrainingSets, step: int) -> list[list[
     """Returns the names of the images in each of this card's micro-batches of a step, in order."""
     parts = [
         [[dataset.source.name(key[1]) for key in keys] for keys in sampler]
-        for dataset, sampler in _samplers(config, sets, step, step + 1)
+        for dataset, sampler in samplers(config, sets, step, step + 1)
     ]
     return [list(itertools.chain(*micro_batch)) for micro_batch in zip(*parts)]
 
 
-def _samplers(
+def samplers(
     config: ConfigDict, sets: TrainingSets, first: int, end: int
 ) -> Iterator[tuple[data.ImageDataset, data.TrainSampler]]:
     """Yields each training set with the sampler of its part of the micro-batches."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from ml_collections import ConfigDict
 
+from data.augment.transforms import TrainTransform
 from engine.plan.run_plan import Plan
 from engine.step.objective import rdrop_loss
 
@@ -135,7 +136,29 @@ def _high_alpha(config: ConfigDict, plan: Plan) -> Iterator[str]:
         )
 
 
+def _views_without_use(config: ConfigDict, plan: Plan) -> Iterator[str]:
+    count, shown = config.data.views, plan.epoch(plan.steps) / config.data.repeats
+    if count and not TrainTransform(config.data, config.model.image_size).random:
+        yield f"data.views={count} does nothing: no augmentation is random"
+    elif count >= max(shown, 1):
+        yield (
+            f"data.views={count} does nothing: each view comes once at most, in a run that shows "
+            f"every image {shown:.3g} times"
+        )
+
+
+def _room_without_use(config: ConfigDict, plan: Plan) -> Iterator[str]:
+    train, part = config.train, config.model.trainable
+    why = "train.cache_features=off" if train.cache_features == "off" else ""
+    why = f"model.trainable={part}" if not part.startswith("head") else why
+    for name in ("cache_gb", "cache_disk_gb"):
+        if train[name] and why:
+            yield f"train.{name}={train[name]:g} does nothing with {why}"
+
+
 RULES = (
+    _views_without_use,
+    _room_without_use,
     _other_batch,
     _high_rate,
     _unclipped,

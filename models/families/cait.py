@@ -63,9 +63,9 @@ class CaiT(MultiPass, cait.CaiT):
     def embed(self, images: Tensor) -> Tensor:
         return self.patch_embed(images) + self.pos_embed
 
-    def classify(self, tokens: Tensor) -> Tensor:
-        """Computes logits `(B, C)`; the class token meets the patches only here."""
+    def pool(self, tokens: Tensor) -> Tensor:
+        """Returns the class token, which meets the patches only here."""
         class_token = self.cls_token.expand([tokens.shape[0], -1, -1])  # (B, 1, D)
         for block in self.blocks_token_only:
             class_token = block(tokens, class_token)
-        return self.head(self.norm(paddle.concat([class_token, tokens], axis=1))[:, 0])
+        return self.norm(paddle.concat([class_token, tokens], axis=1))[:, 0]

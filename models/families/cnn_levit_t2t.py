@@ -42,8 +42,7 @@ class Whole(MultiPass):
     def __init__(self, net: nn.Layer, heads: tuple[str, ...], rates: DropRates):
         super().__init__()
         self.net, self.heads = net, heads
-        for name in heads:
-            head = functools.reduce(getattr, name.split("."), net)
+        for head in self._heads():
             head.add_sublayer("input_drop", Dropout(rates.mlp))
             head.register_forward_pre_hook(self._before_head)
             self.num_classes = head.bias.shape[0]
@@ -62,6 +61,27 @@ class Whole(MultiPass):
     def classify(self, tokens: Tensor) -> Tensor:
         """Returns the logits `(B, C)`; ReXNet's have lost the axis of a batch of one."""
         return tokens.reshape([-1, self.num_classes])
+
+    def longest_cut(self) -> int:
+        """Returns 2 where one classifier alone is trained and has noise, else 0."""
+        named = self.net.named_parameters()
+        trained = [name for name, one in named if not one.stop_gradient]
+        alone = self.noise_in_heads_only and all(name.startswith(self.heads) for name in trained)
+        return 2 if alone and len(self.heads) == 1 else 0
+
+    def _front(self, images: Tensor) -> Tensor:
+        head = self._heads()[0]
+        with changed([head.input_drop], training=False), self.head_inputs() as found:
+            self.net(images)
+        return found[0]
+
+    def _behind(self, features: Tensor, copies: int) -> Tensor:
+        with changed([self], spread=copies), batch_copies(range(copies)):
+            logits = self.classify(self._heads()[0](features))
+        return logits if copies == 1 else logits.reshape([copies, -1, *logits.shape[1:]])
+
+    def _heads(self) -> list[nn.Layer]:
+        return [functools.reduce(getattr, name.split("."), self.net) for name in self.heads]
 
     def state_dict(self, *args, **kwargs):
         """Returns the state of the network, with its own names."""

@@ -126,6 +126,6 @@ class Swin(MultiPass, swin.SwinTransformer):
                 groups[-1] += (layer.downsample,)
         return groups
 
-    def classify(self, tokens: Tensor) -> Tensor:
-        """Computes logits `(B, C)` from the mean over all tokens."""
-        return self.head(self.norm(tokens).mean(axis=1))
+    def pool(self, tokens: Tensor) -> Tensor:
+        """Returns the mean over all tokens."""
+        return self.norm(tokens).mean(axis=1)

@@ -160,11 +160,11 @@ class VisionTransformer(MultiPass):
         x = paddle.concat([*tokens, patches], axis=1) if tokens else patches
         return x + self.pos_embed if self.special_places else x
 
-    def classify(self, tokens: Tensor) -> Tensor:
-        """Computes logits `(B, C)` from the class token, or from the mean or maximum of tokens."""
+    def pool(self, tokens: Tensor) -> Tensor:
+        """Returns the class token, or the mean or maximum of tokens, as the head reads it."""
         normed, pool = self.norm(tokens), self.parts.pool
         pooled = normed[:, 0] if pool == "token" else self._pooled(normed)
-        return self.head(self.below_head(pooled))
+        return self.below_head(pooled)
 
     def _pooled(self, x: Tensor) -> Tensor:
         """Takes mean or maximum of the tokens: `(B, N, D)` to `(B, D)`."""
@@ -222,14 +222,19 @@ class DistilledVisionTransformer(VisionTransformer):
             parameter.stop_gradient = True  # else several cards would wait for its gradient
         self.unused_heads = (frozen,) if frozen and self.eval_head == head.train else ()
 
-    def classify(self, tokens: Tensor) -> Tensor:
+    def pool(self, tokens: Tensor) -> Tensor:
+        """Returns what the two heads read, `(B, 2, D)`."""
+        normed = self.norm(tokens)
+        return paddle.stack([self.below_head(normed[:, place]) for place in range(2)], axis=1)
+
+    def predict(self, pooled: Tensor) -> Tensor:
         """Computes logits `(B, C)`, or `(B, 2, C)` in training with `each`."""
-        choice, normed = self.train_head if self.training else self.eval_head, self.norm(tokens)
+        choice = self.train_head if self.training else self.eval_head
         if choice == "class":
-            return self.head(self.below_head(normed[:, 0]))
+            return self.head(pooled[:, 0])
         if choice == "distillation":
-            return self.head_dist(self.below_head(normed[:, 1]))
+            return self.head_dist(pooled[:, 1])
         heads = self.head, self.head_dist
-        each = [one(self.below_head(normed[:, place])) for place, one in enumerate(heads)]
+        each = [one(pooled[:, place]) for place, one in enumerate(heads)]
         both = paddle.stack(each, axis=1)
         return both if choice == "each" else both.mean(axis=1)

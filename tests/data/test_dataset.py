@@ -103,3 +103,49 @@ def test_damaged_image(config, painted):
     assert image.any()
     assert data.build(config, "train", augment=False)[0, 12][1:] == (data.UNREADABLE, 1)
     assert not np.any(data.build(config, "train", augment=False)[0, 12][0])
+
+
+def test_views_come_again(config):
+    """The view of epoch e is that of e modulo their number: it has the seed of that epoch."""
+    endless = data.build(config, "train")
+    config.data.views = 3
+    dataset = data.build(config, "train")
+    views = [dataset[epoch, 3][0] for epoch in range(7)]
+    assert all((views[epoch] == endless[epoch % 3, 3][0]).all() for epoch in range(7))
+    assert len({view.tobytes() for view in views}) == 3
+    assert dataset.view((7, 3)) == (1, 3)
+    config.data.repeats = 2
+    assert data.build(config, "train").view((7, 3, 1)) == (1, 3, 1)
+    assert (data.build(config, "train")[7, 3, 1][0] == endless[1, 3, 1][0]).all()
+
+
+def test_views_of_evaluation_and_without_augmentation(config):
+    config.data.views = 3
+    assert data.build(config, "test").view((0, 3)) == (0, 3)
+    assert data.build(config, "train", augment=False).view((5, 3, 1)) == (0, 3)
+    config.data.update(views=0, crop="none", flip=1.0)
+    dataset = data.build(config, "train")
+    assert dataset.view((5, 3)) == (0, 3)
+    assert (dataset[5, 3][0] == dataset[0, 3][0]).all()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"crop": "random_resized"},
+        {"crop": "simple"},
+        {"crop": "padded"},
+        {"flip": 0.5},
+        {"vertical_flip": 0.5},
+        {"auto_augment": "three_augment"},
+        {"color_jitter": 0.4},
+        {"hue_jitter": 0.3},
+    ],
+    ids=str,
+)
+def test_what_is_random(config, fields):
+    """Some image comes out in another way in another epoch."""
+    config.data.update({"crop": "test", "flip": 0.0, **fields})
+    dataset = data.build(config, "train")
+    assert dataset.transform.random
+    assert any((dataset[0, i][0] != dataset[1, i][0]).any() for i in range(len(dataset)))

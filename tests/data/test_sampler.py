@@ -6,7 +6,7 @@ import collections
 
 import pytest
 
-from data import EvalSampler, TrainSampler
+from data import EvalSampler, TrainSampler, ViewSampler
 from data.sampler import permutation
 
 
@@ -123,3 +123,21 @@ def test_evaluation_sees_each_sample_once(size, ranks, batch):
     assert sorted(i for s in samplers for keys in s for _, i in keys) == list(range(size))
     assert [len(list(sampler)) for sampler in samplers] == [len(sampler) for sampler in samplers]
     assert samplers[0].common_batches == min(len(sampler) for sampler in samplers)
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3, 5])
+def test_a_view_has_the_same_batches_on_any_number_of_ranks(ranks):
+    samplers = [ViewSampler(range(50), (2, 1), 12, rank, ranks) for rank in range(ranks)]
+    rows = [[*sampler] for sampler in samplers]
+    assert [len(sampler) for sampler in samplers] == [len(row) for row in rows]
+    assert {sampler.common_batches for sampler in samplers} == {min(map(len, rows))}
+    batches = sorted(batch for row in rows for batch in row)
+    assert [len(batch) for batch in batches] == [12, 12, 12, 12, 2]
+    assert [key for batch in batches for key in batch] == [(2, index, 1) for index in range(50)]
+
+
+@pytest.mark.parametrize(("start", "repeats"), [(0, 1), (5, 1), (16, 1), (0, 3), (5, 3)])
+def test_the_epochs_of_a_run(start, repeats):
+    batches = _global_batches(50, 2, 2, 3, 25, start=start, repeats=repeats)
+    epochs = TrainSampler(range(50), 3, 2, 25, 0, start, repeats, rank=0, ranks=2).epochs
+    assert {key[0] for batch in batches for key in batch} == {*epochs}

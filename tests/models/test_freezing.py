@@ -158,3 +158,78 @@ def test_looking_for_the_norm_leaves_the_model_as_it_was():
     assert model.training
     assert not any(layer._forward_post_hooks for layer in model.sublayers())
     assert all((value.numpy() == state[key]).all() for key, value in model.state_dict().items())
+
+
+_SIZES = {"cait_xxs_24": 32, "resnet_18": 32, "rexnet_1_0": 32, "dla_34": 32, "hardnet_68": 64}
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "shared", "shape", "blocks"),
+    [
+        ("vit_n_2", "head", 0, (48,), -1),
+        ("vit_n_2", "head_and_norm", 0, (1, 48), 4),
+        ("vit_n_2", "head", 2, (17, 48), 2),
+        ("vit_n_2_distilled", "head", 0, (2, 48), -1),
+        ("vit_n_2_distilled", "head_and_norm", 3, (18, 48), 3),
+        ("cait_xxs_24", "head", 0, (192,), -1),
+        ("cait_xxs_24", "head_and_norm", 9, (4, 192), 9),
+        ("swin_ti", "head", 0, (768,), -1),
+        ("swin_ti", "head", 4, (196, 384), 4),
+        ("resnet_18", "head", 0, (512,), -1),
+        ("rexnet_1_0", "head", 0, (1280, 1, 1), -1),
+        ("dla_34", "head", 0, (512, 1, 1), -1),
+        ("hardnet_68", "head", 0, (1024,), -1),
+        ("t2t_vit_t_14", "head", 0, (384,), -1),
+    ],
+)
+def test_what_goes_on_from_features(name, part, shared, shape, blocks):
+    """Logits of several copies, and gradients, are those of whole passes, with the same masks."""
+    noisy = shared > 0 or name in ("resnet_18", "rexnet_1_0", "dla_34", "hardnet_68")
+    rates = {"drop_rate": 0.1, "shared_blocks": shared} if noisy else {"drop_rate": 0.0}
+    size = _SIZES.get(name) or models.native_size(name)
+    paddle.seed(0)
+    model = models.create(name, num_classes=3, image_size=size, train_head="average", **rates)
+    models.freeze(model, part, size)
+    found = models.cut_frozen(model, size)
+    assert (found.shape, found.dtype, found.blocks) == (shape, "float32", blocks)
+    assert found.bytes == 4 * np.prod(shape)
+    assert model.training
+    images, results = paddle.randn([3, 3, size, size]), []
+    state = {key: value.numpy() for key, value in model.state_dict().items()}
+    for given, cached in ((images, False), (model.features(images), True)):
+        assert given.stop_gradient
+        for copies in (1, 2):
+            paddle.seed(1)
+            logits = model(given, copies=copies, cached=cached)
+            logits.square().mean().backward()
+            results.append(
+                (logits.numpy(), [p.grad.numpy() for p in model.parameters() if p.grad is not None])
+            )
+            model.clear_gradients()
+    assert all((value.numpy() == state[key]).all() for key, value in model.state_dict().items())
+    for (logits, gradients), (expected, others) in zip(results[2:], results):
+        assert logits.shape == expected.shape
+        np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-6)
+        assert len(gradients) == len(others) > 0
+        for gradient, other in zip(gradients, others):
+            np.testing.assert_allclose(gradient, other, rtol=1e-5, atol=1e-6)
+    first, second = results[3][0]
+    assert (first != second).any() == noisy
+
+
+def test_a_network_that_goes_on_behind_its_classifier():
+    """Such as one whose logits are scaled: no features can take the place of its body."""
+    model, _ = _frozen("resnet_18", "head", 32)
+    model.net.register_forward_post_hook(lambda net, inputs, logits: 2 * logits)
+    assert "more than the classifier" in models.cut_frozen(model, 32).why_not
+
+
+def test_what_is_trained_in_front_of_the_blocks():
+    model, _ = _frozen("vit_n_2", "head")
+    models.layers.silence(model)
+    model.pos_embed.stop_gradient = False
+    assert "in front of the first block" in models.cut_frozen(model, 8).why_not
+    model.pos_embed.stop_gradient, model.blocks[0].norm1.bias.stop_gradient = True, False
+    assert models.cut_frozen(model, 8).why_not == "the first block is trained"
+    model.blocks[0].norm1.bias.stop_gradient, model.blocks[2].norm1.bias.stop_gradient = True, False
+    assert models.cut_frozen(model, 8).blocks == 2

@@ -120,6 +120,21 @@ def _healthy(records=50, noise=0.03, floor=0.02):
             },
             "use --config.optim.lr=8.8e-06 or lower",  # which times 64 / 16 is 3.5e-5
         ),
+        (
+            {"data__views": 3, "data__crop": "none", "data__flip": 1.0},
+            "data.views=3 does nothing: no augmentation is random",
+        ),
+        ({"data__views": 64}, "in a run that shows every image 64 times"),
+        ({"data__views": 16, "data__repeats": 4}, "in a run that shows every image 16 times"),
+        ({"train__cache_gb": 2.0}, "train.cache_gb=2 does nothing with model.trainable=all"),
+        (
+            {
+                "train__cache_disk_gb": 2.0,
+                "model__trainable": "head",
+                "train__cache_features": "off",
+            },
+            "train.cache_disk_gb=2 does nothing with train.cache_features=off",
+        ),
         ({"optim__warmup_steps": 0}, "--config.optim.warmup_steps=100"),
         ({"optim__warmup_steps": 0, "optim__beta2": 0.9}, "--config.optim.warmup_steps=20"),
         (
@@ -155,6 +170,9 @@ def test_start(fields, text):
     [
         {},
         {"train__reference_batch_size": 64},
+        {"data__views": 63},
+        {"data__views": 15, "data__repeats": 4},
+        {"train__cache_gb": 2.0, "model__trainable": "head_and_norm"},
         {"model__pretrained": "x", "optim__lr": 1.7e-4},  # below five times 1e-4 x (64 / 512)^0.5
         {"model__pretrained": "x", "optim__lr": 5e-4, "train__accumulation_steps": 8},
         {

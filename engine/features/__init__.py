@@ -1,0 +1,1 @@
+"""The output of a frozen body, computed once for an image: whether, and the cache."""
