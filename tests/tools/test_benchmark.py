@@ -219,3 +219,28 @@ def test_startup(tmp_path):
     assert done.returncode == 0, done.stderr
     begun, whole = (row["seconds"][0] for row in json.loads(path.read_text())["rows"])
     assert 0 < begun < whole
+
+
+def test_the_ratio_is_of_the_better_ways(capsys):
+    """Of each side the first way counts; a round's ratio is that of its own two times."""
+    seconds = {
+        "timm, 2 processes": [2.0, 3.0, 9.0],
+        "timm, 1 process": [9.0, 9.0, 9.0],
+        "ours, 1 process": [1.0, 1.0, 3.0],
+        "ours, 2 processes": [5.0, 5.0, 5.0],
+    }
+    found = interleaved.compared(seconds, 4, "ours")
+    assert (found["ratio"], found["ratios"]) == (3.0, [2.0, 3.0, 3.0])
+    assert "ratio: 3.00 times as fast (2.00 to 3.00)" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_peer_of_the_same_shape(tmp_path, precision):
+    """Also of a ViT that timm has no name for."""
+    import_timm()
+    path = tmp_path / "speed.json"
+    words = ["--model", "vit_n_2", "--batch", "4", "--rounds", "1", "--precision", precision]
+    done = run_program("-m", "tools.benchmark", "train", *words, "--peer", "timm", "--json", path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(path.read_text())["ratio"] > 0
