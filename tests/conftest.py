@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import gc
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -29,6 +30,8 @@ import data  # noqa: E402
 from common import threads  # noqa: E402
 from tools.measure import peer_timm  # noqa: E402
 
+# Under nohup, programs that the tests start would ignore it, too, and wait for ever.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 SHARED_DATA = ROOT.parent / "shared" / "data"  # real images, where there are any
 
 
