@@ -189,6 +189,9 @@ def test_what_goes_on_from_features(name, part, shared, shape, blocks):
     size = _SIZES.get(name) or models.native_size(name)
     paddle.seed(0)
     model = models.create(name, num_classes=3, image_size=size, train_head="average", **rates)
+    for key, parameter in model.named_parameters():
+        if "gamma" in key:  # at first CaiT's branches, and their noise, hardly matter
+            parameter.set_value(parameter * 0 + 0.5)
     models.freeze(model, part, size)
     found = models.cut_frozen(model, size)
     assert (found.shape, found.dtype, found.blocks) == (shape, "float32", blocks)
