@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from inference import Classifier, Prediction
     from inference.image_words import Found
 
-_BATCH = 16  # images that go through the model together
+_BATCH = 64  # with 16 the program takes a tenth longer than val.py
 _LIST = "a text with the path of an image in each line; a class behind it is passed over"
 _WIDEST = 60  # columns of the names of files in a terminal
 
