@@ -41,12 +41,14 @@ def _library(*names: str) -> ctypes.CDLL:
     raise ImportError(f"no matrix library is known in {folder}")
 
 
-def _external(library: ctypes.CDLL, name: str, signature) -> types.ExternalFunction:
+def _external(
+    library: ctypes.CDLL, name: str, signature, called: str = ""
+) -> types.ExternalFunction:
     """Returns a function of the library for compiled code.
 
-    It is registered by name, since an address could not be kept on disk with the code.
+    It is registered by a name, since an address could not be kept on disk with the code.
     """
-    symbol = f"paddle_{name}"
+    symbol = f"paddle_{called or name}"
     binding.add_symbol(symbol, ctypes.cast(getattr(library, name), ctypes.c_void_p).value)
     return types.ExternalFunction(symbol, signature)
 
@@ -76,7 +78,8 @@ BY_ONEDNN = bool(_ONEDNN and _has_slow_mkl())  # products of float32
 
 def _of_onednn(name: str) -> types.ExternalFunction:
     """Returns a product of oneDNN's; without oneDNN one that is never called."""
-    return _external(*((_ONEDNN, name) if _ONEDNN else (_MKL, "cblas_sgemm")), _STATUS)
+    library, function = (_ONEDNN, name) if _ONEDNN else (_MKL, "cblas_sgemm")
+    return _external(library, function, _STATUS, called=name)
 
 
 _onednn_sgemm, _onednn_bfloat16 = map(_of_onednn, ("dnnl_sgemm", "dnnl_gemm_bf16bf16f32"))
