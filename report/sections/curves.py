@@ -27,8 +27,6 @@ def section(run: Run, words: Words) -> Section:
     for key, axis, lines, log_y in plans:
         series = [_series(run, split, value, words(name)) for split, value, name in lines]
         kept = tuple(one for one in series if one.x)
-        if log_y and any(y <= 0 for one in kept for y in one.y):
-            log_y = False
         if kept and any(y for one in kept for y in one.y):  # a KL of 0 is that of cross-entropy
             charts.append(
                 Chart(

@@ -172,7 +172,6 @@ def overlay_section(groups: list[Group], words: Words) -> Section:
     for key, split, value, axis, log_y in plans:
         # A series without values stays: its number decides the colour in all charts.
         series = tuple(_band(group, split, value) for group in groups)
-        positive = all(y > 0 for one in series for y in (*one.y, *one.low))
         if any(one.x for one in series):
             charts.append(
                 Chart(
@@ -181,7 +180,7 @@ def overlay_section(groups: list[Group], words: Words) -> Section:
                     words("epoch"),
                     words(axis),
                     series,
-                    log_y=log_y and positive,
+                    log_y=log_y,
                     percent=not log_y,
                 )
             )

@@ -32,9 +32,9 @@ def config_of(arguments: argparse.Namespace, **rdrop: int) -> ConfigDict:
     Raises:
         UserError: when a flag has a value that its field does not take.
     """
-    config, bfloat16 = default.get_config(), arguments.precision == "bfloat16"
-    if arguments.what == "eval":
-        bfloat16 = False  # which has a way of its own, see `evaluation`
+    config = default.get_config()
+    # An evaluation in bfloat16 has a way of its own, see `evaluation`.
+    bfloat16 = arguments.precision == "bfloat16" and arguments.what != "eval"
     config.model.update(
         name=arguments.model,
         image_size=arguments.image_size,
