@@ -7,6 +7,7 @@
     python -m tools.benchmark train --model deit_ti --batch 16 --optimizer momentum --peak
     python -m tools.benchmark checkpoint --model vit_s_16 --batch 8 --optimizer adamw
     python -m tools.benchmark data --image_size 384 --batch 64 --data_root tiny-imagenet-200.zip
+    python -m tools.benchmark jpeg --image_size 224 --batch 32 --data_root tiny-imagenet-200.zip
     python -m tools.benchmark startup --rounds 5
     python -m tools.benchmark memory --model vit_b_16_384 --batch 1 --operators plain --recompute
 
@@ -22,6 +23,7 @@ checkpoint    A step by itself, a step while a checkpoint is written in the back
               trainer does it, and a step that waits until it is on the disk (below TMPDIR).
 data          Without a model: the images that one core reads and transforms, in turns with stock
               transforms. Times the workers, a GPU has to wait for it, or not.
+jpeg          The JPEGs of ImageNet's size that one core decodes and transforms, by decoder.
 memory        The peak memory of a step with the batch, and with twice and three times as many
               images, each in a process of its own: what an image needs, and what is needed in
               addition to the images (see tools/measure/peak_memory.py).
@@ -59,12 +61,13 @@ KINDS = {
     "cost": Kind("speed:cost"),
     "checkpoint": Kind("speed:checkpoint"),
     "data": Kind("data_loading:measure", ("data_root",), one_core=True),
+    "jpeg": Kind("jpeg_decoding:measure", ("data_root",), copies=False, one_core=True),
     "memory": Kind("peak_memory:measure", serve="peak_memory:serve", rounds=1),
     "startup": Kind("startup:measure"),
 }
 # Options that have a meaning for some kinds only, with their default and what to say otherwise.
 _SPECIAL = {
-    "data_root": ("", "has no meaning for {kind}: its images are made up"),
+    "data_root": ("", "has no meaning for {kind}: it is that of data and jpeg"),
     "peak": (False, "has a meaning for train alone, without --peer"),
     "precision": ("float32", "has no meaning for {kind}: it is that of train and eval"),
     "peer": (None, "has no meaning for {kind}: it compares train and eval"),
@@ -91,7 +94,7 @@ def _arguments(words: list[str] | None = None) -> argparse.Namespace:
     add("--precision", choices=("float32", "bfloat16"), default="float32", help="of both sides")
     add("--peer", choices=("timm",), help="compare with it; for train and eval")
     add("--serve", choices=("ours", "timm"), help=argparse.SUPPRESS)  # set for worker processes
-    add("--data_root", default="", help="data: of Tiny ImageNet; without it images are made up")
+    add("--data_root", default="", help="of Tiny ImageNet, for data and jpeg; else made-up images")
     add("--json", type=user_path, help="write everything there, too")
     return parser.parse_args(words)
 

@@ -25,6 +25,7 @@ from engine import distributed
 from engine.features.decision import TRAIN, UNLABELLED, VAL
 from engine.features.views import Disk, Memory, View
 from engine.results import progress_lines
+from engine.step import mixed_precision
 from engine.step.training_batches import FeatureBatch, TrainingSets, samplers
 from models.layers import changed
 
@@ -153,7 +154,7 @@ class FeatureCache:
             "model": config.model.to_dict(),
             "seed": config.seed,
             "batch": config.eval.batch_size,
-            "half": [config.train.amp, config.train.amp_dtype],
+            "half": [config.train.amp_dtype, *mixed_precision.describe(self.model, config.train)],
             "paddle": [paddle.__version__, paddle.get_device(), self.model.describe_operators()],
         }
         return hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()

@@ -15,7 +15,7 @@ from in_process import run_here
 from common.errors import UserError
 from models.input_images import normalise
 from tools import benchmark
-from tools.measure import data_loading, interleaved
+from tools.measure import data_loading, interleaved, jpeg_decoding
 from tools.measure.timed_steps import config_of
 
 
@@ -55,6 +55,32 @@ def test_the_data_path_beside_stock_transforms(tmp_path, monkeypatch):
     for row in rows:
         assert len(row["seconds"]) == len(row["ratios"]) == 3
         assert row["images_per_second"] == pytest.approx(4 / sorted(row["seconds"])[1])
+
+
+def test_decoders_of_jpegs_take_turns(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", os.environ["OMP_NUM_THREADS"])  # it comes back
+    made = {"Pillow": jpeg_decoding._decoders()[jpeg_decoding._PILLOW], "half": jpeg_decoding._half}
+    monkeypatch.setattr(jpeg_decoding, "_PILLOW", "Pillow")
+    monkeypatch.setattr(jpeg_decoding, "_decoders", lambda: made)
+    path = tmp_path / "jpeg.json"
+    words = ["--image_size", "64", "--batch", "2", "--rounds", "3", "--json", path]
+    done = run_here("tools.benchmark", "jpeg", *words)
+    assert done.returncode == 0, done.stderr
+    assert "JPEGs of 500 x 375 pixels" in done.stdout
+    assert "Pillow: 0 levels from Pillow at most\n" in done.stdout
+    assert "half:" not in done.stdout  # it is of another size
+    rows = json.loads(path.read_text())["rows"]
+    assert [(row["group"], row["name"]) for row in rows] == [
+        (what, name)
+        for what in ("decoding alone", "training, to 64 px", "evaluation, to 64 px")
+        for name in made
+    ]
+
+
+def test_a_decoder_at_half_the_size():
+    content = jpeg_decoding._enlarged(np.zeros((64, 64, 3), np.uint8))
+    assert jpeg_decoding._half(content).shape == (188, 250, 3)
+    assert jpeg_decoding._decoders()[jpeg_decoding._PILLOW](content).shape == (375, 500, 3)
 
 
 def _data_config(size: int):
@@ -117,7 +143,10 @@ def test_it_takes_turns():
         (["train", "--model", "vit_n_2", "--drop_rate", "0"], "R-Drop needs noise"),
         (["cost", "--copies", "1"], "--copies is 1, expected 2 or more"),
         (["data", "--peer", "timm"], "--peer has no meaning for data"),
-        (["eval", "--data_root", "x"], "--data_root has no meaning for eval"),
+        (
+            ["eval", "--data_root", "x"],
+            "--data_root has no meaning for eval: it is that of data and",
+        ),
         (["train", "--rounds", "0"], "--rounds is 0, expected 1 or more"),
         (["cost", "--peer", "timm"], "--peer has no meaning for cost"),
         (["eval", "--peak"], "--peak has a meaning for train alone"),

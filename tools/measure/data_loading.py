@@ -60,16 +60,30 @@ def groups(config: ConfigDict, data_root: str) -> dict[str, dict[str, interleave
     size, count = config.model.image_size, 4 * config.train.batch_size
     if size < _TINY:
         raise UserError(f"--image_size is {size}, expected {_TINY} or more, as the images have")
-    name, source = f"made-up images of {_TINY} px", _made_up(count, _TINY)
-    if data_root:
-        tiny = config_fields.changed(config, {"data.name": "tiny_imagenet", "data.root": data_root})
-        name, source = f"Tiny ImageNet, {_TINY} px", data.build(tiny, "train").source
-    sources = {name: source, f"made-up images of {_CIFAR} px": _made_up(count, _CIFAR)}
+    name = "Tiny ImageNet" if data_root else "made-up images of"
+    sources = {
+        f"{name} {_TINY} px": small_images(config, data_root, count),
+        f"made-up images of {_CIFAR} px": _made_up(count, _CIFAR),
+    }
     return {
         f"{what}, {name}, to {size} px": _members(config, source, what == "training")
         for name, source in sources.items()
         for what in ("training", "evaluation")
     }
+
+
+def small_images(config: ConfigDict, data_root: str, count: int) -> ImagesAndLabels:
+    """Returns images of 64 pixels: of Tiny ImageNet, or, without its root, made-up ones.
+
+    Args:
+        config: of the transforms; where the data lies does not matter.
+        data_root: of Tiny ImageNet, or empty.
+        count: of made-up images.
+    """
+    if not data_root:
+        return _made_up(count, _TINY)
+    tiny = config_fields.changed(config, {"data.name": "tiny_imagenet", "data.root": data_root})
+    return data.build(tiny, "train").source
 
 
 def _made_up(count: int, side: int) -> ImagesAndLabels:
