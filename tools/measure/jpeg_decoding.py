@@ -1,6 +1,7 @@
 """Measures what one core decodes and transforms of JPEGs of ImageNet's usual size.
 
-The photographs are images of Tiny ImageNet (or made-up ones), enlarged and encoded again. Decoders
+The photographs are images of Tiny ImageNet (or made-up ones), enlarged, with grain that makes the
+files as large as ImageNet's (110 kB on average), and encoded again. Decoders
 take turns, in training and in evaluation with the project's transforms behind them. simplejpeg and
 PyTurboJPEG (which needs libturbojpeg) are not requirements of this project: they take part where
 they are installed. A worker process has one core, so a loader of 16 workers reads 16 times as much
@@ -25,7 +26,8 @@ from tools.measure import data_loading, interleaved, timed_steps
 
 Decoder = Callable[[bytes], NDArray[np.uint8]]  # of a file's bytes; returns `(H, W, 3)`
 
-_SIDES, _QUALITY = (500, 375), 90  # pixels of the most usual photograph in ImageNet; of 100
+_SIDES, _QUALITY = (500, 375), 95  # pixels of the most usual photograph in ImageNet; of 100
+_GRAIN = 12  # standard deviation in levels
 _PILLOW = "Pillow, as data/images has it"
 
 
@@ -66,10 +68,12 @@ def measure(arguments: argparse.Namespace) -> dict:
 
 
 def _enlarged(image: NDArray[np.uint8]) -> bytes:
-    """Returns an image `(H, W, 3)` as a JPEG of ImageNet's size, with the usual subsampling."""
+    """Returns an image `(H, W, 3)` as a grainy JPEG of ImageNet's size, colours subsampled."""
     written = io.BytesIO()
-    large = Image.fromarray(image).resize(_SIDES, Image.Resampling.BICUBIC)
-    large.save(written, "JPEG", quality=_QUALITY)
+    large = np.asarray(Image.fromarray(image).resize(_SIDES, Image.Resampling.BICUBIC))
+    grain = np.random.default_rng(0).normal(0, _GRAIN, large.shape)
+    grainy = (large + grain).clip(0, 255).astype(np.uint8)
+    Image.fromarray(grainy).save(written, "JPEG", quality=_QUALITY)
     return written.getvalue()
 
 
