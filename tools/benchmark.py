@@ -81,6 +81,7 @@ def _arguments(words: list[str] | None = None) -> argparse.Namespace:
     add("--model", default="vit_ti_16", help="a name of models.MODELS")
     add("--image_size", type=int, default=0, help="in pixels; 0: the model's own")
     add("--batch", type=int, default=8, help="images of a step, each passing `copies` times")
+    add("--classes", type=int, default=1000)
     add("--copies", type=int, default=2)
     add("--shared_blocks", type=int, default=0)
     add("--drop_rate", type=float, default=0.1)

@@ -25,6 +25,7 @@ from models.layers.temporary_changes import set_to
 # A drop probability, 0 to below 1: one for all copies of an image, or one for each copy.
 Rate = Union[float, tuple[float, ...]]
 _LEVELS = 1 << 16  # probabilities are rounded to multiples of 1 / _LEVELS
+_LITTLE = 8  # how many times less work an element is than elsewhere
 _STREAM_LENGTH = 1 << 64  # words between the random streams of two copies
 
 
@@ -125,7 +126,7 @@ def _draw(mask: np.ndarray, seed: np.ndarray, stream: int, first: int, threshold
         drawn = generator.integers(0, 2**64, (end - begin, words), dtype=np.uint64)
         np.greater_equal(drawn.view(np.uint16)[:, :size], threshold, out=mask[begin:end])
 
-    in_threads(draw, parts(*mask.shape))
+    in_threads(draw, parts(len(mask), size // _LITTLE))
 
 
 def drop_threshold(rate: float) -> int:

@@ -68,7 +68,7 @@ def _create(model_config: ConfigDict, drop_rate: float):
             f"--peer timm needs PyTorch and timm ({error}): pip install torch timm"
         ) from None
     name = model_config.name
-    fields = {"num_classes": 1000, "drop_rate": drop_rate}
+    fields = {"num_classes": model_config.num_classes, "drop_rate": drop_rate}
     if not name.startswith("resnet"):
         fields.update(proj_drop_rate=drop_rate, img_size=model_config.image_size)
     if not name.startswith(("resnet", "swin")):
@@ -160,4 +160,5 @@ def _batch(config: ConfigDict):
 
     rng, side, count = np.random.default_rng(0), config.model.image_size, config.train.batch_size
     images = rng.standard_normal((count, 3, side, side)).astype(np.float32)
-    return torch.from_numpy(images), torch.from_numpy(rng.integers(0, 1000, count))
+    labels = rng.integers(0, config.model.num_classes, count)
+    return torch.from_numpy(images), torch.from_numpy(labels)

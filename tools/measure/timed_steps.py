@@ -23,7 +23,7 @@ from tools.measure.interleaved import Step
 
 
 def config_of(arguments: argparse.Namespace, **rdrop: int) -> ConfigDict:
-    """Returns the config of a run with 1000 classes, with all fields resolved.
+    """Returns the config of a run, with all fields resolved.
 
     Args:
         arguments: the flags of `tools.benchmark`.
@@ -52,7 +52,7 @@ def config_of(arguments: argparse.Namespace, **rdrop: int) -> ConfigDict:
         recompute=arguments.recompute,
     )
     config_validation.validate(config)
-    return resolve_config.with_classes(resolve_config.with_input(config), 1000)
+    return resolve_config.with_classes(resolve_config.with_input(config), arguments.classes)
 
 
 class Training:

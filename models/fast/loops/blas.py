@@ -74,6 +74,7 @@ _LETTER_AS_IS, _LETTER_TRANSPOSED = np.int32(ord("N")), np.int32(ord("T"))  # on
 # are slower.
 HAS_BFLOAT16 = bool(_ONEDNN and _has("avx512bf16", "amx-bf16"))
 BY_ONEDNN = bool(_ONEDNN and _has_slow_mkl())  # products of float32
+_FEW = 16_384  # multiply-adds, up to which a call of oneDNN takes longer than all of MKL's product
 
 
 def _of_onednn(name: str) -> types.ExternalFunction:
@@ -130,7 +131,7 @@ def multiply(
         out.address,
         out.next_line,
     )
-    if bfloat16 or BY_ONEDNN:
+    if bfloat16 or (BY_ONEDNN and shape.rows * shape.columns * shape.inner > _FEW):
         status = _onednn_bfloat16(*of_onednn) if bfloat16 else _onednn_sgemm(*of_onednn)
         if status:
             raise RuntimeError("oneDNN has refused a matrix product")
