@@ -51,12 +51,6 @@ def _augment(config: ConfigDict) -> None:
         "data.mixup_alpha and cutmix_alpha mix images of a micro-batch: train.batch_size is 1",
     )
     _randaugment(config)
-    _refuse(
-        data.erase_order == "after_mixing"
-        and not (data.erase_probability and (data.mixup_alpha or data.cutmix_alpha)),
-        "data.erase_order=after_mixing has no use without both: set data.erase_probability, and "
-        "data.mixup_alpha or cutmix_alpha",
-    )
     jitter = data.color_jitter or data.hue_jitter
     _refuse(
         jitter and data.auto_augment not in ("", "three_augment"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from configs import imagenet_resnet_50_fixres_384
 from program.config import config_files
 
 _NO_SUM = {
@@ -17,6 +18,7 @@ _NO_SUM = {
     "timm": "Hugging Face has one for the file, which could not be looked up without a network",
     "PPIM": "AI Studio publishes none",
     "Paddle": "",
+    "Facebook": "none is published; its name has no digits of one",
 }
 _GOOGLE = "Apache-2.0 (google-research/vision_transformer; none is stated for the file alone)"
 _PPIM = "Apache-2.0 (PPIM, and the original facebookresearch/deit)"
@@ -32,7 +34,7 @@ class StartingWeights:
         config: name of the config.
         role: `model`, or `teacher` of a distillation.
         source: as the config names it (`model.pretrained`, `distill.weights`).
-        publisher: `Google`, `timm`, `PPIM` or `Paddle`.
+        publisher: `Google`, `timm`, `PPIM`, `Paddle` or `Facebook`.
         file: its name.
         address: from which it is downloaded.
         sha256: of the file; None where the publisher states none.
@@ -104,7 +106,13 @@ _STATED = {
         304_715_752,
     ),
     # With the running statistics of the batch norms.
-    "resnet_50": _Stated("Paddle", "resnet50.pdparams", _PADDLE, 25_610_152),
+    # PyTorch's file also has a count of batches for each of its 53 batch norms.
+    imagenet_resnet_50_fixres_384.WEIGHTS: _Stated(
+        "Facebook",
+        "ResNet_no_adaptation.pth",
+        "CC BY-NC 4.0 (facebookresearch/FixRes): not for commercial use",
+        25_610_152,
+    ),
     "resnet_152": _Stated("Paddle", "resnet152.pdparams", _PADDLE, 60_344_232),
 }
 # The published runs on Tiny ImageNet took the files of timm 0.6.7, which their requirements.txt

@@ -139,7 +139,8 @@ def test_the_copies_share_the_mix():
 def test_boxes_are_erased_before_the_mix_or_after_it():
     """After it, a box hides both images; before it, the other image shows through."""
     fields = {"data.mixup_alpha": 1.0, "data.erase_probability": 1.0, "data.erase_mode": "const"}
-    batch = random_batch(6, 2)
+    fields["train.batch_size"] = 6
+    batch = random_batch(6)
     outputs = {}
     for order in ("before_mixing", "after_mixing"):
         objective = Objective(_config(**fields, **{"data.erase_order": order}))

@@ -112,10 +112,6 @@ def test_values_out_of_range(field, value, message):
             "is 11, expected 0 to 10",
         ),
         (
-            {"data.erase_order": "after_mixing", "data.erase_probability": 0.5},
-            "erase_order=after_mixing has no use without both",
-        ),
-        (
             {"distill.temperature": 2.0},
             "distill.temperature has no use while distill.teacher is empty",
         ),

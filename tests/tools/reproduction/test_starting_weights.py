@@ -8,17 +8,19 @@ import pytest
 from conftest import ROOT, import_timm
 
 import models
+from configs import imagenet_resnet_50_fixres_384
 from models.weights.sources import locations
 from tools.reproduction import starting_weights
 
+_FIXRES = imagenet_resnet_50_fixres_384.WEIGHTS
 # timm's name of the same weights.
 _TIMMS = {
     "google/imagenet21k/ViT-B_16": "vit_base_patch16_224.orig_in21k",
     "google/imagenet21k/ViT-L_16": "vit_large_patch16_224.orig_in21k",
     "deit_b_distilled_384": "deit_base_distilled_patch16_384.fb_in1k",
     "cait_s_36_384": "cait_s36_384.fb_dist_in1k",
-    # Paddle's own training, with the pixels of torchvision's.
-    "resnet_50": "resnet50.tv_in1k",
+    # Paddle's and Facebook's own training, with the pixels of torchvision's.
+    _FIXRES: "resnet50.tv_in1k",
     "resnet_152": "resnet152.tv_in1k",
 }
 _EVERY = [
@@ -48,7 +50,7 @@ def test_facts_agree_with_each_other(weights):
     assert weights.address.endswith(weights.file)
     assert weights.address == locations.address_of(weights.source).url
     assert bool(weights.md5 or weights.sha256) != bool(weights.no_checksum)
-    assert weights.licence.startswith(("Apache-2.0", "MIT"))
+    assert weights.licence.startswith(("Apache-2.0", "MIT", "CC BY-NC 4.0"))
 
 
 def test_what_happens_to_the_head():
@@ -65,7 +67,7 @@ def test_what_happens_to_the_head():
     "source", [source for source in starting_weights.stated_sources() if "google" not in source]
 )
 def test_the_number_of_values_is_that_of_the_model(source):
-    name = models.model_of(source)
+    name = "resnet_50" if source == _FIXRES else models.model_of(source)
     model = models.create(name)
     count = sum(int(value.size) for value in model.state_dict().values())
     assert starting_weights.values_of(source) == count
@@ -90,19 +92,20 @@ def test_against_timms_table(weights):
     name = _TIMMS.get(weights.source, weights.source.partition("/")[2])
     theirs = timm.models.get_pretrained_cfg(name)
     # Tiny ImageNet's published runs normalise with ImageNet's numbers, whatever the weights expect.
-    if not weights.config.startswith("tiny_imagenet"):
+    if weights.config.startswith("tiny_imagenet"):
+        assert (weights.mean, weights.std) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    else:
         assert (weights.mean, weights.std) == (theirs.mean, theirs.std)
     if theirs.num_classes:  # timm has taken the head of ImageNet-21k off
         assert weights.head_classes == theirs.num_classes
     if weights.publisher == "timm":
         assert weights.address.startswith(f"https://huggingface.co/{theirs.hf_hub_id}/")
-    if weights.publisher != "Paddle":
+    if weights.publisher not in ("Paddle", "Facebook"):
         assert weights.licence.lower().startswith(theirs.license)
     if weights.published_address:
         assert weights.published_address == theirs.url
     heads = theirs.classifier if isinstance(theirs.classifier, tuple) else (theirs.classifier,)
-    name = models.model_of(weights.source) or "vit_n_8"
-    assert len(heads) == 1 + models.is_distilled(name)
+    assert len(heads) == 1 + (weights.source == "deit_b_distilled_384")
 
 
 @pytest.mark.parametrize("weights", [one for one in _EVERY if one.values[0].publisher == "PPIM"])
