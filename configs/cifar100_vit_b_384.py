@@ -12,8 +12,8 @@ Hardware:
 Published:
     93.29 %, without R-Drop 92.64 % (arXiv:2106.14448; quoted from memory); 93.48 % (its Paddle
     reproduction, github zbp-xxxp/R-Drop-Paddle, images/test.png; its README.md has 93.44 %, and
-    93.92 % for the best step of the run). Not re-run here. Those reproductions, and the official code
-    (vit_src/train.py:225-230), choose the step by the test images; here 1,000 training images
+    93.92 % for the best step of the run). Not re-run here. Those reproductions, and the official
+    code (vit_src/train.py:225-230), choose the step by the test images; here 1,000 training images
     choose it.
 
 The weight of the KL term is the open question of the published runs. The paper's alpha for images

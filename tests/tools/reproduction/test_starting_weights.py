@@ -120,3 +120,10 @@ def test_against_ppims_code(weights):
     assert tuple(normalise.std) == weights.std
     assert resize.interpolation == weights.interpolation
     assert re.fullmatch(r".*filename%3D" + re.escape(weights.file), weights.address)
+
+
+def test_the_docs_have_every_config_and_file():
+    text = (ROOT / "docs" / "configs.md").read_text(encoding="utf-8")
+    for weights in starting_weights.every():
+        assert f"`{weights.config}`" in text
+        assert f"`{weights.file}`" in text
