@@ -58,12 +58,16 @@ TRAITS = {
     "data.flip": Trait(most=1),
     "data.vertical_flip": Trait(most=1),
     "data.auto_augment": Trait(
-        ("", "randaugment", "autoaugment_imagenet", "autoaugment_cifar10", "three_augment")
+        (
+            *("", "randaugment", "randaugment_torchvision", "autoaugment_imagenet"),
+            *("autoaugment_cifar10", "three_augment"),
+        )
     ),
     "data.randaugment_layers": Trait(least=1),
-    "data.randaugment_magnitude": Trait(most=10),
+    "data.randaugment_magnitude": Trait(most=30),
     "data.hue_jitter": Trait(most=0.5),
     "data.erase_probability": Trait(most=1),
+    "data.erase_order": Trait(("before_mixing", "after_mixing")),
     "data.erase_mode": Trait(("const", "rand", "pixel")),
     "data.erase_count": Trait(least=1),
     "data.mix_mode": Trait(("batch", "elem", "pair")),

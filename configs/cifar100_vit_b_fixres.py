@@ -9,9 +9,9 @@ Hardware:
     224 pixels is a third of the work of one at 384, of which 10,000 take 14 h. The second stage has
     1,000 steps.
 Published:
-    Nothing for these models. The method is arXiv:1906.06423: 79.1 % for ResNet-50 on ImageNet,
-    trained at 224 and tested at 384 pixels (77.0 % tested at 224; both quoted from memory). Not
-    re-run here.
+    Nothing for these models. The method is arXiv:1906.06423: 79.0 % for ResNet-50 on ImageNet,
+    trained at 224 and tested at 384 pixels (77.0 % tested at 224; the table in the README of
+    facebookresearch/FixRes). Not re-run here.
 
 Random resized crops make objects look larger in training than in testing. A higher resolution in
 the test compensates for it. The second stage fits the classifier and the last norm to that, on
@@ -22,8 +22,6 @@ from ml_collections import ConfigDict
 
 from configs import cifar100_vit_b_384
 
-get_rows = cifar100_vit_b_384.get_rows
-
 
 def get_config() -> ConfigDict:
     config = cifar100_vit_b_384.get_config()
@@ -31,6 +29,11 @@ def get_config() -> ConfigDict:
     config.model.image_size = 224
     config.data.crop_scale = (0.08, 1.0)
     return config
+
+
+def get_rows() -> dict[str, dict[str, object]]:
+    # A row also counts in the second stage, which has a rate of its own.
+    return {**cifar100_vit_b_384.get_rows(), "cross_entropy": {"rdrop.copies": 1}}
 
 
 def get_stages() -> dict[str, dict[str, object]]:

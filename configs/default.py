@@ -51,12 +51,14 @@ def get_config() -> ConfigDict:
     data.crop_padding = 4  # padded: black pixels at each edge
     data.flip = 0.5  # probability of a horizontal flip in training
     data.vertical_flip = 0.0  # probability of a vertical flip in training
-    # randaugment | autoaugment_imagenet | autoaugment_cifar10 | three_augment, as described in
-    # data/augment/auto_augment.py; empty: off.
+    # randaugment | randaugment_torchvision | autoaugment_imagenet | autoaugment_cifar10 |
+    # three_augment, as described in data/augment/auto_augment.py; empty: off.
     data.auto_augment = ""
-    # randaugment: number of operations drawn for an image; each is applied with probability 0.5.
+    # Number of operations drawn for an image. randaugment: each is applied with probability 0.5;
+    # randaugment_torchvision: always.
     data.randaugment_layers = 2
-    # randaugment: strength of the operations, 0 to 10; at 0 some of them still change the image.
+    # Strength of the operations; at 0 some of them still change the image. randaugment: 0 to 10;
+    # randaugment_torchvision: 0 to 30, without a fraction.
     data.randaugment_magnitude = 9.0
     data.randaugment_std = 0.5  # randaugment: standard deviation of noise on the magnitude
     # Brightness, contrast and saturation change by factors of up to 1 -/+ this; 0: off.
@@ -65,6 +67,8 @@ def get_config() -> ConfigDict:
     data.hue_jitter = 0.0
     # Probability that boxes of an image are erased, after it is normalised; 0: off.
     data.erase_probability = 0.0
+    # before_mixing: as timm and DeiT, the boxes of a mixed image may come from both | after_mixing.
+    data.erase_order = "before_mixing"
     # What fills the boxes: const (0) | rand (one normal colour) | pixel (normal noise).
     data.erase_mode = "pixel"
     data.erase_count = 1  # largest number of boxes in an image; together 2 to 33 % of its area

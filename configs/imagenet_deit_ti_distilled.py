@@ -11,6 +11,9 @@ Published:
     74.5 % with a RegNetY-16GF of 82.9 % as the teacher, 72.2 % without a teacher
     (arXiv:2012.12877). The models here include no RegNet; ResNet-152 with Paddle's weights takes
     its place. Not re-run here.
+
+Lines in comments are those of github facebookresearch/deit at 7e160fe. docs/configs.md has what
+differs from it.
 """
 
 from ml_collections import ConfigDict
@@ -22,16 +25,17 @@ def get_config() -> ConfigDict:
     config = default.get_config()
     config.data.name = "imagenet"
     config.data.holdout = 0.01
-    config.data.crop_scale = (0.08, 1.0)
-    config.data.auto_augment = "randaugment"
-    config.data.erase_probability = 0.25
-    config.data.mixup_alpha = 0.8
-    config.data.cutmix_alpha = 1.0
-    config.data.repeats = 3
+    config.data.crop_scale = (0.08, 1.0)  # datasets.py:82: timm's
+    config.data.auto_augment = "randaugment"  # main.py:98; timm then leaves its colour jitter out
+    config.data.erase_probability = 0.25  # main.py:118
+    config.data.mixup_alpha = 0.8  # main.py:128
+    config.data.cutmix_alpha = 1.0  # main.py:130
+    config.data.repeats = 3  # main.py:107, samplers.py
+    config.data.eval_crop = 0.875  # main.py:174
     config.data.workers = 8
 
     config.model.name = "deit_ti_distilled"
-    config.model.drop_path_rate = 0.1
+    config.model.drop_path_rate = 0.1  # main.py:46
 
     config.rdrop.copies = 1
 
@@ -40,15 +44,15 @@ def get_config() -> ConfigDict:
     config.distill.teacher = "resnet_152"
     config.distill.weights = "resnet_152"
     config.distill.kind = "hard"
-    config.distill.alpha = 0.5
+    config.distill.alpha = 0.5  # main.py:144
 
-    config.optim.lr = 1e-3  # 5e-4 for each 512 images
-    config.optim.weight_decay = 0.05
-    config.optim.warmup_steps = 6_200  # 5 epochs
-    config.optim.final_lr = 1e-5
+    config.optim.lr = 1e-3  # 5e-4 for each 512 images: main.py:71
+    config.optim.weight_decay = 0.05  # main.py:66
+    config.optim.warmup_steps = 6_200  # 5 epochs: main.py:86
+    config.optim.final_lr = 1e-5  # main.py:81
 
-    config.train.epochs = 300.0
-    config.train.batch_size = 256
+    config.train.epochs = 300.0  # main.py:35
+    config.train.batch_size = 256  # README_deit.md:221, on 4 cards
     config.train.reference_batch_size = 1024
     return config
 

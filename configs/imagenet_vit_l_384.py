@@ -14,9 +14,7 @@ Published:
 
 from ml_collections import ConfigDict
 
-from configs import cifar100_vit_l_384, imagenet_vit_b_384
-
-get_rows = cifar100_vit_l_384.get_rows
+from configs import imagenet_vit_b_384
 
 
 def get_config() -> ConfigDict:
@@ -26,3 +24,7 @@ def get_config() -> ConfigDict:
     config.train.batch_size = 4
     config.train.accumulation_steps = 32
     return config
+
+
+def get_rows() -> dict[str, dict[str, object]]:
+    return {**imagenet_vit_b_384.get_rows(), "one_card": {"train.accumulation_steps": 128}}

@@ -46,6 +46,7 @@ def get_rows() -> dict[str, dict[str, object]]:
     sgd = {"optim.lr": 0.05, "optim.weight_decay": 5e-4}
     return {
         **{name: rows[name] for name in _ROWS},
+        "randaugment": {"data.auto_augment": "randaugment"},  # timm's
         "ema": {"average.ema_decay": 0.99},
         "nesterov": {**rows["nesterov"], **sgd},
         "sgd": {**rows["sgd"], **sgd},

@@ -1,8 +1,8 @@
 """The operations of RandAugment and AutoAugment on Pillow images, and their strength at a level.
 
-RandAugment's are those of timm's `rand-mM-nN-mstdS-inc1`. Names that end in `_original` are timm's
-operations for AutoAugment's ImageNet policy; names that end in `_cifar` are torchvision's for its
-CIFAR-10 policy.
+RandAugment's are those of timm's `rand-mM-nN-mstdS-inc1`, or torchvision's. Names that end in
+`_original` are timm's operations for AutoAugment's ImageNet policy; names that end in `_cifar` are
+torchvision's, for its CIFAR-10 policy and its RandAugment.
 """
 
 from collections.abc import Callable
@@ -119,8 +119,15 @@ OPERATIONS = {
     "solarize_cifar": Operation(_solarize, lambda level: 255 - 255 * level),
     "translate_x_cifar": _affine(lambda share, w, h: (1, 0, int(share * w), 0, 1, 0), 150 / 331),
     "translate_y_cifar": _affine(lambda share, w, h: (1, 0, 0, 0, 1, int(share * h)), 150 / 331),
+    "identity": _plain(lambda image: image),
 }
 RANDAUGMENT = tuple(OPERATIONS)[:15]
+# In torchvision's order.
+RANDAUGMENT_TORCHVISION = (
+    *("identity", "shear_x", "shear_y", "translate_x_cifar", "translate_y_cifar", "rotate"),
+    *("brightness", "color", "contrast", "sharpness", "posterize_cifar", "solarize_cifar"),
+    *("auto_contrast", "equalize"),
+)
 
 
 def operate(

@@ -80,7 +80,8 @@ class Objective:
     ) -> tuple[Tensor, Tensor | Taught]:
         """Returns the input of the model, and the targets of the images with labels.
 
-        Erasing and mixing are done before the images are copied: all copies of an image share them.
+        Erasing and mixing, in the order of `data.erase_order`, are done before the images are
+        copied: all copies of an image share them.
 
         Returns:
             Images float32 `(B + U, 3, S, S)`, those with labels first, or their cached features;
@@ -93,15 +94,22 @@ class Objective:
         if isinstance(batch, FeatureBatch):
             return batch.features[:passing], targets
         images = models.normalise(batch.pixels(passing), config.model)
-        if self.erasing.active:
-            rows = itertools.chain(*rows_in_step(config, step, micro_batch))
-            images = self.erasing(images, [(_ERASING, config.seed, step, row) for row in rows])
+        first = config.data.erase_order == "before_mixing"
+        if first:
+            images = self._erased(images, step, micro_batch)
         if self.mixing.active:
             key = (_MIXING, config.seed, step, place_in_step(config, micro_batch))
             rng = np.random.default_rng(key)
             mixed, targets = self.mixing(images[:labelled], targets, classes, rng)
             images = paddle.concat([mixed, images[labelled:]]) if len(images) > labelled else mixed
-        return images, targets
+        return images if first else self._erased(images, step, micro_batch), targets
+
+    def _erased(self, images: Tensor, step: int, micro_batch: int) -> Tensor:
+        """Erases boxes of some images of a micro-batch, if the config says so."""
+        if not self.erasing.active:
+            return images
+        rows = itertools.chain(*rows_in_step(self.config, step, micro_batch))
+        return self.erasing(images, [(_ERASING, self.config.seed, step, row) for row in rows])
 
     def __call__(self, logits: Tensor, targets: Tensor | Taught, step: int) -> LossTerms:
         """Computes the loss of one micro-batch.

@@ -8,6 +8,8 @@ from ml_collections import ConfigDict
 from common.errors import UserError
 from configs import default
 
+_STRONGEST_OF_TIMM = 10  # magnitude of timm's RandAugment
+
 
 def check(config: ConfigDict) -> None:
     """Checks that the fields of a config go together.
@@ -48,6 +50,7 @@ def _augment(config: ConfigDict) -> None:
         (data.mixup_alpha or data.cutmix_alpha) and config.train.batch_size == 1,
         "data.mixup_alpha and cutmix_alpha mix images of a micro-batch: train.batch_size is 1",
     )
+    _randaugment(config)
     jitter = data.color_jitter or data.hue_jitter
     _refuse(
         jitter and data.auto_augment not in ("", "three_augment"),
@@ -65,6 +68,20 @@ def _augment(config: ConfigDict) -> None:
         on_device and data.unlabelled_root,
         "data.resize_on=device needs images that are all of one size, which those of "
         "data.unlabelled_root may not be: set data.resize_on=host",
+    )
+
+
+def _randaugment(config: ConfigDict) -> None:
+    kind, magnitude = config.data.auto_augment, config.data.randaugment_magnitude
+    _refuse(
+        kind != "randaugment_torchvision" and magnitude > _STRONGEST_OF_TIMM,
+        f"data.randaugment_magnitude is {magnitude:g}, expected 0 to {_STRONGEST_OF_TIMM} (to 30 "
+        "with data.auto_augment=randaugment_torchvision)",
+    )
+    _refuse(
+        kind == "randaugment_torchvision" and magnitude % 1,
+        f"data.randaugment_magnitude is {magnitude:g}, expected a whole number from 0 to 30 with "
+        "data.auto_augment=randaugment_torchvision",
     )
 
 

@@ -12,8 +12,14 @@ from PIL import Image, ImageOps
 
 from configs import default
 from data.augment import auto_augment
-from data.augment.auto_augment import AutoAugment, RandAugment
-from data.augment.auto_augment_operations import OPERATIONS, RANDAUGMENT, operate
+from data.augment.auto_augment import AutoAugment, RandAugment, TorchvisionRandAugment
+from data.augment.auto_augment_operations import (
+    OPERATIONS,
+    RANDAUGMENT,
+    RANDAUGMENT_TORCHVISION,
+    Edges,
+    operate,
+)
 from data.augment.auto_augment_policies import CIFAR10, IMAGENET
 
 _GOLDEN = golden.read()
@@ -92,6 +98,62 @@ def test_randaugment_draws_evenly(monkeypatch):
     assert np.quantile(levels, [0.159, 0.841]) == pytest.approx([8.5, 9.5], abs=0.05)
     assert levels.max() == 10
     assert np.mean(levels == 10) == pytest.approx(0.0228, abs=0.008)  # beyond two deviations
+
+
+def test_randaugment_of_torchvision_always_applies_14_operations_evenly(monkeypatch):
+    done, levels = collections.Counter(), set()
+    monkeypatch.setattr(
+        auto_augment,
+        "operate",
+        lambda image, name, level, *_: done.update([name]) or levels.add(level) or image,
+    )
+    augment, rng = TorchvisionRandAugment(2, 9.0), np.random.default_rng(0)
+    for _ in range(7000):
+        augment(golden.picture(), rng)
+    assert sum(done.values()) == 14_000
+    assert set(done) == set(RANDAUGMENT_TORCHVISION)
+    assert len(done) == 14
+    assert all(count == pytest.approx(1000, rel=0.15) for count in done.values())
+    assert levels == {0.3}  # 9 of 30
+
+
+def test_strengths_of_randaugment_of_torchvision_worked_out_by_hand():
+    """31 magnitudes; the ninth turns by 9 degrees, keeps 7 bits and blends by 1.27 or 0.73."""
+    values = {name: OPERATIONS[name].value(9 / 30) for name in RANDAUGMENT_TORCHVISION}
+    assert values["rotate"] == pytest.approx(9)
+    assert values["shear_x"] == pytest.approx(0.09)
+    assert values["translate_x_cifar"] == pytest.approx(0.3 * 150 / 331)
+    assert values["posterize_cifar"] == 7
+    assert values["solarize_cifar"] == pytest.approx(178.5)
+    assert values["brightness"] == pytest.approx(0.27)
+
+
+def test_magnitude_0_of_torchvision_is_autocontrast_and_equalize():
+    image = golden.picture(20, 20)
+    for name in RANDAUGMENT_TORCHVISION:
+        found = operate(image, name, 0.0, golden.EDGES, golden.Fixed(0.0))
+        moved = name in ("auto_contrast", "equalize")
+        if name != "solarize_cifar":  # from 255 on: the picture has none
+            assert _same(found, image) != moved, name
+    kinds = [
+        _same(TorchvisionRandAugment(2, 0.0)(image, np.random.default_rng(seed)), image)
+        for seed in range(2000)
+    ]
+    assert np.mean(kinds) == pytest.approx((12 / 14) ** 2, abs=0.03)
+
+
+def test_randaugment_of_torchvision_fills_with_black():
+    """Whatever the config's edges are, as torchvision's defaults."""
+    config = default.get_config().data
+    config.update(auto_augment="randaugment_torchvision", randaugment_magnitude=30.0)
+    augment = auto_augment.build(config, golden.EDGES)
+    white = Image.new("RGB", (20, 20), (255, 255, 255))
+    corners = {
+        np.asarray(augment(white, np.random.default_rng(seed)))[0, 0].tobytes()
+        for seed in range(200)
+    }
+    assert bytes([0, 0, 0]) in corners
+    assert bytes(golden.EDGES.fillcolor) not in corners
 
 
 def test_signs_are_as_likely():
@@ -201,6 +263,69 @@ def test_live_policies():
                 choice,
                 share,
             )
+
+
+class _Draws:
+    """`torch.randint` for torchvision's RandAugment, by the draws of a generator in ours.
+
+    torchvision's translation by a positive value is ours by a negative one.
+    """
+
+    def __init__(self, rng: np.random.Generator):
+        self.rng, self.name = rng, ""
+
+    def __call__(self, count: int, size: tuple[int, ...]):
+        import torch
+
+        if count == 2:
+            negative = self.rng.random() > 0.5
+            return torch.tensor([int(negative != self.name.startswith("translate"))])
+        choice = int(self.rng.integers(count))
+        self.name = RANDAUGMENT_TORCHVISION[choice]
+        return torch.tensor([choice])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("magnitude", [0, 1, 9, 17, 30])
+def test_live_randaugment_of_torchvision(magnitude, monkeypatch):
+    """The same draws, the same pixels; its magnitudes are of single precision."""
+    import_timm()
+    torch = pytest.importorskip("torch")
+    from torchvision import transforms
+
+    image = golden.picture(61, 47)
+    for seed in range(400):
+        draws = _Draws(np.random.default_rng(seed))
+        with monkeypatch.context() as patch:
+            patch.setattr(torch, "randint", draws)
+            expected = transforms.RandAugment(2, magnitude)(image)
+        found = TorchvisionRandAugment(2, float(magnitude))(image, np.random.default_rng(seed))
+        assert _same(found, expected, tolerance=1), (magnitude, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RANDAUGMENT_TORCHVISION)
+def test_live_randaugment_of_torchvision_on_tensors(name, monkeypatch):
+    """The published run of Tiny ImageNet changed tensors: other rounding and other ties."""
+    import_timm()
+    torch = pytest.importorskip("torch")
+    from torchvision import transforms
+
+    y, x, channel = np.mgrid[:96, :96, :3]
+    smooth = 127 + 120 * np.sin(x / 17 + channel) * np.cos(y / 23)
+    image = Image.fromarray(smooth.astype(np.uint8))
+    tensor = torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1)
+    choice = RANDAUGMENT_TORCHVISION.index(name)
+    for sign in (0, 1):
+        share = 0.75 if sign != name.startswith("translate") else 0.0
+        draws = {2: torch.tensor([sign]), 14: torch.tensor([choice])}
+        with monkeypatch.context() as patch:
+            patch.setattr(torch, "randint", lambda count, size, draws=draws: draws[count])
+            expected = transforms.RandAugment(1, 9)(tensor).permute(1, 2, 0).numpy()
+        edges = Edges((0, 0, 0), Image.Resampling.NEAREST)
+        found = np.asarray(operate(image, name, 0.3, edges, golden.Fixed(share)))
+        difference = np.abs(found.astype(int) - expected).mean()
+        assert difference < 0.3, (name, sign, difference)
 
 
 @pytest.mark.slow

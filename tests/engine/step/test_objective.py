@@ -136,6 +136,23 @@ def test_the_copies_share_the_mix():
     assert kl.item() == 0
 
 
+def test_boxes_are_erased_before_the_mix_or_after_it():
+    """After it, a box hides both images; before it, the other image shows through."""
+    fields = {"data.mixup_alpha": 1.0, "data.erase_probability": 1.0, "data.erase_mode": "const"}
+    fields["train.batch_size"] = 6
+    batch = random_batch(6)
+    outputs = {}
+    for order in ("before_mixing", "after_mixing"):
+        objective = Objective(_config(**fields, **{"data.erase_order": order}))
+        outputs[order] = objective.prepare(batch, 3, 0)[0].numpy()[:6]
+    mixed = Objective(_config(**{"data.mixup_alpha": 1.0})).prepare(batch, 3, 0)[0].numpy()[:6]
+    erased = outputs["after_mixing"] == 0
+    assert erased.any(axis=(1, 2, 3)).all()
+    assert (outputs["after_mixing"][~erased] == mixed[~erased]).all()
+    assert not (outputs["before_mixing"][erased] == 0).all()
+    assert not np.allclose(outputs["before_mixing"], outputs["after_mixing"])
+
+
 @pytest.mark.parametrize("copies", [1, 2])
 def test_two_heads_are_two_losses_and_one_prediction(copies):
     config = _config(**{"model.name": "vit_n_2_distilled", "rdrop.copies": copies})

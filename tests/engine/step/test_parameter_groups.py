@@ -96,6 +96,15 @@ def test_a_network_without_blocks_has_no_layers():
         _described(models.create("resnet_18"), layer_decay=0.5)
 
 
+def test_class_attention_belongs_to_the_last_blocks_one_by_one():
+    """CaiT has 24 blocks and two of class attention: they are layers 23 and 24 of 25."""
+    numbers = models.layer_numbers(models.create("cait_xxs_24"))
+    layers = {place: numbers[f"blocks_token_only.{place}.attn.q.weight"] for place in (0, 1)}
+    assert layers == {0: 23, 1: 24}
+    assert (numbers["blocks.23.norm1.weight"], numbers["norm.weight"]) == (24, 24)
+    assert max(numbers.values()) == 25
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("ours", "theirs"),
@@ -111,7 +120,6 @@ def test_a_network_without_blocks_has_no_layers():
     ],
 )
 def test_decay_and_scales_are_timms(ours, theirs):
-    """Except in CaiT: timm counts the first of two class-attention blocks as an earlier layer."""
     timm = import_timm()
     from timm.optim import _param_groups
 
@@ -133,6 +141,4 @@ def test_decay_and_scales_are_timms(ours, theirs):
         return
     assert found.keys() == expected.keys()
     for name, (decay, scale) in expected.items():
-        if name.startswith("blocks_token_only.0"):
-            scale /= 0.7
         assert found[name] == pytest.approx((decay, scale)), name

@@ -21,9 +21,15 @@ from program.config import config_validation
         ("data.flip", 1.5, "expected 0 to 1"),
         ("data.vertical_flip", 1.1, "expected 0 to 1"),
         ("data.crop", "center", "expected one of random_resized, simple, padded, none, test"),
-        ("data.auto_augment", "randaug", "expected one of '', randaugment, autoaugment_imagenet"),
+        (
+            "data.auto_augment",
+            "randaug",
+            "expected one of '', randaugment, randaugment_torchvision",
+        ),
         ("data.randaugment_layers", 0, "expected 1 or more"),
-        ("data.randaugment_magnitude", 10.5, "expected 0 to 10"),
+        ("data.randaugment_magnitude", 10.5, r"expected 0 to 10 \(to 30 with"),
+        ("data.randaugment_magnitude", 30.5, "expected 0 to 30"),
+        ("data.erase_order", "after", "expected one of before_mixing, after_mixing"),
         ("data.randaugment_std", -0.5, "expected 0 or more"),
         ("data.color_jitter", -0.1, "expected 0 or more"),
         ("data.hue_jitter", 0.6, "expected 0 to 0.5"),
@@ -97,6 +103,14 @@ def test_values_out_of_range(field, value, message):
             "recompute has no use with model.trainable=head",
         ),
         ({"data.cutmix_alpha": 1.0, "train.batch_size": 1}, "mix images of a micro-batch"),
+        (
+            {"data.auto_augment": "randaugment_torchvision", "data.randaugment_magnitude": 9.5},
+            "is 9.5, expected a whole number from 0 to 30",
+        ),
+        (
+            {"data.auto_augment": "randaugment", "data.randaugment_magnitude": 11.0},
+            "is 11, expected 0 to 10",
+        ),
         (
             {"distill.temperature": 2.0},
             "distill.temperature has no use while distill.teacher is empty",
