@@ -32,8 +32,8 @@ def begin_as_identity(network: nn.Layer) -> None:
     norms = last_norms(network)
     if not norms:
         raise ValueError(
-            "zero_gamma has no use: it has no residual blocks that end with a batch norm whose scale "
-            "begins at 1, as ResNet, RedNet, DLA and ReXNet have"
+            "zero_gamma has no use: it has no residual blocks that end with a batch norm whose "
+            "scale begins at 1, as ResNet, RedNet, DLA and ReXNet have"
         )
     for norm in norms:
         norm.weight.set_value(paddle.zeros_like(norm.weight))
