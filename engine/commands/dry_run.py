@@ -16,7 +16,7 @@ from data.sets.registry import find_entry
 from engine import distributed
 from engine.commands import first_loss
 from engine.features.decision import TRAIN, decide
-from engine.model_setup import build_model, load_pretrained
+from engine.model_setup import build_model, keeps_head, load_pretrained
 from engine.plan import (
     memory_estimate,
     micro_batch_size,
@@ -99,7 +99,7 @@ def _try_out(config: ConfigDict) -> None:
         )
     terms = {"total": total, **parts}
     values = ", ".join(f"{name} {term.item():.4f}" for name, term in terms.items())
-    own_head = first_loss.keeps_head(model, loaded)
+    own_head = keeps_head(model, loaded)
     distributed.say(
         f"one step on {_IMAGES} made-up images: {values}",
         *first_loss.note(parts["ce"].item(), config, own_head),

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from ml_collections import ConfigDict
 from paddle import Tensor, nn
 
 from engine.results import precise_batch_norm
 from models.layers import BATCH_NORMS, changed
-from models.multipass import MultiPass
 
 # New weights of all models here begin within 2 nats of guessing (two images, 1000 classes).
 _FAR, _LEAST = 0.5, 2.0  # relative to guessing; nats
@@ -56,12 +54,3 @@ def give_statistics(model: nn.Layer, images: Tensor) -> bool:
         with changed(frozen, _use_global_stats=False):
             precise_batch_norm.estimate(model, [images])
     return bool(frozen)
-
-
-def keeps_head(model: MultiPass, pretrained: dict[str, Any]) -> bool:
-    """Returns whether pretrained weights brought their head.
-
-    Args:
-        pretrained: what `load_pretrained` returns.
-    """
-    return any(model.is_in_head(name) for name in pretrained.get("loaded", ()))

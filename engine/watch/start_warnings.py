@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from ml_collections import ConfigDict
 
+import models
 from data.augment.transforms import TrainTransform
 from engine.plan.run_plan import Plan
 from engine.step.objective import rdrop_loss
@@ -158,7 +159,23 @@ def _room_without_use(config: ConfigDict, plan: Plan) -> Iterator[str]:
             yield f"train.{name}={train[name]:g} does nothing with {why}"
 
 
+def _parts_without_use(config: ConfigDict, plan: Plan) -> Iterator[str]:
+    model, found = config.model, models.abilities(config.model.name)
+    for name in ("embed_drop_rate", "proj_drop_rate"):
+        if model[name] > 0 and not found.attention_dropout:
+            yield (
+                f"model.{name}={model[name]:g} does nothing: {model.name} has dropout in front of "
+                "its classifier only, set model.drop_rate"
+            )
+    if config.average.precise_bn_batches and not found.batch_norms:
+        yield (
+            f"average.precise_bn_batches={config.average.precise_bn_batches} does nothing: "
+            f"{model.name} has no batch norms"
+        )
+
+
 RULES = (
+    _parts_without_use,
     _views_without_use,
     _room_without_use,
     _other_batch,

@@ -11,7 +11,7 @@ import small_weights
 import models
 from configs import default
 from engine.commands import dry_run, first_loss
-from engine.model_setup import build_model
+from engine.model_setup import build_model, keeps_head
 from engine.plan import resolve_config
 
 
@@ -84,5 +84,5 @@ def test_a_head_that_is_kept(tmp_path, rows, kept):
     folder = small_weights.write_timm(tmp_path / "weights", 7)
     target = models.create("vit_n_8", 7, image_size=32)
     report = models.load_weights(target, str(folder), rows)
-    assert first_loss.keeps_head(target, report._asdict()) == kept
-    assert not first_loss.keeps_head(target, {})
+    assert keeps_head(target, report._asdict()) == kept
+    assert not keeps_head(target, {})
