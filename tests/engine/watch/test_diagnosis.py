@@ -135,6 +135,19 @@ def _healthy(records=50, noise=0.03, floor=0.02):
             },
             "train.cache_disk_gb=2 does nothing with train.cache_features=off",
         ),
+        (
+            {"model__name": "resnet_18", "model__embed_drop_rate": 0.1},
+            "model.embed_drop_rate=0.1 does nothing: resnet_18 has dropout in front of its "
+            "classifier only, set model.drop_rate",
+        ),
+        (
+            {"model__name": "levit_128s", "model__proj_drop_rate": 0.1},
+            "model.proj_drop_rate=0.1 does nothing",
+        ),
+        (
+            {"average__precise_bn_batches": 9},
+            "average.precise_bn_batches=9 does nothing: vit_b_16_384 has no batch norms",
+        ),
         ({"optim__warmup_steps": 0}, "--config.optim.warmup_steps=100"),
         ({"optim__warmup_steps": 0, "optim__beta2": 0.9}, "--config.optim.warmup_steps=20"),
         (
@@ -249,6 +262,9 @@ def test_start(fields, text):
             "optim__clip_norm": 0.0,
         },
         {"optim__warmup_steps": 999},
+        {"model__name": "resnet_18", "average__precise_bn_batches": 9},
+        {"model__name": "resnet_18", "model__embed_drop_rate": 0.0},
+        {"model__name": "t2t_vit_7", "model__proj_drop_rate": 0.1},
         {"model__drop_rate": 0.01},
         {"model__drop_rate": 0.0, "model__drop_path_rate": 0.1},
         {"model__drop_rate": 0.001, "model__mlp_drop_rate": 0.1},
@@ -266,6 +282,18 @@ def test_start(fields, text):
 )
 def test_start_is_silent(fields):
     assert _diagnosis(**fields).start() == []
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5, 100])
+@pytest.mark.parametrize("warmup", [0, 100])
+def test_the_warmup_that_is_advised_is_not_blamed(steps, warmup):
+    """Too short, or as long as the run: what the one rule advises the other one takes."""
+    found = _diagnosis(steps=steps, optim__warmup_steps=warmup).start()
+    for text in found:
+        advised = int(text.rpartition("warmup_steps=")[2])
+        again = _diagnosis(steps=steps, optim__warmup_steps=advised).start()
+        assert again == []
+    assert found or (steps, warmup) == (1, 0)
 
 
 # ---- what is sound
