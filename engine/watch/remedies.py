@@ -40,18 +40,18 @@ def usual_rate(config: ConfigDict, batch: int) -> Usual | None:
         task = "fine-tuning"
         adam = (
             1e-4 * math.sqrt(share),
-            ("1e-5 to 1e-4 for 512 images; DeiT's code has 5e-6 at 384 pixels"),
+            "1e-5 to 1e-4 for 512 images; DeiT's code has 5e-6 at 384 pixels",
         )
         sgd = (
             0.6 * slack * share,
-            ("0.003 to 0.06 for 512 images at momentum 0.9; ViT, arXiv:2010.11929"),
+            "0.003 to 0.06 for 512 images at momentum 0.9; ViT, arXiv:2010.11929",
         )
     else:
         task = "training from scratch"
         adam = 0.01, "published are 0.0005 to 0.003, as in DeiT and ViT"
         sgd = (
             slack * max(1.0, batch / _NEW_BATCH),
-            ("published is 0.1 for 128 or 256 images at momentum 0.9; ResNet, arXiv:1512.03385"),
+            "published is 0.1 for 128 or 256 images at momentum 0.9; ResNet, arXiv:1512.03385",
         )
     found = {"adamw": adam, "momentum": sgd, "sgd": sgd}.get(optim.name)
     # A new head on a frozen body, and falling rates bear more.
