@@ -11,7 +11,7 @@ from absl import flags
 from program.signals import StopRequest, blocked
 
 with blocked():  # no thread that a library starts may take a signal
-    from program import command_line, exits, paddle_setup
+    from program import command_line, exits, paddle_setup, run_folder
     from program.config import config_validation
 
 flags.DEFINE_string(
@@ -42,6 +42,9 @@ def main(argv: list[str]) -> int:
         for config in stages.values():
             config_validation.validate(config)
             config_validation.validate_length(config)
+        folder = command_line.output_folder(values.workdir)
+        if values.dry_run or values.overwrite or not run_folder.is_begun(folder):
+            command_line.refuse_without_use(values.row)
         with stop.held():
             paddle_setup.load_paddle()
         from engine import distributed
@@ -50,7 +53,6 @@ def main(argv: list[str]) -> int:
         distributed.say(*command_line.length_note())
         if values.dry_run:
             return dry_run.dry_run(stages)
-        folder = command_line.output_folder(values.workdir)
         code = staged_run.train(stages, folder, values.overwrite, stop)
         if code == exits.DONE and values.report and distributed.is_main():
             from report import after_run

@@ -88,7 +88,7 @@ TRAITS = {
     "model.proj_drop_rate": Trait(least=-INFINITE),
     "model.mlp_drop_rate": Trait(least=-INFINITE),
     "model.operators": Trait(("auto", "plain")),
-    "model.head_init": Trait(("normal", "zero")),
+    "model.head_init": Trait(("normal", "zero", "normal_0.01")),
     "model.train_head": Trait(("average", "each", "class", "distillation")),
     "model.eval_head": Trait(("", "average", "class", "distillation")),
     "model.trainable": Trait(("all", "head", "head_and_norm", "attention")),

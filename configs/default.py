@@ -115,7 +115,12 @@ def get_config() -> ConfigDict:
     model.drop_path_rate = 0.0
     # auto: compiled operators on a CPU, Paddle's elsewhere | plain: Paddle's everywhere.
     model.operators = "auto"
-    model.head_init = "normal"  # normal | zero
+    # Of a new head: normal (as the model's own code) | zero | normal_0.01 (weights from N(0, 0.01),
+    # biases 0; arXiv:1706.02677).
+    model.head_init = "normal"
+    # The scale of each residual block's last batch norm begins at 0, so that the block begins as
+    # the identity (ResNet, RedNet, DLA, ReXNet; arXiv:1706.02677).
+    model.zero_gamma = False
     # What the loss of a distilled model is computed from: each of its two heads | their average |
     # class or distillation (one head alone; the other is frozen). PPIM averages. Other models have
     # one head.

@@ -47,8 +47,23 @@ def load_pretrained(
     # The parts of the config are what the weights tell, or what the user wants in their place.
     report = models.load_weights(model, source, rows, stated=False)
     report.said.extend(_assumed_pixels(config))
+    if keeps_head(model, report._asdict()) and config.model.head_init != "normal":
+        report.said.append(
+            f"model.head_init={config.model.head_init} has no use: the weights' own head is kept "
+            "(--config.model.pretrained_head=new begins with a new one)"
+        )
     distributed.say(f"pretrained weights: {source}: {report.summary()}")
     return {"source": source, "sha256": models.digest_of(source), **report._asdict()}
+
+
+def keeps_head(model: nn.Layer, pretrained: dict[str, Any]) -> bool:
+    """Returns whether pretrained weights brought their head.
+
+    Args:
+        model: of `models.build`.
+        pretrained: what `load_pretrained` returns.
+    """
+    return any(model.is_in_head(name) for name in pretrained.get("loaded", ()))
 
 
 def _assumed_pixels(config: ConfigDict) -> list[str]:

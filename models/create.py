@@ -10,6 +10,7 @@ from paddle import nn
 from common.errors import UserError, nearest
 from models import part_texts
 from models.builders import Head, ImageSize, Spec
+from models.families import residual_norms
 from models.input_images import InputStats
 from models.layers import DropRates, Rate
 from models.multipass import MultiPass
@@ -19,6 +20,8 @@ from models.weights.stated.stated_input import stated_input
 # The logits of a distilled model in training and in evaluation; empty: what fits the training.
 TRAIN_HEADS = ("average", "each", "class", "distillation")
 EVAL_HEADS = ("", "average", "class", "distillation")
+# The weights of a new head: as the model's own code draws them, 0, or as in arXiv:1706.02677.
+HEAD_INITS = ("normal", "zero", "normal_0.01")
 
 
 def create(
@@ -32,6 +35,7 @@ def create(
     proj_drop_rate: Rate | None = None,
     mlp_drop_rate: Rate | None = None,
     head_init: str = "normal",
+    zero_gamma: bool = False,
     train_head: str = "average",
     eval_head: str = "",
     shared_blocks: int = 0,
@@ -51,7 +55,9 @@ def create(
         embed_drop_rate: replaces `drop_rate` behind the position embedding, unless None.
         proj_drop_rate: replaces `drop_rate` behind the projection, unless None.
         mlp_drop_rate: replaces `drop_rate` in the MLP, unless None.
-        head_init: `normal` or `zero`.
+        head_init: `normal` (as the model's own code draws it), `zero`, or `normal_0.01`: weights
+            from N(0, 0.01), biases 0.
+        zero_gamma: whether the scale of each residual block's last batch norm begins at 0.
         train_head: logits of a distilled model in training: the `average` of its two heads, `each`
             (`(B, 2, C)`), or one head: `class`, `distillation`. Other models have `average`.
         eval_head: logits of a distilled model in evaluation: `average`, `class` or `distillation`;
@@ -62,7 +68,8 @@ def create(
 
     Raises:
         UserError: for an unknown name, a rate outside 0 to 1, an image size that the patches do not
-            divide, more shared blocks than there are, or parts that the model can't have.
+            divide, more shared blocks than there are, parts that the model can't have, or
+            `zero_gamma` of one without such blocks.
     """
     spec = spec_of(name)
     head = Head(num_classes, head_init, train_head, eval_head)
@@ -84,13 +91,24 @@ def create(
             model = spec.make(size, rates, head, **_parts(spec, parts))
         model.registry_name = name
         model.share_blocks(shared_blocks)
+        if zero_gamma:
+            residual_norms.begin_as_identity(model)
     except ValueError as error:
         raise UserError(f"model {name}: {error}") from None
-    if head_init == "zero":
-        for key, parameter in model.state_dict().items():
-            if model.is_in_head(key):
-                parameter.set_value(paddle.zeros_like(parameter))
+    if head_init != "normal":
+        _init_heads(model, head_init)
     return model
+
+
+def _init_heads(model: MultiPass, kind: str) -> None:
+    """Sets the heads to `zero` or `normal_0.01`; see `create`."""
+    for key, parameter in model.state_dict().items():
+        if not model.is_in_head(key):
+            continue
+        if kind == "zero" or parameter.ndim == 1:  # a bias
+            parameter.set_value(paddle.zeros_like(parameter))
+        else:
+            parameter.set_value(paddle.normal(0.0, 0.01, parameter.shape))
 
 
 def _parts(spec: Spec, fields: dict[str, Any]) -> dict[str, Any]:
@@ -106,7 +124,7 @@ def _check_head(name: str, head: Head, distilled: bool) -> None:
     if not isinstance(head.num_classes, int) or head.num_classes < 1:
         raise UserError(f"model {name}: num_classes is {head.num_classes!r}, expected 1 or more")
     for field, value, choices in (
-        ("head_init", head.init, ("normal", "zero")),
+        ("head_init", head.init, HEAD_INITS),
         ("train_head", head.train, TRAIN_HEADS if distilled else ("average",)),
         ("eval_head", head.evaluate, EVAL_HEADS if distilled else ("", "average")),
     ):
@@ -125,7 +143,8 @@ def build(model_config, drop_rates: tuple[float, ...] = (), shared_blocks: int =
     """
     # `each` is the default of configs, and means nothing to a model with one head.
     one_head = model_config.train_head == "each" and not is_distilled(model_config.name)
-    same = ("num_classes", "image_size", "attn_drop_rate", "drop_path_rate", "head_init")
+    same = ("num_classes", "image_size", "attn_drop_rate", "drop_path_rate")
+    same += ("head_init", "zero_gamma")
     own = ("embed_drop_rate", "proj_drop_rate", "mlp_drop_rate")
     model = create(
         model_config.name,

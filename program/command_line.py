@@ -19,6 +19,7 @@ from common.errors import UserError, nearest
 from common.reading import user_path
 from configs import default
 from program import command_words, help_page, stored_configs
+from program.config import config_use
 from program.config.config_fields import (
     KINDS,
     changed,
@@ -147,6 +148,31 @@ def stages(row: str = "") -> dict[str, ConfigDict]:
         name: changed(FLAGS.config, {**own, **rows.get(row, {}), **given})
         for name, own in (load_table(path, "get_stages") or {"": {}}).items()
     }
+
+
+def refuse_without_use(row: str = "") -> None:
+    """Refuses fields that change nothing, if they are set on the command line, in a stage or a row.
+
+    A field of `get_config` is refused if it has no use in any stage or row either. What a row or
+    the command line switches off, such as the options of an augmentation, is no mistake.
+
+    Args:
+        row: as for `stages`.
+
+    Raises:
+        UserError: for the first such field.
+    """
+    flag = FLAGS["config"]
+    path, given = config_flags.get_config_filename(flag), config_flags.get_override_values(flag)
+    rows, parts = load_table(path, "get_rows"), load_table(path, "get_stages") or {"": {}}
+    own = load_file(path)
+    variants = [config_use.without_use(changed(own, one)) for one in ({}, *rows.values())]
+    variants += [config_use.without_use(changed(own, one)) for one in parts.values()]
+    always = {*given, *rows.get(row, {}), *set.intersection(*map(set, variants))}
+    for name, config in stages(row).items():
+        for field, text in config_use.without_use(config).items():
+            if field in always or field in parts[name]:
+                raise UserError(f"config.{text}")
 
 
 def length_note() -> list[str]:

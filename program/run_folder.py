@@ -156,6 +156,11 @@ def unwritable(folder: Path, error: OSError) -> UserError:
     )
 
 
+def is_begun(folder: Path) -> bool:
+    """Returns whether a folder holds a run, or the stages of one."""
+    return (folder / CONFIG).is_file() or (folder / STAGES).is_file()
+
+
 def check(folder: Path, config: ConfigDict, free: tuple[str, ...] = ()) -> None:
     """Checks that a folder has no run, or one of the same config.
 

@@ -75,7 +75,7 @@ def test_every_stage_and_row_takes_a_step(name, capsys):
             config_files.load_file(str(ROOT / "configs" / f"{name}.py")), fields
         )
         small = {
-            "model.name": "vit_n_8",
+            "model.name": "resnet_18" if config.model.zero_gamma else "vit_n_8",
             "model.image_size": 32,
             "model.pretrained": "",
             "model.train_head": "each",

@@ -7,15 +7,16 @@ from pathlib import Path
 
 import paddle
 from ml_collections import ConfigDict
-from paddle import nn
+from paddle import Tensor, nn
 
 import data
 import models
 from common.errors import UserError
 from data.sets.registry import find_entry
 from engine import distributed
+from engine.commands import first_loss
 from engine.features.decision import TRAIN, decide
-from engine.model_setup import build_model, load_pretrained
+from engine.model_setup import build_model, keeps_head, load_pretrained
 from engine.plan import (
     memory_estimate,
     micro_batch_size,
@@ -72,7 +73,11 @@ def _try_out(config: ConfigDict) -> None:
         data.build(config, "unlabelled")  # a folder that is missing is said now
     config = micro_batch_size.resolve(config, build_model)
     model = build_model(config)
-    load_pretrained(model, config, classes=())
+    loaded = load_pretrained(model, config, classes=())
+    images = _made_up(config)
+    normalised = models.normalise(images[:_IMAGES], config.model)
+    if pretrained and not loaded and first_loss.give_statistics(model, normalised):
+        distributed.say("frozen batch norms have the statistics of made-up images, until then")
     teacher = _teacher(config)
     start_checks.check_noise(model, config)
     plan = run_plan.make(config, train_images)
@@ -87,14 +92,18 @@ def _try_out(config: ConfigDict) -> None:
         *memory_estimate.table(model, config),
     )
     scaled = resolve_config.with_rate(config, plan.global_batch)
-    total, parts = _one_step(model, teacher, scaled, plan.steps)
+    total, parts = _one_step(model, teacher, scaled, plan.steps, images)
     if not math.isfinite(total.item()):
         raise UserError(
             f"the loss of one step on made-up images is {total.item()}: see the fields of the loss"
         )
     terms = {"total": total, **parts}
     values = ", ".join(f"{name} {term.item():.4f}" for name, term in terms.items())
-    distributed.say(f"one step on {_IMAGES} made-up images: {values}")
+    own_head = keeps_head(model, loaded)
+    distributed.say(
+        f"one step on {_IMAGES} made-up images: {values}",
+        *first_loss.note(parts["ce"].item(), config, own_head),
+    )
 
 
 def _look_at_data(config: ConfigDict) -> tuple[int, int]:
@@ -122,17 +131,22 @@ def _teacher(config: ConfigDict) -> Teacher | None:
     return fresh_teacher(config)
 
 
+def _made_up(config: ConfigDict) -> Tensor:
+    """Returns made-up images, uint8 `(B + U, 3, S, S)`, those with labels first."""
+    count = _IMAGES + min(config.rdrop.unlabelled_batch_size, _IMAGES)
+    size = config.model.image_size
+    return paddle.randint(0, 256, [count, 3, size, size]).astype("uint8")
+
+
 def _one_step(
-    model: nn.Layer, teacher: Teacher | None, config: ConfigDict, steps: int
+    model: nn.Layer, teacher: Teacher | None, config: ConfigDict, steps: int, images: Tensor
 ) -> LossTerms:
     """Takes one real step on made-up images, as the trainer does."""
-    unlabelled = min(config.rdrop.unlabelled_batch_size, _IMAGES)
+    unlabelled = len(images) - _IMAGES
     fewer = {"train.batch_size": _IMAGES, "train.accumulation_steps": 1}
     config = config_fields.changed(config, {**fewer, "rdrop.unlabelled_batch_size": unlabelled})
     objective, scaler = make_objective(config, teacher), mixed_precision.loss_scaler(config.train)
     optimizer = Optimizer(model, config.optim, steps, scaler=scaler)
-    size = config.model.image_size
-    images = paddle.randint(0, 256, [_IMAGES + unlabelled, 3, size, size]).astype("uint8")
     labels = paddle.randint(0, config.model.num_classes, [_IMAGES])
     model.train()
     terms = forward(model, objective, data.Batch(images, labels, 0), 0, 0).terms

@@ -59,9 +59,9 @@ def _train(stages: dict[str, ConfigDict], folder: Path, stop: StopRequest) -> in
         distributed.say(f"stage {number} of {len(stages)}: {name}")
         if before:
             _check_begin(folder / name, before)
-            config = config_fields.changed(
-                config, {"model.pretrained": str(before), "model.pretrained_head": "auto"}
-            )
+            begin = {"model.pretrained": str(before), "model.pretrained_head": "auto"}
+            # The weights before it have scales of their own.
+            config = config_fields.changed(config, {**begin, "model.zero_gamma": False})
         # The folder may have moved since; the weights themselves are compared.
         free = ("model.pretrained",) if before else ()
         code = single_run.train(config, folder / name, free=free, stop=stop)

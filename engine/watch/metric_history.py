@@ -9,11 +9,13 @@ from typing import NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
+from engine.plan.resolve_config import with_rate
 from engine.plan.run_plan import Plan
 
 WINDOW, HALF = 10, 5  # training records that are looked at, and those that make a level
 SIGMAS = 3.0
 _SETTLED_STEPS = 100  # after the warm-up, before accuracy must differ from chance
+_LEVEL = math.erf(SIGMAS / math.sqrt(2))  # of confidence
 _CHANCE_HITS = 20  # images of each class before accuracy is compared with chance
 
 
@@ -30,12 +32,25 @@ class Record(NamedTuple):
 
 
 class Validation(NamedTuple):
-    """The accuracy on `seen` images, with the training accuracy at that time."""
+    """The accuracy on `seen` images, with the training accuracy of the records before it."""
 
     steps_done: int
     top1: float
     seen: int
     train_accuracy: float
+    train_images: int
+
+    @property
+    def train_at_least(self) -> float:
+        """The training accuracy less what chance makes of so few images, three deviations.
+
+        It is the lower end of Wilson's interval: a record in which every image is right says little
+        if it is of 8 images.
+        """
+        from measures.intervals import wilson  # half a second to import, and seldom needed
+
+        hits = round(self.train_accuracy * self.train_images)
+        return wilson(hits, self.train_images, _LEVEL)[0]
 
 
 class History:
@@ -47,7 +62,8 @@ class History:
     """
 
     def __init__(self, config: ConfigDict, plan: Plan):
-        self.config, self.plan, self.classes = config, plan, config.model.num_classes
+        self.config, self.plan = with_rate(config, plan.global_batch), plan
+        self.classes = config.model.num_classes
         self.records: deque[Record] = deque(maxlen=WINDOW)
         self.validations: list[Validation] = []
         self.lowest = math.inf  # level of the cross-entropy before the newest record
@@ -65,8 +81,10 @@ class History:
         self.records.append(Record(steps_done, images, draws, *metrics))
 
     def validation(self, steps_done: int, top1: float, seen: int) -> Validation:
-        """Returns an evaluation with the training accuracy of now."""
-        return Validation(steps_done, top1, seen, self.records[-1].accuracy)
+        """Returns an evaluation with the training accuracy over the newest records."""
+        images = sum(record.images for record in self.records)
+        hits = sum(record.accuracy * record.images for record in self.records)
+        return Validation(steps_done, top1, seen, hits / images, images)
 
     @property
     def uniform(self) -> float:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from engine.step.objective import rdrop_loss
+from engine.watch import remedies
 from engine.watch.metric_history import HALF, SIGMAS, WINDOW, History, Validation
 
 _NEAR_UNIFORM = 0.02  # relative distance of the cross-entropy from ln(classes)
@@ -25,9 +26,8 @@ _CLIPPED = 20  # times clip_norm
 def _lower_rate(history: History) -> str:
     optim = history.config.optim
     clip = "" if optim.clip_norm else " with --config.optim.clip_norm=1.0"
-    return (
-        f"--config.optim.lr={optim.lr / 10:g}{clip} (python -m tools.lr_find searches for a rate)"
-    )
+    rate = remedies.lower_rate(history.config, history.plan.global_batch)
+    return f"--config.optim.lr={rate}{clip} (python -m tools.lr_find searches for a rate)"
 
 
 def rising(history: History) -> Iterator[str]:
@@ -73,18 +73,21 @@ def collapse(history: History) -> Iterator[str]:
         yield (
             f"all predictions are alike: cross-entropy {level:.3g}, by guessing "
             f"{history.uniform:.3g}, KL {kls[-1]:.1g}: {remedy} "
-            f"--config.rdrop.alpha={config.rdrop.alpha / 10:g} or rdrop.alpha_warmup_steps"
+            f"--config.rdrop.alpha={remedies.lower_alpha(config)} or rdrop.alpha_warmup_steps"
         )
 
 
 def chance(history: History) -> Iterator[str]:
     accuracy = history.at_chance()
     if accuracy is not None:
+        far = f"is far off, use {_lower_rate(history)}"
+        if higher := remedies.higher_rate(history.config, history.plan.global_batch):
+            far = f"is far too low, use --config.optim.lr={higher}"
         yield (
             f"training accuracy is {100 * accuracy:.2f} % after {history.records[-1].steps_done} "
             f"steps, by chance it is {100 / history.classes:.2f} %: nothing is learned. Either the "
-            f"rate is far off, use {_lower_rate(history)}; or the labels do not belong to the "
-            "images, look at train/images in VisualDL"
+            f"rate {far}; or the labels do not belong to the images, look at train/images in "
+            "VisualDL"
         )
 
 
@@ -116,10 +119,10 @@ def clipped(history: History) -> Iterator[str]:
 
 
 def labels_differ(history: History, found: Validation, part: str) -> Iterator[str]:
-    bound, trained = history.chance_bound(found.seen), found.train_accuracy
+    bound, trained = history.chance_bound(found.seen), found.train_at_least
     if not (found.top1 > min(bound, 0.5 * trained) or trained < bound + 0.1):
         yield (
-            f"training accuracy is {100 * trained:.1f} %, but {part} is at chance "
+            f"training accuracy is {100 * found.train_accuracy:.1f} %, but {part} is at chance "
             f"({100 * found.top1:.1f} %, by chance {100 / history.classes:.1f} %): the labels of "
             "the two parts do not mean the same (another order of classes, or shuffled), or "
             "evaluation prepares images in another way; compare the classes' folders or lists, "
@@ -140,15 +143,16 @@ def overfitting(history: History) -> Iterator[str]:
         return
     best = max(before, key=lambda one: one.top1)
     gap = min(one.train_accuracy - one.top1 for one in last)
-    least = max(_OVERFIT_GAP, SIGMAS * math.sqrt(0.25 / max(last[-1].seen, 1)))
+    variance = 0.25 / max(last[-1].seen, 1) + 0.25 / last[-1].train_images
+    least = max(_OVERFIT_GAP, SIGMAS * math.sqrt(variance))
     if gap >= least and max(one.top1 for one in last) <= best.top1:
-        rdrop = history.config.rdrop
-        more = "rdrop.copies=2" if rdrop.copies == 1 else f"rdrop.alpha={2 * rdrop.alpha or 1:g}"
+        more = remedies.more_regularisation(history.config)
+        more = f"{more}, model.drop_rate, data.*" if more else "model.drop_rate, data.*"
         yield (
             f"training accuracy is {100 * last[-1].train_accuracy:.1f} %, validation "
             f"{100 * last[-1].top1:.1f} %, no better than the {100 * best.top1:.1f} % of step "
             f"{best.steps_done}: the model overfits; the best weights are kept. Regularise more "
-            f"(--config.{more}, model.drop_rate, data.*), or train no longer "
+            f"({more}), or train no longer "
             f"(--config.train.steps={best.steps_done})"
         )
 

@@ -1,74 +1,75 @@
 """Rules about the config of a run before it starts. Each rule yields its warning, if there is one.
 
-Usual rates are ranges of published fine-tuning, moved to the batch of the run; a rule speaks far
-beyond them.
+A rule speaks far beyond what is usual (`remedies.py`). Of one field only one rule speaks.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 from ml_collections import ConfigDict
 
+import models
 from data.augment.transforms import TrainTransform
 from engine.plan.run_plan import Plan
 from engine.step.objective import rdrop_loss
+from engine.watch.remedies import FAR, Usual, lower_alpha, to_set, usual_rate
 
 _HIGH_ALPHA, _TINY_DROP_RATE = 50, 0.01
 _STRONG_DECAY = 5e-3  # share of the weights in a step
-_FAR = 5  # times the highest usual rate
-_USUAL_BATCH = 512
+
+
+def _meant_rate(config: ConfigDict, plan: Plan) -> float:
+    """Returns the rate that linear scaling makes of one that was chosen for another batch."""
+    # Goyal et al., arXiv:1706.02677.
+    lr, reference = config.optim.lr, config.train.reference_batch_size
+    return lr if config.optim.scale_lr or not reference else lr * plan.global_batch / reference
+
+
+def _far_rate(config: ConfigDict, plan: Plan) -> Usual | None:
+    """Returns the usual rate, if that of the run is far above it, and for any batch."""
+    usual = usual_rate(config, plan.global_batch)
+    lowest = min(config.optim.lr, _meant_rate(config, plan))
+    return usual if usual and lowest > FAR * usual.rate else None
 
 
 def _other_batch(config: ConfigDict, plan: Plan) -> Iterator[str]:
-    # Linear scaling: Goyal et al., arXiv:1706.02677.
-    lr, reference = config.optim.lr, config.train.reference_batch_size
-    if reference not in (0, plan.global_batch) and not config.optim.scale_lr:
-        yield (
-            f"optim.lr={lr:g} was chosen for a global batch of {reference}, this is "
-            f"{plan.global_batch}: by linear scaling use "
-            f"--config.optim.lr={lr * plan.global_batch / reference:g}, or change "
-            "train.accumulation_steps until the batch is the same"
+    lr, meant = config.optim.lr, _meant_rate(config, plan)
+    if meant == lr or _far_rate(config, plan):
+        return
+    usual, batch = usual_rate(config, plan.global_batch), plan.global_batch
+    advice = f"by linear scaling use --config.optim.lr={meant:g}"
+    if usual and meant > FAR * usual.rate:
+        advice = (
+            f"use --config.optim.lr={usual.rate:.2g} or lower (linear scaling would give "
+            f"{meant:g}, far above what is usual for {usual.task})"
         )
-
-
-def _usual_rate(config: ConfigDict, plan: Plan) -> tuple[float, str] | None:
-    """Returns the highest usual rate of fine-tuning at this batch, and its source; None if unknown.
-
-    For SGD it grows with the batch (arXiv:1706.02677) and with 1 - momentum, for Adam with the root
-    of the batch (Malladi et al., arXiv:2205.10287).
-    """
-    share, optim = plan.global_batch / _USUAL_BATCH, config.optim
-    momentum = optim.momentum if optim.name == "momentum" else 0.0
-    adam = "1e-5 to 1e-4 for 512 images; DeiT's code has 5e-6 at 384 pixels"
-    sgd = "0.003 to 0.06 for 512 images at momentum 0.9; ViT, arXiv:2010.11929"
-    usual = {"adamw": (1e-4 * math.sqrt(share), adam)}
-    usual["momentum"] = usual["sgd"] = 0.6 * (1 - momentum) * share, sgd
-    # New weights, a new head on a frozen body, and falling rates bear more.
-    whole = config.model.pretrained and config.model.trainable == "all"
-    return usual.get(optim.name) if whole and optim.layer_decay >= 1 else None
+    yield (
+        f"optim.lr={lr:g} was chosen for a global batch of {config.train.reference_batch_size}, "
+        f"this is {batch}: {advice}, or change train.accumulation_steps until the batch is the same"
+    )
 
 
 def _high_rate(config: ConfigDict, plan: Plan) -> Iterator[str]:
-    usual, optim = _usual_rate(config, plan), config.optim
-    if usual and optim.lr > _FAR * usual[0]:
-        reference = config.train.reference_batch_size
-        scale = plan.global_batch / reference if optim.scale_lr else 1
+    usual, lr = _far_rate(config, plan), config.optim.lr
+    if usual:
+        harm = "and may destroy the pretrained weights"
+        harm = harm if config.model.pretrained else "at which the run will hardly learn"
         yield (
-            f"the learning rate of {optim.lr:g} is {optim.lr / usual[0]:.0f} times the highest "
-            f"that is usual for fine-tuning with {optim.name} and {plan.global_batch} images a "
-            f"step ({usual[1]}), and may destroy the pretrained weights; use "
-            f"--config.optim.lr={usual[0] / scale:.2g} or lower"
+            f"the learning rate of {lr:g} is {lr / usual.rate:.0f} times the highest that is usual "
+            f"for {usual.task} with {config.optim.name} and {plan.global_batch} images a step "
+            f"({usual.source}), {harm}; use "
+            f"--config.optim.lr={to_set(config, plan.global_batch, usual.rate)} or lower"
         )
 
 
 def _unclipped(config: ConfigDict, plan: Plan) -> Iterator[str]:
     # The ViT paper clips at norm 1 in fine-tuning. Without clipping, an outlier among the gradients
     # makes a step of its size.
-    optim, usual = config.optim, _usual_rate(config, plan)
-    clips = optim.clip_norm or optim.name == "adamw"
-    if usual and not clips and usual[0] < optim.lr <= _FAR * usual[0]:
+    optim, usual = config.optim, usual_rate(config, plan.global_batch)
+    clips = optim.clip_norm or optim.name == "adamw" or not config.model.pretrained
+    lowest = min(optim.lr, _meant_rate(config, plan))
+    if usual and not clips and usual.rate < lowest <= FAR * usual.rate:
         yield (
             f"the learning rate of {optim.lr:g} is above what is usual for {optim.name} and "
             f"{plan.global_batch} images a step, and the gradient is not clipped; use "
@@ -78,9 +79,10 @@ def _unclipped(config: ConfigDict, plan: Plan) -> Iterator[str]:
 
 def _strong_decay(config: ConfigDict, plan: Plan) -> Iterator[str]:
     # Decay that is added to the gradient goes through the momentum: SGD's 5e-4 at a rate of 0.1
-    # takes 0.05 % of the weights away.
-    optim = config.optim
-    taken = optim.lr * optim.weight_decay / (1 - optim.momentum if optim.name == "momentum" else 1)
+    # takes 0.05 % of the weights away. Where the rate is too high, it is the cause.
+    optim, far = config.optim, _far_rate(config, plan)
+    rate = far.rate if far else min(optim.lr, _meant_rate(config, plan))
+    taken = rate * optim.weight_decay / (1 - optim.momentum if optim.name == "momentum" else 1)
     if optim.name != "lars" and taken > _STRONG_DECAY:
         yield (
             f"optim.weight_decay={optim.weight_decay:g} takes {100 * taken:.2g} % of the weights "
@@ -94,7 +96,8 @@ def _no_warmup(config: ConfigDict, plan: Plan) -> Iterator[str]:
     # At first Adam's second moments are of too few gradients. Ma and Yarats, arXiv:1910.04209, warm
     # up for 2 / (1 - beta2) steps.
     optim = config.optim
-    if optim.name == "adamw" and not optim.warmup_steps and not config.model.pretrained:
+    short = plan.steps < 2  # no warm-up would be shorter than the run
+    if optim.name == "adamw" and not (optim.warmup_steps or config.model.pretrained or short):
         steps = max(1, min(round(2 / (1 - optim.beta2)), plan.steps // 10))
         yield (
             "AdamW trains new weights from its first step at the full rate, before its averages "
@@ -107,7 +110,7 @@ def _long_warmup(config: ConfigDict, plan: Plan) -> Iterator[str]:
         yield (
             f"optim.warmup_steps={config.optim.warmup_steps} is no shorter than the run of "
             f"{plan.steps} steps: the rate never falls; use "
-            f"--config.optim.warmup_steps={max(1, plan.steps // 10)}"
+            f"--config.optim.warmup_steps={plan.steps // 10 or min(1, plan.steps - 1)}"
         )
 
 
@@ -132,7 +135,7 @@ def _high_alpha(config: ConfigDict, plan: Plan) -> Iterator[str]:
         yield (
             f"KL weighs {alpha:g} times the cross-entropy of a sample, published runs have 0.3 to "
             "10: predictions may all become alike; use "
-            f"--config.rdrop.alpha={config.rdrop.alpha * 5 / alpha:.2g} (5 a sample)"
+            f"--config.rdrop.alpha={lower_alpha(config)} (5 a sample)"
         )
 
 
@@ -156,7 +159,23 @@ def _room_without_use(config: ConfigDict, plan: Plan) -> Iterator[str]:
             yield f"train.{name}={train[name]:g} does nothing with {why}"
 
 
+def _parts_without_use(config: ConfigDict, plan: Plan) -> Iterator[str]:
+    model, found = config.model, models.abilities(config.model.name)
+    for name in ("embed_drop_rate", "proj_drop_rate"):
+        if model[name] > 0 and not found.attention_dropout:
+            yield (
+                f"model.{name}={model[name]:g} does nothing: {model.name} has dropout in front of "
+                "its classifier only, set model.drop_rate"
+            )
+    if config.average.precise_bn_batches and not found.batch_norms:
+        yield (
+            f"average.precise_bn_batches={config.average.precise_bn_batches} does nothing: "
+            f"{model.name} has no batch norms"
+        )
+
+
 RULES = (
+    _parts_without_use,
     _views_without_use,
     _room_without_use,
     _other_batch,

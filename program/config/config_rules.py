@@ -117,6 +117,15 @@ def _copies(config: ConfigDict) -> None:
     )
 
 
+def _begin(config: ConfigDict) -> None:
+    model = config.model
+    _refuse(
+        model.zero_gamma and model.pretrained,
+        f"model.zero_gamma has no use with model.pretrained={model.pretrained}, whose weights have "
+        "their own scales: leave one of them out",
+    )
+
+
 def _own_images(config: ConfigDict) -> None:
     """What only the user's own images have."""
     data = config.data
@@ -251,6 +260,7 @@ def _recipe(config: ConfigDict) -> None:
 
 _RULES = (
     _recipe,
+    _begin,
     _own_images,
     _tuples,
     _augment,

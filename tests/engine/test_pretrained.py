@@ -99,6 +99,24 @@ def test_the_head_by_config(wnid_folder, imagenet_weights):
     assert (heads["imagenet"] == whole["head.weight"][:, list(models.imagenet_rows(_WNIDS))]).all()
 
 
+@pytest.mark.parametrize(
+    ("head", "head_init", "said"),
+    [
+        ("imagenet", "zero", "model.head_init=zero has no use: the weights' own head is kept"),
+        ("imagenet", "normal", ""),
+        ("new", "zero", ""),
+    ],
+)
+def test_a_new_head_that_is_not_wanted(wnid_folder, imagenet_weights, head, head_init, said):
+    config = _config(wnid_folder, imagenet_weights, pretrained_head=head, head_init=head_init)
+    config = resolve_config.with_classes(resolve_config.with_input(config), 3)
+    texts = load_pretrained(build_model(config), config, _WNIDS)["said"]
+    assert [text for text in texts if "head_init" in text] == [
+        text for text in texts if said and text.startswith(said)
+    ]
+    assert any(said in text for text in texts) or not said
+
+
 def test_classes_that_are_none_of_imagenets(painted, imagenet_weights, tmp_path):
     with pytest.raises(UserError, match="are no WordNet ids"):
         single_run.train(

@@ -152,6 +152,20 @@ def test_two_kinds_of_runs_do_not_share_a_folder(path, tmp_path):
         staged_run.train(_stages(path), tmp_path / "plain", overwrite=True)
 
 
+def test_blocks_begin_as_the_identity_once(path, tmp_path):
+    """In the first stage: the next ones go on with its weights."""
+    fields = {"model.name": "resnet_18", "model.image_size": 32, "model.zero_gamma": True}
+    staged_run.train(_stages(path, **fields), tmp_path / "run")
+    folders = tmp_path / "run" / "1_few", tmp_path / "run" / "2_all"
+    configs = [json.loads((folder / "config.json").read_text()) for folder in folders]
+    assert [config["model"]["zero_gamma"] for config in configs] == [True, False]
+    name = "layer4.1.bn2.weight"
+    before, after = (read_arrays(folder / "weights.safetensors")[0][name] for folder in folders)
+    assert (before != 0).all()
+    assert (before == after).all()  # at a rate of 0
+    assert staged_run.train(_stages(path, **fields), tmp_path / "run") == exits.DONE
+
+
 def test_overwriting_takes_all_stages_at_once(path, tmp_path, monkeypatch):
     """What was is gone before the first stage begins; moved elsewhere, a run goes on."""
     staged_run.train(_stages(path), tmp_path / "run")

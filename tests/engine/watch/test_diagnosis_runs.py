@@ -72,7 +72,7 @@ def test_a_rate_100_times_too_high(tmp_path, capsys):
     )
     assert {"step", "epoch", "split", "kind", "text", "seconds"} == record.keys()
     assert capsys.readouterr().out.count(record["text"]) == 1
-    assert "--config.optim.lr=0.06 with --config.optim.clip_norm=1.0" in record["text"]
+    assert "--config.optim.lr=0.01 with --config.optim.clip_norm=1.0" in record["text"]
     shown = LogReader(file_path=str(folder / run_folder.VISUALDL)).get_data(
         "text", f"diagnosis/{found[0]}"
     )

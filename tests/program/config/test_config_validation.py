@@ -116,6 +116,11 @@ def test_values_out_of_range(field, value, message):
             "distill.temperature has no use while distill.teacher is empty",
         ),
         ({"optim.scale_lr": True}, "needs train.reference_batch_size"),
+        (
+            {"model.zero_gamma": True, "model.pretrained": "resnet_18"},
+            "zero_gamma has no use with model.pretrained=resnet_18, whose weights have their own",
+        ),
+        ({"model.head_init": "normal_0.1"}, "expected one of normal, zero, normal_0.01"),
         ({"optim.decay": "some"}, "expected one of matrices, all"),
         ({"model.trainable": "body"}, "expected one of all, head"),
         ({"train.amp": "O3"}, "expected one of '', O1, O2"),
