@@ -10,7 +10,6 @@ from typing import NoReturn
 
 from common.errors import UserError
 from common.reading import user_path
-from common.safetensors_files import RUN_WEIGHTS
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -49,6 +48,8 @@ def check_output(
     """
     if not path:
         return None
+    from common.safetensors_files import RUN_WEIGHTS  # needs numpy, which tools.doctor does without
+
     target = user_path(path)
     if target.is_dir():
         raise UserError(f"{flag}: {target} is a folder; give the name of a file")
