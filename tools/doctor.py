@@ -103,8 +103,7 @@ def _several(answer: children.Answer, patience: float) -> Iterator[Line]:
     """Yields the line about several processes: one on each card, or two on a CPU."""
     count = len(answer.facts.get("cards") or [])
     if "device" not in answer.facts or count == 1:
-        unknown = children.Answer({}, "not tried, since Paddle can't be imported", "starting")
-        yield from cards.together(unknown, count)
+        yield from cards.not_together(count)
         return
     launcher = ["-m", "paddle.distributed.launch"]
     devices = [] if count else ["--nproc_per_node", "2"]

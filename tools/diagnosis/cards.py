@@ -85,6 +85,13 @@ def _plain() -> tuple[str, ...]:
     return ("--format=csv,noheader,nounits",)
 
 
+def visible(driver: Driver, environ: Mapping[str, str] = os.environ) -> tuple[Card, ...]:
+    """Returns the cards that a run would use: those that CUDA_VISIBLE_DEVICES does not hide."""
+    chosen = [one.strip() for one in environ.get("CUDA_VISIBLE_DEVICES", "").split(",")]
+    own = tuple(card for card in driver.cards if card.index in chosen)
+    return own or driver.cards  # the variable may also have the cards' long names
+
+
 def _bytes(megabytes: str) -> int:
     """Returns a figure of nvidia-smi in bytes; 0 for `[N/A]`, as of unified memory."""
     return int(float(megabytes)) << 20 if re.fullmatch(r"[\d.]+", megabytes) else 0
@@ -238,6 +245,14 @@ def transfer(answer: Answer) -> Iterator[Line]:
         yield Line("host to card", FINE, found)
 
 
+def not_together(count: int) -> Iterator[Line]:
+    """Says why several processes were not tried: there is one card, or Paddle can't be imported."""
+    if count == 1:
+        yield Line("NCCL between cards", FINE, "not tried: there is one card")
+    else:
+        yield Line("several processes", LOOK, "not tried, since Paddle can't be imported")
+
+
 def together(answer: Answer, count: int) -> Iterator[Line]:
     """Tells whether several processes can add up a tensor, and how fast.
 
@@ -245,12 +260,7 @@ def together(answer: Answer, count: int) -> Iterator[Line]:
         answer: of the probe that does it.
         count: of cards; 0: the processes are on a CPU.
     """
-    library = "NCCL" if count else "gloo"
-    name = f"{library} between {'cards' if count else 'processes'}"
-    if count == 1:
-        yield Line(name, FINE, "not tried: there is one card")
-        return
-    facts = answer.facts
+    name, facts = "NCCL between cards" if count else "gloo between processes", answer.facts
     if answer.error:
         remedy = answer.remedy or (
             "look at `nvidia-smi topo -m`; try NCCL_DEBUG=INFO, NCCL_P2P_DISABLE=1, and "

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from tools.diagnosis.system import LAUNCHER_VARIABLES
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PROBES = "tools.diagnosis.probes"
+_PROBES = "tools.diagnosis.probes"
 _GRACE_SECONDS = 5.0
 _LONGEST = 300  # characters of what a child has said
 # What the last words of a child mean, and what to do.
@@ -57,11 +57,7 @@ class Answer(NamedTuple):
 
 
 def ask(
-    probe: str,
-    words: Sequence[str] = (),
-    patience: float = 0.0,
-    launcher: Sequence[str] = (),
-    variables: dict[str, str] | None = None,
+    probe: str, words: Sequence[str] = (), patience: float = 0.0, launcher: Sequence[str] = ()
 ) -> Answer:
     """Runs a probe, and returns what it tells.
 
@@ -69,20 +65,22 @@ def ask(
         probe: the name of a module in `probes/`.
         words: its command line, behind the path of the file for its answer.
         patience: seconds that it may take; 0: no limit.
-        launcher: the command that starts the probe's file in several processes; empty: it runs as
-            a module in one.
-        variables: of the environment, in addition to the usual ones.
+        launcher: the words for Python that start the probe's file in several processes; empty: it
+            runs as a module in one.
     """
+    file = ROOT / "tools" / "diagnosis" / "probes" / f"{probe}.py"
+    start = [*launcher, str(file)] if launcher else ["-m", f"{_PROBES}.{probe}"]
+    return answer_of([sys.executable, *start], words, patience)
+
+
+def answer_of(program: Sequence[str], words: Sequence[str], patience: float) -> Answer:
+    """Runs a program that tells facts as a probe does; see `ask`."""
     with tempfile.TemporaryDirectory(prefix="doctor_") as folder:
         told, said = Path(folder) / "told.json", Path(folder) / "said.txt"
-        program = [str(ROOT / "tools/diagnosis/probes" / f"{probe}.py")]
-        start = [*launcher, *program] if launcher else ["-m", f"{PROBES}.{probe}"]
-        command = [sys.executable, *start, str(told), *words]
         with open(said, "wb") as output:
             process = subprocess.Popen(
-                command,
-                cwd=os.getcwd(),
-                env={**_environment(), **(variables or {})},
+                [*program, str(told), *words],
+                env=_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tools.diagnosis import network, storage
+from tools.diagnosis import cards, network, storage
 from tools.diagnosis.cards import Driver
 from tools.diagnosis.children import Answer
 from tools.diagnosis.lines import BAD, FINE, LOOK, Line, size
@@ -119,7 +119,7 @@ def _memory(name: str, facts: Mapping[str, Any], driver: Driver | None) -> Itera
         yield Line(
             name,
             state,
-            f"{found}; {_RESERVE_SHARE:.0%} and 1 GB are to stay free",
+            f"{found}; 10 % and 1 GB are to stay free",
             f"set train.batch_size={part} and train.accumulation_steps={count} (the same "
             "batch), or train.recompute=true",
         )
@@ -134,7 +134,8 @@ def _room(facts: Mapping[str, Any], driver: Driver | None) -> tuple[float | None
     """Returns the bytes that are free for a process, and what it computes on."""
     if facts["on_cpu"]:
         return facts["room"], "process"
-    free = [card.total - card.used for card in driver.cards if card.total] if driver else []
+    own = cards.visible(driver) if driver else ()
+    free = [card.total - card.used for card in own if card.total]
     return min(free, default=None), "card"
 
 

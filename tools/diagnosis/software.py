@@ -183,7 +183,7 @@ def own_check(answer: Answer) -> Iterator[Line]:
     """Tells how Paddle's `run_check` has ended, in the process of the probe."""
     facts = answer.facts
     if "version" not in facts:
-        yield Line("run_check", BAD, "not run, since Paddle can't be imported")
+        yield Line("run_check", LOOK, "not run, since Paddle can't be imported")
     elif facts.get("run_check") == "":
         yield Line("run_check", FINE, f"paddle.utils.run_check works on {facts['device']}")
     else:
