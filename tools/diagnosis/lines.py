@@ -30,7 +30,7 @@ class Line(NamedTuple):
 
     def __str__(self) -> str:
         remedy = f"; {self.remedy}" if self.remedy else ""
-        return one_line(f"{self.state:5}{self.name}: {self.found}{remedy}")
+        return f"{self.state:5}" + one_line(f"{self.name}: {self.found}{remedy}")
 
 
 def outcome(name: str, check: Check) -> Iterator[Line]:

@@ -184,7 +184,7 @@ def weights(source: str, url: str, answer: Reach, room: float) -> Line:
         answer: of its server.
         room: bytes that are free where they are kept.
     """
-    name = f"weights {source}"
+    name = f"weights {public_source(source)}"
     if answer.error or answer.status >= 500:
         why = answer.error or f"status {answer.status}"
         remedy = "get them elsewhere, and set --config.model.pretrained=FILE"
@@ -203,6 +203,11 @@ def weights(source: str, url: str, answer: Reach, room: float) -> Line:
         FINE,
         f"not here; {_host(url)} has them, {much}to download".replace(", to download", ""),
     )
+
+
+def public_source(source: str) -> str:
+    """Returns the source of weights without what may be secret in an address."""
+    return _without_password(source.partition("?")[0]) if "://" in source else source
 
 
 def _host(url: str) -> str:
@@ -233,4 +238,4 @@ def proxies(found: Mapping[str, str] | None = None) -> Iterator[Line]:
 
 
 def _without_password(url: str) -> str:
-    return re.sub(r"//[^/@]*@", "//***@", url)
+    return re.sub(r"^([a-z0-9]*:?//)?.*@", r"\1***@", url)

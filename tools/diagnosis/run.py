@@ -76,7 +76,7 @@ def _data(name: str, facts: Mapping[str, Any]) -> Iterator[Line]:
 def _weights(
     facts: Mapping[str, str], reach: Callable[[str], network.Reach] | None, cache: Path
 ) -> Line:
-    source, url = facts["source"], facts["address"]
+    source, url = network.public_source(facts["source"]), facts["address"]
     if facts["error"]:
         return Line(f"weights {source}", BAD, facts["error"])
     if not url:
