@@ -50,7 +50,8 @@ def _needs(config: Any, teller: Teller) -> dict[str, Any]:
         if any(one["address"] for one in facts["weights"]):
             config = config_fields.changed(config, {"model.pretrained": ""})
         config = resolve_config.with_input(config)
-        facts.update(_sizes(config, facts["data"].get("classes", 0), teller))
+        counts = (facts["data"].get(one, 0) for one in ("train", "classes"))
+        facts.update(_sizes(config, *counts, teller))
     except UserError as error:
         facts["error"] = str(error)
     return facts
@@ -94,22 +95,27 @@ def _weights(config: Any) -> Any:
             yield {"source": source, "address": "", "error": str(error)}
 
 
-def _sizes(config: Any, classes: int, teller: Teller) -> dict[str, Any]:
+def _sizes(config: Any, images: int, classes: int, teller: Teller) -> dict[str, Any]:
     """Returns the bytes of a step, of the run's files, and of the workers' shared memory."""
     import paddle
 
     import data
     from engine.model_setup import build_model
-    from engine.plan import free_memory, memory_estimate, resolve_config
+    from engine.plan import free_memory, memory_estimate, resolve_config, run_plan
+    from engine.step.objective import make_objective
+    from engine.watch import start_checks
     from models import flops
 
-    if not classes:
-        classes = config.model.num_classes or data.facts(config)[1]
+    if not images:
+        images, classes = data.facts(config)
     config = resolve_config.with_classes(config, classes)
+    run_plan.make(config, images)
+    make_objective(config)
     on_cpu = paddle.device.get_device() == "cpu"
     room = free_memory.of_machine() if on_cpu else None
     teller.stage(f"building {config.model.name}")
     model = build_model(config)
+    start_checks.check_noise(model, config)
     teller.stage("estimating memory")
     needed, train = memory_estimate.estimate(model, config), config.train
     batch = train.batch_size + config.rdrop.unlabelled_batch_size
