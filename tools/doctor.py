@@ -127,7 +127,7 @@ def _examine(doctor: Doctor, arguments: argparse.Namespace, words: list[str]) ->
     check("device", cards.device, driver, answer.facts)
     check("project", software.project, environment.git_commit)
     check("Python", software.python)
-    check("packages", software.packages, versions, answer.facts.get("broken", {}))
+    check("packages", software.packages, versions, software.broken(answer))
     check("extras", software.extras, versions)
     check("cards", cards.each, driver, answer.facts)
     check("host to card", cards.transfer, answer)

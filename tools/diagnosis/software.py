@@ -118,6 +118,14 @@ def packages(versions: Mapping[str, str], broken: Mapping[str, str]) -> Iterator
         yield Line("packages", FINE, f"the {len(wanted)} of requirements-base.txt")
 
 
+def broken(answer: Answer) -> dict[str, str]:
+    """Returns why packages can't be imported, also the one whose import has ended the probe."""
+    found = dict(answer.facts.get("broken", {}))
+    if answer.error and answer.stage.startswith("importing ") and "version" in answer.facts:
+        found[answer.stage[len("importing ") :]] = answer.error
+    return found
+
+
 def extras(versions: Mapping[str, str]) -> Iterator[Line]:
     """Says which packages are missing that only some tools need."""
     wanted = requirements("requirements-extras.txt")

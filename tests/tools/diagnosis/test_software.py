@@ -133,3 +133,12 @@ def test_project():
     assert line.found.endswith(", commit 0123456789ab, with changes")
     (line,) = software.project(lambda: "")
     assert line.found.endswith(", no git checkout")
+
+
+def test_a_package_whose_import_ends_the_process():
+    facts = {"version": "3.3.1", "broken": {"numba": "odd"}}
+    assert software.broken(Answer(facts)) == {"numba": "odd"}
+    crashed = Answer({"version": "3.3.1"}, "ended by SIGSEGV", "importing visualdl")
+    (line,) = software.packages(software.installed(), software.broken(crashed))
+    assert line.found == "visualdl can't be imported: ended by SIGSEGV"
+    assert software.broken(_NONE) == {}  # Paddle's own line tells it

@@ -50,8 +50,7 @@ def main() -> None:
         teller.tell(run_check=f"{type(error).__name__}: {' '.join(str(error).split())[-300:]}")
     teller.stage("cards")
     teller.tell(cards=list(_cards(paddle)))
-    teller.stage("packages")
-    teller.tell(broken=dict(_broken()))
+    teller.tell(broken=dict(_broken(teller)))
     teller.stage("operators")
     teller.tell(**_operators())
     teller.stage("host to card")
@@ -71,9 +70,10 @@ def _cards(paddle: Any) -> Iterator[dict[str, Any]]:
         }
 
 
-def _broken() -> Iterator[tuple[str, str]]:
+def _broken(teller: Teller) -> Iterator[tuple[str, str]]:
     """Yields packages that are there, but can't be imported, and why."""
     for name, module in _MODULES.items():
+        teller.stage(f"importing {name}")  # some end the process
         try:
             importlib.import_module(module)
         except ModuleNotFoundError as error:
