@@ -7,8 +7,6 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 
-from absl import app, logging
-
 from common.errors import UserError
 from program import streams
 from program.signals import Stopped
@@ -30,6 +28,8 @@ def run(main: Callable[[Sequence[str]], int], parser: Callable[[Sequence[str]], 
         main: returns the exit code.
         parser: reads the flags.
     """
+    from absl import app, logging  # here, so that a tool without flags starts where it is missing
+
     logging.set_verbosity(logging.WARNING)  # libraries report on fonts and the like
     try:
         run_tool(lambda: app.run(main, flags_parser=parser))

@@ -28,7 +28,7 @@ def load_paddle() -> None:
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // local_processes())))
     os.environ.setdefault("KMP_BLOCKTIME", "1")
-    if _is_amd():
+    if is_amd():
         os.environ.setdefault("MKL_DEBUG_CPU_TYPE", "5")
     os.environ.setdefault("GLOG_minloglevel", "2")
     _keep_freed_memory()
@@ -58,7 +58,8 @@ def _keep_freed_memory() -> None:
         library.mallopt(trim_threshold, -1)
 
 
-def _is_amd() -> bool:
+def is_amd() -> bool:
+    """Returns whether the processor is one of AMD's."""
     try:
         return "AuthenticAMD" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:

@@ -10,7 +10,6 @@ from typing import NoReturn
 
 from common.errors import UserError
 from common.reading import user_path
-from common.safetensors_files import RUN_WEIGHTS
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -57,11 +56,19 @@ def check_output(
             f"{flag}: {target} is a device or a pipe, which a file would replace; give the name of "
             "a file"
         )
-    files = [path / RUN_WEIGHTS if path.is_dir() else path for path in map(user_path, inputs)]
-    if target.exists() and any(one.exists() and target.samefile(one) for one in files):
+    if target.exists() and any(one.exists() and target.samefile(one) for one in _files(inputs)):
         raise UserError(f"{flag}: {target} is an input, which would be lost; give another file")
     check_folder(flag, target.absolute().parent)
     return target
+
+
+def _files(inputs: Sequence[str | Path]) -> list[Path]:
+    """Returns the files of inputs; of the folder of a run its weights."""
+    if not inputs:
+        return []
+    from common.safetensors_files import RUN_WEIGHTS  # needs numpy, which tools.doctor does without
+
+    return [path / RUN_WEIGHTS if path.is_dir() else path for path in map(user_path, inputs)]
 
 
 def check_folder(flag: str, path: Path) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import paddle
-
 from common.errors import UserError
 from program import paddle_setup
 
@@ -27,6 +25,8 @@ def memory_figure(path: str, name: str) -> int | None:
 
 def available() -> float:
     """Returns how many bytes this process may take: of its GPU, or its share of the machine's."""
+    import paddle  # here, so that the other figures can be had where it is missing
+
     if paddle.get_device() != "cpu":
         total = paddle.device.cuda.get_device_properties().total_memory
         return total - paddle.device.cuda.memory_allocated()

@@ -17,7 +17,8 @@ from models import activation_memory, flops
 
 RESERVE_SHARE, _RESERVE = 0.1, 2**30  # a share of the memory, and bytes, that stay free
 _CARDS = (16, 32, 40, 80)  # GB of memory that cards have
-_MOMENTS = {"adamw": 2, "lamb": 2, "momentum": 1, "lars": 1, "sgd": 0}
+# Tensors that an optimiser keeps for each weight.
+MOMENTS = {"adamw": 2, "lamb": 2, "momentum": 1, "lars": 1, "sgd": 0}
 _BYTES, _HALF = 4, 2  # of float32, of half precision
 
 
@@ -48,7 +49,7 @@ def estimate(model: nn.Layer, config: ConfigDict, on_gpu: bool = False) -> Estim
     else:
         kept, halved = activation_memory.kept(model, size, copies), mixed_precision.active(train)
     image, parameters = kept.recomputed if train.recompute else kept.whole, flops.parameters(model)
-    trained, moments = flops.parameters(model, trainable=True), _MOMENTS[config.optim.name]
+    trained, moments = flops.parameters(model, trainable=True), MOMENTS[config.optim.name]
     constant = (parameters + trained * (1 + moments)) * _BYTES  # weights; gradients and moments
     if halved:
         constant += _HALF * parameters
