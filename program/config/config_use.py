@@ -30,7 +30,12 @@ _USES = (
     Use("optim.beta1 optim.beta2", "optim.name", lambda c: c.optim.name in ("adamw", "lamb")),
     Use("optim.decay", "optim.weight_decay", lambda c: c.optim.weight_decay),
     Use(
-        "data.randaugment_layers data.randaugment_magnitude data.randaugment_std",
+        "data.randaugment_layers data.randaugment_magnitude",
+        "data.auto_augment",
+        lambda c: c.data.auto_augment.startswith("randaugment"),
+    ),
+    Use(
+        "data.randaugment_std",
         "data.auto_augment",
         lambda c: c.data.auto_augment == "randaugment",
     ),
@@ -38,6 +43,11 @@ _USES = (
         "data.erase_mode data.erase_count",
         "data.erase_probability",
         lambda c: c.data.erase_probability,
+    ),
+    Use(
+        "data.erase_order",
+        "data.erase_probability data.mixup_alpha data.cutmix_alpha",
+        lambda c: c.data.erase_probability and (c.data.mixup_alpha or c.data.cutmix_alpha),
     ),
     Use(
         "data.mix_mode data.mix_probability",

@@ -20,8 +20,19 @@ _WITHOUT = [
         "data.auto_augment=''",
         {"data.auto_augment": "randaugment"},
     ),
-    ("data.randaugment_layers", 1, "data.auto_augment=''", {"data.auto_augment": "randaugment"}),
+    (
+        "data.randaugment_layers",
+        1,
+        "data.auto_augment=''",
+        {"data.auto_augment": "randaugment_torchvision"},
+    ),
     ("data.randaugment_std", 0.0, "data.auto_augment=''", {"data.auto_augment": "randaugment"}),
+    (
+        "data.erase_order",
+        "after_mixing",
+        "data.erase_probability=0 and data.mixup_alpha=0 and data.cutmix_alpha=0",
+        {"data.erase_probability": 0.5, "data.mixup_alpha": 1.0},
+    ),
     ("data.erase_mode", "rand", "data.erase_probability=0", {"data.erase_probability": 0.5}),
     ("data.erase_count", 3, "data.erase_probability=0", {"data.erase_probability": 0.5}),
     (
