@@ -17,6 +17,7 @@ that was chosen. At the end, report.html in the folder of all runs compares them
 from __future__ import annotations
 
 import argparse
+import hashlib
 import itertools
 import os
 import re
@@ -37,6 +38,7 @@ from program import command_line, exits, paddle_setup, run_folder, tool_argument
 from program.config import config_files
 
 _ROOT = Path(__file__).resolve().parent.parent
+_LONGEST_NAME = 200  # bytes of a folder's name; file systems allow 255
 
 
 class Setting(NamedTuple):
@@ -117,13 +119,22 @@ def check(settings: list[Setting]) -> None:
             command_line.check_override(config, *override.split("=", 1))
 
 
+def folder_name(setting: Setting) -> str:
+    """Returns the name of a setting's folder; a hash takes the place of the end of a long one."""
+    name = setting.name.replace("/", "_").replace(" ", "__")
+    if len(name.encode()) <= _LONGEST_NAME:
+        return name
+    kept = name.encode()[: _LONGEST_NAME - 10].decode(errors="ignore")
+    return f"{kept}__{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
 def run_one(setting: Setting, seed: int, workdir: Path, threads: int) -> dict:
     """Trains one setting with one seed, unless it is done; returns its result.
 
     Raises:
         UserError: when the run fails.
     """
-    folder = workdir / setting.name.replace("/", "_").replace(" ", "__") / f"seed_{seed}"
+    folder = workdir / folder_name(setting) / f"seed_{seed}"
     command = [
         *(sys.executable, str(_ROOT / "main.py")),
         *(f"--config={setting.config}", f"--row={setting.row}", f"--workdir={folder}"),

@@ -66,6 +66,17 @@ def test_the_rows_are_run(tmp_path):
     assert not list((tmp_path / "runs").glob("*/seed_0/report.html"))  # one page of all runs
 
 
+def test_names_of_folders_fit_into_file_systems():
+    short = sweep.Setting("configs/a.py", ("data.root=x/y", "seed=1"))
+    assert sweep.folder_name(short) == "a__data.root=x_y__seed=1"
+    names = [
+        sweep.folder_name(sweep.Setting("configs/a.py", (f"data.root={'图' * 100}", value)))
+        for value in ("optim.lr=1", "optim.lr=2")
+    ]
+    assert all(len(name.encode()) <= 200 and name.startswith("a__data.root=图") for name in names)
+    assert names[0] != names[1]
+
+
 def test_mean_and_sample_deviation():
     result = {"best_top1": None, "ece": 0.1, "seconds": 2.0, "weights_of": "raw"}
     results = [{**result, "top1": top1} for top1 in (0.90, 0.94)]
