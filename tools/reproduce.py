@@ -11,8 +11,8 @@ seed under Paddle's launcher (started again when it dies), val.py, a page, and t
 reproduced, within the spread, or not, by how much, and what differs from the published set-up.
 
 The same command goes on after any stop. With fewer cards than published, the images of a step
-stay, by accumulation. --scale tiny rehearses all of it with a nano model and made-up data. Exit code
-1: the figure was not reproduced.
+stay, by accumulation. --scale tiny rehearses all of it with a nano model and made-up data.
+Exit code 1: the figure was not reproduced.
 """
 
 from __future__ import annotations

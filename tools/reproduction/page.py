@@ -72,11 +72,10 @@ def before(set_up: SetUp) -> Iterator[str]:
     yield from _items((*figure.differences, *set_up.notes))
     row = f" --row={figure.row}" if figure.row else ""
     train = set_up.fields
-    where = (
-        f"{set_up.processes} GPU" if set_up.cards else f"{set_up.processes} processes on the CPU"
-    )
+    where = "GPU" if set_up.cards else "processes on the CPU"
     yield (
-        f"run: configs/{figure.config}.py{row}, {set_up.options.seeds} seeds, on {where}: "
+        f"run: configs/{figure.config}.py{row}; seeds: {set_up.options.seeds}; on "
+        f"{set_up.processes} {where}: "
         f"{set_up.global_batch:,} images a step = {train['train.batch_size']} at a time x "
         f"{set_up.processes} x {train['train.accumulation_steps']} accumulation"
     )
@@ -87,8 +86,8 @@ def before(set_up: SetUp) -> Iterator[str]:
 def _cost(set_up: SetUp) -> Iterator[str]:
     known, count = costs.cost(set_up.figure), max(1, len(set_up.cards))
     hours = " or ".join(
-        f"{known.hours(card, count):.3g} h on {count} {card} ({known.hours(card, count, True):.3g} h "
-        "in half precision)"
+        f"{known.hours(card, count):.3g} h on {count} {card} "
+        f"({known.hours(card, count, True):.3g} h in half precision)"
         for card in costs.CARDS
     )
     yield f"cost of a seed (estimate): {hours}"

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from common.errors import UserError
 from program import command_line
-from tools.reproduction.work import tiny
 from tools.reproduction.published import costs
 from tools.reproduction.published.kinds import Figure
+from tools.reproduction.work import tiny
 
 FULL, TINY = "full", "tiny"
 _TINY_PROCESSES = 2
@@ -134,8 +134,8 @@ def _devices(figure: Figure, options: Options, batch: int) -> tuple[tuple[str, .
         count = options.gpus
     if count > len(visible):
         raise UserError(
-            f"--gpus {count}: {len(visible)} GPU are visible; give fewer: the images of a step stay "
-            f"{batch:,} by accumulation"
+            f"--gpus {count}: {len(visible)} GPU are visible; give fewer: the images of a step "
+            f"stay {batch:,} by accumulation"
         )
     if count == 0:
         return (), wanted if small else 1

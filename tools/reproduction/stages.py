@@ -7,6 +7,7 @@ training goes on from its last checkpoint, a download from its last byte.
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -112,7 +113,8 @@ class Reproduction:
             needs += fetching.needs_of(self.data, bool(self.paths.data), cache)
             needs.append(fetching.Need("weights to begin with", self._weights_bytes(), cache))
         lines = fetching.check_space(need for need in needs if need.bytes)
-        print(*lines, sep="\n", flush=True)
+        for line in lines:
+            print(line, flush=True)
         return {"needs": lines}
 
     def _weights_bytes(self) -> int:
@@ -190,7 +192,11 @@ class Reproduction:
         return self.set_up.words(**{name.replace(".", "__"): one for name, one in fields.items()})
 
     def _dry_run(self, fields: dict[str, object]) -> dict[str, Any]:
-        self._child(["main.py", "--dry_run", *self._words(fields)], "the dry run")
+        """Takes a step at full size in one process, which accumulates for the others, too."""
+        train = "train.accumulation_steps"
+        whole = {train: int(str(self.set_up.fields[train])) * self.set_up.processes}
+        words = self._words({**fields, **whole})
+        self._child(["main.py", "--dry_run", *words], "the dry run")
         return {}
 
     def folder(self, seed: int) -> Path:
@@ -206,7 +212,7 @@ class Reproduction:
         folder = self.folder(seed)
         launcher = self.set_up.launcher(self.paths.workdir / f"logs_seed_{seed}")
         words = [*self._words({**fields, "seed": seed}), f"--workdir={folder}", "--noreport"]
-        command = ["python", *launcher, "main.py", *words]
+        command = [sys.executable, *launcher, "main.py", *words]
         self._child(["-m", "tools.run_forever", "--", *command], f"training seed {seed}")
         result = run_folder.result(folder)
         if result is None:
@@ -224,7 +230,7 @@ class Reproduction:
         if abs(found["top1"] - trained) * found["seen"] > _SAME_IMAGES:
             raise UserError(
                 f"seed {seed}: val.py counts {100 * found['top1']:.2f} %, the run's result has "
-                f"{100 * trained:.2f} %: are {self.folder(seed)} and the test images still the same?"
+                f"{100 * trained:.2f} %: are {self.folder(seed)} and its test images the same?"
             )
         return {"top1": found["top1"], "images": found["seen"]}
 

@@ -75,7 +75,7 @@ DISTILLATION = (
         config="imagenet_deit_ti_distilled",
         data="imagenet",
         cards=4,
-        set_up="1,024 images a step, 300 epochs (arXiv:2012.12877); the cards of DeiT-Ti are not stated",
+        set_up="1,024 images a step, 300 epochs (arXiv:2012.12877); the cards are not stated",
         open_questions=("seeds: not stated",),
         differences=(
             "the teacher: published is a RegNetY-16GF of 82.9 %; here a ResNet-152, since there is "

@@ -55,7 +55,7 @@ def run(
         encoding="utf-8",
         errors="backslashreplace",
         start_new_session=True,
-        preexec_fn=_end_with_parent,  # noqa: PLW1509 (no other thread runs here)
+        preexec_fn=_end_with_parent,
     ) as process:
         begun(process.pid)
         with _passing_on(process) as asked:

@@ -22,7 +22,7 @@ from program.config import config_fields
 
 def _parse(argv: Sequence[str]) -> list[str]:
     flags.DEFINE_enum("part", "data", ["data", "weights"], "What to prepare.")
-    flags.DEFINE_string("json", "", "Where to write what was found.", required=True)
+    flags.DEFINE_string("json", None, "Where to write what was found.", required=True)
     flags.DEFINE_integer("classes", 0, "Of the whole data set; 0: any.")
     flags.DEFINE_integer("train_images", 0, "Of the whole data set; 0: any.")
     flags.DEFINE_integer("test_images", 0, "Of the whole data set; 0: any.")

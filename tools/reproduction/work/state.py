@@ -41,8 +41,8 @@ class State:
         for name, value in what.items():
             if found["what"].get(name) != value:
                 raise UserError(
-                    f"{workdir} holds a reproduction with {name} = {found['what'].get(name)!r}, not "
-                    f"{value!r}; give another --workdir"
+                    f"{workdir} holds a reproduction with {name} = "
+                    f"{found['what'].get(name)!r}, not {value!r}; give another --workdir"
                 )
         self._content = found
 
@@ -99,6 +99,7 @@ def lock(workdir: Path) -> Iterator[None]:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise UserError(
-                f"{workdir} is in use by another tools.reproduce; stop it, or give another --workdir"
+                f"{workdir} is in use by another tools.reproduce; stop it, or give another "
+                "--workdir"
             ) from None
         yield
