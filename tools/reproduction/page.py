@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from common.atomic_writing import write_text
 from program import run_folder
 from report import pieces
 from report.pieces import table, text
+from tools.reproduction import starting_weights
 from tools.reproduction.published import costs
 from tools.reproduction.published.datasets import DATA_SETS
 from tools.reproduction.published.kinds import Figure
@@ -30,15 +30,6 @@ ASSUMED = (
 )
 
 
-def starting_weights(config: str) -> Any:
-    """Returns what is known of the weights that a config begins with; None where nothing is."""
-    try:
-        module = importlib.import_module("tools.reproduction.starting_weights")
-    except ModuleNotFoundError:
-        return None
-    return module.WEIGHTS.get(config)
-
-
 def downloads(figure: Figure) -> list[str]:
     """Returns what must be downloaded for a figure, each with its size."""
     data = DATA_SETS[figure.data]
@@ -47,15 +38,10 @@ def downloads(figure: Figure) -> list[str]:
         how = "registration" if data.registration else f"licence: {data.licence}"
         found.append(f"{data.title}, {data.bytes / GIGABYTE:.2f} GB ({how})")
     config = next(iter(costs.stages(figure).values()))
-    for name, source in (
-        (config.model.name, config.model.pretrained),
-        (config.distill.teacher, config.distill.weights),
-    ):
-        if source:
-            size = 4 * costs.model_of(name, 0).parameters / GIGABYTE
-            known = starting_weights(figure.config)
-            licence = f" (licence: {known.licence})" if known and name == config.model.name else ""
-            found.append(f"weights {source}, {size:.2f} GB{licence}")
+    for source in filter(None, (config.model.pretrained, config.distill.weights)):
+        size = 4 * starting_weights.values_of(source) / GIGABYTE
+        licence = starting_weights.licence_of(source)
+        found.append(f"weights {source}, {size:.2f} GB (licence: {licence})")
     return found
 
 
@@ -68,7 +54,7 @@ def before(set_up: SetUp) -> Iterator[str]:
     yield f"published set-up: {figure.set_up}"
     yield "what the source leaves open, and is assumed here:"
     yield from _items(figure.open_questions)
-    yield "what differs from the published set-up:"
+    yield "what differs from the published set-up (docs/configs.md compares each field):"
     yield from _items((*figure.differences, *set_up.notes))
     row = f" --row={figure.row}" if figure.row else ""
     train = set_up.fields

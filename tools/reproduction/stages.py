@@ -18,7 +18,7 @@ from common.atomic_writing import write_json
 from common.errors import UserError
 from common.reading import read_json, user_path
 from program import exits, run_folder
-from tools.reproduction import page, verdict
+from tools.reproduction import page, starting_weights, verdict
 from tools.reproduction.published import costs
 from tools.reproduction.published.datasets import DATA_SETS
 from tools.reproduction.set_up import TINY, SetUp
@@ -122,11 +122,8 @@ class Reproduction:
         if self.paths.weights:
             return 0
         config = next(iter(costs.stages(self.figure).values()))
-        sizes = {
-            config.model.name: bool(config.model.pretrained),
-            config.distill.teacher: bool(config.distill.teacher),
-        }
-        return sum(4 * costs.model_of(name, 0).parameters for name, one in sizes.items() if one)
+        sources = filter(None, (config.model.pretrained, config.distill.weights))
+        return sum(4 * starting_weights.values_of(source) for source in sources)
 
     def _make_up(self) -> dict[str, Any]:
         words = ["-m", "tools.reproduction.work.made_up", str(tiny.folder(self.paths.workdir))]
@@ -171,17 +168,13 @@ class Reproduction:
             named = str(tiny.folder(self.paths.workdir).absolute() / tiny.WEIGHTS)
         if named:
             fields[tiny.needs_weights(self.figure) or "model.pretrained"] = named
-        checks = [] if named else self._checksums()
-        found = self._prepare("weights", {"data.root": root, **fields}, checks)
+        published = [] if self.figure.data == "digits" else [f"--published={self.figure.config}"]
+        found = self._prepare("weights", {"data.root": root, **fields}, published)
         return {"fields": fields, "files": found}
 
-    def _checksums(self) -> list[str]:
-        """Returns the flags of the published checksums, as far as they are known."""
-        known = page.starting_weights(self.figure.config)
-        names = ("sha256", "md5")
-        return [f"--{name}={getattr(known, name)}" for name in names if getattr(known, name, None)]
-
-    def _prepare(self, part: str, fields: dict[str, object], flags: list[str]) -> dict[str, Any]:
+    def _prepare(
+        self, part: str, fields: dict[str, object], flags: Sequence[str] = ()
+    ) -> dict[str, Any]:
         """Runs the program that prepares a part; returns what it has found."""
         output = self.paths.workdir / f"{part}.json"
         words = ["-m", "tools.reproduction.work.preparing", f"--part={part}", f"--json={output}"]

@@ -1,4 +1,4 @@
-"""The figures: every one of the README, of the ablation and of the tricks, with value and source."""
+"""The figures: those of the README, of the ablation and of the tricks, with value and source."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_the_data_sets_are_those_of_the_registry():
 
 
 def test_hours_by_hand():
-    """ViT-B/16: 10,000 steps of 512 images, twice each; validations and a test are a little more."""
+    """ViT-B/16: 10,000 steps of 512 images, twice each; validations and a test in addition."""
     cost = costs.cost(_FIGURES["cifar100_vit_b_384"])
     steps = 10_000 * 512 * 2 * 3 * 2 * 55_484_350_464
     evaluations = (20 * 1_000 + 10_000) * 2 * 55_484_350_464

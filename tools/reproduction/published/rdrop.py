@@ -1,7 +1,8 @@
 """The figures of R-Drop itself: CIFAR-100 and ImageNet, and this project's own on digits.
 
-Sources: arXiv:2106.14448; github.com/dropreg/R-Drop (commit 9dcc830, `vit_src/train.py`), and two
-of its reproductions in Paddle (github.com/zpc-666/Paddle-R-Drop at c77be8b, wzh326/R-Drop).
+Sources: arXiv:2106.14448; github.com/dropreg/R-Drop (`vit_src` at 9dcc830); its reproductions in
+Paddle: github.com/zpc-666/Paddle-R-Drop (c77be8b), wzh326/R-Drop, zbp-xxxp/R-Drop-Paddle.
+docs/configs.md compares the configs with them, field by field.
 """
 
 from tools.reproduction.published.kinds import Figure, Published
@@ -53,6 +54,8 @@ _CIFAR = Figure(
             (92.66, "the same, another run"),
             (92.65, "the same, another run"),
             (93.29, "wzh326/R-Drop, README.md"),
+            (93.44, "zbp-xxxp/R-Drop-Paddle, README.md"),
+            (93.48, "the same, images/test.png"),
         ),
     ),
     config="cifar100_vit_b_384",
@@ -104,15 +107,21 @@ _WITHOUT = {  # the same without R-Drop
 _DISTILLED = Figure(
     name="cifar100_deit_b_distilled_384",
     title="R-Drop, distilled DeiT-B on CIFAR-100, in stages",
-    published=Published(None, "a Paddle reproduction through PPIM, which states no accuracy"),
+    published=Published(
+        None,
+        "btobab/R-Drop at 4e5e0ef, a Paddle reproduction through PPIM, whose figures are of 16 test "
+        "images",
+    ),
     config="cifar100_deit_b_distilled_384",
     data="cifar100",
     cards=4,
     set_up="not stated",
     open_questions=(
         "length of the stages: not stated; the epochs are this project's choice",
-        "which images choose the weights: not stated; here held-out training images",
+        "which images choose the weights: the published run looked at 16 test images; here "
+        "held-out training images choose",
     ),
+    differences=(_HELD_OUT,),
 )
 
 RDROP = (

@@ -22,8 +22,8 @@ _FROZEN = (
 )
 _SEEDS = "seeds: one run for each value, as far as the source says; without a spread"
 _BASE = (
-    "which base the rows change: in the draft the base has RandAugment (91.34), and what the paper "
-    "calls its best has none (91.35); the rows here change the latter"
+    "which base the rows change: in the draft the base has RandAugment of magnitude 9 (91.34), and "
+    "its best has magnitude 0 (91.35); the rows here change the latter"
 )
 _SET_UP = (
     "1 RTX 3070 with 8 GB; 128 images a step by accumulation, 384 pixels, 30 epochs, half "

@@ -58,9 +58,8 @@ FIXRES = (
         set_up="8 cards with 64 images each, a rate of 1e-3, 56 epochs (README.md, fine-tuning)",
         open_questions=("seeds: not stated",),
         differences=(
-            "the weights that are tuned: published are FixRes' own, of 77.0 % at 224 pixels; here "
-            "Paddle's",
-            "length: published 56 epochs, here those of the config",
+            "1 % of the training images are held out to choose the weights",
+            "the run may have had another number of cards; its 512 images a step are the same",
         ),
     ),
 )

@@ -8,6 +8,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from absl import flags
@@ -18,6 +20,9 @@ from common.errors import UserError
 from common.reading import digest, user_path
 from program import command_line, exits, paddle_setup
 from program.config import config_fields
+from tools.reproduction import starting_weights
+from tools.reproduction.starting_weights import StartingWeights
+from tools.reproduction.work.fetching import patiently
 
 
 def _parse(argv: Sequence[str]) -> list[str]:
@@ -26,8 +31,7 @@ def _parse(argv: Sequence[str]) -> list[str]:
     flags.DEFINE_integer("classes", 0, "Of the whole data set; 0: any.")
     flags.DEFINE_integer("train_images", 0, "Of the whole data set; 0: any.")
     flags.DEFINE_integer("test_images", 0, "Of the whole data set; 0: any.")
-    flags.DEFINE_string("sha256", "", "Of the weights; empty: any.")
-    flags.DEFINE_string("md5", "", "Of the weights; empty: any.")
+    flags.DEFINE_string("published", "", "Name of a published config, for checksums; empty: none.")
     command_line.define_row()
     return command_line.parse(argv)
 
@@ -61,44 +65,45 @@ def data_of(
     return found
 
 
-def weights_of(config: ConfigDict, checksums: dict[str, str]) -> dict[str, Any]:
+def weights_of(config: ConfigDict, known: Sequence[StartingWeights]) -> dict[str, Any]:
     """Gets the weights that a config begins with, and its teacher's.
 
     Args:
         config: of the run.
-        checksums: expected ones of `model.pretrained`, or of the teacher where the config has no
-            other weights, by algorithm.
+        known: what is known of the published files, with their checksums.
 
     Raises:
         UserError: when they can't be had, or a checksum differs.
     """
     from models.weights.sources import locations
-    from tools.reproduction.work.fetching import patiently
 
     found: dict[str, Any] = {}
-    for name in ("model.pretrained", "distill.weights"):
-        source = config_fields.flattened(config)[name]
+    for name, source in (
+        ("model.pretrained", config.model.pretrained),
+        ("distill.weights", config.distill.weights),
+    ):
         if not source:
             continue
         address = locations.address_of(source)
-        kept = locations.kept_path(getattr(address, "url", "") or source)
-        path = patiently(lambda source=source: locations.locate(source), kept)
+        kept = locations.kept_path(getattr(address, "url", source))
+        path = patiently(partial(locations.locate, source), kept)
         found[name] = {"source": source, "path": str(path)}
-        if not path.is_file():
-            continue
-        found[name].update(sha256=digest(path, "sha256"), bytes=path.stat().st_size)
-        if len(found) == 1:
-            _compare(path, checksums)
+        if path.is_file():
+            found[name].update(sha256=digest(path, "sha256"), bytes=path.stat().st_size)
+            for one in known:
+                if one.source == source:
+                    check(path, one)
     return found
 
 
-def _compare(path, checksums: dict[str, str]) -> None:
-    for algorithm, expected in checksums.items():
-        have = digest(path, algorithm)[: len(expected)] if expected else ""
+def check(path: Path, known: StartingWeights) -> None:
+    """Compares a file with the checksums that its publisher states, if any."""
+    for algorithm, expected in (("sha256", known.sha256), ("md5", known.md5)):
+        have = digest(path, algorithm) if expected else None
         if have != expected:
             raise UserError(
-                f"{path}: {algorithm} is {have}, the published file's is {expected}; delete it and "
-                "get it again"
+                f"{path}: its {algorithm} is {have}, that of {known.file} of {known.publisher} is "
+                f"{expected}; delete it and get it again"
             )
 
 
@@ -108,7 +113,8 @@ def main(argv: list[str]) -> int:
     config = next(iter(command_line.stages(values.row).values()))
     paddle_setup.load_paddle()
     if values.part == "weights":
-        found = weights_of(config, {"sha256": values.sha256, "md5": values.md5})
+        known = starting_weights.of_config(values.published) if values.published else []
+        found = weights_of(config, known)
     else:
         found = data_of(config, values.classes, values.train_images, values.test_images)
     write_json(user_path(values.json), found)
