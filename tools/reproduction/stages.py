@@ -126,22 +126,20 @@ class Reproduction:
         return sum(4 * starting_weights.values_of(source) for source in sources)
 
     def _make_up(self) -> dict[str, Any]:
+        if self.figure.data == "digits":
+            return {}
         words = ["-m", "tools.reproduction.work.made_up", str(tiny.folder(self.paths.workdir))]
-        made = self.figure.data != "digits" and not self.paths.data
-        words += ["--data", self.figure.data] if made else []
+        words += ["--data", self.figure.data, *(["--no_images"] if self.paths.data else [])]
         needed = tiny.needs_weights(self.figure) and not self.paths.weights
         words += ["--model", tiny.weights_model(self.figure)] if needed else []
         self._child(words, "making data and weights up")
-        return {"data": made}
+        return {}
 
     def _data(self) -> dict[str, Any]:
         """Finds, downloads or takes the data, and checks that it is whole."""
         root = self._root()
-        wanted = [
-            f"--{name}={getattr(self.data, name)}"
-            for name in ("classes", "train_images", "test_images")
-            if not self.small
-        ]
+        names = ("classes", "train_images", "test_images")[: 1 if self.small else 3]
+        wanted = [f"--{name}={getattr(self.data, name)}" for name in names]
         found = self._prepare("data", {"data.root": root}, wanted)
         return {"root": root, **found}
 

@@ -109,8 +109,8 @@ _DISTILLED = Figure(
     title="R-Drop, distilled DeiT-B on CIFAR-100, in stages",
     published=Published(
         None,
-        "btobab/R-Drop at 4e5e0ef, a Paddle reproduction through PPIM, whose figures are of 16 test "
-        "images",
+        "btobab/R-Drop at 4e5e0ef, a Paddle reproduction through PPIM, whose figures are of 16 "
+        "test images",
     ),
     config="cifar100_deit_b_distilled_384",
     data="cifar100",

@@ -13,7 +13,7 @@ from tools.reproduction.published.kinds import Figure
 
 BATCH, GLOBAL_BATCH = 2, 8  # images of a process at a time, and of an optimiser step
 SIDE = 32  # pixels of the input
-CLASSES, TRAIN_IMAGES, TEST_IMAGES = 4, 12, 4  # made-up images of each class
+TRAIN_IMAGES, TEST_IMAGES = 2, 1  # made-up images of each class
 WEIGHTS, DATA = "weights.safetensors", "data"  # in the folder of what is made up
 _STEPS = 8
 
@@ -36,7 +36,7 @@ def fields(figure: Figure) -> dict[str, object]:
         "train.log_every_steps": 1,
         "train.checkpoint_every_steps": 2,
         "eval.every_steps": 4,
-        "eval.batch_size": 8,
+        "eval.batch_size": 64,
         "data.workers": 0,
         "optim.warmup_steps": min(1, config.optim.warmup_steps),
     }
