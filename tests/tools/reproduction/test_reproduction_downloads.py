@@ -82,7 +82,8 @@ def test_a_server_that_lies(server, file, tmp_path, how, message):
     server.script = [how] * 9
     with pytest.raises(UserError, match=message):
         fetching.get(file, _target(tmp_path))
-    assert [path.name for path in _target(tmp_path).parent.iterdir()] == [".lock"]
+    assert not _target(tmp_path).exists()
+    assert not fetching.part_of(_target(tmp_path)).exists()
     server.script = []
     assert fetching.get(file, _target(tmp_path)).read_bytes() == _CONTENT
 
