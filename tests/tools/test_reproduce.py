@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from conftest import ROOT, run_program
 
 from tools.reproduction.published.figures import FIGURES
+from tools.reproduction.work import made_up
 
 _NO_CARDS = {"CUDA_VISIBLE_DEVICES": ""}
 
@@ -111,6 +113,35 @@ def test_one_is_stopped_in_the_middle_and_started_again(number, tmp_path):
     ]
     assert results[0] == results[1]
     assert _finished(tmp_path / "cut")["top1s"] == _finished(tmp_path / "whole")["top1s"]
+
+
+@pytest.mark.slow
+def test_data_that_lacks_classes_and_weights_of_another_model(tmp_path):
+    """One line at the end, and what is done stays done."""
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    made_up.write_data("cifar100", whole)
+    made_up.write_data("cifar100", part)
+    for name, key in (("train", b"fine_labels"), ("test", b"fine_labels")):
+        content = pickle.loads((part / name).read_bytes())
+        content[key] = [label % 50 for label in content[key]]
+        (part / name).write_bytes(pickle.dumps(content, protocol=2))
+    names = {b"fine_label_names": [b"class_%03d" % label for label in range(50)]}
+    (part / "meta").write_bytes(pickle.dumps(names, protocol=2))
+    made_up.write_weights("resnet_18", made_up.class_names("cifar100"), tmp_path / "r.safetensors")
+    words = ["cifar100_vit_b_384", "--scale=tiny", "--no_doctor", "--workdir", tmp_path / "w"]
+
+    done = _reproduce(*words, "--data", part)
+    assert done.returncode == 2
+    last = done.stderr.splitlines()[-1]
+    assert "has 50 classes, the figure's has 100: give the whole data set by --data" in last
+
+    done = _reproduce(*words, "--data", whole, "--weights", tmp_path / "r.safetensors")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+    assert "r.safetensors" in done.stderr.splitlines()[-1]
+    stages = json.loads((tmp_path / "w" / "reproduction.json").read_text())["stages"]
+    assert "data" in stages
+    assert not (tmp_path / "w" / "seed_0").exists()
 
 
 @pytest.mark.slow

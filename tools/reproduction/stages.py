@@ -82,8 +82,8 @@ class Reproduction:
         self.state.run(f"report of {len(seeds)} seeds", lambda: self._report(seeds))
         return self._judge(found)
 
-    def _child(self, words: Sequence[str], doing: str) -> int:
-        return children.run(words, doing, self.state.begun)
+    def _child(self, words: Sequence[str], doing: str, log: Path | None = None) -> int:
+        return children.run(words, doing, self.state.begun, log)
 
     def _doctor(self) -> None:
         """Asks the doctor about this machine, where there is one; another machine is another."""
@@ -201,10 +201,12 @@ class Reproduction:
 
     def _train(self, seed: int, fields: dict[str, object]) -> dict[str, Any]:
         folder = self.folder(seed)
-        launcher = self.set_up.launcher(self.paths.workdir / f"logs_seed_{seed}")
+        logs = self.paths.workdir / f"logs_seed_{seed}"
+        launcher = self.set_up.launcher(logs)
         words = [*self._words({**fields, "seed": seed}), f"--workdir={folder}", "--noreport"]
         command = [sys.executable, *launcher, "main.py", *words]
-        self._child(["-m", "tools.run_forever", "--", *command], f"training seed {seed}")
+        command = ["-m", "tools.run_forever", "--", *command]
+        self._child(command, f"training seed {seed}", logs / "workerlog.0")
         result = run_folder.result(folder)
         if result is None:
             raise UserError(f"training seed {seed}: {folder} has no result; see the lines above")

@@ -52,6 +52,16 @@ def test_its_error_becomes_ours(capfd):
     assert capfd.readouterr().err == "a\n"
 
 
+def test_the_error_of_what_it_starts(tmp_path):
+    """Paddle's launcher writes it into a log, and ends with another code."""
+    log = tmp_path / "workerlog.0"
+    with pytest.raises(UserError, match="ended with exit code 2"):
+        children.run(["-c", "raise SystemExit(2)"], "training", log=log)
+    log.write_text("error: an older one\nerror: the data lacks a class; get all\nbye\n")
+    with pytest.raises(UserError, match="training: the data lacks a class; get all; the same"):
+        children.run(["-c", "raise SystemExit(2)"], "training", log=log)
+
+
 @pytest.mark.parametrize("code", ["raise SystemExit(2)", "import os; os.kill(os.getpid(), 9)"])
 def test_without_an_error_of_its_own(code):
     with pytest.raises(UserError, match=r"it ended with exit code (2|-9); its lines above"):

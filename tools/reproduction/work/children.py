@@ -31,7 +31,10 @@ class Asked(Exception):
 
 
 def run(
-    words: Sequence[str], doing: str, begun: Callable[[int], None] = lambda process: None
+    words: Sequence[str],
+    doing: str,
+    begun: Callable[[int], None] = lambda process: None,
+    log: Path | None = None,
 ) -> int:
     """Runs a Python program in the project's folder to its end.
 
@@ -39,6 +42,7 @@ def run(
         words: behind the interpreter.
         doing: what it does, for a message.
         begun: is called with the number of the process.
+        log: where what it starts may have written its last error.
 
     Returns:
         The exit code, which is 0 or 1.
@@ -64,6 +68,8 @@ def run(
     if asked or code == exits.STOPPED:
         raise Asked(f"stopped while {doing}")
     if code not in (exits.DONE, exits.FAILED_EXPECTATION):
+        if not reason and log and code == exits.BAD_INPUT:
+            reason = _last_error(log)
         ended = reason or f"it ended with exit code {code}; its lines above say more"
         raise UserError(f"{doing}: {ended}; the same command goes on from here")
     return code
@@ -84,6 +90,16 @@ def _relay(process: subprocess.Popen[str]) -> str:
             continue
         print(line, end="", file=sys.stderr, flush=True)
     return reason
+
+
+def _last_error(log: Path) -> str:
+    """Returns the last error in a log; empty for none."""
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    errors = [line[len(_ERROR) :].strip() for line in lines if line.startswith(_ERROR)]
+    return errors[-1] if errors else ""
 
 
 @contextlib.contextmanager

@@ -34,29 +34,31 @@ def images(
     return pixels.astype(np.uint8), labels.astype(np.int64)
 
 
-def _wnid(label: int) -> str:
-    return f"n{10_000_000 + label}"
+def class_names(name: str) -> list[str]:
+    """Returns made-up names of a data set's classes, in order; WordNet ids have eight digits."""
+    form = "class_{:03}" if name == "cifar100" else "n1{:07}"
+    return [form.format(label) for label in range(DATA_SETS[name].classes)]
 
 
 def _cifar(folder: Path) -> None:
     """Writes CIFAR-100's unpacked folder; its pickles hold bytes as keys."""
-    count_classes = DATA_SETS["cifar100"].classes
+    classes = class_names("cifar100")
     for part, count in (("train", tiny.TRAIN_IMAGES), ("test", tiny.TEST_IMAGES)):
-        pixels, labels = images(count_classes, count, 32, part == "test")
+        pixels, labels = images(len(classes), count, 32, part == "test")
         rows = pixels.transpose(0, 3, 1, 2).reshape(len(pixels), -1)  # (N, 3072)
         content = {b"data": rows, b"fine_labels": labels.tolist()}
         (folder / part).write_bytes(pickle.dumps(content, protocol=2))
-    names = {b"fine_label_names": [b"class_%03d" % label for label in range(count_classes)]}
+    names = {b"fine_label_names": [one.encode() for one in classes]}
     (folder / "meta").write_bytes(pickle.dumps(names, protocol=2))
 
 
 def _save(folder: Path, part: str, inside: str, side: int, name: str) -> list[tuple[str, str]]:
     """Writes class folders of JPEG files; returns the names of the files with their classes."""
-    count = tiny.TRAIN_IMAGES if part == "train" else tiny.TEST_IMAGES
-    pixels, labels = images(DATA_SETS[name].classes, count, side, part != "train")
+    count, classes = tiny.TRAIN_IMAGES if part == "train" else tiny.TEST_IMAGES, class_names(name)
+    pixels, labels = images(len(classes), count, side, part != "train")
     written = []
     for number, (image, label) in enumerate(zip(pixels, labels)):
-        wnid = _wnid(label)
+        wnid = classes[label]
         place = folder / part / inside.format(wnid=wnid)
         place.mkdir(parents=True, exist_ok=True)
         file = f"{part}_{number}.JPEG"
@@ -66,8 +68,8 @@ def _save(folder: Path, part: str, inside: str, side: int, name: str) -> list[tu
 
 
 def _tiny_imagenet(folder: Path) -> None:
-    wnids = map(_wnid, range(DATA_SETS["tiny_imagenet"].classes))
-    (folder / "wnids.txt").write_text("\n".join(wnids) + "\n", encoding="utf-8")
+    wnids = "\n".join(class_names("tiny_imagenet"))
+    (folder / "wnids.txt").write_text(wnids + "\n", encoding="utf-8")
     _save(folder, "train", "{wnid}/images", 64, "tiny_imagenet")
     written = _save(folder, "val", "images", 64, "tiny_imagenet")
     lines = [f"{name}\t{wnid}\t0\t0\t62\t62\n" for name, wnid in written]
@@ -88,7 +90,7 @@ def write_data(name: str, target: Path) -> None:
         _WRITERS[name](folder)
 
 
-def write_weights(model_name: str, classes: int, target: Path) -> None:
+def write_weights(model_name: str, classes: list[str], target: Path) -> None:
     """Writes the weights of a nano model that was not trained, with a seed of its own."""
     paddle_setup.load_paddle()
     import paddle
@@ -99,14 +101,13 @@ def write_weights(model_name: str, classes: int, target: Path) -> None:
     from program.config import config_fields
 
     paddle.seed(0)
-    model = models.create(model_name, num_classes=classes, image_size=tiny.SIDE)
+    model = models.create(model_name, num_classes=len(classes), image_size=tiny.SIDE)
     stats = {"model.mean": (0.5, 0.5, 0.5), "model.std": (0.5, 0.5, 0.5)}
     own = {"model.name": model_name, "model.image_size": tiny.SIDE, **stats}
     config = config_fields.changed(
         default.get_config(), {**own, "data.eval_crop": 1.0, "data.interpolation": "bilinear"}
     )
-    names = tuple(f"class_{label:03d}" for label in range(classes))
-    run_weights.save(target, run_weights.arrays_of(model), config, names)
+    run_weights.save(target, run_weights.arrays_of(model), config, tuple(classes))
 
 
 def main() -> int:
@@ -121,7 +122,7 @@ def main() -> int:
     if not arguments.no_images and not data.is_dir():
         write_data(arguments.data, data)
     if arguments.model and not weights.is_file():
-        write_weights(arguments.model, DATA_SETS[arguments.data].classes, weights)
+        write_weights(arguments.model, class_names(arguments.data), weights)
     return exits.DONE
 
 
