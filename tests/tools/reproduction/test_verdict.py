@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from conftest import ROOT
 
 from tools.reproduction import verdict
+from tools.reproduction.published.figures import FIGURES
 from tools.reproduction.published.kinds import Published
 
 _PUBLISHED = Published(93.29, "a paper")
@@ -91,6 +93,12 @@ def test_ends(top1):
 def test_nothing_to_judge(top1s, images):
     with pytest.raises(ValueError, match="expected 1 or more"):
         verdict.judge(_PUBLISHED, top1s, images)
+
+
+def test_the_line_in_the_docs():
+    figure = FIGURES["cifar100_vit_b_384"].published
+    line = verdict.describe(_judge(93.1, 93.2, 93.3, published=figure), figure)
+    assert f"verdict: {line}\n" in (ROOT / "docs/reproduce.md").read_text(encoding="utf-8")
 
 
 def test_lines():
