@@ -72,6 +72,15 @@ class SetUp:
         values = [f"--config.{name}={value}" for name, value in fields.items()]
         return [f"--config=configs/{self.figure.config}.py", *row, *values]
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables of the programs; on the CPU no GPU is visible.
+
+        CUDA takes `all` for a number that no card has. An empty value would do the same, but
+        Paddle's launcher fails on it.
+        """
+        return {} if self.cards else {"CUDA_VISIBLE_DEVICES": "all"}
+
     def launcher(self, logs: Path) -> list[str]:
         """Returns the words that start the processes: `-m paddle.distributed.launch ...`."""
         where = ["--gpus", ",".join(self.cards)] if self.cards else []
@@ -82,7 +91,7 @@ class SetUp:
 def visible_cards() -> tuple[str, ...]:
     """Returns the numbers of the GPUs that a process sees."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if named is not None:
+    if named is not None and named != "all":
         return tuple(one for one in named.split(",") if one.strip() not in ("", "-1"))
     found = (re.fullmatch(r"nvidia(\d+)", path.name) for path in Path("/dev").glob("nvidia*"))
     return tuple(sorted((one[1] for one in found if one), key=int))

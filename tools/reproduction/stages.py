@@ -83,7 +83,7 @@ class Reproduction:
         return self._judge(found)
 
     def _child(self, words: Sequence[str], doing: str, log: Path | None = None) -> int:
-        return children.run(words, doing, self.state.begun, log)
+        return children.run(words, doing, self.state.begun, log, self.set_up.environment)
 
     def _doctor(self) -> None:
         """Asks the doctor about this machine, where there is one; another machine is another."""

@@ -86,6 +86,14 @@ def test_figures_for_a_cpu_and_rehearsals_need_no_card(cards):
     assert "rehearsal" in small.notes[0]
 
 
+def test_programs_on_the_cpu_see_no_card(cards):
+    """Nor does Paddle's launcher fail, as it does with an empty value."""
+    cards(2)
+    assert set_up.make(_FIGURE, Options()).environment == {}
+    on_cpu = set_up.make(_FIGURE, Options(gpus=0))
+    assert on_cpu.environment == {"CUDA_VISIBLE_DEVICES": "all"}
+
+
 def test_command_lines(cards, tmp_path):
     cards(2)
     found = set_up.make(FIGURES["imagenet_vit_b_384_cross_entropy"], Options())

@@ -22,7 +22,7 @@ class _Programs:
         self.top1s, self.begun = top1s, []
         self.fails: dict[str, Exception] = {}
 
-    def run(self, words, doing, begun=None, log=None) -> int:
+    def run(self, words, doing, begun=None, log=None, environment=None) -> int:
         self.begun.append((doing, list(words)))
         if doing in self.fails:
             raise self.fails.pop(doing)
@@ -171,7 +171,7 @@ def test_weights_of_ones_own(programs, tmp_path):
 def test_another_accuracy_than_that_of_the_run(programs, tmp_path, monkeypatch):
     run = programs.run
 
-    def other(words, doing, begun=None, log=None):
+    def other(words, doing, begun=None, log=None, environment=None):
         code = run(words, doing)
         if doing == "training seed 0":
             programs.top1s[0] = 90.0
@@ -186,7 +186,9 @@ def test_the_doctor_is_asked_first_and_may_refuse(programs, tmp_path, monkeypatc
     (tmp_path / "tools").mkdir()
     (tmp_path / "tools" / "doctor.py").touch()
     monkeypatch.setattr(stages, "_ROOT", tmp_path)
-    monkeypatch.setattr(children, "run", lambda words, doing, begun=None, log=None: 1)
+    monkeypatch.setattr(
+        children, "run", lambda words, doing, begun=None, log=None, environment=None: 1
+    )
     with pytest.raises(UserError, match="doctor has found .*--no_doctor"):
         _run(tmp_path)
     monkeypatch.setattr(children, "run", programs.run)

@@ -35,6 +35,7 @@ def run(
     doing: str,
     begun: Callable[[int], None] = lambda process: None,
     log: Path | None = None,
+    environment: dict[str, str] | None = None,
 ) -> int:
     """Runs a Python program in the project's folder to its end.
 
@@ -43,6 +44,7 @@ def run(
         doing: what it does, for a message.
         begun: is called with the number of the process.
         log: where what it starts may have written its last error.
+        environment: variables in addition to our own.
 
     Returns:
         The exit code, which is 0 or 1.
@@ -55,6 +57,7 @@ def run(
     with subprocess.Popen(
         command,
         cwd=_ROOT,
+        env={**os.environ, **(environment or {})},
         stderr=subprocess.PIPE,
         encoding="utf-8",
         errors="backslashreplace",
