@@ -108,7 +108,9 @@ def _body(
 ) -> Iterator[str]:
     figure = set_up.figure
     yield f"<h1>{text(figure.title)}</h1>"
-    yield f'<p class="soft path">{text(figure.name)}, configs/{text(figure.config)}.py</p>'
+    row = f" --row={figure.row}" if figure.row else ""
+    place = f"{figure.name}, configs/{figure.config}.py{row}"
+    yield f'<p class="soft path">{text(place)}</p>'
     bad = "finding spoils" if verdict["kind"] == "not" else "fine"
     kind = "finding" if set_up.options.scale == TINY else bad
     yield f'<div class="{kind}"><b>{text(_upper(verdict["line"]))}</b></div>'

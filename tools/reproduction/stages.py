@@ -79,7 +79,8 @@ class Reproduction:
         self.state.run("dry run", lambda: self._dry_run(fields))
         seeds = range(self.set_up.options.seeds)
         found = [self._seed(seed, fields) for seed in seeds]
-        self.state.run(f"report of {len(seeds)} seeds", lambda: self._report(seeds))
+        last = f"s 0 to {len(seeds) - 1}" if len(seeds) > 1 else " 0"
+        self.state.run(f"report, seed{last}", lambda: self._report(seeds))
         return self._judge(found)
 
     def _child(self, words: Sequence[str], doing: str, log: Path | None = None) -> int:
@@ -266,10 +267,10 @@ class Reproduction:
         return exits.FAILED_EXPECTATION if failed else exits.DONE
 
     def _versions(self) -> list[str]:
-        """Returns a line with the Paddle of this run, which the published one did not have."""
+        """Returns a line with the Paddle of this run."""
         for name in ("paddlepaddle-gpu", "paddlepaddle"):
             try:
-                return [f"library: {name} {metadata.version(name)}; the published run had another"]
+                return [f"library: {name} {metadata.version(name)} is what this run used"]
             except metadata.PackageNotFoundError:
                 continue
         return []

@@ -31,7 +31,7 @@ _SET_UP = (
 )
 _DIFFERENCES = (
     "2 % of the training images are held out to choose the weights",
-    "precision: published in half precision, here in float32 (`--set train.amp=O1`)",
+    "precision: published in half precision; here float32, unless `--set train.amp=O1` is given",
 )
 
 
