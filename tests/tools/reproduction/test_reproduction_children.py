@@ -86,6 +86,12 @@ def test_a_signal_is_passed_on(tmp_path):
     assert signal.getsignal(signal.SIGTERM) == before
 
 
+def test_the_system_ends_it_with_us():
+    """PR_GET_PDEATHSIG of the program is SIGTERM, with which a training saves and stops."""
+    code = "import ctypes; n = ctypes.c_int(); ctypes.CDLL(None).prctl(2, ctypes.byref(n)); "
+    assert children.run(["-c", code + "raise SystemExit(n.value != 15)"], "it") == 0
+
+
 def test_kill_leaves_nothing_that_runs_on(tmp_path):
     """The system asks the program to stop when its parent is killed; the next start waits."""
     mark = tmp_path / "begun"
