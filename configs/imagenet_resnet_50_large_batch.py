@@ -57,6 +57,7 @@ def get_rows() -> dict[str, dict[str, object]]:
         "batch_256": {
             "train.accumulation_steps": 1,
             "train.reference_batch_size": _REFERENCE,
+            "train.log_every_steps": 100,
             "optim.lr": _RATE,
             "optim.warmup_steps": 0,
             "optim.milestones": _milestones(_REFERENCE),
