@@ -14,7 +14,7 @@ Published:
 
 From section 5.1 there: 90 epochs, a rate of 0.1 for 256 images in proportion to the batch, a tenth
 of it at epochs 30, 60 and 80, Nesterov momentum of 0.9, a decay of 1e-4 on weights but not on batch
-norms, crops of any scale and ratio, flips. The warm-up there begins at 0.1, here at 0. Published is
+norms, zero gamma, a head from N(0, 0.01), crops of any scale and ratio, flips. The warm-up there begins at 0.1, here at 0. Published is
 the median of the last 5 epochs, so no images are held out, and the last weights count.
 """
 
@@ -33,6 +33,8 @@ def get_config() -> ConfigDict:
     config.data.workers = 8
 
     config.model.name = "resnet_50"
+    config.model.zero_gamma = True
+    config.model.head_init = "normal_0.01"
 
     config.rdrop.copies = 1
 

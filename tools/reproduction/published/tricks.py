@@ -20,7 +20,6 @@ _LARGE_BATCH = Figure(
     ),
     differences=(
         "published is the median of the last 5 epochs, here the last weights are evaluated once",
-        "published models begin with zero gamma and a head from N(0, 0.01)",
         "32 images of a batch norm as published need `train.batch_size=32`, which the config has; "
         "a --batch of another size changes the model's statistics",
     ),
