@@ -14,8 +14,9 @@ Published:
 
 From section 5.1 there: 90 epochs, a rate of 0.1 for 256 images in proportion to the batch, a tenth
 of it at epochs 30, 60 and 80, Nesterov momentum of 0.9, a decay of 1e-4 on weights but not on batch
-norms, zero gamma, a head from N(0, 0.01), crops of any scale and ratio, flips. The warm-up there begins at 0.1, here at 0. Published is
-the median of the last 5 epochs, so no images are held out, and the last weights count.
+norms, zero gamma, a head from N(0, 0.01), crops of any scale and ratio, flips. The warm-up there
+begins at 0.1, here at 0. Published is the median of the last 5 epochs, so no images are held out,
+and the last weights count.
 """
 
 from ml_collections import ConfigDict
