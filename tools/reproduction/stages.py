@@ -70,6 +70,7 @@ class Reproduction:
         """Does what is not done yet; returns the exit code."""
         self.state.wait_for_the_last()
         self._doctor()
+        print(*self._versions(), flush=True)
         self.state.run("room on the disk", self._space)
         if self.small:
             self.state.run("made-up data and weights", self._make_up)
@@ -267,10 +268,17 @@ class Reproduction:
         return exits.FAILED_EXPECTATION if failed else exits.DONE
 
     def _versions(self) -> list[str]:
-        """Returns a line with the Paddle of this run."""
-        for name in ("paddlepaddle-gpu", "paddlepaddle"):
-            try:
-                return [f"library: {name} {metadata.version(name)} is what this run used"]
-            except metadata.PackageNotFoundError:
-                continue
-        return []
+        """Returns a line about the Paddle of this run, and of its beginning where it differs."""
+        first, now = self.state.run("library", lambda: {"paddle": _paddle()})["paddle"], _paddle()
+        changed = f", begun with {first}" if first != now else ""
+        return [f"library: {now} is what this run used{changed}"]
+
+
+def _paddle() -> str:
+    """Returns the name and version of the installed Paddle; empty for none."""
+    for name in ("paddlepaddle-gpu", "paddlepaddle"):
+        try:
+            return f"{name} {metadata.version(name)}"
+        except metadata.PackageNotFoundError:
+            continue
+    return ""

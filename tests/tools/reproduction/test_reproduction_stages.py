@@ -129,6 +129,19 @@ def test_what_is_done_is_not_done_again(programs, tmp_path):
     assert len(programs.begun) == before
 
 
+def test_another_paddle_is_said(programs, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(stages, "_paddle", lambda: "paddlepaddle-gpu 2.6.2")
+    assert _run(tmp_path, seeds=1, doctor=False) == 0
+    monkeypatch.setattr(stages, "_paddle", lambda: "paddlepaddle-gpu 3.3.1")
+    capsys.readouterr()
+    assert _run(tmp_path, seeds=3, doctor=False) == 0
+    line = (
+        "library: paddlepaddle-gpu 3.3.1 is what this run used, begun with paddlepaddle-gpu 2.6.2"
+    )
+    assert line in capsys.readouterr().out
+    assert line in _verdict(tmp_path)["differs"]
+
+
 def test_more_seeds_later(programs, tmp_path):
     assert _run(tmp_path, seeds=1, doctor=False) == 0
     assert _verdict(tmp_path)["seeds"] == 1
