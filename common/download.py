@@ -206,8 +206,11 @@ def _check_answer(answer: http.client.HTTPResponse, have: int) -> None:
 
 
 def _copy(answer: http.client.HTTPResponse, file: BinaryIO, most: int, url: str) -> None:
-    """Appends a body, which may have no end, to a file of at most `most` bytes."""
-    for chunk in iter(lambda: answer.read(1 << 20), b""):
+    """Appends a body, which may have no end, to a file of at most `most` bytes.
+
+    What has come is written at once, so that a server that stalls takes nothing back.
+    """
+    for chunk in iter(lambda: answer.read1(1 << 20), b""):
         if file.tell() + len(chunk) > most:
             raise UserError(f"{url}: more than {most} bytes come, too many for what it should be")
         file.write(chunk)

@@ -304,4 +304,60 @@ TOOLS = {
         "tools.run_forever --hours x -- python main.py",
         "invalid float value",
     ),
+    "reproduce-what": (nothing, "tools.reproduce", "name a figure (python -m tools.reproduce --l"),
+    "reproduce-unknown": (
+        nothing,
+        "tools.reproduce cifar100_vit_b --workdir {t}/w",
+        "did you mean 'cifar100_vit_b_384'",
+    ),
+    "reproduce-json-of-a-run": (
+        nothing,
+        "tools.reproduce digits_rdrop --json {t}/a.json",
+        "no meaning without --list",
+    ),
+    "reproduce-json-is-a-folder": (nothing, "tools.reproduce --list --json {t}", "is a folder"),
+    "reproduce-no-seed": (
+        nothing,
+        "tools.reproduce digits_rdrop --seeds 0",
+        "--seeds is 0, expected 1 or more",
+    ),
+    "reproduce-cards-that-are-not-there": (
+        nothing,
+        "tools.reproduce cifar100_vit_b_384 --gpus 4096",
+        "GPU are visible; give fewer",
+    ),
+    "reproduce-field-without-a-value": (
+        nothing,
+        "tools.reproduce digits_rdrop --set optim.lr",
+        "--set optim.lr: expected FIELD=VALUE",
+    ),
+    "reproduce-unknown-field": (
+        nothing,
+        "tools.reproduce digits_rdrop --set optim.rate=1",
+        "--config.optim.rate: no such field",
+    ),
+    "reproduce-value-of-another-type": (
+        nothing,
+        "tools.reproduce digits_rdrop --set optim.lr=fast",
+        "--config.optim.lr=fast: expected",
+    ),
+    "reproduce-below-a-file": (
+        made(bad.write, "a", "x"),
+        "tools.reproduce digits_rdrop --workdir {t}/a/b",
+        "a is a file",
+    ),
+    "reproduce-another-figure-there": (
+        made(
+            bad.write,
+            "w/reproduction.json",
+            '{"what": {"figure": "digits_ce"}, "stages": {}, "running": null}',
+        ),
+        "tools.reproduce digits_rdrop --no_doctor --workdir {t}/w",
+        "holds a reproduction with figure = 'digits_ce', not 'digits_rdrop'",
+    ),
+    "reproduce-damaged-state": (
+        made(bad.write, "w/reproduction.json", "[1]"),
+        "tools.reproduce digits_rdrop --no_doctor --workdir {t}/w",
+        "is not the state of a reproduction; give another --workdir",
+    ),
 }

@@ -150,7 +150,7 @@ def test_only_https(server, tmp_path):
 
 def test_a_body_without_an_end_is_cut_off(server, tmp_path):
     class Endless(_Answer):
-        def read(self, count=-1):
+        def read1(self, count=-1):
             server[1].append(count)
             assert len(server[1]) < 20, "it would read on for ever"
             return bytes(count)

@@ -1,1 +1,1 @@
-"""Published runs from download to verdict, and the facts that each of them begins from."""
+"""From a published figure to a verdict: what was published, what a run needs, its stages."""

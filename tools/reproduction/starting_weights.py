@@ -215,6 +215,11 @@ def stated_sources() -> list[str]:
     return list(_STATED)
 
 
+def licence_of(source: str) -> str:
+    """Returns the licence of a source of `stated_sources`."""
+    return _STATED[source].licence
+
+
 def values_of(source: str) -> int:
     """Returns how many numbers the file of a source has."""
     return _STATED[source].values

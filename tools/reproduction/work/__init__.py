@@ -1,0 +1,1 @@
+"""How a reproduction works: its programs, its state, what it downloads or makes up."""
