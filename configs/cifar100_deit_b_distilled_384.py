@@ -6,8 +6,8 @@ Command:
     on one card: --row=one_card
 Hardware:
     4 cards with 32 GB. Each takes 128 images a step, each image twice, 16 at a time. PPIM's weights
-    are downloaded once. About 3.5 h on 4 V100: one V100 does 52 image passes a second, so an epoch
-    of 50,000 images, each twice, takes half an hour on one, and there are 25 epochs.
+    are downloaded once. In half precision about 4 h on 4 V100: one does 52 image passes a second,
+    so an epoch of 50,000 images, each twice, takes it half an hour, and there are 25 epochs.
 Published:
     A Paddle reproduction of R-Drop with alpha 5 and dropout 0.3 (github btobab/R-Drop at 4e5e0ef).
     Its first run, with AdamW at ten times the rate of the first stage here, did not learn. Its

@@ -7,8 +7,8 @@ Command:
     objective is the same
 Hardware:
     4 cards with 32 GB. Each takes 128 images a step, each image twice, 16 at a time: float32 needs
-    17 GB by the estimate of --dry_run (128 at a time: 130 GB). About 14 h on 4 V100: one V100 took
-    54 h for the same 10,000 steps of 512 images (52 passes a second).
+    17 GB by the estimate of --dry_run (128 at a time: 130 GB). In half precision
+    (train.amp=O1) about 15 h on 4 V100: one took 54 h for the same 10,000 steps of 512 images.
 Published:
     93.29 %, without R-Drop 92.64 % (arXiv:2106.14448; quoted from memory); 93.48 % (its Paddle
     reproduction, github zbp-xxxp/R-Drop-Paddle, images/test.png; its README.md has 93.44 %, and

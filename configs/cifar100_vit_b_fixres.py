@@ -5,9 +5,9 @@ Command:
         --config=configs/cifar100_vit_b_fixres.py
     on one card: --row=one_card; without R-Drop: --row=cross_entropy
 Hardware:
-    4 cards with 32 GB. Each takes 128 images a step, 16 at a time. About 5 h on 4 V100: a step at
-    224 pixels is a third of the work of one at 384, of which 10,000 take 14 h. The second stage has
-    1,000 steps.
+    4 cards with 32 GB. Each takes 128 images a step, 16 at a time. In half precision about
+    6 h on 4 V100: a step at 224 pixels is a third of the work of one at 384, of which 10,000 take
+    15 h. The second stage has 1,000 steps.
 Published:
     Nothing for these models. The method is arXiv:1906.06423: 79.0 % for ResNet-50 on ImageNet,
     trained at 224 and tested at 384 pixels (77.0 % tested at 224; the table in the README of

@@ -6,8 +6,8 @@ Command:
     on one card: --row=one_card
 Hardware:
     4 cards with 32 GB. Each takes 128 images a step, each image twice, 4 at a time: float32 needs
-    14 GB by the estimate of --dry_run. About 48 h on 4 V100: by multiply-adds (191.1 G against
-    55.5 G) 3.4 times the hours of ViT-B.
+    14 GB by the estimate of --dry_run. In half precision about 52 h on 4 V100: by
+    multiply-adds (191.1 G against 55.5 G) 3.4 times the hours of ViT-B.
 Published:
     93.85 % (arXiv:2106.14448), without R-Drop 93.44 %; quoted from memory of the paper. Not re-run
     here.

@@ -5,8 +5,8 @@ Command:
         --config=configs/imagenet_vit_b_384.py --config.data.root=/path/to/imagenet
     on one card: --row=one_card
 Hardware:
-    4 cards with 32 GB. Each takes 128 images a step, each image twice, 16 at a time. About 27 h on
-    4 V100: one V100 took 54 h for 10,000 steps of 512 images, and this is twice as many steps.
+    4 cards with 32 GB. Each takes 128 images a step, each image twice, 16 at a time. In half
+    precision about 30 h on 4 V100: one took 54 h for half as many steps of 512 images.
 Published:
     84.38 %, without R-Drop 83.97 % (arXiv:2106.14448; quoted from memory, not checked). Not re-run
     here.

@@ -5,8 +5,8 @@ Command:
         --config=configs/imagenet_vit_l_384.py --config.data.root=/path/to/imagenet
     on one card: --row=one_card
 Hardware:
-    4 cards with 32 GB. Each takes 128 images a step, each image twice, 4 at a time. About 95 h on 4
-    V100: by multiply-adds (191.1 G against 55.5 G) 3.4 times the hours of ViT-B.
+    4 cards with 32 GB. Each takes 128 images a step, each image twice, 4 at a time. In half
+    precision about 104 h on 4 V100: by multiply-adds 3.4 times the hours of ViT-B.
 Published:
     85.57 %, without R-Drop 85.15 % (arXiv:2106.14448; quoted from memory, not checked). Not re-run
     here.

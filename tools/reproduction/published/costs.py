@@ -51,7 +51,7 @@ class Card(NamedTuple):
 
 
 CARDS = {
-    "V100": Card(15.7e12, 125e12, 0.6, 0.25),
+    "V100": Card(15.7e12, 125e12, 0.6, 0.14),
     "H100": Card(67e12, 990e12, 0.5, 0.2),
 }
 SEVERAL = 0.9  # share of the speed of n cards that n cards reach together
