@@ -22,6 +22,7 @@ _ENGINE_ROOMS = (
     "plan",
     "results",
     "features",
+    "survival",
     "watch",
 )  # each may import those before it
 

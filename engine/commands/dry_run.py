@@ -31,6 +31,7 @@ from engine.step.forward import forward
 from engine.step.objective import LossTerms, make_objective
 from engine.step.optimizer import Optimizer
 from engine.step.teacher import Teacher, fresh_teacher, load_teacher
+from engine.survival import start as survival_start
 from engine.watch import data_warnings, start_checks
 from engine.watch.diagnosis import Diagnosis
 from engine.watch.image_check import ImageCheck
@@ -43,7 +44,8 @@ _IMAGES = 2  # made up
 def dry_run(stages: dict[str, ConfigDict]) -> int:
     """Prints the plan of each stage, and takes one step of the real model on made-up images.
 
-    A published data set is not read, and pretrained weights are not downloaded.
+    A published data set is not read, but for a few images with pretrained weights, where it is
+    here; and pretrained weights are not downloaded.
 
     Args:
         stages: configs by the names of the stages.
@@ -89,6 +91,7 @@ def _try_out(config: ConfigDict) -> None:
         *decide(model, config, {TRAIN: train_images}, plan, Path()).lines,
         *([teacher.describe()] if teacher else []),
         *Diagnosis(trained_as, plan).start(),
+        *(survival_start.lines_of_dry_run(model, config) if loaded else []),
         *memory_estimate.table(model, config),
     )
     scaled = resolve_config.with_rate(config, plan.global_batch)

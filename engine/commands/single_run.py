@@ -20,6 +20,7 @@ from engine.plan import micro_batch_size, recipe, resolve_config, start_lines
 from engine.resume import refuse_other_data, resume
 from engine.state import checkpoint
 from engine.state.progress import is_data
+from engine.survival import start as survival_start
 from engine.trainer import Trainer
 from engine.watch import data_warnings
 from engine.watch.image_check import ImageCheck
@@ -153,12 +154,14 @@ def _announce(trainer: Trainer, steps_done: int) -> None:
     config, folder, teacher = trainer.config, trainer.folder, trainer.teacher
     device = paddle.device.get_device()
     operators = trainer.model.describe_operators()
+    images, begins = trainer.splits.train.source, bool(trainer.pretrained) and not steps_done
     distributed.say(
         *data_warnings.describe(trainer.splits, config),
         *start_lines.describe_model(trainer.model, config),
         *start_lines.describe(config, trainer.plan),
         *trainer.cached.lines,
         *trainer.diagnosis.start(),
+        *(survival_start.lines(trainer.model, config, images) if begins else []),
         *([teacher.describe()] if teacher else []),
         f"on: {environment.describe_processor(device)}; {operators}",
         f"folder: {folder}",

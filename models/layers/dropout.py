@@ -34,6 +34,15 @@ class DropRates(NamedTuple):
     path: float = 0.0
 
 
+# The place of a dropout layer, a field of `DropRates`, by the name that its parent has for it.
+_PLACES = {
+    "pos_drop": "embedding",
+    "attn_drop": "attention",
+    "proj_drop": "projection",
+    "drop": "mlp",
+    "dp": "projection",  # in T2T-ViT's performer
+    "3": "mlp",
+}
 _AS_ON_GPU: ContextVar[bool] = ContextVar("as_on_gpu", default=False)
 
 
@@ -110,22 +119,28 @@ def replace_dropout(layer: nn.Layer, rates: DropRates) -> None:
 
     Dropout gets the rates of `rates`; each drop path keeps its own rate.
     """
-    by_name = {
-        "pos_drop": rates.embedding,
-        "attn_drop": rates.attention,
-        "proj_drop": rates.projection,
-        "drop": rates.mlp,
-        "dp": rates.projection,  # in T2T-ViT's performer
-        "3": rates.mlp,
-    }
     for parent in layer.sublayers(include_self=True):
         for name, child in parent.named_children():
             if isinstance(child, nn.Dropout):
-                setattr(parent, name, Dropout(by_name[name]))
+                setattr(parent, name, Dropout(getattr(rates, _PLACES[name])))
             elif type(child).__name__ == "DropPath" and not isinstance(child, DropPath):
                 setattr(parent, name, DropPath(child.drop_prob))
             elif isinstance(child, Identity) and name == "drop_path":
                 setattr(parent, name, DropPath(0.0))
+
+
+def noise_layers(model: nn.Layer) -> dict[str, list[Dropout | DropPath]]:
+    """Returns the dropout and drop path layers below a model by their places, also those at rate 0.
+
+    A place is a field of `DropRates`, or `head`: in front of the classifier of a whole network.
+    """
+    found: dict[str, list[Dropout | DropPath]] = {}
+    for name, layer in model.named_sublayers():
+        if isinstance(layer, _Drop):
+            place = "path" if isinstance(layer, DropPath) else "head"
+            place = _PLACES.get(name.rpartition(".")[2], place)
+            found.setdefault(place, []).append(layer)
+    return found
 
 
 def silence(layer: nn.Layer) -> None:

@@ -1,0 +1,1 @@
+"""What `tools.noise` measures and shows: `study`, `text`, `picture`, and the experiments."""
