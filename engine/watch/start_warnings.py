@@ -121,7 +121,8 @@ def _tiny_noise(config: ConfigDict, plan: Plan) -> Iterator[str]:
     highest = max(
         *(shared if rate < 0 else rate for rate in own), model.attn_drop_rate, model.drop_path_rate
     )
-    if rdrop.copies > 1 and 0 < highest < _TINY_DROP_RATE:
+    # What pretrained weights bear was measured (`engine/survival/start.py`); it may be this little.
+    if rdrop.copies > 1 and 0 < highest < _TINY_DROP_RATE and not model.pretrained:
         yield (
             f"the highest drop rate is {highest:g}: the copies will hardly differ, and R-Drop will "
             "do next to nothing; use --config.model.drop_rate=0.1 (the paper's), or "

@@ -137,8 +137,8 @@ def noise_layers(model: nn.Layer) -> dict[str, list[Dropout | DropPath]]:
     found: dict[str, list[Dropout | DropPath]] = {}
     for name, layer in model.named_sublayers():
         if isinstance(layer, _Drop):
-            place = "path" if isinstance(layer, DropPath) else "head"
-            place = _PLACES.get(name.rpartition(".")[2], place)
+            place = _PLACES.get(name.rpartition(".")[2], "head")
+            place = "path" if isinstance(layer, DropPath) else place
             found.setdefault(place, []).append(layer)
     return found
 

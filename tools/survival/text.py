@@ -21,6 +21,8 @@ def describe(study: Study) -> Iterator[str]:
         f"{len(subject.images)} {_SPLITS[subject.split]} images of {subject.config.data.name}, "
         f"{passes} passes of each noise"
     )
+    if not model.pretrained:
+        yield "the weights are new: their features hardly differ between images, little survives"
     yield ""
     yield "what survives of the features that the head reads (1: all; 0: nothing):"
     yield from _table(study, lambda point: f"{point.survival:.2f}", keeping=True)

@@ -163,12 +163,13 @@ def measure(subject: Subject, rates: Sequence[float], repeats: int) -> dict[str,
         `survival`: lists over the rates, by kind. `branches`: the sizes of each branch's output.
     """
     outputs, model = outputs_of(subject), subject.model
+    seen = subject.images, subject.config
     found: dict[str, list[float]] = {}
     kinds = (*_OUTPUTS, _INPUTS)
     noises = len(kinds) * len(rates) * repeats
     tried = progress_lines.evaluation(len(subject.images) * noises, "measured")
     with subject.profile.at({}):
-        clean = passes.run(model, subject.images, subject.config).features
+        clean = passes.run(model, *seen).features
         for kind in kinds:
             found[kind] = []
             for rate in rates:
