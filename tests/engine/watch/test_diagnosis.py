@@ -269,6 +269,7 @@ def test_start(fields, text):
         {"model__drop_rate": 0.0, "model__drop_path_rate": 0.1},
         {"model__drop_rate": 0.001, "model__mlp_drop_rate": 0.1},
         {"model__drop_rate": 0.001, "rdrop__copies": 1},
+        {"model__drop_rate": 0.001, "model__pretrained": "weights", "optim__lr": 1e-5},
         {"model__drop_rate": 0.0, "rdrop__alpha": 0.0},  # without noise on purpose
         {"rdrop__alpha": 50.0},
         {"optim__name": "momentum", "optim__lr": 0.1, "optim__weight_decay": 5e-4},
