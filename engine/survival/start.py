@@ -65,7 +65,7 @@ def lines_of_dry_run(model: MultiPass, config: ConfigDict) -> list[str]:
     entry = find_entry(config.data.name)
     if not random_layers(model) or not distributed.is_main():
         return []
-    here = entry.own_images or config.data.root or config.data.name == "digits"
+    here = config.data.root or config.data.name == "digits"
     if not here or entry.train_images > _MOST_LISTED:
         return [f"{_NOT_MEASURED}: a dry run does not read {config.data.name}"]
     try:

@@ -112,10 +112,10 @@ def measure(subject: Subject, rates: Sequence[float], repeats: int) -> Study:
 
     Args:
         subject: of `subject_of`.
-        rates: above 0 and below 1.
+        rates: above 0 and below 1, growing.
         repeats: passes of each noise, 2 or more.
     """
-    rates, places = sorted(rates), subject.profile.places()
+    places = subject.profile.places()
     fields = set_fields(subject.config, subject.profile.parts())
     bench, close = bench_of(subject, repeats, len(places) * len(rates) + bool(fields))
     try:

@@ -42,7 +42,7 @@ def _table(study: Study, shown: Callable[[Point], str], keeping: bool) -> list[s
     lines = [f"{'noise':26}{'field':24}{head}{last}"]
     for row in study.rows.values():
         values = "".join(f"{shown(point):>8}" for point in row.points)
-        end = f"  {_keeping(row.keeping)}" if keeping and row.keeping else ""
+        end = f"  {rate_that_keeps(row.keeping)}" if keeping else ""
         lines.append(f"{_named(row.place)}{values}{end}")
     return lines
 
@@ -51,7 +51,10 @@ def _named(place: Place) -> str:
     return f"{place.text:26}{place.field:24}"
 
 
-def _keeping(keeping: Keeping) -> str:
+def rate_that_keeps(keeping: Keeping | None) -> str:
+    """Returns the rate at which enough survives in words."""
+    if keeping is None:
+        return ""
     if keeping.outside == "above":
         return f"more than {keeping.rate:.2g}, the highest tried"
     below = ", below the lowest tried" if keeping.outside else ""

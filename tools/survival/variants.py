@@ -24,11 +24,12 @@ from paddle import Tensor, nn
 from common.errors import UserError
 from engine.results import progress_lines
 from engine.survival import passes
-from engine.survival.bench import survival
+from engine.survival.bench import KEPT, rate_keeping, survival
 from models.families.vit import VisionTransformer
 from models.layers import watched
 from models.layers.dropout_masks import keep_mask, kept_scale
 from models.multipass import MultiPass
+from tools.survival import text
 from tools.survival.study import Subject
 
 _LARGE = 0.01  # share of the channels of a branch that count as the large ones
@@ -205,9 +206,11 @@ def describe(found: Mapping[str, Any], rates: Sequence[float]) -> Iterator[str]:
     """Yields the lines of `measure`."""
     yield "experiments with the outputs of the residual branches: what survives"
     width = max(map(len, found["survival"])) + 2
-    yield f"{'dropout':{width}}" + "".join(f"{rate:>8g}" for rate in rates)
+    heads = "".join(f"{rate:>8g}" for rate in rates)
+    yield f"{'dropout':{width}}{heads}  {KEPT:g} survives at"
     for kind, values in found["survival"].items():
-        yield f"{kind:{width}}" + "".join(f"{value:8.2f}" for value in values)
+        shown = "".join(f"{value:8.2f}" for value in values)
+        yield f"{kind:{width}}{shown}  {text.rate_that_keeps(rate_keeping([*zip(rates, values)]))}"
     branches = found["branches"]
     ratios = [one["largest"] / max(one["median"], 1e-30) for one in branches]
     yield f"of the {len(branches)} branches (lowest, median, highest):"

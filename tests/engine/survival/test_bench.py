@@ -130,7 +130,9 @@ def test_the_rate_that_keeps_a_share():
     assert rate_keeping([(0.1, 0.95), (0.2, 0.85)]) == Keeping(pytest.approx(0.15))
     assert rate_keeping([(0.2, 0.85), (0.1, 0.95)]) == Keeping(pytest.approx(0.15))  # any order
     assert rate_keeping([(0.1, 0.99), (0.2, 0.92)]) == Keeping(0.2, "above")
-    # A value that rises again by chance does not count: 0.95, 0.88, 0.88.
+    # A value that rises again by chance does not count: 0.92, 0.92, 0.85; and 0.95, 0.88, 0.88.
+    found = rate_keeping([(0.1, 0.92), (0.2, 0.95), (0.3, 0.85)])
+    assert found == Keeping(pytest.approx(0.2 + 0.1 * 2 / 7))
     found = rate_keeping([(0.1, 0.95), (0.2, 0.88), (0.3, 0.93)])
     assert found == Keeping(pytest.approx(0.1 + 0.1 * 5 / 7))
     assert rate_keeping([]) is None
