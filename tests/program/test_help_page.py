@@ -13,7 +13,9 @@ from program.config import config_files
 
 
 @pytest.mark.parametrize("word", ["-h", "--help"])
-@pytest.mark.parametrize("program", ["main.py", "val.py", "tools.lr_find", "tools.show_batch"])
+@pytest.mark.parametrize(
+    "program", ["main.py", "val.py", "tools.lr_find", "tools.noise", "tools.show_batch"]
+)
 def test_both_words_from_another_folder(program, word, tmp_path):
     done = run_here(program, word, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
