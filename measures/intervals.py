@@ -1,7 +1,10 @@
-"""Confidence intervals of shares, such as an accuracy."""
+"""Confidence intervals: of a share, such as an accuracy, and of the mean of some values."""
 
 from __future__ import annotations
 
+from typing import Any
+
+from numpy.typing import NDArray
 from scipy import stats
 
 
@@ -27,3 +30,15 @@ def wilson(hits: int, images: int, level: float = 0.95) -> tuple[float, float]:
         return 0.0, 1.0
     interval = stats.binomtest(hits, images).proportion_ci(level, method="wilson")
     return float(interval.low), float(interval.high)
+
+
+def of_mean(values: NDArray[Any], level: float = 0.95) -> tuple[float, float]:
+    """Returns Student's interval of the mean of at least two values, such as those of seeds.
+
+    Args:
+        values: `(n,)`, independent of each other.
+        level: of confidence.
+    """
+    mean, error = float(values.mean()), float(stats.sem(values))
+    half = float(stats.t.ppf((1 + level) / 2, len(values) - 1)) * error
+    return mean - half, mean + half

@@ -67,6 +67,8 @@ def same_seeds(first: NDArray[Any], second: NDArray[Any]) -> Difference:
     """
     from scipy import stats
 
+    from measures.intervals import of_mean
+
     gains = np.asarray(first, float) - np.asarray(second, float)
     nan = float("nan")
     if not len(gains):
@@ -76,7 +78,6 @@ def same_seeds(first: NDArray[Any], second: NDArray[Any]) -> Difference:
         return Difference(mean, nan, nan, nan, 1, "t")
     if not np.ptp(gains):  # no spread: the test divides by it
         return Difference(mean, mean, mean, 0.0 if mean else 1.0, len(gains), "t")
-    error = float(stats.sem(gains))
-    half = float(stats.t.ppf((1 + LEVEL) / 2, len(gains) - 1)) * error
+    low, high = of_mean(gains, LEVEL)
     p = float(stats.ttest_rel(first, second).pvalue)
-    return Difference(mean, mean - half, mean + half, p, len(gains), "t")
+    return Difference(mean, low, high, p, len(gains), "t")

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -45,10 +46,24 @@ def describe(device: str) -> dict[str, object]:
         "packages": versions,
         "device": device,
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "processor": processor_name(),
         "threads": os.environ.get("OMP_NUM_THREADS", ""),
         "git_commit": git_commit(),
         "command": shlex.join([Path(sys.executable).name, *sys.argv]),
     }
+
+
+def processor_name(info: Path = Path("/proc/cpuinfo")) -> str:
+    """Returns what the processor calls itself; an empty string where that is not known.
+
+    Args:
+        info: the file in which Linux says it.
+    """
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        found = re.search(r"^model name\s*:\s*(.*?)\s*$", info.read_text("utf-8"), re.MULTILINE)
+        if found:
+            return found[1]
+    return platform.processor()
 
 
 def git_commit() -> str:

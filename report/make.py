@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from common.atomic_writing import write_json, write_text
 from common.errors import one_line
 from program import run_folder
-from report import page
+from report import page, tables
 from report.charts import static
 from report.charts.model import Section
 from report.looks import Look, look_at_all
@@ -130,7 +130,7 @@ def _of_several(runs: list[Run], words: Words, images: int | None) -> Content:
     ]
     if models:
         sections.append(noise.section(models, words))
-    described = [comparisons.described(one) for one in found]
+    described = [tables.described(one) for one in found]
     sections.append(several.paste_section(groups, described, words))
     title = words("title_several", count=len(runs), groups=len(groups))
     return Content(title, "", sections, Gallery())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Union
 
+from measures.paired import Difference
 from report.pieces import text
 
 Cell = Union[str, "tuple[float, str]"]  # HTML; or a number with the text that shows it
@@ -16,6 +17,24 @@ _LATEX = {
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
 }
+
+
+def spread(mean: float, deviation: float, mark: str = "±") -> str:
+    """Returns a mean with its standard deviation, where there is one."""
+    if mean != mean:
+        return "–"
+    return f"{mean:.2f}" + (f" {mark} {deviation:.2f}" if deviation == deviation else "")
+
+
+def described(found: list[Difference]) -> str:
+    """Returns the first difference as text, in percentage points; – for none."""
+    if not found:
+        return "–"
+    one = found[0]
+    shown = f"{100 * one.mean:+.2f}"
+    if one.low == one.low:
+        shown += f" [{100 * one.low:+.2f}, {100 * one.high:+.2f}]"
+    return shown + (f", p={one.p:.2g}" if one.p == one.p else "")
 
 
 def sortable(heads: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:

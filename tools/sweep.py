@@ -6,12 +6,17 @@
         --set optim.lr=1e-3,3e-3 --set rdrop.alpha=0.3,1
     python -m tools.sweep --config configs/digits_tricks.py --rows --seeds 0 1 2
 
+    python -m tools.sweep --config configs/digits_rdrop.py --lines docs/results/digits.jsonl
+
 --rows is for an ablation: it runs the config as it is and each of its rows (its `get_rows`), or
 those that are named. What --set says has priority over a row.
 
 Each run is a `main.py` of its own in a folder of its own, so a sweep that is started again goes on
 where it was. Choose values by the column of the held-out images; the test images are for the one
 that was chosen. At the end, report.html in the folder of all runs compares them (tools.report).
+
+--lines adds each finished run to a file, a line of JSON for each, unless it is there already. The
+tables of docs/results.md are made of such files (tools.results_tables).
 """
 
 from __future__ import annotations
@@ -23,12 +28,10 @@ import os
 import re
 import subprocess
 import sys
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 from tqdm import tqdm
 
 from common.atomic_writing import write_json
@@ -36,6 +39,9 @@ from common.errors import UserError, nearest
 from common.reading import user_path
 from program import command_line, exits, paddle_setup, run_folder, tool_arguments
 from program.config import config_files
+from report.runs import read_all
+from tools.results.lines import append, of_run, read
+from tools.results.summary import summarise, table
 
 _ROOT = Path(__file__).resolve().parent.parent
 _LONGEST_NAME = 200  # bytes of a folder's name; file systems allow 255
@@ -65,6 +71,12 @@ def _arguments() -> argparse.Namespace:
     add("--jobs", type=int, default=1, help="runs at a time; they share the cores")
     add("--workdir", type=user_path, default=Path("output/sweep"), help="folder of all runs")
     add("--json", type=user_path, help="write the table there, too")
+    add(
+        "--lines",
+        type=user_path,
+        metavar="FILE",
+        help="add a line for each finished run there (docs/results/NAME.jsonl)",
+    )
     return parser.parse_args()
 
 
@@ -128,13 +140,17 @@ def folder_name(setting: Setting) -> str:
     return f"{kept}__{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
+def _folder(setting: Setting, seed: int, workdir: Path) -> Path:
+    return workdir / folder_name(setting) / f"seed_{seed}"
+
+
 def run_one(setting: Setting, seed: int, workdir: Path, threads: int) -> dict:
     """Trains one setting with one seed, unless it is done; returns its result.
 
     Raises:
         UserError: when the run fails.
     """
-    folder = workdir / folder_name(setting) / f"seed_{seed}"
+    folder = _folder(setting, seed, workdir)
     command = [
         *(sys.executable, str(_ROOT / "main.py")),
         *(f"--config={setting.config}", f"--row={setting.row}", f"--workdir={folder}"),
@@ -158,65 +174,6 @@ def run_one(setting: Setting, seed: int, workdir: Path, threads: int) -> dict:
     return found
 
 
-def summarise(setting: Setting, results: list[dict], base: list[dict] | None = None) -> dict:
-    """Returns means and sample standard deviations over the seeds; accuracies in percent.
-
-    Args:
-        setting: what was run.
-        results: one for each seed.
-        base: results of the config as it is with the same seeds, to compare with.
-    """
-    row = {"setting": setting.name, "n": len(results)}
-    for key, name in (("best_top1", "val_top1"), ("top1", "test_top1"), ("ece", "test_ece")):
-        values = [100 * result[key] for result in results if result[key] is not None]
-        row.update(_spread(name, values) if values else {})
-    if base and base is not results:
-        gains = [100 * (own["top1"] - other["top1"]) for own, other in zip(results, base)]
-        row.update(_spread("difference", gains))
-    row["weights_of"] = dict(Counter(result["weights_of"] for result in results))
-    row["seconds"] = round(float(np.mean([result["seconds"] for result in results])), 1)
-    return row
-
-
-def _spread(name: str, values: list[float]) -> dict:
-    deviation = round(float(np.std(values, ddof=1)), 3) if len(values) > 1 else None
-    each = [round(value, 2) for value in values]
-    return {name: round(float(np.mean(values)), 3), f"{name}_std": deviation, f"{name}_each": each}
-
-
-def table(rows: list[dict]) -> str:
-    """Returns the rows as Markdown.
-
-    An ablation has two more columns: the difference to the config as it is, and the accuracy of
-    each seed.
-    """
-    lines = []
-    for row in rows:
-        weights = row["weights_of"].items()
-        cells = {
-            "setting": row["setting"],
-            "n": str(row["n"]),
-            "held-out top-1": _cell(row, "val_top1"),
-            "test top-1": _cell(row, "test_top1"),
-            "against the config as it is": _cell(row, "difference", "+"),
-            "test ECE": _cell(row, "test_ece"),
-            "weights": ", ".join(f"{count} {name}" for name, count in weights),
-            "seconds": f"{row['seconds']:.0f}",
-            "each seed's test top-1": " ".join(f"{value:.2f}" for value in row["test_top1_each"]),
-        }
-        if not any("difference" in other for other in rows):
-            del cells["against the config as it is"], cells["each seed's test top-1"]
-        lines.append("| " + " | ".join(cells.values()) + " |")
-    return "\n".join(["| " + " | ".join(cells) + " |", "|" + "---|" * len(cells), *lines])
-
-
-def _cell(row: dict, name: str, sign: str = "") -> str:
-    if name not in row:
-        return "-"
-    deviation = row[f"{name}_std"]
-    return f"{row[name]:{sign}.2f}" + (f" +- {deviation:.2f}" if deviation is not None else "")
-
-
 def main() -> int:
     """Runs the sweep of the command line; returns the exit code."""
     arguments = _arguments()
@@ -228,12 +185,13 @@ def main() -> int:
     tool_arguments.check_folder("--workdir", arguments.workdir)
     settings = settings_of(arguments.config, arguments.set, arguments.rows)
     check(settings)
+    _check_lines(arguments.lines)
     threads = max(1, (os.cpu_count() or 1) // arguments.jobs)
     tasks = list(itertools.product(settings, arguments.seeds))
-    results, failures = _run_all(tasks, arguments.jobs, arguments.workdir, threads)
+    results, failures = _run_all(tasks, arguments.jobs, arguments.workdir, threads, arguments.lines)
     by_setting = {one: [results.get((one, seed)) for seed in arguments.seeds] for one in settings}
     whole = {one: found for one, found in by_setting.items() if all(found)}
-    summary = [summarise(one, whole[one], whole.get(one._replace(row=""))) for one in whole]
+    summary = [summarise(one.name, whole[one], whole.get(one._replace(row=""))) for one in whole]
     if summary:
         print(table(summary))
     if arguments.json:
@@ -245,6 +203,21 @@ def main() -> int:
     return exits.DONE
 
 
+def _check_lines(path: Path | None) -> None:
+    """Checks before the first run that lines can be added to a file."""
+    tool_arguments.check_output("--lines", path)
+    if path is not None:
+        if path.suffix != ".jsonl":
+            raise UserError(f"--lines: {path}: expected a name that ends in .jsonl")
+        read(path)
+
+
+def _add_line(path: Path, setting: Setting, seed: int, workdir: Path) -> None:
+    """Adds the line of a finished run to a file, unless it is there."""
+    (run,) = read_all([_folder(setting, seed, workdir)])
+    append(path, of_run(run, setting.config, setting.row, setting.overrides))
+
+
 def _write_page(workdir: Path) -> None:
     """Writes the page of all runs of the folder, those of earlier sweeps included."""
     paddle_setup.load_paddle()
@@ -254,7 +227,11 @@ def _write_page(workdir: Path) -> None:
 
 
 def _run_all(
-    tasks: list[tuple[Setting, int]], jobs: int, workdir: Path, threads: int
+    tasks: list[tuple[Setting, int]],
+    jobs: int,
+    workdir: Path,
+    threads: int,
+    lines: Path | None = None,
 ) -> tuple[dict, list[UserError]]:
     """Runs settings with their seeds, several at a time.
 
@@ -266,6 +243,8 @@ def _run_all(
     def work(task: tuple[Setting, int]) -> None:
         try:
             results[task] = run_one(*task, workdir, threads)
+            if lines:
+                _add_line(lines, *task, workdir)
         except UserError as error:
             failures.append(error)
 

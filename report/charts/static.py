@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_GREYS = ("#000000", "#555555", "#888888", "#333333", "#777777", "#aaaaaa")
-_STYLES = ("-", "--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 3)))
-_MARKERS = ("o", "s", "^", "D", "v", "x")
+GREYS = ("#000000", "#555555", "#888888", "#333333", "#777777", "#aaaaaa")
+STYLES = ("-", "--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 3)))
+MARKERS = ("o", "s", "^", "D", "v", "x")
 _HATCHES = ("", "///", "...", "xxx")
 _MARKS, _MOST_NAMES, _MOST_NUMBERED = 12, 60, 15  # markers on a line; names of bars
 
@@ -85,14 +85,14 @@ def _draw_line(axes: Axes, chart: Chart, number: int) -> None:
     if not series.x:
         return
     x, y = np.asarray(series.x, float), np.asarray(series.y, float)
-    grey = _GREYS[number % len(_GREYS)]
-    style: dict[str, Any] = {"color": grey, "linestyle": _STYLES[number % len(_STYLES)]}
+    grey = GREYS[number % len(GREYS)]
+    style: dict[str, Any] = {"color": grey, "linestyle": STYLES[number % len(STYLES)]}
     if chart.kind == "steps":
         axes.step(x, y, where="post", label=_safe(series.name), **style)
         return
     every = max(1, len(x) // _MARKS)
     begin = number * every // max(len(chart.series), 1)  # markers of two lines do not coincide
-    style.update(marker=_MARKERS[number % len(_MARKERS)], markevery=(begin, every), markersize=4)
+    style.update(marker=MARKERS[number % len(MARKERS)], markevery=(begin, every), markersize=4)
     axes.plot(x, y, label=_safe(series.name), **style)
     if series.low:
         axes.fill_between(x, series.low, series.high, color=grey, alpha=0.15, linewidth=0)

@@ -44,17 +44,6 @@ def _by_images(one: Look, other: Look) -> Difference:
     return same_images(one.test.hits[mine], other.test.hits[theirs])
 
 
-def described(found: list[Difference]) -> str:
-    """Returns the first difference as text, in percentage points; – for none."""
-    if not found:
-        return "–"
-    one = found[0]
-    shown = f"{100 * one.mean:+.2f}"
-    if one.low == one.low:
-        shown += f" [{100 * one.low:+.2f}, {100 * one.high:+.2f}]"
-    return shown + (f", p={one.p:.2g}" if one.p == one.p else "")
-
-
 def _verdict(one: Difference) -> str:
     if one.low > 0:
         return "better"

@@ -11,7 +11,7 @@ from measures.intervals import wilson
 from report.charts.model import Chart, Section, Series
 from report.pieces import details, text
 from report.runs import Group
-from report.tables import Cell, latex, markdown, sortable
+from report.tables import Cell, latex, markdown, sortable, spread
 from report.texts import Words
 
 
@@ -49,13 +49,6 @@ def rows_of(groups: list[Group]) -> list[Row]:
 
 def _mean(values: dict[int, float]) -> float:
     return float(np.mean(list(values.values()))) if values else float("nan")
-
-
-def spread(mean: float, deviation: float) -> str:
-    """Returns a mean with its standard deviation, where there is one."""
-    if mean != mean:
-        return "–"
-    return f"{mean:.2f}" + (f" ± {deviation:.2f}" if deviation == deviation else "")
 
 
 def _shown(value: float) -> tuple[float, str]:

@@ -11,7 +11,7 @@ import pytest
 
 from measures import confusion, paired
 from measures.intervals import wilson
-from report import looks, make, runs
+from report import looks, make, runs, tables
 from report.charts.model import Chart, Series
 from report.pictures import Gallery
 from report.sections import calibration, classes, comparisons, noise, several
@@ -122,7 +122,7 @@ def test_differences(small_runs, small_look):
     assert found[1][1].mean == pytest.approx(results[1][0] - results[0][0])
     alone = [group._replace(runs=group.runs[:1]) for group in groups]
     assert comparisons.differences(alone, {}) == [[], []]
-    assert comparisons.described([]) == "–"
+    assert tables.described([]) == "–"
 
 
 @pytest.mark.parametrize(

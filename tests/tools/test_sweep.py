@@ -9,6 +9,7 @@ from conftest import run_program
 
 from common.errors import UserError
 from tools import sweep
+from tools.results import summary
 
 
 def test_combinations():
@@ -80,15 +81,13 @@ def test_names_of_folders_fit_into_file_systems():
 def test_mean_and_sample_deviation():
     result = {"best_top1": None, "ece": 0.1, "seconds": 2.0, "weights_of": "raw"}
     results = [{**result, "top1": top1} for top1 in (0.90, 0.94)]
-    row = sweep.summarise(sweep.Setting("a.py", ()), results)
+    row = summary.summarise("a", results)
     assert (row["test_top1"], row["n"]) == (92.0, 2)
     assert row["test_top1_std"] == pytest.approx(2.828, abs=1e-3)
-    assert "| a | 2 | - | 92.00 +- 2.83 | 10.00 +- 0.00 | 2 raw | 2 |" in sweep.table([row])
+    assert "| a | 2 | - | 92.00 +- 2.83 | 10.00 +- 0.00 | 2 raw | 2 |" in summary.table([row])
     better = [{**one, "top1": one["top1"] + gain} for one, gain in zip(results, (0.01, 0.03))]
     better[0]["weights_of"] = "ema"
-    compared = sweep.table(
-        [row, sweep.summarise(sweep.Setting("a.py", (), "ema"), better, results)]
-    )
+    compared = summary.table([row, summary.summarise("a ema", better, results)])
     assert "| a | 2 | - | 92.00 +- 2.83 | - | 10.00 +- 0.00 | 2 raw | 2 | 90.00 94.00 |" in compared
     beside = "| 94.00 +- 4.24 | +2.00 +- 1.41 | 10.00 +- 0.00 | 1 ema, 1 raw | 2 | 91.00 97.00 |"
     assert f"| a ema | 2 | - {beside}" in compared
