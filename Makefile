@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TWO_AT_ONCE := -n 2 --dist loadfile
 
-.PHONY: train test test-slow test-paddle-2.6 lint format
+.PHONY: train test test-slow test-paddle-2.6 lint format results-tables
 
 train: .venv/installed
 	$(BIN)/python main.py
@@ -17,6 +17,10 @@ test-slow: .venv/installed-dev
 # The version that PyPI's GPU wheel has (requirements-gpu.txt), as its CPU build.
 test-paddle-2.6: .venv-paddle-2.6/installed
 	.venv-paddle-2.6/bin/python -m pytest $(TWO_AT_ONCE)
+
+# Tables and pictures of docs/results.md, from the lines of the runs in docs/results/.
+results-tables: .venv/installed
+	$(BIN)/python -m tools.results_tables
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -201,7 +201,7 @@ def append(path: Path, line: Line) -> bool:
     Raises:
         UserError: when the file has another result of the same setting and seed.
     """
-    line = {"experiment": path.stem, **line}
+    line = {"experiment": "", **line} | {"experiment": path.stem}
     path.parent.mkdir(parents=True, exist_ok=True)
     with named(path), open(path, "a", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # until it is closed
