@@ -1,12 +1,13 @@
-"""Wilson's interval, against published values and its closed form."""
+"""Wilson's interval, against published values and its closed form; Student's, by hand."""
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
-from measures.intervals import wilson
+from measures.intervals import of_mean, wilson
 
 _Z = 1.959963984540054  # the 97.5 % point of the normal distribution
 
@@ -43,3 +44,9 @@ def test_no_images_and_wrong_counts():
 def test_a_higher_level_is_wider():
     narrow, wide = wilson(80, 100), wilson(80, 100, 0.99)
     assert wide[0] < narrow[0] < 0.8 < narrow[1] < wide[1]
+
+
+def test_the_interval_of_a_mean():
+    # t(0.975, 2) = 4.302653 in tables; the standard error of 1, 2, 3 is 1 / sqrt(3)
+    half = 4.302653 / math.sqrt(3)
+    assert of_mean(np.array([1.0, 2.0, 3.0])) == pytest.approx((2 - half, 2 + half), abs=1e-6)

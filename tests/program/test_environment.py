@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 
 import numpy as np
 import pytest
 from conftest import run_program
+
+from program.environment import describe, processor_name
 
 _STEP = """
 import json, os
@@ -61,3 +64,12 @@ def test_what_is_set(usual):
         "OMP_NUM_THREADS", str(len(os.sched_getaffinity(0)))
     )
     assert usual["KMP_BLOCKTIME"] == os.environ.get("KMP_BLOCKTIME", "1")
+
+
+def test_the_name_of_the_processor(tmp_path):
+    info = tmp_path / "cpuinfo"
+    info.write_text("processor\t: 0\nmodel\t\t: 85\nmodel name\t: Some Xeon @ 2 GHz \nflags\t: a\n")
+    assert processor_name(info) == "Some Xeon @ 2 GHz"
+    info.write_text("")
+    assert processor_name(info) == platform.processor()
+    assert describe("cpu")["processor"] == processor_name()

@@ -1,4 +1,4 @@
-"""docs/results.md is what the lines in docs/results/ make of it, and what happens where it is not."""
+"""docs/results.md is what the lines in docs/results/ say, and what happens where it is not."""
 
 from __future__ import annotations
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from conftest import run_program
+from conftest import ROOT, run_program
 
 from common.errors import UserError
 from tools import sweep
-from tools.results import summary
+from tools.results import lines, summary
 
 
 def test_combinations():
@@ -93,15 +93,44 @@ def test_mean_and_sample_deviation():
     assert f"| a ema | 2 | - {beside}" in compared
 
 
+def test_a_file_of_lines_is_looked_at_before_the_first_run(tmp_path):
+    words = [
+        "-m",
+        "tools.sweep",
+        "--config",
+        "configs/digits_ce.py",
+        "--workdir",
+        tmp_path / "runs",
+    ]
+    (tmp_path / "a.jsonl").write_text("no line\n")
+    for name, said in (("a.jsonl", "a.jsonl:1: is not the line of a run"), ("a.md", ".jsonl")):
+        done = run_program(*words, "--lines", tmp_path / name)
+        assert done.returncode == 2
+        assert said in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_small_sweep(tmp_path):
     words = ["-m", "tools.sweep", "--config", "configs/digits_ce.py"]
     words += ["--workdir", tmp_path / "runs"]
+    words += ["--lines", tmp_path / "lines" / "digits.jsonl"]
     more = ["--seeds", "0", "1", "--jobs", "2", "--json", tmp_path / "table.json"]
     done = run_program(*words, "--set", "train.steps=2", *more)
     assert done.returncode == 0, done.stderr
     assert "| digits_ce train.steps=2 | 2 |" in done.stdout
     assert (tmp_path / "table.json").is_file()
-    done = run_program(*words, "--set", "train.steps=2,-2")
+    found = lines.read(tmp_path / "lines" / "digits.jsonl")
+    assert sorted(one["seed"] for one in found) == [0, 1]
+    for one in found:
+        result = tmp_path / "runs" / "digits_ce__train.steps=2" / f"seed_{one['seed']}"
+        result = json.loads((result / "result.json").read_text())
+        assert (one["test_top1"], one["seconds"]) == (result["top1"], result["seconds"])
+        assert (one["experiment"], one["setting"]) == ("digits", "digits_ce train.steps=2")
+        assert (one["steps"], one["passes"]) == (2, result["images_seen"])
+        assert str(tmp_path) not in json.dumps(one)
+        assert str(ROOT) not in json.dumps(one)
+    done = run_program(*words, "--set", "train.steps=2,-2")  # the first run is done
+    assert len(lines.read(tmp_path / "lines" / "digits.jsonl")) == 2
     assert done.returncode == 2
     assert "| digits_ce train.steps=2 | 1 |" in done.stdout
     assert (
