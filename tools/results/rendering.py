@@ -8,6 +8,7 @@ import numpy as np
 
 from measures.paired import Difference, same_seeds
 from report.tables import described, markdown, spread
+from tools.results.commands import sweeps
 from tools.results.lines import Line
 from tools.results.settings import Setting, Table, Text
 
@@ -54,13 +55,15 @@ def block(table: Table, settings: Sequence[Setting], language: str) -> str:
     if not run:
         return _say("not_run", place, title=table.title[place])
     title, up = table.title[place], "../" * place
+    lines = [line for one in run for line in one.lines]
     parts = [
         f"**{title}**",
+        "\n".join(["```bash", *sweeps(table.experiment, lines), "```"]),
         f"![{title}]({up}images/{table.name}.png)",
         markdown(*_cells(table, run, place)),
         *_missing(settings, place),
         _say("note", place),
-        _caption(table.experiment, [line for one in run for line in one.lines], place),
+        _caption(table.experiment, lines, place),
     ]
     return "\n\n".join(parts)
 
@@ -135,7 +138,7 @@ def _caption(experiment: str, lines: Sequence[Line], place: int) -> str:
         place,
         machine=distinct([_machine(line, place) for line in lines]),
         versions=distinct([_versions(line) for line in lines]),
-        commits=distinct([f"`{line['git_commit'][:8]}`" for line in lines if line["git_commit"]]),
+        commits=distinct([_commit(line) for line in lines]),
         link=f"[`docs/{file}`]({'../' * place}{file})",
     )
 
@@ -144,6 +147,12 @@ def _machine(line: Line, place: int) -> str:
     threads = line.get("threads")
     shown = _say("threads", place, threads=threads) if threads else ""
     return ", ".join(filter(None, [line.get("processor"), line.get("machine"), shown]))
+
+
+def _commit(line: Line) -> str:
+    """Returns the short commit; + says that files differed from it."""
+    commit = line["git_commit"]
+    return f"`{commit[:8]}{'+' * commit.endswith('+')}`" if commit else ""
 
 
 def _versions(line: Line) -> str:

@@ -65,6 +65,13 @@ def test_the_caption_says_where_the_runs_were_made():
     assert "(../results/cifar10_vit_s_14.jsonl)" in _main("zh")
 
 
+def test_a_commit_whose_files_were_changed_is_told():
+    lines = main_table_lines()
+    lines[0]["git_commit"] = "fedcba9876543210+"
+    block = rendering.block(_MAIN, settings_of(_MAIN, lines), "en")
+    assert "Commits: `01234567`; `fedcba98+`." in block
+
+
 def test_both_languages_have_the_same_figures():
     english, chinese = (twin_pages.sections(_main(one))[0] for one in ("en", "zh"))
     assert english.shape() == chinese.shape()
