@@ -31,6 +31,8 @@ def made_line(row: str, seed: int, top1: float, **changed: Any) -> dict[str, Any
         "images_seen": 3008,
         "passes": 6016,
         "seconds": 120.4,
+        "test_images": 2000,
+        "test_images_sha256": "ef",
         "processor": "Some Processor",
         "machine": "Linux x86_64, 2 cores",
         "threads": "1",

@@ -37,8 +37,17 @@ _PATHS = (
 _LEFT_OUT = ("seed", "data.cache_dir")  # a line has the seed, and the cache changes no result
 # What must be the same, like the fields, when a setting is run with the same seed again.
 _OUTCOME = ("test_top1", "test_loss", "test_ece", "val_top1", "best_step", "steps")
-_TEXTS = ("experiment", "setting", "config", "row", "command", "git_commit", "weights_of")
-_NUMBERS = ("seed", "test_top1", "steps", "images_seen", "passes", "seconds")
+_TEXTS = (
+    "experiment",
+    "setting",
+    "config",
+    "row",
+    "command",
+    "git_commit",
+    "weights_of",
+    "test_images_sha256",
+)
+_NUMBERS = ("seed", "test_top1", "steps", "images_seen", "passes", "seconds", "test_images")
 _NUMBERS_OR_NONE = ("test_loss", "test_ece", "val_top1")
 
 
@@ -81,6 +90,8 @@ def of_run(run: Run, config: str, row: str, overrides: Iterable[str]) -> Line:
         "images_seen": result["images_seen"],
         "passes": passes(run.config, steps, result["images_seen"]),
         "seconds": result["seconds"],
+        "test_images": run.test_images,
+        "test_images_sha256": str(run.test_identity.get("sha256", "")),
     }
     for name in ("processor", "machine", "threads", "device", "git_commit"):
         line[name] = str(seen.get(name, ""))

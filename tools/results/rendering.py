@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from common.errors import UserError
 from measures.paired import Difference, same_seeds
 from report.tables import described, markdown, spread
 from tools.results.commands import sweeps
@@ -27,9 +28,9 @@ _TEXTS: dict[str, Text] = {
     "missing": ("Not run yet: {names}.", "尚未运行：{names}。"),
     "between": ("; ", "；"),
     "caption": (
-        "Machine: {machine}. Versions: {versions}. Commits: {commits}. Raw results, with the "
-        "command of each run: {link}.",
-        "机器：{machine}。版本：{versions}。提交：{commits}。每次训练的原始结果及其命令：{link}。",
+        "Test images: {images}. Machine: {machine}. Versions: {versions}. Commits: {commits}. "
+        "Raw results, with the command of each run: {link}.",
+        "测试图像：{images}。机器：{machine}。版本：{versions}。提交：{commits}。每次训练的原始结果及其命令：{link}。",
     ),
     "threads": ("threads a run: {threads}", "每次训练的线程数：{threads}"),
     "not_known": ("not known", "未知"),
@@ -114,7 +115,16 @@ def _against(run: Sequence[Setting], number: int) -> Callable[[Setting], str]:
 
 
 def difference(one: Setting, base: Setting) -> Difference:
-    """Returns the paired difference of test top-1 over the seeds that both have."""
+    """Returns the paired difference of test top-1 over the seeds that both have.
+
+    Raises:
+        UserError: when their test images differ.
+    """
+    if len({line["test_images_sha256"] for line in (*one.lines, *base.lines)}) > 1:
+        raise UserError(
+            f"{one.lines[0]['setting']} and {base.lines[0]['setting']} were tested on other images "
+            "each, so their difference means nothing; run one of them again"
+        )
     own, other = one.by_seed("test_top1"), base.by_seed("test_top1")
     seeds = sorted(own.keys() & other.keys())
     return same_seeds(*(np.array([each[seed] for seed in seeds]) for each in (own, other)))
@@ -136,6 +146,7 @@ def _caption(experiment: str, lines: Sequence[Line], place: int) -> str:
     return _say(
         "caption",
         place,
+        images=distinct([f"{line['test_images']:,}" for line in lines]),
         machine=distinct([_machine(line, place) for line in lines]),
         versions=distinct([_versions(line) for line in lines]),
         commits=distinct([_commit(line) for line in lines]),

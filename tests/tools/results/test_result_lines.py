@@ -24,6 +24,7 @@ _RESULT = {
     "images_seen": 256,
     "seconds": 2.5,
     "weights_sha256": "ab",
+    "data": {"test": {"images": 500, "sha256": "ef", "classes": ["a"]}},
 }
 
 
@@ -85,6 +86,8 @@ def test_what_a_line_has(tmp_path):
         "versions": {"python": "3.11.7", "paddlepaddle": "3.3.1"},
         "pretrained_sha256": "cd",
         "weights_sha256": "ab",
+        "test_images": 500,
+        "test_images_sha256": "ef",
     }
     assert {name: line[name] for name in wanted} == wanted
     assert line["fields"]["optim.lr"] == 0.5

@@ -43,6 +43,14 @@ def test_differences_are_of_the_seeds_that_both_have():
     assert _cells(block, "10 labels a class, R-Drop")[3] == "–"
 
 
+def test_other_test_images_are_not_compared():
+    lines = main_table_lines()
+    for line in lines:
+        line["test_images_sha256"] = "01" if line["row"] == "ce_10" else "02"
+    with pytest.raises(UserError, match="rdrop_10 and .* ce_10 were tested on other"):
+        rendering.block(_MAIN, settings_of(_MAIN, lines), "en")
+
+
 def test_what_was_not_run_is_said():
     assert rendering.block(_MAIN, settings_of(_MAIN, []), "en") == f"{_MAIN.title[0]}: not run yet."
     block = _main()
@@ -59,7 +67,10 @@ def test_a_loss_that_is_missing_is_no_number():
 
 def test_the_caption_says_where_the_runs_were_made():
     block = _main()
-    assert "Machine: Some Processor, Linux x86_64, 2 cores, threads a run: 1." in block
+    assert (
+        "Test images: 2,000. Machine: Some Processor, Linux x86_64, 2 cores, threads a run: 1."
+        in block
+    )
     assert "Versions: paddlepaddle 3.3.1, python 3.11.7. Commits: `01234567`." in block
     assert "[`docs/results/cifar10_vit_s_14.jsonl`](results/cifar10_vit_s_14.jsonl)" in block
     assert "(../results/cifar10_vit_s_14.jsonl)" in _main("zh")
