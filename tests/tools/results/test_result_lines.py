@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -159,8 +160,15 @@ def test_another_result_of_the_same_run_is_refused(tmp_path, changed, said):
     assert path.read_bytes() == before
 
 
-def test_lines_that_are_written_at_a_time(tmp_path):
-    path = tmp_path / "a.jsonl"
+def test_lines_that_are_written_at_a_time(tmp_path, monkeypatch):
+    path, read = tmp_path / "a.jsonl", lines.read
+
+    def slow_read(path: Path) -> list:
+        found = read(path)
+        time.sleep(0.01)  # the others would write now
+        return found
+
+    monkeypatch.setattr(lines, "read", slow_read)
     each = [made_line("rdrop_10", seed % 20, 0.5) for seed in range(40)]  # each of them twice
     with ThreadPoolExecutor(8) as pool:
         added = list(pool.map(lambda line: lines.append(path, line), each))
