@@ -169,7 +169,7 @@ def test_lines_that_are_written_at_a_time(tmp_path, monkeypatch):
         return found
 
     monkeypatch.setattr(lines, "read", slow_read)
-    each = [made_line("rdrop_10", seed % 20, 0.5) for seed in range(40)]  # each of them twice
+    each = [made_line("rdrop_10", number // 2, 0.5) for number in range(40)]  # each of them twice
     with ThreadPoolExecutor(8) as pool:
         added = list(pool.map(lambda line: lines.append(path, line), each))
     assert sum(added) == 20
