@@ -185,6 +185,12 @@ def test_importing_does_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_names_of_test_files_are_unique():
+    """pytest imports them by their names alone."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))
+
+
 def test_every_tool_explains_itself():
     for path in sorted((ROOT / "tools").glob("*.py")):
         if '__name__ == "__main__"' in path.read_text(encoding="utf-8"):

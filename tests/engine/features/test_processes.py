@@ -11,7 +11,8 @@ from conftest import ROOT, launch, run_program, without_page
 from feature_runs import LAUNCHED, assert_close, outcome
 
 
-@pytest.mark.parametrize("place", ["memory", pytest.param("disk", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["memory", "disk"])
 def test_two_processes_do_the_same_as_one(tmp_path, place):
     """Each computes every other batch of the images, and gets the others' rows."""
     words = ["main.py", *(f"--config.{name}={value}" for name, value in LAUNCHED.items())]

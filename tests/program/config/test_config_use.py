@@ -145,6 +145,10 @@ def get_rows():
 """
 
 
+def _slow(*values):
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
     ("more", "words", "refused"),
     [
@@ -152,8 +156,8 @@ def get_rows():
         ("c.optim.power = 2.0", [], "config.optim.power=2 has no use"),
         ("", ["--row=wrong"], "config.optim.power=2 has no use"),
         # What is switched off there, or is of use in a row, is no mistake.
-        ("c.optim.update(name='sgd', momentum=0.9)", ["--config.optim.name=adamw"], ""),
-        ("c.optim.update(name='lars', momentum=0.8)", ["--config.optim.name=adamw"], ""),
+        _slow("c.optim.update(name='sgd', momentum=0.9)", ["--config.optim.name=adamw"], ""),
+        _slow("c.optim.update(name='lars', momentum=0.8)", ["--config.optim.name=adamw"], ""),
         ("c.data.crop_padding = 2", [], ""),
         ("c.data.crop_padding = 2", ["--config.data.crop_padding=3"], "crop_padding=3 has no use"),
     ],

@@ -178,9 +178,14 @@ def test_words_that_are_refused(words, refused):
     ("word", "error"),
     [
         ("--config.rdrop.temperature=0.0", "temperature is 0.0"),
-        ("--config.train.batch_size=5000", "larger than the"),
-        ("--config.model.drop_rate=0.0", "every drop rate"),
-        ("--config.model.num_classes=3", "the data has 10 classes"),
+        *(
+            pytest.param(word, error, marks=pytest.mark.slow)
+            for word, error in (
+                ("--config.train.batch_size=5000", "larger than the"),
+                ("--config.model.drop_rate=0.0", "every drop rate"),
+                ("--config.model.num_classes=3", "the data has 10 classes"),
+            )
+        ),
     ],
 )
 def test_what_a_run_would_refuse(word, error):
