@@ -132,8 +132,13 @@ def _compare(path: Path, algorithm: str, expected: str, name: str) -> None:
         )
 
 
+def part_of(target: Path) -> Path:
+    """Returns where what has arrived of a file is kept, until it is whole."""
+    return target.with_name(f".{target.name}.part")
+
+
 def _download(url: str, target: Path, md5: str, most: int) -> None:
-    part = target.with_name(f".{target.name}.part")
+    part = part_of(target)
     print(f"downloading {url} to {target}", flush=True)
     for attempt in range(1, _ATTEMPTS + 1):
         try:

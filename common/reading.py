@@ -29,6 +29,12 @@ def user_path(path: str | Path) -> Path:
     return Path(os.path.expanduser(os.path.expandvars(path)))
 
 
+def nearest_existing(path: Path) -> Path:
+    """Returns the absolute path itself if it is there, else the nearest one above it that is."""
+    absolute = path.absolute()
+    return next(one for one in (absolute, *absolute.parents) if one.exists())
+
+
 def is_number(value: Any) -> bool:
     """Returns whether a value from JSON is a number that is safe to compute with."""
     return type(value) in (int, float) and abs(value) < 1 << 63

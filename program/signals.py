@@ -20,6 +20,24 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 
 
 @contextlib.contextmanager
+def handled(handler: Callable[[int, Any], None]) -> Iterator[None]:
+    """Gives requests to stop to a handler while the block lasts.
+
+    A program that `nohup` has started goes on without its terminal.
+    """
+    previous = {
+        number: signal.signal(number, handler)
+        for number in _SIGNALS
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN
+    }
+    try:
+        yield
+    finally:
+        for number, before in previous.items():
+            signal.signal(number, before)
+
+
+@contextlib.contextmanager
 def blocked() -> Iterator[None]:
     """Makes signals wait until the block ends, also in the threads that libraries start in it.
 

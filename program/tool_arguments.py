@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from common.errors import UserError
-from common.reading import user_path
+from common.reading import nearest_existing, user_path
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -77,7 +77,7 @@ def check_folder(flag: str, path: Path) -> None:
     Raises:
         UserError: when they can't.
     """
-    above = next(one for one in (path.absolute(), *path.absolute().parents) if one.exists())
+    above = nearest_existing(path)
     if not above.is_dir() or not os.access(above, os.W_OK):
         reason = "not writable" if above.is_dir() else "a file"
         raise UserError(f"{flag}: {path} can't be written: {above} is {reason}")

@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from common.errors import UserError
-from program import exits, streams, tool_arguments
+from program import exits, signals, streams, tool_arguments
 
 _FINAL = {
     exits.DONE: "done",
@@ -43,7 +43,6 @@ _FINAL = {
 _HEALTHY_SECONDS = 600.0  # a run that was this long made progress: restarts are counted anew
 _GRACE_SECONDS = 30.0  # for what is left after a stop on request, as Paddle's launcher has it
 _GIVE_UP_SECONDS = 30.0  # until killed processes must be gone
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 
 
 class Policy(NamedTuple):
@@ -83,19 +82,11 @@ class Supervisor:
 
     def run(self) -> int:
         """Runs the command to its end; returns the last exit code."""
-        previous = {
-            number: signal.signal(number, self._pass_on)
-            for number in _SIGNALS
-            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN  # nohup
-        }
         # Processes that lose their parent, in whatever session, become this one's children (Linux).
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
-        try:
+        with signals.handled(self._pass_on):
             return self._run()
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
 
     def _run(self) -> int:
         restarts, most = 0, self._policy.max_restarts

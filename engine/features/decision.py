@@ -12,6 +12,7 @@ from paddle import nn
 
 import models
 from common.errors import UserError
+from common.reading import nearest_existing
 from data.augment.transforms import TrainTransform
 from engine import distributed
 from engine.plan import free_memory
@@ -133,8 +134,7 @@ def _limit(config: ConfigDict, folder: Path, on_disk: bool, before: list[str] | 
     if not on_disk:
         free = free_memory.of_machine()
         return train.cache_gb * 2**30 if train.cache_gb else share * (free or 0)
-    allowed = train.cache_disk_gb * 2**30
-    there = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
+    allowed, there = train.cache_disk_gb * 2**30, nearest_existing(folder)
     # In a run that goes on, its own files may be there already.
     return allowed if before else min(allowed, share * shutil.disk_usage(there).free)
 

@@ -1,37 +1,20 @@
 """Estimates the memory of a step by the model and the config, and what fits into a given memory.
 
 What nobody can know before is left out: the pieces into which memory falls, workspaces of cuDNN,
-buffers in which gradients travel between cards, averages of the weights, and a teacher.
-`RESERVE_SHARE` and `_RESERVE` are for them.
+buffers in which gradients travel between cards, averages of the weights, and a teacher. The reserve
+of `memory_rules.py` is for them.
 """
-
-import math
-from typing import NamedTuple
 
 import paddle
 from ml_collections import ConfigDict
 from paddle import nn
 
+from engine.plan.memory_rules import FLOAT, MOMENTS, Estimate, largest_part
 from engine.step import mixed_precision
 from models import activation_memory, flops
 
-RESERVE_SHARE, _RESERVE = 0.1, 2**30  # a share of the memory, and bytes, that stay free
 _CARDS = (16, 32, 40, 80)  # GB of memory that cards have
-# Tensors that an optimiser keeps for each weight.
-MOMENTS = {"adamw": 2, "lamb": 2, "momentum": 1, "lars": 1, "sgd": 0}
-_BYTES, _HALF = 4, 2  # of float32, of half precision
-
-
-class Estimate(NamedTuple):
-    """Bytes of a step: of each image of a micro-batch with all its copies, and of the rest."""
-
-    image: int
-    constant: int
-
-    def fits(self, size: float) -> int:
-        """Returns how many images fit into a memory of `size` bytes, less the reserve."""
-        room = (1 - RESERVE_SHARE) * size - _RESERVE - self.constant
-        return max(0, int(room // max(self.image, 1)))
+_HALF = 2  # bytes of half precision
 
 
 def estimate(model: nn.Layer, config: ConfigDict, on_gpu: bool = False) -> Estimate:
@@ -50,20 +33,12 @@ def estimate(model: nn.Layer, config: ConfigDict, on_gpu: bool = False) -> Estim
         kept, halved = activation_memory.kept(model, size, copies), mixed_precision.active(train)
     image, parameters = kept.recomputed if train.recompute else kept.whole, flops.parameters(model)
     trained, moments = flops.parameters(model, trainable=True), MOMENTS[config.optim.name]
-    constant = (parameters + trained * (1 + moments)) * _BYTES  # weights; gradients and moments
+    constant = (parameters + trained * (1 + moments)) * FLOAT  # weights; gradients and moments
     if halved:
         constant += _HALF * parameters
     if kept.whole:  # the gradient of the largest tensor is there at the same time
-        image += flops.cost(model, size).largest * copies * (_HALF if halved else _BYTES)
+        image += flops.cost(model, size).largest * copies * (_HALF if halved else FLOAT)
     return Estimate(image, constant)
-
-
-def largest_part(batch: int, most: int) -> int:
-    """Returns the largest divisor of a batch that is at most `most`; 0 for none."""
-    small = [part for part in range(1, math.isqrt(batch) + 1) if batch % part == 0]
-    return max(
-        (part for part in (*small, *(batch // other for other in small)) if part <= most), default=0
-    )
 
 
 def describe(needed: Estimate, config: ConfigDict) -> str:

@@ -17,13 +17,10 @@ from common.errors import UserError
 from engine import distributed
 from engine.plan import free_memory, memory_estimate
 from engine.plan.memory_estimate import gigabytes
+from engine.plan.memory_rules import PIECES, largest_part
 from engine.step.objective import Objective
 from program import run_folder
 from program.config import config_fields
-
-# A process on a CPU takes more memory than it needs: the C library keeps freed memory, in pieces
-# (`program/paddle_setup.py`). See `--keep_freed` of tools/measure/peak_memory.py.
-_PIECES = 1.5
 
 
 def resolve(
@@ -84,7 +81,7 @@ def _largest(
             )
         needed = memory_estimate.estimate(model, config)
         if paddle.get_device() == "cpu":
-            needed = needed._replace(image=round(_PIECES * needed.image))
+            needed = needed._replace(image=round(PIECES * needed.image))
         sizes = f"{gigabytes(needed.constant)} + {gigabytes(needed.image)}"
         del model
         gc.collect()  # it must not be in memory together with the run's own
@@ -95,5 +92,5 @@ def _largest(
                 f"{gigabytes(room)}; set train.recompute=true, or a smaller model or image size"
             )
     most, room = min(distributed.rows_of_ranks([needed.fits(room), room]).tolist())
-    part = memory_estimate.largest_part(batch, int(most))
+    part = largest_part(batch, int(most))
     return part, f"which fit into {gigabytes(room)} (estimate: {sizes} each)"

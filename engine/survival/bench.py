@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from common.errors import UserError
 from engine.survival import passes
 from engine.survival.places import Profile
-from losses.rdrop import symmetric_kl
+from losses.rdrop import log_softmax, symmetric_kl
 from models.layers import Rate
 from models.multipass import MultiPass
 
@@ -120,8 +120,7 @@ def survival(clean: NDArray[np.float64], noisy: NDArray[np.float64]) -> float:
 def divergence(logits: Sequence[NDArray[np.float64]]) -> float:
     """Returns R-Drop's symmetric KL between several passes `(N, C)`, in nats, mean over images."""
     values = paddle.to_tensor(np.stack(logits))
-    log_probs = paddle.nn.functional.log_softmax(values, axis=-1)
-    return max(0.0, float(symmetric_kl(log_probs, stop_gradient=False).mean()))
+    return max(0.0, float(symmetric_kl(log_softmax(values), stop_gradient=False).mean()))
 
 
 def rate_keeping(points: Sequence[tuple[float, float]], kept: float = KEPT) -> Keeping | None:

@@ -139,5 +139,10 @@ def set_fields(config: ConfigDict, parts: set[str]) -> dict[str, Rate]:
     return {name: rate for name, rate in found.items() if _highest(rate) > 0}
 
 
+def shown(rate: Rate) -> str:
+    """Returns a rate, or one for each copy, as a flag has it."""
+    return f"({','.join(f'{one:g}' for one in rate)})" if isinstance(rate, tuple) else f"{rate:g}"
+
+
 def _highest(rate: Rate) -> float:
     return max(rate) if isinstance(rate, tuple) else rate

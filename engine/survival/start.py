@@ -19,7 +19,7 @@ from data.sets.registry import find_entry
 from engine import distributed
 from engine.survival.bench import KEPT, Bench
 from engine.survival.passes import read_images
-from engine.survival.places import Profile, profile_of, rates_of, scaled, set_fields
+from engine.survival.places import Profile, profile_of, rates_of, scaled, set_fields, shown
 from models import flops
 from models.layers import Rate, random_layers
 from models.multipass import MultiPass
@@ -86,11 +86,11 @@ def _warning(
     survived: float, images: int, config: ConfigDict, profile: Profile, bench: Bench
 ) -> str:
     fields = set_fields(config, profile.parts())
-    own = ", ".join(f"{name}={_shown(rate)}" for name, rate in fields.items())
+    own = ", ".join(f"{name}={shown(rate)}" for name, rate in fields.items())
     better = _weaker(survived, config, fields, bench)
     advice = "weaker noise keeps more"
     if better:
-        flags = " ".join(f"--config.{name}={_shown(rate)}" for name, rate in better[0].items())
+        flags = " ".join(f"--config.{name}={shown(rate)}" for name, rate in better[0].items())
         advice = f"with {flags} it is {better[1]:.2f}"
     return (
         f"warning: only {survived:.2f} of the pretrained features survives the noise of {own} "
@@ -144,9 +144,3 @@ def _floor(rate: float) -> float:
         return 0.0
     unit = 10.0 ** (math.floor(math.log10(rate)) - 1)
     return float(f"{math.floor(rate / unit) * unit:.2g}")
-
-
-def _shown(rate: Rate) -> str:
-    if isinstance(rate, tuple):
-        return f"({','.join(f'{one:g}' for one in rate)})"
-    return f"{rate:g}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.plan import free_memory
+from program.environment import processor_name
 from tools.diagnosis.children import Answer
 from tools.diagnosis.lines import FINE, LOOK, Line, size
 
@@ -99,11 +100,10 @@ def products(answer: Answer, info: Path = _CPU_INFO) -> Iterator[Line]:
         text = info.read_text(encoding="utf-8", errors="replace")
     except OSError:
         text = ""
-    model = re.search(r"^model name\s*:\s*(.*)$", text, re.MULTILINE)
     flags = re.search(r"^(?:flags|Features)\s*:\s*(.*)$", text, re.MULTILINE)
     own = set(flags[1].split()) if flags else set()
     able = [name for flag, name in _INSTRUCTIONS.items() if flag in own]
-    found = f"{model[1] if model else 'not named'}, {', '.join(able) or 'no AVX2'}"
+    found = f"{processor_name(info) or 'not named'}, {', '.join(able) or 'no AVX2'}"
     facts = answer.facts
     if "operators" not in facts:
         if answer.stage == "operators":

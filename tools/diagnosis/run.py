@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tools.diagnosis import cards, network, storage
+from common.reading import nearest_existing
+from engine.plan.memory_rules import PIECES, Estimate, largest_part
+from tools.diagnosis import cards, network
 from tools.diagnosis.cards import Driver
 from tools.diagnosis.children import Answer
 from tools.diagnosis.lines import BAD, FINE, LOOK, Line, size
-
-_RESERVE_SHARE, _RESERVE = 0.1, 1 << 30  # as in engine/plan/memory_estimate.py
-_PIECES = 1.5  # memory of a process on a CPU falls into pieces: engine/plan/micro_batch_size.py
 
 
 def lines(
@@ -83,14 +81,13 @@ def _weights(
         return Line(f"weights {source}", FINE, "here")
     if reach is None:
         return Line(f"weights {source}", LOOK, "not here", "--offline: not looked for")
-    room = shutil.disk_usage(storage.existing(cache)).free
+    room = shutil.disk_usage(nearest_existing(cache)).free
     return network.weights(source, url, reach(url), room)
 
 
 def _memory(name: str, facts: Mapping[str, Any], driver: Driver | None) -> Iterator[Line]:
     room, unit = _room(facts, driver)
-    pieces = _PIECES if facts["on_cpu"] else 1.0
-    image, constant = pieces * facts["image"], facts["constant"]
+    pieces, constant = PIECES if facts["on_cpu"] else 1.0, facts["constant"]
     needed = constant + pieces * (facts["needed"] - constant)
     found = (
         f"{facts['model']}, {facts['batch']} images a step and {unit}: {size(needed)} (estimate)"
@@ -99,7 +96,7 @@ def _memory(name: str, facts: Mapping[str, Any], driver: Driver | None) -> Itera
         yield Line(name, LOOK, f"{found}; how much is free is not known")
         return
     found += f" of {size(room)} free"
-    most = int(((1 - _RESERVE_SHARE) * room - _RESERVE - constant) // max(image, 1))
+    most = Estimate(round(pieces * facts["image"]), constant).fits(room)
     extra = round((facts["needed"] - constant) / max(facts["image"], 1)) - facts["batch"]
     if most < 1 + extra:
         yield Line(
@@ -113,7 +110,7 @@ def _memory(name: str, facts: Mapping[str, Any], driver: Driver | None) -> Itera
     elif facts["splits"]:
         yield Line(name, FINE, f"{found}; train.micro_batch=auto splits it")
     else:
-        part = max(part for part in _parts(facts["batch"]) if part <= most - extra)
+        part = largest_part(facts["batch"], most - extra)
         count = facts["batch"] // part * facts["accumulation"]
         state = BAD if needed > room else LOOK
         yield Line(
@@ -123,11 +120,6 @@ def _memory(name: str, facts: Mapping[str, Any], driver: Driver | None) -> Itera
             f"set train.batch_size={part} and train.accumulation_steps={count} (the same "
             "batch), or train.recompute=true",
         )
-
-
-def _parts(batch: int) -> Sequence[int]:
-    small = [part for part in range(1, math.isqrt(batch) + 1) if batch % part == 0]
-    return [*small, *(batch // part for part in small)]
 
 
 def _room(facts: Mapping[str, Any], driver: Driver | None) -> tuple[float | None, str]:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from common.reading import nearest_existing
 from tools.diagnosis.lines import BAD, FINE, LOOK, Line, size
 
 _NETWORK = re.compile(
@@ -102,12 +103,6 @@ def open_files(
         )
 
 
-def existing(path: Path) -> Path:
-    """Returns a folder, or the nearest one above it that is there."""
-    absolute = path.absolute()
-    return next(one for one in (absolute, *absolute.parents) if one.exists())
-
-
 def file_system(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str:
     """Returns the type of the file system on which a path lies; empty where it is not known."""
     try:
@@ -169,7 +164,7 @@ def run_disk(
         write: tries the folder.
         kind: returns the type of its file system.
     """
-    name, place = f"disk of {folder}", existing(folder)
+    name, place = f"disk of {folder}", nearest_existing(folder)
     if not place.is_dir():
         yield Line(name, BAD, f"{place} is a file", "give another --workdir")
         return

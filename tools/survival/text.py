@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from engine.survival.bench import KEPT, Keeping, Point
-from engine.survival.places import Place
-from models.layers import Rate
+from engine.survival.places import Place, shown
 from tools.survival.study import Study
 
 _SPLITS = {"train": "training", "val": "held-out", "test": "test"}
@@ -36,12 +35,12 @@ def describe(study: Study) -> Iterator[str]:
     yield _own(study)
 
 
-def _table(study: Study, shown: Callable[[Point], str], keeping: bool) -> list[str]:
+def _table(study: Study, text: Callable[[Point], str], keeping: bool) -> list[str]:
     last = f"  {KEPT:g} survives at" if keeping else ""
     head = "".join(f"{rate:>8g}" for rate in study.rates)
     lines = [f"{'noise':26}{'field':24}{head}{last}"]
     for row in study.rows.values():
-        values = "".join(f"{shown(point):>8}" for point in row.points)
+        values = "".join(f"{text(point):>8}" for point in row.points)
         end = f"  {rate_that_keeps(row.keeping)}" if keeping else ""
         lines.append(f"{_named(row.place)}{values}{end}")
     return lines
@@ -64,13 +63,9 @@ def rate_that_keeps(keeping: Keeping | None) -> str:
 def _own(study: Study) -> str:
     if not study.own:
         return "the config itself has no noise"
-    fields = ", ".join(f"{name}={_rate(rate)}" for name, rate in study.own_fields.items())
+    fields = ", ".join(f"{name}={shown(rate)}" for name, rate in study.own_fields.items())
     shares = ", ".join(f"{one:.2f}" for one in study.own.passes)
     return (
         f"the config's own noise, {fields}: {study.own.survival:.2f} survives (by pass {shares}), "
         f"KL {study.own.kl or 0:.3g}"
     )
-
-
-def _rate(rate: Rate) -> str:
-    return f"({','.join(f'{one:g}' for one in rate)})" if isinstance(rate, tuple) else f"{rate:g}"

@@ -8,7 +8,7 @@ import models
 from configs import default
 from engine.model_setup import build_model
 from engine.plan import memory_estimate, resolve_config
-from engine.plan.memory_estimate import Estimate
+from engine.plan.memory_rules import Estimate, largest_part
 from models import flops
 from models.families.timm_vits import TIMM_VITS
 
@@ -74,7 +74,7 @@ def test_what_fits(gigabytes, images):
     [(12, 5, 4), (12, 12, 12), (12, 100, 12), (7, 6, 1), (12, 0, 0), (36, 7, 6)],
 )
 def test_the_largest_part(batch, most, part):
-    assert memory_estimate.largest_part(batch, most) == part
+    assert largest_part(batch, most) == part
 
 
 def test_the_table(monkeypatch):

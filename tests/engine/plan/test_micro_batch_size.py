@@ -14,7 +14,7 @@ from configs import default
 from engine import distributed
 from engine.commands import single_run
 from engine.plan import free_memory, memory_estimate, micro_batch_size
-from engine.plan.memory_estimate import Estimate
+from engine.plan.memory_rules import RESERVE_SHARE, Estimate
 from engine.results import metrics_reader
 from program import exits
 from program.config import config_validation
@@ -42,7 +42,7 @@ def room(monkeypatch):
     monkeypatch.setattr(memory_estimate, "estimate", lambda *_, **__: needed)
 
     def let(images: int) -> None:
-        size = (images + 2.01) * _GB / (1 - memory_estimate.RESERVE_SHARE)
+        size = (images + 2.01) * _GB / (1 - RESERVE_SHARE)
         monkeypatch.setattr(free_memory, "available", lambda: size)
 
     return let

@@ -9,6 +9,7 @@ import pytest
 import tls_server
 
 from common import download
+from common.download import part_of
 from common.errors import UserError
 from tools.reproduction.published.datasets import DATA_SETS, DataFile
 from tools.reproduction.work import fetching
@@ -83,7 +84,7 @@ def test_a_server_that_lies(server, file, tmp_path, how, message):
     with pytest.raises(UserError, match=message):
         fetching.get(file, _target(tmp_path))
     assert not _target(tmp_path).exists()
-    assert not fetching.part_of(_target(tmp_path)).exists()
+    assert not part_of(_target(tmp_path)).exists()
     server.script = []
     assert fetching.get(file, _target(tmp_path)).read_bytes() == _CONTENT
 
@@ -107,7 +108,7 @@ def test_what_a_mounted_data_set_spares(tmp_path, monkeypatch):
     data = DATA_SETS["cifar100"]
     assert [need.bytes for need in fetching.needs_of(data, False, tmp_path)] == [169_001_437]
     assert fetching.needs_of(data, True, tmp_path) == []
-    part = fetching.part_of(fetching.home_of(data.files[0]))
+    part = part_of(fetching.home_of(data.files[0]))
     part.parent.mkdir(parents=True)
     part.write_bytes(bytes(1437))
     assert [need.bytes for need in fetching.needs_of(data, False, tmp_path)] == [169_000_000]

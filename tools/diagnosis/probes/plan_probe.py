@@ -14,7 +14,6 @@ from program import command_line, paddle_setup
 from program.config import config_fields, config_validation
 from tools.diagnosis.probes.telling import Teller
 
-_FLOAT = 4  # bytes
 _MOST_SEGMENTS = 2  # batches that each worker prepares
 
 
@@ -101,7 +100,7 @@ def _sizes(config: Any, images: int, classes: int, teller: Teller) -> dict[str, 
 
     import data
     from engine.model_setup import build_model
-    from engine.plan import free_memory, memory_estimate, resolve_config, run_plan
+    from engine.plan import free_memory, memory_estimate, memory_rules, resolve_config, run_plan
     from engine.step.objective import make_objective
     from engine.watch import start_checks
     from models import flops
@@ -119,11 +118,7 @@ def _sizes(config: Any, images: int, classes: int, teller: Teller) -> dict[str, 
     teller.stage("estimating memory")
     needed, train = memory_estimate.estimate(model, config), config.train
     batch = train.batch_size + config.rdrop.unlabelled_batch_size
-    parameters = flops.parameters(model) * _FLOAT
-    trained = flops.parameters(model, trainable=True) * _FLOAT
-    averages = (config.average.ema_decay > 0) + (config.average.swa_start > 0)
-    moments = memory_estimate.MOMENTS[config.optim.name]
-    checkpoint = parameters * (1 + averages) + trained * moments
+    weights = flops.parameters(model), flops.parameters(model, trainable=True)
     item = 3 * config.model.image_size**2
     return {
         "model": f"{config.model.name} at {config.model.image_size} px",
@@ -135,11 +130,8 @@ def _sizes(config: Any, images: int, classes: int, teller: Teller) -> dict[str, 
         "image": needed.image,
         "room": room,
         "on_cpu": on_cpu,
-        "checkpoint": checkpoint,
-        # The newest, the best, and the one that is being written; then the result's weights.
-        "disk": checkpoint * (train.keep_checkpoints + 2)
-        + parameters * (1 + averages)
-        + int(train.cache_disk_gb * 2**30),
+        "checkpoint": memory_rules.checkpoint_bytes(config, *weights),
+        "disk": memory_rules.run_bytes(config, *weights) + int(train.cache_disk_gb * 2**30),
         "workers": config.data.workers,
         "shared": config.data.workers * batch * item * _MOST_SEGMENTS,
     }

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
+from engine.plan.memory_rules import run_bytes
 from program.config import config_fields, config_files
 from tools.reproduction.published.datasets import DATA_SETS, DataSet
 from tools.reproduction.published.kinds import Figure
@@ -55,8 +56,6 @@ CARDS = {
     "H100": Card(67e12, 990e12, 0.5, 0.2),
 }
 SEVERAL = 0.9  # share of the speed of n cards that n cards reach together
-_MOMENTS = {"adamw": 2, "lamb": 2, "momentum": 1, "lars": 1, "sgd": 0}
-_FLOAT = 4  # bytes
 
 
 @dataclass(frozen=True)
@@ -150,14 +149,7 @@ def _stage(config: ConfigDict, data: DataSet, batch: int) -> tuple[float, int]:
 
 
 def _kept(config: ConfigDict) -> int:
-    """Returns the bytes of a run's folder at its largest.
-
-    A checkpoint has weights, moments and averages. There are those that are kept, the best one, and
-    one that is being written; then the weights of the result, and of what is evaluated with them.
-    """
+    """Returns the bytes of a run's folder at its largest."""
     parameters = model_of(config.model.name, config.model.image_size).parameters
-    averages = int(config.average.ema_decay > 0) + int(config.average.swa_start > 0)
     frozen = config.model.trainable in ("head", "head_and_norm")
-    moments = 0 if frozen else _MOMENTS[config.optim.name]
-    checkpoints = (config.train.keep_checkpoints + 2) * (1 + moments + averages)
-    return int(_FLOAT * parameters * (checkpoints + 1 + averages))
+    return run_bytes(config, parameters, 0 if frozen else parameters)

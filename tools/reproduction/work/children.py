@@ -17,10 +17,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from common.errors import UserError
-from program import exits
+from program import exits, signals
 
 _ROOT = Path(__file__).resolve().parents[3]
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl
 _ERROR = "error: "
 _WAIT_SECONDS = 0.2
@@ -115,16 +114,8 @@ def _passing_on(process: subprocess.Popen[str]) -> Iterator[list[int]]:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(number)
 
-    previous = {
-        number: signal.signal(number, pass_on)
-        for number in _SIGNALS
-        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN  # nohup
-    }
-    try:
+    with signals.handled(pass_on):
         yield asked
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def identity(process: int) -> str:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from common.download import check_md5, fetch
+from common.download import check_md5, fetch, part_of
 from common.errors import UserError
+from common.reading import nearest_existing
 from tools.reproduction.published.datasets import DataFile, DataSet
 
 _GB = 1e9
@@ -27,11 +28,6 @@ def home_of(file: DataFile) -> Path:
     """Returns where a file of a data set is kept, or found."""
     mounted = sorted((Path.home() / "data").glob(f"data*/{file.name}"))  # AI Studio
     return mounted[0] if mounted else Path.home() / file.kept / file.name
-
-
-def part_of(target: Path) -> Path:
-    """Returns where `common.download.fetch` keeps what has arrived of a file."""
-    return target.with_name(f".{target.name}.part")
 
 
 def needs_of(data: DataSet, given: bool, cache: Path) -> list[Need]:
@@ -71,7 +67,7 @@ def check_space(
     disks: dict[int, list[Need]] = {}
     places: dict[int, Path] = {}
     for need in needs:
-        place = next(one for one in (need.folder, *need.folder.parents) if one.is_dir())
+        place = nearest_existing(need.folder)
         disk = place.stat().st_dev
         disks.setdefault(disk, []).append(need)
         places.setdefault(disk, place)
