@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 import pytest
 
@@ -57,11 +58,19 @@ def test_a_child_that_hangs_is_ended_with_its_children(tmp_path, monkeypatch):
     found = _answer(code, patience=3.0)
     assert found.error == "no end after 3 seconds (--patience)"
     for pid in map(int, pids.read_text().split()) if pids.exists() else ():
-        try:
-            with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
-                assert file.read().rpartition(")")[2].split()[0] == "Z"  # dead, not yet buried
-        except FileNotFoundError:
-            pass
+        for _ in range(1000):  # the system takes its time to end it
+            if _has_ended(pid):
+                break
+            time.sleep(0.01)
+        assert _has_ended(pid)
+
+
+def _has_ended(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+            return file.read().rpartition(")")[2].split()[0] == "Z"  # dead, not yet buried
+    except FileNotFoundError:
+        return True
 
 
 def test_a_launcher_has_left_its_variables(monkeypatch):
