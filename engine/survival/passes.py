@@ -56,13 +56,15 @@ def _kept(model: nn.Layer) -> Iterator[None]:
 
     All layers are as in evaluation: batch norms read their statistics and do not change them.
     """
-    here, on_cpu = paddle.get_rng_state(), paddle.get_rng_state("cpu")
+    # `paddle.set_rng_state(state, "cpu")` fails in Paddle 2.6
+    cpu = paddle.base.core.default_cpu_generator()
+    here, on_cpu = paddle.get_rng_state(), cpu.get_state()
     try:
         layers = model.sublayers(include_self=True)
         with changed(layers, training=False), paddle.no_grad():
             yield
     finally:
-        paddle.set_rng_state(on_cpu, "cpu")
+        cpu.set_state(on_cpu)
         paddle.set_rng_state(here)
 
 
