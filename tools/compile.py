@@ -18,6 +18,8 @@ def main() -> int:
     import paddle
 
     import models
+    from configs import default
+    from engine.step.optimizer import Optimizer
     from models.layers import operators
 
     if not operators.compiled_operators(paddle.ones([1])):
@@ -27,7 +29,9 @@ def main() -> int:
     operators.normalise(pixels, [0.0] * 3, [1.0] * 3)
     for name, size in _FAMILIES.items():
         model = models.create(name, 10, size, drop_rate=0.1)
-        model(paddle.randn([1, 3, size, size]), copies=2).sum().backward()
+        optimizer = Optimizer(model, default.get_config().optim, total_steps=1)
+        optimizer.accumulate(model(paddle.randn([1, 3, size, size]), copies=2).sum())
+        optimizer.step()
         print(f"compiled: {name.partition('_')[0]}", flush=True)
     return exits.DONE
 

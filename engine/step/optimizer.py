@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,21 +13,26 @@ from numpy.typing import NDArray
 from paddle import Tensor, nn
 
 from common.errors import UserError
-from engine.step import lars
 from engine.step.learning_rate import learning_rate
 from engine.step.mixed_precision import LossScaler
 from engine.step.parameter_groups import Group, parameter_groups
+from engine.step.updates import lars
+from engine.step.updates.fused_adamw import FusedAdamW
+from models.layers import compiled_operators
 
 _SCALER = "loss_scale/state"
 
 
-def _create(groups: list[Group], optim: ConfigDict) -> paddle.optimizer.Optimizer:
-    """Makes Paddle's optimiser of a config.
+def _create(groups: list[Group], optim: ConfigDict) -> paddle.optimizer.Optimizer | FusedAdamW:
+    """Makes the optimiser of a config: Paddle's, or AdamW's compiled one on a CPU.
 
     Its LAMB is timm's variant of arXiv:1904.00962: with bias correction, the trust ratio neither
     clipped nor used for parameters without decay. LARS is momentum on gradients that
-    `engine/step/lars.py` has adapted.
+    `engine/step/updates/lars.py` has adapted.
     """
+    loop = _compiled_adamw(groups) if optim.name == "adamw" else None
+    if loop:
+        return FusedAdamW(loop, optim.lr, optim.beta1, optim.beta2, groups)
     decay = "lamb_weight_decay" if optim.name == "lamb" else "weight_decay"
     described = []
     for group in groups:
@@ -45,6 +50,15 @@ def _create(groups: list[Group], optim: ConfigDict) -> paddle.optimizer.Optimize
         nesterov = optim.nesterov
         return paddle.optimizer.Momentum(optim.lr, optim.momentum, described, use_nesterov=nesterov)
     raise ValueError(f"no optimiser is named {optim.name!r}")
+
+
+def _compiled_adamw(groups: list[Group]) -> Callable | None:
+    """Returns the compiled loop of AdamW where it can update all parameters, else None."""
+    if not all(compiled_operators(one) for group in groups for one in group.parameters):
+        return None
+    from models.fast.loops import updates
+
+    return updates.adamw
 
 
 class Optimizer:

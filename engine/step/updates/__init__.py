@@ -1,0 +1,1 @@
+"""Optimisers that Paddle lacks, or that are faster than its own."""
