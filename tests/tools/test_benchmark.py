@@ -136,6 +136,11 @@ def test_it_takes_turns():
     assert "".join(order) == "abababab"
 
 
+def test_a_turn_repeats_short_steps():
+    seconds = iter([9.0, 9.0, 0.3, 0.1, 0.2, 0.6])  # two rounds of warm-up, two of one turn each
+    assert interleaved.measure({"a": lambda: next(seconds)}, 2) == {"a": [0.2, 0.6]}
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -9,11 +9,17 @@ from collections.abc import Callable
 
 # Seconds in which the threads of the one before fall asleep: OpenMP's spin for up to 0.2 s.
 _PAUSE = 0.3
+# Seconds of a turn, at least. Short steps are repeated: the first one finds cold caches and sleeping
+# threads, which it does not in a training that takes step after step.
+_TURN = 0.5
 Step = Callable[[], float]  # does the work once, and returns the seconds that it took
 
 
 def measure(steps: dict[str, Step], rounds: int) -> dict[str, list[float]]:
-    """Returns the seconds of each step in each round, after two rounds of warm-up."""
+    """Returns the seconds of each step in each round, after two rounds of warm-up.
+
+    Those of a round are the median of the steps of one turn, which takes half a second or one step.
+    """
     for _ in range(2):
         for step in steps.values():
             step()
@@ -21,8 +27,15 @@ def measure(steps: dict[str, Step], rounds: int) -> dict[str, list[float]]:
     for _ in range(rounds):
         for name, step in steps.items():
             time.sleep(_PAUSE)
-            seconds[name].append(step())
+            seconds[name].append(_turn(step))
     return seconds
+
+
+def _turn(step: Step) -> float:
+    found = [step()]
+    while sum(found) < _TURN:
+        found.append(step())
+    return statistics.median(found)
 
 
 def table(seconds: dict[str, list[float]], batch: int) -> list[dict]:
