@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 # Seconds in which the threads of the one before fall asleep: OpenMP's spin for up to 0.2 s.
 _PAUSE = 0.3
-# Seconds of a turn, at least. Short steps are repeated: the first one finds cold caches and sleeping
-# threads, which it does not in a training that takes step after step.
+# Seconds of a turn, at least. Short steps are repeated: the first one finds cold caches and
+# sleeping threads, which it does not in a training that takes step after step.
 _TURN = 0.5
 Step = Callable[[], float]  # does the work once, and returns the seconds that it took
 
