@@ -51,6 +51,7 @@ TRAITS = {
     "data.test_list": Trait(may_change=True, may_differ=True),
     "data.label_list": Trait(may_change=True, may_differ=True),
     "data.holdout": Trait(below=1, to_choose=TO_CHOOSE),
+    "data.label_noise": Trait(below=1),
     "data.unlabelled_root": Trait(may_differ=True),
     "data.crop": Trait(("random_resized", "simple", "padded", "none", "test")),
     "data.crop_scale": Trait(to_choose=()),

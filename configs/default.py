@@ -37,6 +37,9 @@ def get_config() -> ConfigDict:
     # Train on this many images only, the same for every seed; held-out images do not count. 0: all.
     data.max_images = 0
     data.labels_per_class = 0  # train on this many labelled images of each class only; 0: on all
+    # Share of the training labels that are replaced by another class, drawn evenly by the seed: an
+    # experiment. Those of held-out and of test images stay.
+    data.label_noise = 0.0
     # Images for rdrop.unlabelled_batch_size; empty: those that labels_per_class leaves out.
     data.unlabelled_root = ""
     # Crop of a training image:

@@ -9,6 +9,7 @@ from data.images.images_and_labels import ImagesAndLabels
 
 SPLITS = ("train", "val", "test")  # those with labels
 _SPLIT_SEED = 20210614  # the held-out images are the same for every seed of a run
+_NOISE_SEED = 20140609  # of wrong labels
 
 
 def select(
@@ -22,10 +23,11 @@ def select(
         holdout: share of the images that is held out; each class keeps one at least.
         split: `val`, the held-out images; `train`, the others, or `labels_per_class` of each class;
             `unlabelled`, those that `labels_per_class` leaves out.
-        seed: of the run; it chooses the images with labels.
+        seed: of the run; it chooses the images with labels, and labels that are made wrong.
 
     Raises:
-        UserError: when `max_images` or `labels_per_class` is more than there is.
+        UserError: when `max_images` or `labels_per_class` is more than there is, or labels of a
+            single class are to be made wrong.
     """
     order = np.random.default_rng(_SPLIT_SEED).permutation(len(whole.labels))
     order, held_out = _keep_each_class(whole, order, round(len(order) * holdout))
@@ -35,7 +37,21 @@ def select(
     count = data_config.labels_per_class
     labelled = _few_labels(whole, kept, count, seed) if count else kept
     chosen = np.setdiff1d(kept, labelled) if split == "unlabelled" else labelled
-    return whole.subset(np.sort(chosen))
+    part = whole.subset(np.sort(chosen))
+    wrong = split == "train" and data_config.label_noise
+    return _with_wrong_labels(part, data_config.label_noise, seed) if wrong else part
+
+
+def _with_wrong_labels(part: ImagesAndLabels, share: float, seed: int) -> ImagesAndLabels:
+    """Replaces a share of the labels by other classes, each as likely as any (symmetric noise)."""
+    count, classes = len(part.labels), len(part.classes)
+    if classes < 2:
+        raise UserError("data.label_noise needs 2 or more classes: there is no wrong label of one")
+    rng = np.random.default_rng((_NOISE_SEED, seed))
+    wrong = rng.permutation(count)[: round(share * count)]
+    labels = part.labels.copy()
+    labels[wrong] = (labels[wrong] + rng.integers(1, classes, len(wrong))) % classes
+    return part._replace(labels=labels)
 
 
 def _of(part: ImagesAndLabels, origin: str) -> ImagesAndLabels:

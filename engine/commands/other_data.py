@@ -19,6 +19,7 @@ _OF_ANOTHER_ROOT = {
     **dict.fromkeys(("train_list", "val_list", "test_list", "label_list"), ""),
     **dict.fromkeys(("image_column", "label_column", "unlabelled_root"), ""),
     **dict.fromkeys(("max_images", "labels_per_class"), 0),
+    "label_noise": 0.0,
 }
 
 

@@ -154,14 +154,14 @@ def _announce(trainer: Trainer, steps_done: int) -> None:
     config, folder, teacher = trainer.config, trainer.folder, trainer.teacher
     device = paddle.device.get_device()
     operators = trainer.model.describe_operators()
-    images, begins = trainer.splits.train.source, bool(trainer.pretrained) and not steps_done
+    noise = _noise_at_start(trainer, steps_done)
     distributed.say(
         *data_warnings.describe(trainer.splits, config),
         *start_lines.describe_model(trainer.model, config),
         *start_lines.describe(config, trainer.plan),
         *trainer.cached.lines,
         *trainer.diagnosis.start(),
-        *(survival_start.lines(trainer.model, config, images) if begins else []),
+        *noise.lines,
         *([teacher.describe()] if teacher else []),
         f"on: {environment.describe_processor(device)}; {operators}",
         f"folder: {folder}",
@@ -172,4 +172,16 @@ def _announce(trainer: Trainer, steps_done: int) -> None:
         content = {**environment.describe(device), "seed": config.seed, **taught}
         write_json(folder / run_folder.ENVIRONMENT, content)
         if trainer.pretrained:
-            write_json(folder / run_folder.PRETRAINED, trainer.pretrained)
+            found = {**trainer.pretrained, "survival": noise.survival}
+            write_json(folder / run_folder.PRETRAINED, found)
+
+
+def _noise_at_start(trainer: Trainer, steps_done: int) -> survival_start.Start:
+    """Returns how much of pretrained features survives the noise, and what to say of it.
+
+    A run that goes on says nothing, and has the survival from its start.
+    """
+    if steps_done or not trainer.pretrained:
+        begun = run_folder.pretrained(trainer.folder) if distributed.is_main() else None
+        return survival_start.Start([], (begun or {}).get("survival"))
+    return survival_start.measure(trainer.model, trainer.config, trainer.splits.train.source)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import paddle
 from ml_collections import ConfigDict
@@ -30,34 +31,51 @@ _MOST_IMAGES, _LEAST_IMAGES = 32, 16
 # Multiply-adds of the two passes: some seconds on two cores, less on a GPU.
 _MOST_ON_CPU, _MOST_ON_GPU = 250e9, 25e12
 _MOST_LISTED = 200_000  # images of a published data set that a dry run lists
-_NOT_MEASURED = "noise: how much of the pretrained features survives was not measured"
 _TRIES = 4  # weaker noises that are tried for the advice
 
 
-def lines(model: MultiPass, config: ConfigDict, source: ImagesAndLabels) -> list[str]:
-    """Returns a line about survival, a warning where it is low; none on other processes than 0.
+class Start(NamedTuple):
+    """What is said at the start of a run, and the survival; None: it was not measured."""
+
+    lines: list[str]
+    survival: float | None
+
+
+def measure(model: MultiPass, config: ConfigDict, source: ImagesAndLabels) -> Start:
+    """Returns a line about survival, a warning where it is low; nothing on other processes than 0.
+
+    Without noise all survives, of which nothing is said.
 
     Args:
         model: with its pretrained weights, before the first step.
         config: a resolved one.
         source: the training images.
     """
-    if not distributed.is_main() or not random_layers(model):
-        return []
+    if not distributed.is_main():
+        return Start([], None)
+    if not random_layers(model):
+        return Start([], 1.0)
     images = _affordable(model, config)
     if images < _LEAST_IMAGES:
-        return [f"{_NOT_MEASURED}: it would take long on this device (python -m tools.noise does)"]
+        return _unknown("it would take long on this device (python -m tools.noise does)")
     found = read_images(source, config, images)
     profile, rates = profile_of(model), rates_of(config)
     try:
         bench = Bench(model, profile, found, config)
         survived = bench.at(rates).survival
     except UserError as error:
-        return [f"{_NOT_MEASURED}: {error}"]
+        return _unknown(error)
     if survived >= WARNED:
         how = f"cosine, the mean over {len(found)} training images taken off"
-        return [f"noise: {survived:.2f} of the pretrained features survives it ({how})"]
-    return [_warning(survived, len(found), config, profile, bench)]
+        line = f"noise: {survived:.2f} of the pretrained features survives it ({how})"
+    else:
+        line = _warning(survived, len(found), config, profile, bench)
+    return Start([line], survived)
+
+
+def _unknown(why: object) -> Start:
+    what = "noise: how much of the pretrained features survives was not measured"
+    return Start([f"{what}: {why}"], None)
 
 
 def lines_of_dry_run(model: MultiPass, config: ConfigDict) -> list[str]:
@@ -67,12 +85,12 @@ def lines_of_dry_run(model: MultiPass, config: ConfigDict) -> list[str]:
         return []
     here = config.data.root or config.data.name == "digits"
     if not here or entry.train_images > _MOST_LISTED:
-        return [f"{_NOT_MEASURED}: a dry run does not read {config.data.name}"]
+        return _unknown(f"a dry run does not read {config.data.name}").lines
     try:
         source = load_source(config, "train")
     except UserError as error:
-        return [f"{_NOT_MEASURED}: {error}"]
-    return lines(model, config, source)
+        return _unknown(error).lines
+    return measure(model, config, source).lines
 
 
 def _affordable(model: MultiPass, config: ConfigDict) -> int:

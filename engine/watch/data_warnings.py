@@ -51,6 +51,8 @@ def _classes(train: data.ImageDataset) -> str:
 
 
 def _warnings(splits: data.Splits, config: ConfigDict) -> Iterator[str]:
+    if config.data.label_noise:
+        yield f"{config.data.label_noise:.0%} of the training labels are wrong (data.label_noise)"
     counted = list(_counts(splits, config))
     if counted:
         yield f"{counted[0]}; {_CHECK}"

@@ -28,6 +28,27 @@ def test_holdout_and_few_labels():
         data.facts(config)
 
 
+def test_wrong_labels():
+    """A share of the training labels, never of the own class, by the seed; others stay."""
+    config = small_config("digits", holdout=0.1)
+    parts = {split: data.build(config, split).source for split in ("train", "val", "test")}
+    config.data.label_noise = 0.4
+    noisy = data.build(config, "train").source
+    assert noisy.images.indices.tolist() == parts["train"].images.indices.tolist()
+    wrong = noisy.labels != parts["train"].labels
+    assert wrong.sum() == round(0.4 * 1167)
+    moved = (noisy.labels - parts["train"].labels)[wrong] % 10
+    assert set(moved.tolist()) == set(range(1, 10))  # 467 draws of 9: about 52 each
+    assert np.bincount(moved)[1:].min() > 25
+    assert data.build(config, "train").source.labels.tolist() == noisy.labels.tolist()
+    for split in ("val", "test"):
+        assert data.build(config, split).source.labels.tolist() == parts[split].labels.tolist()
+    config.seed = 1
+    other = data.build(config, "train").source.labels != parts["train"].labels
+    assert other.sum() == wrong.sum()
+    assert (other != wrong).any()
+
+
 def test_images_without_labels():
     """Those that labels_per_class leaves out, or a folder's; never held-out ones."""
     config = small_config("digits", holdout=0.1, labels_per_class=10)

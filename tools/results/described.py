@@ -6,7 +6,11 @@ docs/results/EXPERIMENT.jsonl (tools.sweep --lines). Then `make results-tables`.
 
 from __future__ import annotations
 
-from tools.results.settings import Row, Table, Text, by_value
+from collections.abc import Sequence
+from statistics import mean
+
+from tools.results.lines import Line
+from tools.results.settings import Row, Table, Text, by_value, value
 
 _LABELS = (10, 50, 200, 1000)  # of a class
 # The methods of the main table: the beginning of the row's name in the config, and the reader's.
@@ -33,6 +37,63 @@ def _by_labels() -> list[Row]:
     ]
 
 
+# What the table of survival calls the fields of noise.
+_NOISE: dict[str, Text] = {
+    "model.drop_rate": ("dropout everywhere", "所有位置的随机失活"),
+    "model.mlp_drop_rate": ("dropout in the MLP", "MLP 内的随机失活"),
+    "model.attn_drop_rate": ("dropout of attention", "注意力的随机失活"),
+    "model.drop_path_rate": ("stochastic depth", "随机深度"),
+}
+_NONE: Text = ("no noise", "无噪声")
+_COPIES: dict[int, Text] = {1: ("cross-entropy", "交叉熵"), 2: ("R-Drop", "R-Drop")}
+
+
+def _by_noise(lines: Sequence[Line]) -> list[Row]:
+    """Returns two rows for each noise that the lines have: cross-entropy, and R-Drop."""
+    survived: dict[tuple[float, ...], list[float]] = {}
+    for line in lines:
+        if line.get("survival") is not None:
+            rates = tuple(value(line, name) for name in _NOISE)
+            survived.setdefault(rates, []).append(line["survival"])
+    ordered = sorted(survived, key=lambda rates: -mean(survived[rates]))
+    without = next((rates for rates in ordered if not _noise(rates, 0)), None)
+    return [
+        Row(
+            f"{rates} {copies}",
+            tuple(f"{_noise(rates, place) or _NONE[place]}, {name[place]}" for place in (0, 1)),
+            {**dict(zip(_NOISE, rates)), "rdrop.copies": copies},
+            (f"{rates} 1", f"{without} 1") if copies > 1 else ("", f"{without} 1"),
+            line=name,
+            x=round(mean(survived[rates]), 3),
+        )
+        for rates in ordered
+        for copies, name in _COPIES.items()
+    ]
+
+
+def _by_wrong_labels(lines: Sequence[Line]) -> list[Row]:
+    """Returns two rows for each share of wrong labels: cross-entropy, and R-Drop."""
+    field = "data.label_noise"
+    return [
+        Row(
+            f"{share:g} {copies}",
+            (f"{share:.0%} wrong labels, {name[0]}", f"{share:.0%} 错误标签，{name[1]}"),
+            {field: share, "rdrop.copies": copies},
+            (f"{share:g} 1",) if copies > 1 else (),
+            line=name,
+            x=100 * share,
+        )
+        for share in sorted({value(line, field) for line in lines})
+        for copies, name in _COPIES.items()
+    ]
+
+
+def _noise(rates: Sequence[float], place: int) -> str:
+    """Returns the names of noises with their rates; a negative one follows another."""
+    named = zip(_NOISE.values(), rates)
+    return " + ".join(f"{name[place]} {rate:g}" for name, rate in named if rate > 0)
+
+
 _MAIN = "cifar10_vit_s_14"  # the ViT-S/14 on CIFAR-10: the main table and its ablations
 TABLES = (
     Table(
@@ -42,6 +103,18 @@ TABLES = (
         _by_labels(),
         (_METHODS["ce"], _METHODS["ce_twice"]),
         ("labels a class", "每类标签数"),
+    ),
+    Table(
+        f"{_MAIN}_noise",
+        ("What survives the noise, and the accuracy", "噪声下的留存度与精度"),
+        f"{_MAIN}_noise",
+        _by_noise,
+        (
+            ("the same noise, cross-entropy", "相同噪声，交叉熵"),
+            ("no noise, cross-entropy", "无噪声，交叉熵"),
+        ),
+        ("survives before the first step (1: all)", "第一步之前的留存度（1：全部）"),
+        band=True,
     ),
     Table(
         f"{_MAIN}_alpha",
@@ -86,5 +159,22 @@ TABLES = (
         by_value("rdrop.consistency", ("measure", "度量"), "symmetric_kl", "`{}`".format),
         (("`symmetric_kl`", "`symmetric_kl`"),),
         ("measure", "度量"),
+    ),
+    Table(
+        f"{_MAIN}_stop_gradient",
+        ("Gradient of the target", "目标的梯度"),
+        f"{_MAIN}_stop_gradient",
+        by_value("rdrop.stop_gradient", ("stop-gradient:", "停止梯度："), False, str),
+        (("with the gradient", "保留梯度"),),
+        ("stop-gradient", "停止梯度"),
+    ),
+    Table(
+        f"{_MAIN}_wrong_labels",
+        ("Wrong labels", "错误标签"),
+        f"{_MAIN}_wrong_labels",
+        _by_wrong_labels,
+        (("cross-entropy, the same labels", "相同标签，交叉熵"),),
+        ("wrong training labels (%)", "错误的训练标签（%）"),
+        band=True,
     ),
 )

@@ -48,14 +48,15 @@ _TEXTS = (
     "test_images_sha256",
 )
 _NUMBERS = ("seed", "test_top1", "steps", "images_seen", "passes", "seconds", "test_images")
-_NUMBERS_OR_NONE = ("test_loss", "test_ece", "val_top1")
+_NUMBERS_OR_NONE = ("test_loss", "test_ece", "val_top1", "survival")
 
 
 def of_run(run: Run, config: str, row: str, overrides: Iterable[str]) -> Line:
     """Returns the line of a finished run, without its experiment.
 
     Accuracies and ECE are fractions. `passes` is the number of images that went through the model
-    in training, each copy counted; those of a teacher, and of evaluation, are not.
+    in training, each copy counted; those of a teacher, and of evaluation, are not. `survival` is
+    the share of pretrained features that survived the noise at the start.
 
     Args:
         run: with a result.
@@ -95,11 +96,13 @@ def of_run(run: Run, config: str, row: str, overrides: Iterable[str]) -> Line:
     }
     for name in ("processor", "machine", "threads", "device", "git_commit"):
         line[name] = str(seen.get(name, ""))
-    packages = seen.get("packages")
+    packages, begun = seen.get("packages"), run_folder.pretrained(run.folder) or {}
+    survival = begun.get("survival")
     return {
         **line,
         "versions": {"python": seen.get("python", ""), **(packages if packages else {})},
-        "pretrained_sha256": (run_folder.pretrained(run.folder) or {}).get("sha256", ""),
+        "pretrained_sha256": begun.get("sha256", ""),
+        "survival": survival if is_number(survival) else None,
         "weights_sha256": str(result.get("weights_sha256", "")),
     }
 

@@ -21,6 +21,7 @@ _TEXTS: dict[str, Text] = {
     "loss": ("test loss", "测试损失"),
     "ece": ("test ECE", "测试 ECE"),
     "against": ("against {name}", "与“{name}”相比"),
+    "survival": ("survives", "留存度"),
     "passes": ("passes", "前向次数"),
     "seconds": ("seconds", "秒"),
     "each": ("each seed's test top-1", "每个种子的测试 top-1"),
@@ -82,6 +83,8 @@ def _cells(table: Table, run: Sequence[Setting], place: int) -> tuple[list[str],
     }
     for number, name in enumerate(table.baselines):
         columns[_say("against", place, name=name[place])] = _against(run, number)
+    if not all(np.isnan(one.values("survival")).all() for one in run):
+        columns[_say("survival", place)] = lambda one: _spread(one, "survival", 1)
     columns |= {
         _say("loss", place): lambda one: _spread(one, "test_loss", 1),
         _say("ece", place): lambda one: _spread(one, "test_ece", 100),

@@ -66,7 +66,7 @@ class Setting(NamedTuple):
 
     def values(self, name: str) -> list[float]:
         """Returns a number of each line; nan where it has none."""
-        values = (line[name] for line in self.lines)
+        values = (line.get(name) for line in self.lines)
         return [float("nan") if value is None else float(value) for value in values]
 
     def by_seed(self, name: str) -> dict[int, float]:

@@ -15,6 +15,7 @@ from configs import default
 from engine.commands import dry_run, single_run
 from engine.state.run_weights import arrays_of
 from engine.survival import start
+from program import run_folder
 
 _SAID = "of the pretrained features survives"
 
@@ -59,6 +60,7 @@ def test_strong_noise_is_warned_of_with_rates_that_keep_more(painted, weights, t
     single_run.train(_config(painted, weights, rate), tmp_path / "other")
     (line,) = _lines(capsys.readouterr().out)
     assert line.startswith(f"noise: {told:.2f} of the pretrained features survives it")
+    assert run_folder.pretrained(tmp_path / "other")["survival"] == pytest.approx(told, abs=0.005)
 
 
 def test_a_dry_run_says_the_same(painted, weights, tmp_path, capsys):
@@ -77,6 +79,8 @@ def test_it_is_silent_from_scratch_and_without_noise(fields, painted, weights, t
     single_run.train(config, tmp_path / "run")
     dry_run.dry_run({"": config})
     assert "survives" not in capsys.readouterr().out
+    begun = run_folder.pretrained(tmp_path / "run")
+    assert begun is None or begun["survival"] == 1
 
 
 def test_it_is_silent_when_a_run_goes_on(painted, weights, tmp_path, capsys):
@@ -86,7 +90,10 @@ def test_it_is_silent_when_a_run_goes_on(painted, weights, tmp_path, capsys):
 
     single_run.train(_config(painted, weights), tmp_path / "run", stop=Stop())
     assert _lines(capsys.readouterr().out)
+    begun = run_folder.pretrained(tmp_path / "run")
+    assert begun["survival"] < 0.5
     single_run.train(_config(painted, weights), tmp_path / "run")
+    assert run_folder.pretrained(tmp_path / "run") == begun
     shown = capsys.readouterr().out
     assert "going on from step 1" in shown
     assert "survives" not in shown
@@ -108,7 +115,7 @@ def test_it_changes_no_bit_of_the_run(fields, painted, weights, tmp_path, monkey
         fields = {**fields, "model.drop_rate": 0.9}
     config = _config(painted, weights, **fields)
     single_run.train(config, tmp_path / "with")
-    monkeypatch.setattr(start, "lines", lambda *arguments: [])
+    monkeypatch.setattr(start, "measure", lambda *arguments: start.Start([], None))
     single_run.train(config, tmp_path / "without")
     found = []
     for name in ("with", "without"):

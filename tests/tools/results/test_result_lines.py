@@ -49,7 +49,8 @@ def _run(folder: Path, **fields) -> Run:
 
 
 def test_what_a_line_has(tmp_path):
-    (tmp_path / "pretrained.json").write_text('{"sha256": "cd", "source": "/home/me/vit.npz"}')
+    begun = {"sha256": "cd", "source": "/home/me/vit.npz", "survival": 0.75}
+    (tmp_path / "pretrained.json").write_text(json.dumps(begun))
     run = _run(
         tmp_path,
         **{"data.root": "/home/me/cifar.tar.gz", "model.pretrained": "~/vit.npz", "optim.lr": 0.5},
@@ -86,6 +87,7 @@ def test_what_a_line_has(tmp_path):
         "git_commit": "01ab",
         "versions": {"python": "3.11.7", "paddlepaddle": "3.3.1"},
         "pretrained_sha256": "cd",
+        "survival": 0.75,
         "weights_sha256": "ab",
         "test_images": 500,
         "test_images_sha256": "ef",

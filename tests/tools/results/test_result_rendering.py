@@ -131,3 +131,58 @@ def test_descriptions_fit_together():
     assert len(keys) == len(rows)
     assert {key for row in rows for key in row.against} <= keys
     assert {len(row.against) for row in rows} == {0, len(_MAIN.baselines)}
+
+
+def test_a_table_of_noise():
+    noise = next(table for table in described.TABLES if table.name.endswith("_noise"))
+    fields = {
+        "weak": {"model.attn_drop_rate": 0.1},
+        "strong": {"model.drop_rate": 0.1, "model.mlp_drop_rate": 0.2},
+        "none": {},
+    }
+    survival = {"weak": 0.9, "strong": 0.15, "none": 1.0}
+    lines = [
+        made_line(
+            f"{name} {copies}",
+            0,
+            top1,
+            fields={**fields[name], "rdrop.copies": copies},
+            survival=survival[name],
+        )
+        for name, copies, top1 in (
+            *(("weak", 1, 0.6), ("weak", 2, 0.65), ("strong", 2, 0.3)),
+            *(("strong", 1, 0.25), ("none", 1, 0.7)),
+        )
+    ]
+    settings = settings_of(noise, lines)
+    block = rendering.block(noise, settings, "en")
+    rows = [line for line in block.splitlines() if line.startswith("| ")]
+    assert [row.split(" | ")[0][2:] for row in rows[2:]] == [
+        "no noise, cross-entropy",
+        "dropout of attention 0.1, cross-entropy",
+        "dropout of attention 0.1, R-Drop",
+        "dropout everywhere 0.1 + dropout in the MLP 0.2, cross-entropy",
+        "dropout everywhere 0.1 + dropout in the MLP 0.2, R-Drop",
+    ]
+    cells = _cells(block, "dropout of attention 0.1, R-Drop")
+    assert [cell.split()[0] for cell in cells[3:5]] == ["+5.00", "-5.00"]
+    assert "0.90" in cells
+    assert [one.row.x for one in settings] == [1.0, 1.0, 0.9, 0.9, 0.15, 0.15]
+
+
+def test_a_table_of_wrong_labels():
+    (wrong,) = [table for table in described.TABLES if table.name.endswith("_wrong_labels")]
+    lines = [
+        made_line(
+            f"{share} {copies}",
+            0,
+            0.7 - share / copies,
+            fields={"data.label_noise": share, "rdrop.copies": copies},
+        )
+        for share in (0.4, 0.2)
+        for copies in (2, 1)
+    ]
+    block = rendering.block(wrong, settings_of(wrong, lines), "en")
+    assert _cells(block, "20% wrong labels, R-Drop")[3].startswith("+10.00")
+    assert _cells(block, "40% wrong labels, R-Drop")[3].startswith("+20.00")
+    assert _cells(block, "40% wrong labels, cross-entropy")[3] == "–"
