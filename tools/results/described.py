@@ -62,7 +62,7 @@ def _by_noise(lines: Sequence[Line]) -> list[Row]:
             f"{rates} {copies}",
             tuple(f"{_noise(rates, place) or _NONE[place]}, {name[place]}" for place in (0, 1)),
             {**dict(zip(_NOISE, rates)), "rdrop.copies": copies},
-            (f"{rates} 1", f"{without} 1") if copies > 1 else ("", f"{without} 1"),
+            (f"{rates} 1" * (copies > 1), f"{without} 1" * (copies > 1 or rates != without)),
             line=name,
             x=round(mean(survived[rates]), 3),
         )

@@ -167,6 +167,7 @@ def test_a_table_of_noise():
     cells = _cells(block, "dropout of attention 0.1, R-Drop")
     assert [cell.split()[0] for cell in cells[3:5]] == ["+5.00", "-5.00"]
     assert "0.90" in cells
+    assert _cells(block, "no noise, cross-entropy")[3:5] == ["–", "–"]
     assert [one.row.x for one in settings] == [1.0, 1.0, 0.9, 0.9, 0.15, 0.15]
 
 
