@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pkgutil
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -139,6 +140,12 @@ def test_it_takes_turns():
 def test_a_turn_repeats_short_steps():
     seconds = iter([9.0, 9.0, 0.3, 0.1, 0.2, 0.6])  # two rounds of warm-up, two of one turn each
     assert interleaved.measure({"a": lambda: next(seconds)}, 2) == {"a": [0.2, 0.6]}
+
+
+def test_a_turn_of_scaled_seconds_ends():
+    calls = []
+    interleaved.measure({"a": lambda: calls.append(time.sleep(0.1)) or 1e-9}, 1)
+    assert 3 <= len(calls) <= 2 + 6  # two of warm-up, then at most half a second
 
 
 @pytest.mark.parametrize(
