@@ -52,7 +52,7 @@ def _create(groups: list[Group], optim: ConfigDict) -> paddle.optimizer.Optimize
     raise ValueError(f"no optimiser is named {optim.name!r}")
 
 
-def _compiled_adamw(groups: list[Group]) -> Callable | None:
+def _compiled_adamw(groups: list[Group]) -> Callable[..., None] | None:
     """Returns the compiled loop of AdamW where it can update all parameters, else None."""
     if not all(compiled_operators(one) for group in groups for one in group.parameters):
         return None

@@ -55,7 +55,14 @@ class FusedAdamW:
         groups: float32 parameters in the memory of a CPU.
     """
 
-    def __init__(self, loop: Callable, lr: float, beta1: float, beta2: float, groups: list[Group]):
+    def __init__(
+        self,
+        loop: Callable[..., None],
+        lr: float,
+        beta1: float,
+        beta2: float,
+        groups: list[Group],
+    ):
         self._loop, self._lr, self._groups = loop, lr, groups
         self._betas = np.array([beta1, beta2], np.float32)
         self._members: dict[str, _Member] = {}  # by Paddle's name, from the first gradient on
