@@ -38,8 +38,9 @@ def select(
     labelled = _few_labels(whole, kept, count, seed) if count else kept
     chosen = np.setdiff1d(kept, labelled) if split == "unlabelled" else labelled
     part = whole.subset(np.sort(chosen))
-    wrong = split == "train" and data_config.label_noise
-    return _with_wrong_labels(part, data_config.label_noise, seed) if wrong else part
+    if split == "train" and data_config.label_noise:
+        return _with_wrong_labels(part, data_config.label_noise, seed)
+    return part
 
 
 def _with_wrong_labels(part: ImagesAndLabels, share: float, seed: int) -> ImagesAndLabels:

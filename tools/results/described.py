@@ -57,35 +57,48 @@ def _by_noise(lines: Sequence[Line]) -> list[Row]:
             survived.setdefault(rates, []).append(line["survival"])
     ordered = sorted(survived, key=lambda rates: -mean(survived[rates]))
     without = next((rates for rates in ordered if not _noise(rates, 0)), None)
-    return [
-        Row(
-            f"{rates} {copies}",
-            tuple(f"{_noise(rates, place) or _NONE[place]}, {name[place]}" for place in (0, 1)),
-            {**dict(zip(_NOISE, rates)), "rdrop.copies": copies},
-            (f"{rates} 1" * (copies > 1), f"{without} 1" * (copies > 1 or rates != without)),
-            line=name,
-            x=round(mean(survived[rates]), 3),
-        )
-        for rates in ordered
-        for copies, name in _COPIES.items()
-    ]
+    rows = []
+    for rates in ordered:
+        name = tuple(_noise(rates, place) or _NONE[place] for place in (0, 1))
+        x = round(mean(survived[rates]), 3)
+        rows += _pair(str(rates), name, dict(zip(_NOISE, rates)), x, f"{without} 1")
+    return rows
 
 
 def _by_wrong_labels(lines: Sequence[Line]) -> list[Row]:
     """Returns two rows for each share of wrong labels: cross-entropy, and R-Drop."""
-    field = "data.label_noise"
-    return [
-        Row(
-            f"{share:g} {copies}",
-            (f"{share:.0%} wrong labels, {name[0]}", f"{share:.0%} 错误标签，{name[1]}"),
-            {field: share, "rdrop.copies": copies},
-            (f"{share:g} 1",) if copies > 1 else (),
-            line=name,
-            x=100 * share,
+    field, rows = "data.label_noise", []
+    for share in sorted({value(line, field) for line in lines}):
+        name = (f"{share:.0%} wrong labels", f"{share:.0%} 错误标签")
+        rows += _pair(f"{share:g}", name, {field: share}, 100 * share)
+    return rows
+
+
+def _pair(key: str, name: Text, fields: dict[str, float], x: float, *bases: str) -> list[Row]:
+    """Returns the row of cross-entropy, and that of R-Drop, which is also compared with it.
+
+    Args:
+        key: of both rows, in front of the number of copies.
+        name: of what both have in common.
+        fields: which their lines have.
+        x: their place in the picture.
+        bases: keys of rows that both are compared with.
+    """
+    own, separators, rows = f"{key} 1", (", ", "，"), []
+    for copies, method in _COPIES.items():
+        texts = zip(name, separators, method)
+        against = (own if copies > 1 else "", *bases)
+        rows.append(
+            Row(
+                f"{key} {copies}",
+                tuple("".join(parts) for parts in texts),
+                {**fields, "rdrop.copies": copies},
+                tuple("" if base == f"{key} {copies}" else base for base in against),
+                line=method,
+                x=x,
+            )
         )
-        for share in sorted({value(line, field) for line in lines})
-        for copies, name in _COPIES.items()
-    ]
+    return rows
 
 
 def _noise(rates: Sequence[float], place: int) -> str:

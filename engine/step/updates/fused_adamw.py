@@ -77,7 +77,7 @@ class FusedAdamW:
         for group, parameter in self._parameters():
             gradient = parameter.grad
             if gradient is not None:
-                updated.append(self._members.get(parameter.name) or self._add(group, parameter))
+                updated.append(self._member(group, parameter))
                 gradients.append(gradient if gradient.is_contiguous() else gradient.contiguous())
         if not updated:
             return
@@ -109,16 +109,16 @@ class FusedAdamW:
             for parameter in group.parameters:
                 yield group, parameter
 
-    def _add(self, group: Group, parameter: Tensor) -> _Member:
-        """Adds a parameter with the state that it has before the first step."""
-        member = _Member(parameter, group, self._betas.copy())
-        self._members[parameter.name] = member
-        return member
+    def _member(self, group: Group, parameter: Tensor) -> _Member:
+        """Returns a parameter's member, at first with the state before the first step."""
+        if parameter.name not in self._members:
+            self._members[parameter.name] = _Member(parameter, group, self._betas.copy())
+        return self._members[parameter.name]
 
-    def clear_grad(self, set_to_zero: bool = True) -> None:
-        """Sets all gradients to 0, or removes them."""
+    def clear_grad(self) -> None:
+        """Sets all gradients to 0."""
         for _, parameter in self._parameters():
-            parameter.clear_gradient(set_to_zero)
+            parameter.clear_gradient()
 
     def state_dict(self) -> dict[str, Tensor]:
         """Returns the state by `<name of the parameter>_<moment>`; moments change with a step."""
@@ -134,8 +134,7 @@ class FusedAdamW:
             for key in (*_MOMENTS, *_POWERS):
                 name = f"{parameter.name}_{key}"
                 if name in state:
-                    member = self._members.get(parameter.name) or self._add(group, parameter)
-                    member.load(key, state[name])
+                    self._member(group, parameter).load(key, state[name])
 
 
 @functools.lru_cache(maxsize=8)
